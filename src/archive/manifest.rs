@@ -1,0 +1,131 @@
+//! What a version of an archive consists of.
+
+use serde::{Deserialize, Serialize};
+use twox_hash::XxHash64;
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    filter::Bounds,
+    flow::{Field, Span, Timestamp},
+    segment::SegmentSummary,
+};
+
+/// The version of the format of manifests and of the layout of the directory.
+const FORMAT: u32 = 1;
+
+/// A version of an archive: its segments. The file is this as one line of JSON, and a line with its XXH64 in hex.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    format: u32,
+    /// The number of the version; each commit adds one.
+    pub version: u64,
+    /// The number that the next flow gets.
+    pub next_flow_id: u64,
+    /// The segments, in the order they were added.
+    pub segments: Vec<SegmentEntry>,
+}
+
+/// A segment in a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentEntry {
+    /// Its file, from the archive's directory on, with `/`.
+    pub path: String,
+    /// How many flows it has.
+    pub rows: u64,
+    /// Bytes of its file.
+    pub bytes: u64,
+    /// The least and the greatest start time, in milliseconds since 1970.
+    pub start_time: (i64, i64),
+    /// The least and the greatest flow ID.
+    pub flow_id: (u64, u64),
+}
+
+impl SegmentEntry {
+    pub(super) fn new(path: String, summary: &SegmentSummary) -> Self {
+        Self {
+            path,
+            rows: summary.rows,
+            bytes: summary.bytes,
+            start_time: (summary.start_time.0.as_millis(), summary.start_time.1.as_millis()),
+            flow_id: (summary.flow_id.0.get(), summary.flow_id.1.get()),
+        }
+    }
+
+    /// The least and the greatest start time.
+    pub fn start_times(&self) -> (Timestamp, Timestamp) {
+        let time = |millis, otherwise| Timestamp::from_millis(millis).unwrap_or(otherwise);
+        (time(self.start_time.0, Timestamp::MIN), time(self.start_time.1, Timestamp::MAX))
+    }
+}
+
+/// What is known of a segment before it is opened.
+impl Bounds for SegmentEntry {
+    fn field(&self, field: Field) -> Option<Span<'_>> {
+        let values = match field {
+            Field::StartTime => {
+                let (oldest, newest) = self.start_times();
+                (oldest.into(), newest.into())
+            }
+            Field::FlowId => {
+                use crate::flow::FlowId;
+                (FlowId::new(self.flow_id.0).into(), FlowId::new(self.flow_id.1).into())
+            }
+            _ => return None,
+        };
+        Some(Span { values: Some(values), absent: false })
+    }
+
+    fn flag_masks(&self) -> (u8, u8) {
+        (u8::MAX, 0)
+    }
+}
+
+impl Manifest {
+    /// The manifest of an archive that was just created.
+    pub(super) fn first() -> Self {
+        Self { format: FORMAT, version: 1, next_flow_id: 1, segments: Vec::new() }
+    }
+
+    /// The next version, with `segments` added and their flow IDs taken.
+    pub(super) fn with(&self, segments: Vec<SegmentEntry>, next_flow_id: u64) -> Self {
+        let segments = self.segments.iter().cloned().chain(segments).collect();
+        Self { format: FORMAT, version: self.version + 1, next_flow_id, segments }
+    }
+
+    /// How many flows the archive has.
+    pub fn rows(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.rows).sum()
+    }
+
+    /// Bytes of all its segments.
+    pub fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.bytes).sum()
+    }
+
+    pub(super) fn encode(&self) -> Result<String> {
+        let line = serde_json::to_string(self)
+            .map_err(Error::with(ErrorKind::Internal, "a manifest could not be written as JSON"))?;
+        let sum = XxHash64::oneshot(0, line.as_bytes());
+        Ok(format!("{line}\n{sum:016x}\n"))
+    }
+
+    /// The manifest of version `version` in `text`.
+    pub(super) fn decode(text: &str, version: u64) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        let damaged = || Error::damaged("it is not what was written");
+        let (line, rest) = text.split_once('\n').ok_or_else(damaged)?;
+        if format!("{:016x}\n", XxHash64::oneshot(0, line.as_bytes())) != rest {
+            return Err(damaged());
+        }
+        let Format { format } = serde_json::from_str(line).map_err(|_| damaged())?;
+        if format != FORMAT {
+            let message = format!("it has format {format}; this version of flowseek reads {FORMAT}");
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        let manifest: Self = serde_json::from_str(line).map_err(|_| damaged())?;
+        if manifest.version == version { Ok(manifest) } else { Err(damaged()) }
+    }
+}

@@ -1,0 +1,3 @@
+//! The program `flowseek`.
+
+fn main() {}

@@ -1,0 +1,291 @@
+//! Filters in Rust: a function for each field, an operator on it.
+
+use std::{
+    collections::BTreeSet,
+    marker::PhantomData,
+    ops::{Bound, RangeBounds},
+};
+
+use super::{Filter, Ranges, Set, Test};
+use crate::flow::{AddressRange, Field, Instant, Protocol, TcpFlags};
+
+/// Tests on a number. A flow without the number passes none of them, [`ne`](Self::ne) included.
+///
+/// ```
+/// use flowseek::filter;
+///
+/// let web = filter::dst_port().any_of([80, 443]);
+/// let ephemeral = filter::src_port().within(1024..);
+/// let filter = web.and(ephemeral);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Numbers<T> {
+    fields: Vec<Field>,
+    number: PhantomData<T>,
+}
+
+/// Numbers that a field can have.
+pub trait Number: Copy {
+    /// The number, widened.
+    fn widen(self) -> u128;
+}
+
+impl Number for u16 {
+    fn widen(self) -> u128 {
+        self.into()
+    }
+}
+
+impl Number for u64 {
+    fn widen(self) -> u128 {
+        self.into()
+    }
+}
+
+impl Number for Protocol {
+    fn widen(self) -> u128 {
+        self.number().into()
+    }
+}
+
+impl<T: Number> Numbers<T> {
+    fn of(fields: impl Into<Vec<Field>>) -> Self {
+        Self { fields: fields.into(), number: PhantomData }
+    }
+
+    /// It is this number.
+    pub fn eq(self, number: T) -> Filter {
+        self.any_of([number])
+    }
+
+    /// It is another number.
+    pub fn ne(self, number: T) -> Filter {
+        self.none_of([number])
+    }
+
+    /// It is one of these.
+    pub fn any_of(self, numbers: impl IntoIterator<Item = T>) -> Filter {
+        self.ranges(numbers.into_iter().map(|number| (number.widen(), number.widen())).collect())
+    }
+
+    /// It is none of these.
+    pub fn none_of(self, numbers: impl IntoIterator<Item = T>) -> Filter {
+        let ranges: Ranges = numbers.into_iter().map(|number| (number.widen(), number.widen())).collect();
+        self.ranges(ranges.complement())
+    }
+
+    /// It lies in this range.
+    pub fn within(self, range: impl RangeBounds<T>) -> Filter {
+        let first = match range.start_bound() {
+            Bound::Included(first) => Some(first.widen()),
+            Bound::Excluded(first) => first.widen().checked_add(1),
+            Bound::Unbounded => Some(0),
+        };
+        let last = match range.end_bound() {
+            Bound::Included(last) => Some(last.widen()),
+            Bound::Excluded(last) => last.widen().checked_sub(1),
+            Bound::Unbounded => Some(u128::MAX),
+        };
+        self.ranges(first.zip(last).into_iter().collect())
+    }
+
+    pub(crate) fn ranges(self, ranges: Ranges) -> Filter {
+        either(&self.fields, |field| Test::numbers(field, ranges.clone()))
+    }
+}
+
+/// Tests on a point in time. A flow without it passes none of them.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Times(Field);
+
+impl Times {
+    /// It is this time.
+    pub fn eq(self, time: impl Into<Instant>) -> Filter {
+        let time = time.into();
+        let at = ordinal(time);
+        self.ranges(time.is_exact().then_some((at, at)))
+    }
+
+    /// It is another time.
+    pub fn ne(self, time: impl Into<Instant>) -> Filter {
+        let time = time.into();
+        let at = ordinal(time);
+        let equal: Ranges = time.is_exact().then_some((at, at)).into_iter().collect();
+        Test::numbers(self.0, equal.complement())
+    }
+
+    /// It is later.
+    pub fn gt(self, time: impl Into<Instant>) -> Filter {
+        self.ranges(Some((ordinal(time.into()) + 1, u128::MAX)))
+    }
+
+    /// It is this time or later.
+    pub fn gte(self, time: impl Into<Instant>) -> Filter {
+        let time = time.into();
+        self.ranges(Some((ordinal(time) + u128::from(!time.is_exact()), u128::MAX)))
+    }
+
+    /// It is earlier.
+    pub fn lt(self, time: impl Into<Instant>) -> Filter {
+        let time = time.into();
+        self.ranges((ordinal(time) + u128::from(!time.is_exact())).checked_sub(1).map(|last| (0, last)))
+    }
+
+    /// It is this time or earlier.
+    pub fn lte(self, time: impl Into<Instant>) -> Filter {
+        self.ranges(Some((0, ordinal(time.into()))))
+    }
+
+    fn ranges(self, range: Option<(u128, u128)>) -> Filter {
+        Test::numbers(self.0, range.into_iter().collect())
+    }
+}
+
+fn ordinal(time: Instant) -> u128 {
+    time.floor().ordinal().into()
+}
+
+/// Tests on an address: addresses, CIDR blocks and ranges. A flow without it passes none of them.
+///
+/// ```
+/// use flowseek::{filter, flow::AddressRange};
+///
+/// let net: AddressRange = "10.0.0.0/8".parse()?;
+/// let host: AddressRange = "2001:db8::7".parse()?;
+/// let filter = filter::ip().any_of([net, host]); // either end
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Addresses(Vec<Field>);
+
+impl Addresses {
+    /// It lies in one of these.
+    pub fn any_of(self, ranges: impl IntoIterator<Item = impl Into<AddressRange>>) -> Filter {
+        let ranges = address_ranges(ranges);
+        either(&self.0, |field| Test::numbers(field, ranges.clone()))
+    }
+
+    /// It lies in none of these.
+    pub fn none_of(self, ranges: impl IntoIterator<Item = impl Into<AddressRange>>) -> Filter {
+        let ranges = address_ranges(ranges).complement();
+        either(&self.0, |field| Test::numbers(field, ranges.clone()))
+    }
+
+    /// It lies in this block, or is this address.
+    pub fn within(self, range: impl Into<AddressRange>) -> Filter {
+        self.any_of([range])
+    }
+}
+
+fn address_ranges(ranges: impl IntoIterator<Item = impl Into<AddressRange>>) -> Ranges {
+    let bits = |range: AddressRange| (range.first().to_bits(), range.last().to_bits());
+    ranges.into_iter().map(|range| bits(range.into())).collect()
+}
+
+/// Tests on a name: exact, as bytes. A flow without it passes none of them.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Names(Vec<Field>);
+
+impl Names {
+    /// It is this name.
+    pub fn eq(self, name: impl Into<String>) -> Filter {
+        self.any_of([name])
+    }
+
+    /// It is another name.
+    pub fn ne(self, name: impl Into<String>) -> Filter {
+        self.none_of([name])
+    }
+
+    /// It is one of these.
+    pub fn any_of(self, names: impl IntoIterator<Item = impl Into<String>>) -> Filter {
+        self.test(names, true)
+    }
+
+    /// It is none of these.
+    pub fn none_of(self, names: impl IntoIterator<Item = impl Into<String>>) -> Filter {
+        self.test(names, false)
+    }
+
+    fn test(self, names: impl IntoIterator<Item = impl Into<String>>, listed: bool) -> Filter {
+        let texts: BTreeSet<String> = names.into_iter().map(Into::into).collect();
+        either(&self.0, |field| Test::texts(field, texts.clone(), listed))
+    }
+}
+
+/// Tests on the TCP flags. A flow without flags passes none of them.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Flags(());
+
+impl Flags {
+    /// All flags of at least one of these are set.
+    pub fn carries_any(self, masks: impl IntoIterator<Item = TcpFlags>) -> Filter {
+        self.test(masks, true)
+    }
+
+    /// Of each of these, some flag is not set.
+    pub fn carries_none(self, masks: impl IntoIterator<Item = TcpFlags>) -> Filter {
+        self.test(masks, false)
+    }
+
+    fn test(self, masks: impl IntoIterator<Item = TcpFlags>, carried: bool) -> Filter {
+        let masks = masks.into_iter().map(TcpFlags::bits).collect();
+        Filter::Test(Test { field: Field::TcpFlags, set: Set::Flags { masks, carried }, absent: false })
+    }
+}
+
+/// The test on one field, or on either of two.
+fn either(fields: &[Field], test: impl Fn(Field) -> Filter) -> Filter {
+    match fields {
+        [field] => test(*field),
+        fields => Filter::Or(fields.iter().map(|field| test(*field)).collect()),
+    }
+}
+
+macro_rules! operands {
+    ($($(#[$doc:meta])* $name:ident: $operand:ty = $value:expr;)*) => {
+        $($(#[$doc])* pub fn $name() -> $operand { $value })*
+    };
+}
+
+operands! {
+    /// When the flow began.
+    start_time: Times = Times(Field::StartTime);
+    /// When it ended.
+    end_time: Times = Times(Field::EndTime);
+    /// Its protocol.
+    protocol: Numbers<Protocol> = Numbers::of([Field::Protocol]);
+    /// The source's address.
+    src_ip: Addresses = Addresses(vec![Field::SrcIp]);
+    /// The destination's address.
+    dst_ip: Addresses = Addresses(vec![Field::DstIp]);
+    /// The address of either end.
+    ip: Addresses = Addresses(vec![Field::SrcIp, Field::DstIp]);
+    /// The source's port.
+    src_port: Numbers<u16> = Numbers::of([Field::SrcPort]);
+    /// The destination's port.
+    dst_port: Numbers<u16> = Numbers::of([Field::DstPort]);
+    /// The port of either end.
+    port: Numbers<u16> = Numbers::of([Field::SrcPort, Field::DstPort]);
+    /// Bytes sent by the source.
+    src_bytes: Numbers<u64> = Numbers::of([Field::SrcBytes]);
+    /// Bytes sent by the destination.
+    dst_bytes: Numbers<u64> = Numbers::of([Field::DstBytes]);
+    /// The TCP flags.
+    tcp_flags: Flags = Flags(());
+    /// The name of the source's node.
+    src_node: Names = Names(vec![Field::SrcNode]);
+    /// The name of the destination's node.
+    dst_node: Names = Names(vec![Field::DstNode]);
+    /// The name of the node of either end.
+    any_node: Names = Names(vec![Field::SrcNode, Field::DstNode]);
+    /// The ID of the node that logged the flow.
+    node_id: Names = Names(vec![Field::NodeId]);
+    /// The threat-intelligence activity ID.
+    activity_id: Names = Names(vec![Field::ActivityId]);
+}

@@ -1,0 +1,19 @@
+//! What a query asks for: one tree of tests on fields, and two of its meanings, a flow's and a block's bounds'.
+//!
+//! A filter is two-valued: a flow matches or it does not. A test on an absent value fails, whatever the operator;
+//! its negation by [`Filter::not`] therefore holds. The endpoint's `ne` is not that negation but a test of its own.
+
+mod builder;
+mod matches;
+mod normal;
+mod prune;
+mod ranges;
+mod tree;
+
+pub use builder::{
+    Addresses, Flags, Names, Numbers, Times, activity_id, any_node, dst_bytes, dst_ip, dst_node, dst_port, end_time,
+    ip, node_id, port, protocol, src_bytes, src_ip, src_node, src_port, start_time, tcp_flags,
+};
+pub use prune::{Bounds, Verdict};
+pub use ranges::Ranges;
+pub use tree::{Filter, Set, Test};

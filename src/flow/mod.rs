@@ -1,0 +1,17 @@
+//! The domain: what a flow is, and the values it is made of. Nothing here knows of files or queries.
+
+mod address;
+mod field;
+mod protocol;
+mod record;
+mod tcp_flags;
+mod time;
+mod value;
+
+pub use address::{Address, AddressRange};
+pub use field::{Field, Kind};
+pub use protocol::Protocol;
+pub use record::{Flow, FlowId, MAX_TEXT_BYTES, StoredFlow};
+pub use tcp_flags::TcpFlags;
+pub use time::{Instant, Timestamp};
+pub use value::{Span, Value, ValueRef};

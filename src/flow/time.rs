@@ -1,0 +1,214 @@
+//! Points in time.
+
+use std::{fmt, str::FromStr};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+/// A number of Unix seconds from here on is taken for milliseconds and refused: the year 5138.
+const LOOKS_LIKE_MILLIS: i64 = 100_000_000_000;
+
+/// A point in time: UTC, in whole milliseconds, in the years 0 to 9999.
+///
+/// It is read and written as in RFC 3339; what is finer than a millisecond is cut.
+///
+/// ```
+/// use flowseek::flow::Timestamp;
+///
+/// let time: Timestamp = "2022-11-02T00:46:01.7659+02:00".parse()?;
+/// assert_eq!(time.to_string(), "2022-11-01T22:46:01.765Z");
+/// assert_eq!(Timestamp::from_millis(1_667_342_761_765), Some(time));
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The first millisecond of the year 0.
+    pub const MIN: Self = Self(-62_167_219_200_000);
+    /// The last millisecond of the year 9999.
+    pub const MAX: Self = Self(253_402_300_799_999);
+
+    /// The point this many milliseconds after 1970 began; `None` outside the years 0 to 9999.
+    pub const fn from_millis(millis: i64) -> Option<Self> {
+        if millis < Self::MIN.0 || millis > Self::MAX.0 { None } else { Some(Self(millis)) }
+    }
+
+    /// Milliseconds since 1970 began.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// The time as a number whose order is that of time.
+    pub(crate) const fn ordinal(self) -> u64 {
+        self.0.cast_unsigned() ^ (1 << 63)
+    }
+
+    /// The milliseconds of an [`ordinal`](Self::ordinal), be it of a time in the years 0 to 9999 or beyond.
+    pub(crate) const fn ordinal_millis(ordinal: u64) -> i64 {
+        (ordinal ^ (1 << 63)).cast_signed()
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = String;
+
+    /// Reads RFC 3339.
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse_rfc3339(text).map(|instant| instant.floor)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time: DateTime<Utc> = DateTime::from_timestamp_millis(self.0).unwrap_or_default();
+        f.write_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A point in time as somebody wrote it, which may lie between two milliseconds.
+///
+/// Flows have whole milliseconds; a bound between two of them must neither take in the one before it nor drop the
+/// one after it, so what was cut is remembered.
+///
+/// ```
+/// use flowseek::flow::Instant;
+///
+/// let bound: Instant = "1666012671.0005".parse()?;
+/// assert_eq!(bound.floor().as_millis(), 1_666_012_671_000);
+/// assert!(!bound.is_exact());
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Instant {
+    floor: Timestamp,
+    exact: bool,
+}
+
+impl Instant {
+    /// The millisecond it lies in.
+    pub fn floor(self) -> Timestamp {
+        self.floor
+    }
+
+    /// Whether it is the beginning of that millisecond.
+    pub fn is_exact(self) -> bool {
+        self.exact
+    }
+}
+
+impl From<Timestamp> for Instant {
+    fn from(time: Timestamp) -> Self {
+        Self { floor: time, exact: true }
+    }
+}
+
+impl FromStr for Instant {
+    type Err = String;
+
+    /// Reads a number of Unix seconds (fractions and exponents allowed, nothing is rounded) or RFC 3339.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match parse_seconds(text) {
+            Some(result) => result,
+            None => parse_rfc3339(text),
+        }
+    }
+}
+
+fn parse_rfc3339(text: &str) -> Result<Instant, String> {
+    let time = DateTime::parse_from_rfc3339(text)
+        .map_err(|_| format!("{text:?} is neither a number of Unix seconds nor an RFC 3339 time"))?;
+    let floor = Timestamp::from_millis(time.timestamp_millis())
+        .ok_or_else(|| format!("{text:?} lies outside the years 0 to 9999"))?;
+    Ok(Instant { floor, exact: time.timestamp_subsec_nanos() % 1_000_000 == 0 })
+}
+
+/// `None` where the text is not a decimal number.
+fn parse_seconds(text: &str) -> Option<Result<Instant, String>> {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (negative, digits) = match mantissa.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, mantissa.strip_prefix('+').unwrap_or(mantissa)),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if whole.len() + fraction.len() == 0 || !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    // How many of the digits stand before the point, once the number counts milliseconds.
+    let point = i64::try_from(whole.len()).ok()? + i64::from(exponent) + 3;
+    let mut millis: i64 = 0;
+    let mut cut = false;
+    for (index, digit) in (0i64..).zip(whole.bytes().chain(fraction.bytes())) {
+        if index < point {
+            millis = millis.saturating_mul(10).saturating_add(i64::from(digit - b'0'));
+        } else {
+            cut |= digit != b'0';
+        }
+    }
+    let written = i64::try_from(whole.len() + fraction.len()).ok()?;
+    if millis != 0 {
+        for _ in written..point.min(written.saturating_add(20)) {
+            millis = millis.saturating_mul(10);
+        }
+    }
+    if millis >= LOOKS_LIKE_MILLIS * 1000 {
+        return Some(Err(format!("{text} is too large for Unix seconds: it looks like milliseconds")));
+    }
+    let floor = match (negative, cut) {
+        (false, _) => millis,
+        (true, false) => -millis,
+        (true, true) => -millis - 1,
+    };
+    Some(match Timestamp::from_millis(floor) {
+        Some(floor) => Ok(Instant { floor, exact: !cut }),
+        None => Err(format!("{text} lies outside the years 0 to 9999")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn millis(text: &str) -> (i64, bool) {
+        let instant: Instant = text.parse().unwrap();
+        (instant.floor().as_millis(), instant.is_exact())
+    }
+
+    #[test]
+    fn seconds_are_read_without_rounding() {
+        assert_eq!(millis("1666012671"), (1_666_012_671_000, true));
+        assert_eq!(millis("1666012671.001"), (1_666_012_671_001, true));
+        assert_eq!(millis("1666012671.0019999999999999999999999"), (1_666_012_671_001, false));
+        assert_eq!(millis("1.666012671e9"), (1_666_012_671_000, true));
+        assert_eq!(millis("16660126710000e-4"), (1_666_012_671_000, true));
+        assert_eq!(millis("0.0e99"), (0, true));
+        assert_eq!(millis("-0.0005"), (-1, false));
+        assert_eq!(millis("-1"), (-1000, true));
+    }
+
+    #[test]
+    fn milliseconds_and_nonsense_are_refused() {
+        for text in ["100000000000", "1666012671000", "1e11", "1e999999999"] {
+            assert!(text.parse::<Instant>().unwrap_err().contains("looks like milliseconds"), "{text}");
+        }
+        for text in ["", ".", "-", "1e", "NaN", "inf", "0x10", "1_000", " 1", "2022-11-01", "1e-99999999999"] {
+            assert!(text.parse::<Instant>().is_err(), "{text}");
+        }
+        assert!("99999999999".parse::<Instant>().is_ok());
+    }
+
+    #[test]
+    fn ordinals_keep_the_order_of_time() {
+        let times = [Timestamp::MIN, Timestamp(-1), Timestamp(0), Timestamp(1), Timestamp::MAX];
+        assert!(times.is_sorted_by(|a, b| a.ordinal() < b.ordinal()));
+        assert!(times.iter().all(|time| Timestamp::ordinal_millis(time.ordinal()) == time.0));
+    }
+}

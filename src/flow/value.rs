@@ -1,0 +1,105 @@
+//! Field values in the two forms that filters, orders and bounds compare: a number or a text.
+
+use super::{Address, Field, Flow, FlowId, StoredFlow, Timestamp};
+
+/// A value of a field, borrowed.
+///
+/// Every value but a name is a number that keeps the order of the field: an address is its 16 bytes, a time its
+/// milliseconds since 1970 plus 2^63, so that earlier is less. Names compare as bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ValueRef<'a> {
+    /// A number, a time or an address.
+    Number(u128),
+    /// A name.
+    Text(&'a str),
+}
+
+/// A value of a field, owned. See [`ValueRef`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Value {
+    /// A number, a time or an address.
+    Number(u128),
+    /// A name.
+    Text(String),
+}
+
+/// What is known of one field of several flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span<'a> {
+    /// No value is less than the first or greater than the second; `None` where no flow has a value.
+    pub values: Option<(ValueRef<'a>, ValueRef<'a>)>,
+    /// Whether the value of some flow is absent.
+    pub absent: bool,
+}
+
+impl Value {
+    /// The same value, borrowed.
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        match self {
+            Self::Number(number) => ValueRef::Number(*number),
+            Self::Text(text) => ValueRef::Text(text),
+        }
+    }
+}
+
+impl ValueRef<'_> {
+    /// The same value, owned.
+    pub fn to_owned(self) -> Value {
+        match self {
+            Self::Number(number) => Value::Number(number),
+            Self::Text(text) => Value::Text(text.to_owned()),
+        }
+    }
+}
+
+impl From<Timestamp> for ValueRef<'_> {
+    fn from(time: Timestamp) -> Self {
+        Self::Number(u128::from(time.ordinal()))
+    }
+}
+
+impl From<Address> for ValueRef<'_> {
+    fn from(address: Address) -> Self {
+        Self::Number(address.to_bits())
+    }
+}
+
+impl From<FlowId> for ValueRef<'_> {
+    fn from(id: FlowId) -> Self {
+        Self::Number(u128::from(id.get()))
+    }
+}
+
+impl StoredFlow {
+    /// The value of a field; `None` where it is absent.
+    pub fn value(&self, field: Field) -> Option<ValueRef<'_>> {
+        match field {
+            Field::FlowId => Some(self.id.into()),
+            _ => self.flow.value(field),
+        }
+    }
+}
+
+impl Flow {
+    /// The value of a field; `None` where it is absent, and always for [`Field::FlowId`], which only an archive gives.
+    pub fn value(&self, field: Field) -> Option<ValueRef<'_>> {
+        let number = |number: u64| ValueRef::Number(u128::from(number));
+        match field {
+            Field::FlowId => None,
+            Field::StartTime => Some(self.start_time.into()),
+            Field::EndTime => self.end_time.map(Into::into),
+            Field::Protocol => Some(number(self.protocol.number().into())),
+            Field::SrcIp => self.src_ip.map(Into::into),
+            Field::DstIp => self.dst_ip.map(Into::into),
+            Field::SrcPort => self.src_port.map(|port| number(port.into())),
+            Field::DstPort => self.dst_port.map(|port| number(port.into())),
+            Field::SrcBytes => self.src_bytes.map(number),
+            Field::DstBytes => self.dst_bytes.map(number),
+            Field::TcpFlags => self.tcp_flags.map(|flags| number(flags.bits().into())),
+            Field::SrcNode => self.src_node.as_deref().map(ValueRef::Text),
+            Field::DstNode => self.dst_node.as_deref().map(ValueRef::Text),
+            Field::NodeId => self.node_id.as_deref().map(ValueRef::Text),
+            Field::ActivityId => self.activity_id.as_deref().map(ValueRef::Text),
+        }
+    }
+}

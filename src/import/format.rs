@@ -1,0 +1,126 @@
+//! The formats, and how to tell them apart.
+
+use std::{fmt, str::FromStr};
+
+use super::{object::Object, parser::BYTE_ORDER_MARK};
+
+/// A format that flows come in.
+///
+/// ```
+/// use flowseek::import::{Format, detect};
+///
+/// assert_eq!("zeek".parse(), Ok(Format::Zeek));
+/// assert_eq!(detect(b"#separator \\x09\n"), Some(Format::Zeek));
+/// assert_eq!(detect(br#"{"startTime":1666012671}"#), Some(Format::Json));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// One JSON object a line, with the keys of the endpoint's response.
+    Json,
+    /// Zeek's `conn.log`: tab-separated text with its header lines, or JSON lines.
+    Zeek,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 2] = [Self::Json, Self::Zeek];
+
+    /// The name of the format on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Zeek => "zeek",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|format| format.name() == name);
+        known.ok_or_else(|| format!("{name:?} is not a format: {} or {}", Self::Json, Self::Zeek))
+    }
+}
+
+/// The format of an input that begins with these bytes, decompressed; `None` where it is none of them.
+///
+/// The first line that says anything decides, so the first kilobytes are enough, also when they end in the middle of
+/// a line.
+pub fn detect(head: &[u8]) -> Option<Format> {
+    let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
+    let mut fallback = None;
+    for line in head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
+        match line.first() {
+            Some(b'#') if is_zeek_header(line) => return Some(Format::Zeek),
+            Some(b'{') => match detect_object(line) {
+                Some(format) => return Some(format),
+                None => fallback = Some(Format::Json),
+            },
+            _ => return fallback,
+        }
+    }
+    fallback
+}
+
+fn is_zeek_header(line: &[u8]) -> bool {
+    [&b"#separator"[..], b"#fields", b"#path"].iter().any(|header| line.starts_with(header))
+}
+
+/// The format whose keys an object has, as far as it can be read.
+fn detect_object(line: &[u8]) -> Option<Format> {
+    let valid = line.utf8_chunks().next()?.valid();
+    let mut object = Object::open(valid).ok()?;
+    let mut zeek = false;
+    while let Ok(Some((key, _))) = object.next() {
+        match key.as_ref() {
+            "startTime" => return Some(Format::Json),
+            "ts" | "_path" | "@path" | "@stream" | "id.orig_h" | "id_orig_h" => zeek = true,
+            _ => {}
+        }
+    }
+    zeek.then_some(Format::Zeek)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_head_tells_the_format() {
+        for (head, format) in [
+            ("#separator \\x09\n#path\tconn\n", Some(Format::Zeek)),
+            ("\u{feff}#fields\tts", Some(Format::Zeek)),
+            (r#"{"ts":1.5,"uid":"C1","id.orig_h":"10.0"#, Some(Format::Zeek)),
+            (r#"{"@stream":"dns","a":1}"#, Some(Format::Zeek)),
+            ("\r\n \n{\"_path\":\"conn\"}", Some(Format::Zeek)),
+            (r#"{"ts":1,"startTime":1}"#, Some(Format::Json)),
+            (r#"{"destPort":443}"#, Some(Format::Json)),
+            ("{\"destPo", Some(Format::Json)),
+            ("{broken}\n{\"ts\":1}\n", Some(Format::Zeek)),
+            ("", None),
+            ("# a comment\n", None),
+            ("ts,uid\n1,2\n", None),
+            ("[{\"startTime\":1}]", None),
+            ("PAR1", None),
+        ] {
+            assert_eq!(detect(head.as_bytes()), format, "{head}");
+        }
+        assert_eq!(detect(b"{\"a\":1,\"b\":\"\xff"), Some(Format::Json));
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for format in Format::ALL {
+            assert_eq!(format.to_string().parse(), Ok(format));
+        }
+        assert_eq!("csv".parse::<Format>().unwrap_err(), "\"csv\" is not a format: json or zeek");
+    }
+}

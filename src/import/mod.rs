@@ -1,0 +1,69 @@
+//! Other formats, read as flows: newline-delimited JSON and Zeek's `conn.log`, plain or compressed.
+//!
+//! [`decompress`] opens what was handed in, [`detect`] names its [`Format`], and a [`Reader`] gives the flows and,
+//! with its number and a reason, every line that is none. A bad line costs nothing but itself. [`LineParser`] is the
+//! part of a reader that knows the format, for those who split the lines themselves, over several threads.
+//!
+//! ```
+//! use flowseek::import::{Format, Item, Reader};
+//!
+//! let input = concat!(
+//!     r#"{"startTime":"2022-11-01T22:46:01.765Z","protocol":"TCP","destPort":443}"#, "\n",
+//!     r#"{"startTime":"2022-11-01T22:46:02.000Z","protocol":"TCP","destPort":70000}"#, "\n",
+//! );
+//! let items = Reader::new(Format::Json, input.as_bytes()).collect::<flowseek::Result<Vec<_>>>()?;
+//! let [Item::Flow(flow), Item::Rejected(rejected)] = items.as_slice() else { unreachable!() };
+//! assert_eq!(flow.dst_port, Some(443));
+//! assert_eq!(rejected.to_string(), "line 2: destPort: 70000 is not a port from 0 to 65535");
+//! # Ok::<(), flowseek::Error>(())
+//! ```
+//!
+//! # JSON
+//! One object a line, with the keys of the endpoint's response (`activityID`, `destBytes`, `destIP`, `destNode`,
+//! `destPort`, `endTime`, `protocol`, `sourceBytes`, `sourceIP`, `sourceNode`, `sourcePort`, `startTime`, `tcpFlags`)
+//! and `nodeId` or `node`, the node that logged the flow. Only `startTime` is required.
+//!
+//! - `null` and empty text are absent values; other keys are ignored, whatever they hold; a key given twice is an
+//!   error.
+//! - A time is RFC 3339 or a number of Unix seconds, which is read digit by digit, never rounded; what is finer than a
+//!   millisecond is cut. An end before the start is kept as it is.
+//! - A number may be text (`"443"`) or written with a fraction of zero (`443.0`).
+//! - `protocol` is a name in any case or an IANA number; absent and `UNKNOWN` are 255.
+//! - `tcpFlags` is 8 binary digits, `0x` and hexadecimal digits, or a decimal number.
+//!
+//! # Zeek
+//! `conn.log` as tab-separated text with its header lines, or as JSON lines, also flattened (`id_orig_h`). Lines of
+//! other logs in the same stream (`#path`, `_path`, `@path`, `@stream`) are skipped and counted.
+//!
+//! | flow | Zeek | |
+//! |---|---|---|
+//! | `start_time` | `ts` | cut to milliseconds |
+//! | `end_time` | `ts` + `duration` | each cut to milliseconds; absent without a duration |
+//! | `protocol` | `ip_proto`, else `proto` | a name without a known IANA number is unknown |
+//! | `src_ip`, `dst_ip` | `id.orig_h`, `id.resp_h` | |
+//! | `src_port`, `dst_port` | `id.orig_p`, `id.resp_p` | absent for ICMP, where Zeek writes type and code there |
+//! | `src_bytes`, `dst_bytes` | `orig_ip_bytes`, `resp_ip_bytes`, else `orig_bytes`, `resp_bytes` | see below |
+//! | `tcp_flags` | `history`, for TCP only | see below |
+//! | `node_id` | `_system_name` or `@system` | Zeek has no names for the two ends |
+//!
+//! Bytes are those of the IP packets where Zeek has them, because that is what flow exporters count and because the
+//! other number, the payload, is taken from TCP sequence numbers, which a lost or forged packet puts far off.
+//!
+//! The flags are what the letters of the history prove, of either side: `s` SYN, `h` SYN and ACK, `a` and `d` ACK,
+//! `f` FIN, `r` RST. Data does not prove PSH. A history with none of these letters leaves the flags absent.
+
+mod decompress;
+mod flow_json;
+mod format;
+mod head;
+mod object;
+mod parser;
+mod protocol;
+mod reader;
+mod scalar;
+mod zeek;
+
+pub use decompress::decompress;
+pub use format::{Format, detect};
+pub use parser::{LineParser, Parsed};
+pub use reader::{Item, MAX_LINE_BYTES, Reader, Rejected};

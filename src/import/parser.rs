@@ -1,0 +1,121 @@
+//! Lines to flows, one at a time.
+
+use super::{Format, flow_json, zeek};
+use crate::flow::Flow;
+
+/// U+FEFF in UTF-8, which some programs put in front of a text.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What a line is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every line is a flow, and a box would cost each an allocation")]
+pub enum Parsed {
+    /// A flow.
+    Flow(Flow),
+    /// A record of something else than a flow, such as a line of another log in a mixed stream.
+    Skipped,
+    /// Neither: the reason, with the key, what was given and what is allowed.
+    Rejected(String),
+    /// Nothing to count: a blank line or a header.
+    Blank,
+}
+
+/// Reads the lines of one format. It holds what the header lines said, and nothing else.
+///
+/// Several threads can share the lines of one input: give each chunk of whole lines to a clone, and let the original
+/// [`observe`](Self::observe) the chunk before it is cloned for the next one.
+///
+/// ```
+/// use flowseek::import::{Format, LineParser, Parsed};
+///
+/// let mut parser = LineParser::new(Format::Json);
+/// let Parsed::Flow(flow) = parser.parse(br#"{"startTime":1666012671.001,"destPort":"443"}"#) else { panic!() };
+/// assert_eq!(flow.dst_port, Some(443));
+/// assert_eq!(parser.parse(b""), Parsed::Blank);
+/// ```
+#[derive(Clone, Debug)]
+pub struct LineParser {
+    form: Form,
+}
+
+#[derive(Clone, Debug)]
+enum Form {
+    Json,
+    Zeek(zeek::Parser),
+}
+
+impl LineParser {
+    /// A parser that has seen no line yet.
+    pub fn new(format: Format) -> Self {
+        let form = match format {
+            Format::Json => Form::Json,
+            Format::Zeek => Form::Zeek(zeek::Parser::default()),
+        };
+        Self { form }
+    }
+
+    /// Reads a line, with or without its end. A byte order mark before it is ignored.
+    pub fn parse(&mut self, line: &[u8]) -> Parsed {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
+        if line.trim_ascii().is_empty() {
+            return Parsed::Blank;
+        }
+        let text = match std::str::from_utf8(line) {
+            Ok(text) => text,
+            Err(error) => return Parsed::Rejected(format!("not UTF-8 at byte {}", error.valid_up_to() + 1)),
+        };
+        match &mut self.form {
+            Form::Json => match flow_json::parse(text) {
+                Ok(flow) => Parsed::Flow(flow),
+                Err(reason) => Parsed::Rejected(reason),
+            },
+            Form::Zeek(parser) => parser.parse(text),
+        }
+    }
+
+    /// Takes note of the header lines among these lines, which somebody else parses.
+    pub fn observe(&mut self, lines: &[u8]) {
+        if let Form::Zeek(_) = self.form {
+            for line in lines.split(|byte| *byte == b'\n') {
+                if line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).starts_with(b"#") {
+                    self.parse(line);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_ends_and_a_byte_order_mark_do_not_matter() {
+        let mut parser = LineParser::new(Format::Json);
+        let plain = parser.parse(b"{\"startTime\":1}");
+        assert!(matches!(plain, Parsed::Flow(_)));
+        for line in ["{\"startTime\":1}\n", "{\"startTime\":1}\r\n", "\u{feff}{\"startTime\":1}\r"] {
+            assert_eq!(parser.parse(line.as_bytes()), plain, "{line:?}");
+        }
+        for line in ["", "\n", "\r\n", " \t ", "\u{feff}\r\n"] {
+            assert_eq!(parser.parse(line.as_bytes()), Parsed::Blank, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf_8_are_rejected_with_their_place() {
+        let mut parser = LineParser::new(Format::Json);
+        assert_eq!(parser.parse(b"{\"a\":\"\xff\"}"), Parsed::Rejected("not UTF-8 at byte 7".to_owned()));
+    }
+
+    #[test]
+    fn a_clone_knows_the_headers_that_the_original_observed() {
+        let mut parser = LineParser::new(Format::Zeek);
+        let line = b"1.5\t10.0.0.1";
+        assert!(matches!(parser.parse(line), Parsed::Rejected(_)));
+        parser.observe(b"\xef\xbb\xbf#separator \\x09\r\n#fields\tts\tid.orig_h\r\n2.5\t10.0.0.2\r\n");
+        assert!(matches!(parser.clone().parse(line), Parsed::Flow(_)));
+    }
+}

@@ -1,0 +1,284 @@
+//! One value of a line, and what the fields of a flow make of it.
+
+use std::borrow::Cow;
+
+use super::protocol;
+use crate::flow::{Address, Instant, MAX_TEXT_BYTES, Protocol, TcpFlags, Timestamp};
+
+/// How much of a value a reason shows, in characters.
+const SHOWN_CHARS: usize = 64;
+
+/// A value as it was written. The conversions give `None` for an absent one, and the reason why it is refused without
+/// the name of the field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Scalar<'a> {
+    #[default]
+    Absent,
+    /// A number as a number.
+    Number(&'a str),
+    /// Text, never empty.
+    Text(Cow<'a, str>),
+    /// What no field takes, described.
+    Other(&'static str),
+}
+
+impl<'a> Scalar<'a> {
+    /// A text; absent where it is empty.
+    pub(super) fn text(text: impl Into<Cow<'a, str>>) -> Self {
+        let text = text.into();
+        if text.is_empty() { Self::Absent } else { Self::Text(text) }
+    }
+
+    /// The value as a reason shows it: quoted if it is text, and not at any length.
+    pub(super) fn shown(&self) -> String {
+        let cut = |text: &str| match text.char_indices().nth(SHOWN_CHARS) {
+            Some((end, _)) => (text.get(..end).unwrap_or_default().to_owned(), "..."),
+            None => (text.to_owned(), ""),
+        };
+        match self {
+            Self::Absent => "nothing".to_owned(),
+            Self::Number(text) => {
+                let (text, rest) = cut(text);
+                format!("{text}{rest}")
+            }
+            Self::Text(text) => {
+                let (text, rest) = cut(text);
+                format!("{text:?}{rest}")
+            }
+            Self::Other(what) => (*what).to_owned(),
+        }
+    }
+
+    /// The digits, where the value may be a number.
+    fn digits(&self) -> Option<&str> {
+        match self {
+            Self::Number(text) => Some(text),
+            Self::Text(text) => Some(text),
+            Self::Absent | Self::Other(_) => None,
+        }
+    }
+
+    /// A name or an ID.
+    pub(super) fn name(self) -> Result<Option<String>, String> {
+        match self {
+            Self::Absent => Ok(None),
+            Self::Text(text) if text.len() > MAX_TEXT_BYTES => {
+                Err(format!("a text of {} bytes is too long: {MAX_TEXT_BYTES} are allowed", text.len()))
+            }
+            Self::Text(text) => Ok(Some(text.into_owned())),
+            other => Err(format!("{} is not text", other.shown())),
+        }
+    }
+
+    pub(super) fn address(&self) -> Result<Option<Address>, String> {
+        let refused = || format!("{} is not an IPv4 or IPv6 address", self.shown());
+        match self {
+            Self::Absent => Ok(None),
+            Self::Text(text) => text.parse().map(Some).map_err(|_| refused()),
+            _ => Err(refused()),
+        }
+    }
+
+    pub(super) fn time(&self) -> Result<Option<Timestamp>, String> {
+        let refused = || format!("{} is neither a number of Unix seconds nor an RFC 3339 time", self.shown());
+        match self.digits() {
+            Some(text) => match text.parse::<Instant>() {
+                Ok(instant) => Ok(Some(instant.floor())),
+                Err(reason) if text.len() <= SHOWN_CHARS => Err(reason),
+                Err(_) => Err(refused()),
+            },
+            None if *self == Self::Absent => Ok(None),
+            None => Err(refused()),
+        }
+    }
+
+    /// A number of seconds as milliseconds.
+    pub(super) fn duration_millis(&self) -> Result<Option<i64>, String> {
+        let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+        match self.digits() {
+            // A duration is read as the point of time that many seconds after 1970 began.
+            Some(text) if number(text) => Ok(self.time()?.map(Timestamp::as_millis)),
+            None if *self == Self::Absent => Ok(None),
+            _ => Err(format!("{} is not a number of seconds", self.shown())),
+        }
+    }
+
+    pub(super) fn port(&self) -> Result<Option<u16>, String> {
+        self.integer("a port")
+    }
+
+    pub(super) fn bytes(&self) -> Result<Option<u64>, String> {
+        self.integer("a number of bytes")
+    }
+
+    /// An IP protocol by name or number; [`Protocol::UNKNOWN`] where it is absent.
+    pub(super) fn protocol(&self) -> Result<Protocol, String> {
+        let named = match self {
+            Self::Absent => Some(Protocol::UNKNOWN),
+            Self::Text(name) => protocol::from_name(name),
+            Self::Number(_) | Self::Other(_) => None,
+        };
+        named.or_else(|| self.protocol_number()).ok_or_else(|| {
+            format!("{} is not a protocol: a name such as TCP or an IANA number from 0 to 255", self.shown())
+        })
+    }
+
+    fn protocol_number(&self) -> Option<Protocol> {
+        self.digits().and_then(integer).and_then(|number| u8::try_from(number).ok()).map(Protocol::new)
+    }
+
+    pub(super) fn tcp_flags(&self) -> Result<Option<TcpFlags>, String> {
+        let bits = match self {
+            Self::Absent => return Ok(None),
+            Self::Text(text) => flag_bits(text),
+            Self::Number(text) => byte(text),
+            Self::Other(_) => None,
+        };
+        bits.map(|bits| Some(TcpFlags::new(bits))).ok_or_else(|| {
+            let allowed = "8 binary digits, 0x and hexadecimal digits, or a number from 0 to 255";
+            format!("{} does not give TCP flags: {allowed}", self.shown())
+        })
+    }
+
+    fn integer<T: TryFrom<u64> + Bounded>(&self, what: &str) -> Result<Option<T>, String> {
+        if *self == Self::Absent {
+            return Ok(None);
+        }
+        let number = self.digits().and_then(integer).and_then(|number| T::try_from(number).ok());
+        number.map(Some).ok_or_else(|| format!("{} is not {what} from 0 to {}", self.shown(), T::GREATEST))
+    }
+}
+
+/// Numbers whose largest value a reason can name.
+trait Bounded {
+    const GREATEST: u64;
+}
+
+impl Bounded for u16 {
+    const GREATEST: u64 = Self::MAX as u64;
+}
+
+impl Bounded for u64 {
+    const GREATEST: u64 = Self::MAX;
+}
+
+fn byte(text: &str) -> Option<u8> {
+    u8::try_from(integer(text)?).ok()
+}
+
+fn flag_bits(text: &str) -> Option<u8> {
+    if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        // `from_str_radix` alone would take a sign.
+        return digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u8::from_str_radix(digits, 16).ok())?;
+    }
+    if text.len() == 8 && text.bytes().all(|b| matches!(b, b'0' | b'1')) {
+        return u8::from_str_radix(text, 2).ok();
+    }
+    byte(text)
+}
+
+/// A decimal number without a sign whose fraction, if any, is zero; exponents are allowed, nothing is rounded.
+fn integer(text: &str) -> Option<u64> {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
+        None => (text, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if whole.is_empty() {
+        return None;
+    }
+    // How many of the digits stand before the point.
+    let point = i64::try_from(whole.len()).ok()?.checked_add(exponent)?;
+    let written = i64::try_from(whole.len() + fraction.len()).ok()?;
+    let mut value: u64 = 0;
+    for (index, digit) in (0i64..).zip(whole.bytes().chain(fraction.bytes())) {
+        match digit {
+            b'0'..=b'9' if index < point => value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?,
+            b'0' => {}
+            _ => return None,
+        }
+    }
+    if value != 0 {
+        // It ends with the overflow, after twenty rounds at most.
+        for _ in written..point {
+            value = value.checked_mul(10)?;
+        }
+    }
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_are_read_exactly_however_they_are_written() {
+        for (text, number) in [
+            ("0", 0),
+            ("0443", 443),
+            ("443.0", 443),
+            ("4.43e2", 443),
+            ("44300E-2", 443),
+            ("0e999999999999", 0),
+            ("18446744073709551615", u64::MAX),
+            ("18446744073709551615.000", u64::MAX),
+            ("9007199254740993", 9_007_199_254_740_993),
+        ] {
+            assert_eq!(integer(text), Some(number), "{text}");
+        }
+        for text in ["", ".", ".5", "-1", "+1", "443.5", "1e-1", "1e99999", "18446744073709551616", " 1", "0x10", "1e"]
+        {
+            assert_eq!(integer(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn tcp_flags_are_binary_hexadecimal_or_decimal() {
+        let flags = |text: &'static str| Scalar::text(text).tcp_flags().map(|flags| flags.unwrap().bits());
+        assert_eq!(flags("00100001"), Ok(0x21));
+        assert_eq!(flags("0x12"), Ok(0x12));
+        assert_eq!(flags("18"), Ok(18));
+        assert_eq!(flags("10"), Ok(10));
+        assert_eq!(flags("00000018"), Ok(18));
+        assert_eq!(Scalar::Number("16.0").tcp_flags(), Ok(Some(TcpFlags::new(16))));
+        for text in ["256", "0x", "0x100", "0x+1", "SYN", "11111111111111111111"] {
+            assert!(flags(text).unwrap_err().contains("does not give TCP flags"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_protocol_is_a_name_or_a_number() {
+        for (value, number) in [
+            (Scalar::Absent, 255),
+            (Scalar::text(""), 255),
+            (Scalar::text("unknown"), 255),
+            (Scalar::text("tcp"), 6),
+            (Scalar::text("GRE"), 47),
+            (Scalar::text("17"), 17),
+            (Scalar::Number("58"), 58),
+        ] {
+            assert_eq!(value.protocol(), Ok(Protocol::new(number)), "{value:?}");
+        }
+        for value in [Scalar::text("TPC"), Scalar::Number("256"), Scalar::Number("-1"), Scalar::Other("true")] {
+            assert!(value.protocol().unwrap_err().contains("is not a protocol"), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_duration_is_no_date() {
+        assert_eq!(Scalar::Number("0.0019").duration_millis(), Ok(Some(1)));
+        assert_eq!(Scalar::Number("1.9e-05").duration_millis(), Ok(Some(0)));
+        assert!(Scalar::text("2022-11-01T22:46:01Z").duration_millis().is_err());
+        assert!(Scalar::Other("true").duration_millis().is_err());
+    }
+
+    #[test]
+    fn a_reason_stays_short_whatever_the_value() {
+        let long = "é".repeat(100_000);
+        let value = Scalar::text(long.as_str());
+        for reason in [value.address().unwrap_err(), value.time().unwrap_err(), value.port().unwrap_err()] {
+            assert!(reason.len() < 300, "{reason}");
+        }
+        assert!(value.name().unwrap_err().contains("200000 bytes"));
+    }
+}

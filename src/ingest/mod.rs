@@ -1,0 +1,5 @@
+//! Flows in.
+
+mod appender;
+
+pub use appender::Appender;

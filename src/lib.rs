@@ -1,0 +1,18 @@
+//! An embedded query engine over local network flow logs.
+pub mod archive;
+pub mod error;
+pub mod filter;
+pub mod flow;
+pub mod import;
+pub mod ingest;
+pub mod order;
+pub mod query;
+pub mod schema;
+pub mod segment;
+pub mod wire;
+
+pub use archive::{Archive, Settings, Snapshot};
+pub use error::{Error, ErrorKind, Result};
+pub use filter::Filter;
+pub use flow::{Flow, FlowId, StoredFlow};
+pub use order::{Cursor, Order};

@@ -1,0 +1,126 @@
+//! A question to a snapshot.
+
+use twox_hash::XxHash64;
+
+use super::{Budget, Count, Page, Start, search};
+use crate::{
+    archive::Snapshot,
+    error::Result,
+    filter::Filter,
+    order::{Cursor, Order},
+};
+
+/// Whether blocks are passed over that cannot matter. The answer is the same; only tests turn it off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Pruning {
+    /// Only what can matter is read.
+    #[default]
+    On,
+    /// Everything is read.
+    Off,
+}
+
+/// A question to a snapshot, and how much of the answer makes a page.
+///
+/// ```no_run
+/// # async fn example(archive: flowseek::Archive) -> flowseek::Result<()> {
+/// use flowseek::{Order, filter};
+///
+/// let query = archive.snapshot()?.query(filter::dst_port().eq(22)).order(Order::newest_first()).limit(100);
+/// let mut page = query.page().await?;
+/// while let Some(next) = page.next {
+///     page = query.clone().after(next).page().await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Query {
+    pub(super) snapshot: Snapshot,
+    pub(super) filter: Filter,
+    pub(super) order: Order,
+    pub(super) limit: usize,
+    pub(super) start: Start,
+    pub(super) count: Count,
+    pub(super) budget: Budget,
+    pub(super) pruning: Pruning,
+}
+
+impl Snapshot {
+    /// Asks for the flows that match `filter`: oldest first, 1,000 a page, unless said otherwise.
+    pub fn query(&self, filter: Filter) -> Query {
+        Query {
+            snapshot: self.clone(),
+            filter: filter.normal(),
+            order: Order::oldest_first(),
+            limit: 1000,
+            start: Start::First,
+            count: Count::Auto,
+            budget: Budget::default(),
+            pruning: Pruning::On,
+        }
+    }
+}
+
+impl Query {
+    /// In this order.
+    pub fn order(mut self, order: Order) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// At most so many flows a page. The limit applies after the order.
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// From here on.
+    pub fn start(mut self, start: Start) -> Self {
+        self.start = start;
+        self
+    }
+
+    /// From where the page ended that gave this cursor.
+    pub fn after(self, cursor: Cursor) -> Self {
+        self.start(Start::At(cursor))
+    }
+
+    /// Whether to count all matches.
+    pub fn count(mut self, count: Count) -> Self {
+        self.count = count;
+        self
+    }
+
+    /// What the page may cost.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// Whether to pass over blocks that cannot matter.
+    pub fn pruning(mut self, pruning: Pruning) -> Self {
+        self.pruning = pruning;
+        self
+    }
+
+    /// The page. The search runs where the future is polled, and ends when it is dropped.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidCursor`](crate::ErrorKind::InvalidCursor) where the cursor is of another query;
+    /// [`ErrorKind::InvalidQuery`](crate::ErrorKind::InvalidQuery) where an exact count was asked for that the budget
+    /// does not reach; [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) or [`ErrorKind::Io`](crate::ErrorKind::Io)
+    /// where a segment cannot be read.
+    pub async fn page(&self) -> Result<Page> {
+        search::page(self).await
+    }
+
+    /// What tells the query from others, whatever its limit: a cursor holds it.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let mut bytes = Vec::new();
+        self.filter.encode(&mut bytes);
+        self.order.encode(&mut bytes);
+        XxHash64::oneshot(0, &bytes)
+    }
+}

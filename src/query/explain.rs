@@ -1,0 +1,69 @@
+//! What a page has cost.
+
+use std::{fmt, time::Duration};
+
+/// What was looked at for a page, what was passed over and why, and what was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Explain {
+    /// Segments of the snapshot.
+    pub segments: u64,
+    /// Segments in which no flow can match, by the manifest or their bounds.
+    pub segments_never: u64,
+    /// Segments all of whose flows come before the position.
+    pub segments_done: u64,
+    /// Segments whose index was looked at.
+    pub segments_opened: u64,
+    /// Blocks of the segments that were looked into.
+    pub blocks: u64,
+    /// Blocks in which no flow can match.
+    pub blocks_never: u64,
+    /// Blocks all of whose flows come before the position.
+    pub blocks_done: u64,
+    /// Blocks that were read.
+    pub blocks_read: u64,
+    /// Rows of the blocks that were read.
+    pub rows_scanned: u64,
+    /// Flows of the page.
+    pub rows_returned: u64,
+    /// Bytes that were read from files.
+    pub bytes_read: u64,
+    /// Bytes that were in the cache.
+    pub bytes_cached: u64,
+    /// Whether the search ended because its budget was spent.
+    pub budget_spent: bool,
+    /// Time to choose blocks and find the flows.
+    pub search_time: Duration,
+    /// Time to read what of the found flows was not read yet.
+    pub fetch_time: Duration,
+    /// Time to count.
+    pub count_time: Duration,
+}
+
+impl fmt::Display for Explain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { segments, segments_never, segments_done, segments_opened, .. } = self;
+        writeln!(
+            f,
+            "segments: {segments} in all, {segments_never} without a match, {segments_done} before the page, \
+             {segments_opened} opened"
+        )?;
+        let Self { blocks, blocks_never, blocks_done, blocks_read, .. } = self;
+        writeln!(
+            f,
+            "blocks:   {blocks} looked at, {blocks_never} without a match, {blocks_done} before the page, \
+             {blocks_read} read"
+        )?;
+        writeln!(f, "rows:     {} scanned, {} returned", self.rows_scanned, self.rows_returned)?;
+        writeln!(f, "bytes:    {} read, {} cached", self.bytes_read, self.bytes_cached)?;
+        let micros = |time: Duration| time.as_micros();
+        write!(
+            f,
+            "time:     search {} us, fetch {} us, count {} us{}",
+            micros(self.search_time),
+            micros(self.fetch_time),
+            micros(self.count_time),
+            if self.budget_spent { "; stopped early: the budget was spent" } else { "" }
+        )
+    }
+}

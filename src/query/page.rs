@@ -1,0 +1,31 @@
+//! One page of an answer.
+
+use arrow::array::RecordBatch;
+
+use super::Explain;
+use crate::{error::Result, flow::StoredFlow, order::Cursor, schema::Flows};
+
+/// Flows in the order that was asked for, and where the next page begins.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Page {
+    /// The flows, as columns of [`schema`](crate::schema::schema).
+    pub batch: RecordBatch,
+    /// The cursor of the next page; `None` only where nothing more can match. A page may be short, even empty, and
+    /// have one: its budget was spent.
+    pub next: Option<Cursor>,
+    /// How many flows match, on all pages; `None` where that was not asked for or is not known for free.
+    pub total: Option<u64>,
+    /// What the page has cost.
+    pub explain: Explain,
+}
+
+impl Page {
+    /// The flows, as records.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`](crate::ErrorKind::Internal), if [`batch`](Self::batch) was replaced by another.
+    pub fn flows(&self) -> Result<Vec<StoredFlow>> {
+        Ok(Flows::new(&self.batch)?.iter().collect())
+    }
+}

@@ -1,0 +1,157 @@
+//! Flows to columns.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{
+        Array, ArrayRef, FixedSizeBinaryBuilder, RecordBatch, StringBuilder, TimestampMillisecondBuilder, UInt8Builder,
+        UInt16Builder, UInt32Array, UInt64Array, UInt64Builder,
+    },
+    compute::take,
+};
+
+use super::{column_type, schema};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    flow::{Address, Field, Flow, FlowId, MAX_TEXT_BYTES, Timestamp},
+};
+
+/// Flows in columns, in the order they came, until they are sorted into a batch.
+#[derive(Debug)]
+pub struct FlowBuilder {
+    start_time: Vec<i64>,
+    end_time: TimestampMillisecondBuilder,
+    protocol: UInt8Builder,
+    src_ip: FixedSizeBinaryBuilder,
+    dst_ip: FixedSizeBinaryBuilder,
+    src_port: UInt16Builder,
+    dst_port: UInt16Builder,
+    src_bytes: UInt64Builder,
+    dst_bytes: UInt64Builder,
+    tcp_flags: UInt8Builder,
+    src_node: StringBuilder,
+    dst_node: StringBuilder,
+    node_id: StringBuilder,
+    activity_id: StringBuilder,
+}
+
+impl Default for FlowBuilder {
+    fn default() -> Self {
+        Self {
+            start_time: Vec::new(),
+            end_time: TimestampMillisecondBuilder::new().with_data_type(column_type(Field::EndTime)),
+            protocol: UInt8Builder::new(),
+            src_ip: FixedSizeBinaryBuilder::new(16),
+            dst_ip: FixedSizeBinaryBuilder::new(16),
+            src_port: UInt16Builder::new(),
+            dst_port: UInt16Builder::new(),
+            src_bytes: UInt64Builder::new(),
+            dst_bytes: UInt64Builder::new(),
+            tcp_flags: UInt8Builder::new(),
+            src_node: StringBuilder::new(),
+            dst_node: StringBuilder::new(),
+            node_id: StringBuilder::new(),
+            activity_id: StringBuilder::new(),
+        }
+    }
+}
+
+impl FlowBuilder {
+    /// How many flows it holds.
+    pub fn len(&self) -> usize {
+        self.start_time.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.start_time.is_empty()
+    }
+
+    /// Adds a flow.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] where a name or ID is longer than [`MAX_TEXT_BYTES`] or empty; nothing is added then.
+    pub fn push(&mut self, flow: &Flow) -> Result<()> {
+        for (field, text) in [
+            (Field::SrcNode, &flow.src_node),
+            (Field::DstNode, &flow.dst_node),
+            (Field::NodeId, &flow.node_id),
+            (Field::ActivityId, &flow.activity_id),
+        ] {
+            check_text(field, text.as_deref())?;
+        }
+        self.start_time.push(flow.start_time.as_millis());
+        self.end_time.append_option(flow.end_time.map(Timestamp::as_millis));
+        self.protocol.append_value(flow.protocol.number());
+        append_address(&mut self.src_ip, flow.src_ip)?;
+        append_address(&mut self.dst_ip, flow.dst_ip)?;
+        self.src_port.append_option(flow.src_port);
+        self.dst_port.append_option(flow.dst_port);
+        self.src_bytes.append_option(flow.src_bytes);
+        self.dst_bytes.append_option(flow.dst_bytes);
+        self.tcp_flags.append_option(flow.tcp_flags.map(|flags| flags.bits()));
+        self.src_node.append_option(flow.src_node.as_deref());
+        self.dst_node.append_option(flow.dst_node.as_deref());
+        self.node_id.append_option(flow.node_id.as_deref());
+        self.activity_id.append_option(flow.activity_id.as_deref());
+        Ok(())
+    }
+
+    /// All its flows as one batch, newest first; their IDs begin with `first` and go up in the order they came.
+    /// It is empty afterwards.
+    pub fn finish(&mut self, first: FlowId) -> Result<RecordBatch> {
+        let starts = std::mem::take(&mut self.start_time);
+        let count =
+            u32::try_from(starts.len()).map_err(Error::with(ErrorKind::Internal, "too many flows in a batch"))?;
+        let mut newest_first: Vec<(i64, u32)> = starts.iter().copied().zip(0..count).collect();
+        newest_first.sort_unstable_by(|left, right| right.cmp(left));
+        let places: UInt32Array = newest_first.iter().map(|(_, place)| *place).collect();
+        let ids: UInt64Array = newest_first.iter().map(|(_, place)| first.get() + u64::from(*place)).collect();
+        let mut times =
+            TimestampMillisecondBuilder::with_capacity(starts.len()).with_data_type(column_type(Field::StartTime));
+        newest_first.iter().for_each(|(start, _)| times.append_value(*start));
+        let rest: [ArrayRef; 13] = [
+            Arc::new(self.end_time.finish()),
+            Arc::new(self.protocol.finish()),
+            Arc::new(self.src_ip.finish()),
+            Arc::new(self.dst_ip.finish()),
+            Arc::new(self.src_port.finish()),
+            Arc::new(self.dst_port.finish()),
+            Arc::new(self.src_bytes.finish()),
+            Arc::new(self.dst_bytes.finish()),
+            Arc::new(self.tcp_flags.finish()),
+            Arc::new(self.src_node.finish()),
+            Arc::new(self.dst_node.finish()),
+            Arc::new(self.node_id.finish()),
+            Arc::new(self.activity_id.finish()),
+        ];
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(ids), Arc::new(times.finish())];
+        for column in rest {
+            columns.push(take(column.as_ref() as &dyn Array, &places, None).map_err(internal)?);
+        }
+        RecordBatch::try_new(schema(), columns).map_err(internal)
+    }
+}
+
+fn internal(error: arrow::error::ArrowError) -> Error {
+    Error::with(ErrorKind::Internal, "flows could not be put into columns")(error)
+}
+
+fn append_address(builder: &mut FixedSizeBinaryBuilder, address: Option<Address>) -> Result<()> {
+    match address {
+        Some(address) => builder.append_value(address.to_bytes()).map_err(internal),
+        None => {
+            builder.append_null();
+            Ok(())
+        }
+    }
+}
+
+fn check_text(field: Field, text: Option<&str>) -> Result<()> {
+    let Some(text) = text.filter(|text| text.is_empty() || text.len() > MAX_TEXT_BYTES) else {
+        return Ok(());
+    };
+    let message =
+        format!("{} has {} bytes; allowed are 1 to {MAX_TEXT_BYTES}, or no value at all", field.name(), text.len());
+    Err(Error::new(ErrorKind::InvalidInput, message))
+}

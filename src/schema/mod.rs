@@ -1,0 +1,12 @@
+//! Flows in columns: the table of columns, flows to batches and back, and filters as DataFusion expressions.
+
+mod batch;
+mod builder;
+mod columns;
+mod expr;
+
+pub use batch::Flows;
+pub(crate) use batch::Values;
+pub use builder::FlowBuilder;
+pub use columns::{column_type, schema};
+pub(crate) use expr::{after_expr, filter_expr, ids_expr};

@@ -1,0 +1,207 @@
+//! Bounds of the blocks of a segment, in columns.
+
+use std::collections::BTreeSet;
+
+use arrow::array::RecordBatch;
+
+use crate::{
+    error::Result,
+    filter::Bounds,
+    flow::{Field, Kind, Span, ValueRef},
+    schema::Values,
+};
+
+/// The bounds of several blocks: of the blocks of a segment, or of the segment as its one block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundsTable {
+    pub(super) rows: Vec<u32>,
+    /// One for each field, in the order of [`Field::ALL`].
+    pub(super) lanes: Vec<Lane>,
+    /// For each block the OR and the AND of the TCP flags.
+    pub(super) flags: Vec<(u8, u8)>,
+}
+
+/// The bounds of one field, block by block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Lane {
+    pub(super) extents: Extents,
+    /// For each block whether some flow has a value, and whether some has none.
+    pub(super) presence: Vec<(bool, bool)>,
+}
+
+/// The least and greatest values, block by block; zeros where a block has no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Extents {
+    /// Of fields of at most 8 bytes.
+    Numbers(Vec<(u64, u64)>),
+    /// Of addresses.
+    Addresses(Vec<(u128, u128)>),
+    /// Of names: places in the sorted names that are the bounds of any block.
+    Texts {
+        /// The names.
+        names: Vec<String>,
+        /// The places.
+        places: Vec<(u32, u32)>,
+    },
+}
+
+impl BoundsTable {
+    /// The bounds of the blocks of `block_rows` rows each, the last one maybe shorter, that `batch` is cut into.
+    pub(super) fn build(batch: &RecordBatch, block_rows: usize) -> Result<Self> {
+        let starts = || (0..batch.num_rows()).step_by(block_rows.max(1));
+        let blocks: Vec<_> = starts().map(|start| start..(start + block_rows).min(batch.num_rows())).collect();
+        let mut lanes = Vec::with_capacity(Field::ALL.len());
+        for field in Field::ALL {
+            let values = Values::of(batch, field)?;
+            let spans = blocks.iter().map(|rows| values.span(rows.clone())).collect::<Vec<_>>();
+            lanes.push(Lane::of(field, &spans));
+        }
+        let flags = Values::of(batch, Field::TcpFlags)?;
+        let masks = |rows: std::ops::Range<usize>| {
+            let values = rows.filter_map(|row| match flags.get(row) {
+                Some(ValueRef::Number(bits)) => u8::try_from(bits).ok(),
+                _ => None,
+            });
+            values.fold((0, u8::MAX), |(any, all), bits| (any | bits, all & bits))
+        };
+        Ok(Self {
+            rows: blocks.iter().map(|rows| u32::try_from(rows.len()).unwrap_or(u32::MAX)).collect(),
+            flags: blocks.iter().cloned().map(masks).collect(),
+            lanes,
+        })
+    }
+
+    /// The bounds of all blocks together, as those of one.
+    pub(super) fn folded(&self) -> Self {
+        let fold = |(field, lane): (Field, &Lane)| {
+            let spans = (0..self.len()).map(|block| lane.span(block));
+            let values = spans.clone().filter_map(|span| span.values);
+            let values = values.reduce(|(least, greatest), (low, high)| (least.min(low), greatest.max(high)));
+            Lane::of(field, &[Span { values, absent: spans.clone().any(|span| span.absent) }])
+        };
+        let flags = self.flags.iter().fold((0, u8::MAX), |(any, all), (or, and)| (any | or, all & and));
+        Self {
+            rows: vec![self.rows.iter().fold(0, |sum: u32, rows| sum.saturating_add(*rows))],
+            lanes: Field::ALL.into_iter().zip(&self.lanes).map(fold).collect(),
+            flags: vec![flags],
+        }
+    }
+
+    /// How many blocks there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The bounds of a block, numbered from 0.
+    pub fn block(&self, block: usize) -> BlockBounds<'_> {
+        BlockBounds { table: self, block }
+    }
+
+    /// About how many bytes of memory it takes.
+    pub fn memory(&self) -> usize {
+        let lane = |lane: &Lane| match &lane.extents {
+            Extents::Numbers(extents) => size_of_val(extents.as_slice()),
+            Extents::Addresses(extents) => size_of_val(extents.as_slice()),
+            Extents::Texts { names, places } => {
+                size_of_val(places.as_slice())
+                    + names.iter().map(|name| name.len() + size_of::<String>()).sum::<usize>()
+            }
+        };
+        self.lanes.iter().map(|each| lane(each) + each.presence.len() * 2).sum::<usize>() + self.rows.len() * 6
+    }
+}
+
+impl Lane {
+    fn of(field: Field, spans: &[Span<'_>]) -> Self {
+        let numbers = |span: &Span<'_>| match span.values {
+            Some((ValueRef::Number(least), ValueRef::Number(greatest))) => (least, greatest),
+            _ => (0, 0),
+        };
+        let narrow =
+            |(least, greatest)| (u64::try_from(least).unwrap_or(0), u64::try_from(greatest).unwrap_or(u64::MAX));
+        let extents = match field.kind() {
+            Kind::Address => Extents::Addresses(spans.iter().map(numbers).collect()),
+            Kind::Time | Kind::Number => Extents::Numbers(spans.iter().map(numbers).map(narrow).collect()),
+            Kind::Text => texts(spans),
+        };
+        Self { extents, presence: spans.iter().map(|span| (span.values.is_some(), span.absent)).collect() }
+    }
+
+    fn span(&self, block: usize) -> Span<'_> {
+        // Of a block that is not there nothing is known: every value may be there, and absence.
+        let (present, absent) = self.presence.get(block).copied().unwrap_or((false, true));
+        let number = |number: u64| ValueRef::Number(u128::from(number));
+        let values = match &self.extents {
+            Extents::Numbers(extents) => {
+                extents.get(block).map(|(least, greatest)| (number(*least), number(*greatest)))
+            }
+            Extents::Addresses(extents) => {
+                extents.get(block).map(|(least, greatest)| (ValueRef::Number(*least), ValueRef::Number(*greatest)))
+            }
+            Extents::Texts { names, places } => {
+                let name = |place: u32| names.get(place as usize).map(|name| ValueRef::Text(name));
+                places.get(block).and_then(|(least, greatest)| name(*least).zip(name(*greatest)))
+            }
+        };
+        Span { values: values.filter(|_| present), absent }
+    }
+}
+
+fn texts(spans: &[Span<'_>]) -> Extents {
+    let bounds = |span: &Span<'_>| match span.values {
+        Some((ValueRef::Text(least), ValueRef::Text(greatest))) => Some((least.to_owned(), greatest.to_owned())),
+        _ => None,
+    };
+    let bounds: Vec<_> = spans.iter().map(bounds).collect();
+    let names: BTreeSet<&String> = bounds.iter().flatten().flat_map(|(least, greatest)| [least, greatest]).collect();
+    let names: Vec<String> = names.into_iter().cloned().collect();
+    let place = |name: &String| u32::try_from(names.partition_point(|each| each < name)).unwrap_or(u32::MAX);
+    let places = bounds.iter().map(|pair| pair.as_ref().map_or((0, 0), |(low, high)| (place(low), place(high))));
+    Extents::Texts { places: places.collect(), names }
+}
+
+impl Values<'_> {
+    /// The bounds of the values in some rows.
+    fn span(&self, rows: std::ops::Range<usize>) -> Span<'_> {
+        let mut span = Span { values: None, absent: false };
+        for value in rows.map(|row| self.get(row)) {
+            match (value, span.values) {
+                (None, _) => span.absent = true,
+                (Some(value), None) => span.values = Some((value, value)),
+                (Some(value), Some((least, greatest))) => {
+                    span.values = Some((least.min(value), greatest.max(value)));
+                }
+            }
+        }
+        span
+    }
+}
+
+/// The bounds of one block.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockBounds<'a> {
+    table: &'a BoundsTable,
+    block: usize,
+}
+
+impl BlockBounds<'_> {
+    /// How many rows the block has.
+    pub fn rows(&self) -> usize {
+        self.table.rows.get(self.block).map_or(0, |rows| *rows as usize)
+    }
+}
+
+impl Bounds for BlockBounds<'_> {
+    fn field(&self, field: Field) -> Option<Span<'_>> {
+        self.table.lanes.get(field as usize).map(|lane| lane.span(self.block))
+    }
+
+    fn flag_masks(&self) -> (u8, u8) {
+        self.table.flags.get(self.block).copied().unwrap_or((u8::MAX, 0))
+    }
+}

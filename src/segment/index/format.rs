@@ -1,0 +1,179 @@
+//! The bytes of the index.
+//!
+//! All numbers are little endian.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 8 | the letters `flowseek` |
+//! | 2 | version of the format: 1 |
+//! | 2 | number of sections |
+//! | 8 for each section | its tag (4) and its length (4) |
+//! | the sections | one after the other |
+//! | 8 | XXH64 with seed 0 of all bytes before |
+//!
+//! A reader passes over a section whose tag it does not know. Tag 1 is the bounds of the blocks; tag 2 is kept for the
+//! lists of the blocks that hold an address.
+//!
+//! Bounds: the number of blocks (4), the rows of each (4), the OR and the AND of the TCP flags of each (1 and 1), then
+//! for each column, in the order of the schema: a byte for each block (bit 0: some flow has a value, bit 1: some flow
+//! has none), and the least and the greatest value of each, zero where there is none. A value has 8 bytes, an address
+//! 16. A time is its milliseconds plus 2^63. For a name the values are places (4) in a list of names, which comes
+//! first: its length (4), and each name as its length (2) and its bytes, in byte order.
+
+use twox_hash::XxHash64;
+
+use super::super::bounds::{BoundsTable, Extents, Lane};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    flow::{Field, Kind},
+};
+
+const MAGIC: &[u8; 8] = b"flowseek";
+const VERSION: u16 = 1;
+const BOUNDS: u32 = 1;
+const CHECKSUM_BYTES: usize = 8;
+
+/// The index as bytes.
+pub(in super::super) fn encode(bounds: &BoundsTable) -> Result<Vec<u8>> {
+    let section = encode_bounds(bounds)?;
+    let length = u32::try_from(section.len()).map_err(|_| too_large())?;
+    let mut out = Vec::with_capacity(section.len() + 28);
+    out.extend(MAGIC);
+    out.extend(VERSION.to_le_bytes());
+    out.extend(1u16.to_le_bytes());
+    out.extend(BOUNDS.to_le_bytes());
+    out.extend(length.to_le_bytes());
+    out.extend(section);
+    out.extend(XxHash64::oneshot(0, &out).to_le_bytes());
+    Ok(out)
+}
+
+/// The index in `bytes`.
+///
+/// # Errors
+/// [`ErrorKind::Damaged`] where the bytes are not what was written, [`ErrorKind::Unsupported`] for a newer version.
+pub(in super::super) fn decode(bytes: &[u8]) -> Result<BoundsTable> {
+    let (body, sum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or_else(damaged)?;
+    if XxHash64::oneshot(0, body) != u64::from_le_bytes(*sum) {
+        return Err(damaged());
+    }
+    let mut input = Input(body);
+    if input.array::<8>()? != *MAGIC {
+        return Err(damaged());
+    }
+    let version = u16::from_le_bytes(input.array()?);
+    if version != VERSION {
+        let message = format!("its index has version {version}; this version of flowseek reads {VERSION}");
+        return Err(Error::new(ErrorKind::Unsupported, message));
+    }
+    let sections = u16::from_le_bytes(input.array()?);
+    let heads = (0..sections).map(|_| Ok((input.number()?, input.number()?))).collect::<Result<Vec<(u32, u32)>>>()?;
+    let mut bounds = None;
+    for (tag, length) in heads {
+        let section = input.take(length as usize)?;
+        if tag == BOUNDS {
+            bounds = Some(decode_bounds(&mut Input(section))?);
+        }
+    }
+    bounds.ok_or_else(damaged)
+}
+
+fn encode_bounds(bounds: &BoundsTable) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    out.extend(u32::try_from(bounds.len()).map_err(|_| too_large())?.to_le_bytes());
+    out.extend(bounds.rows.iter().flat_map(|rows| rows.to_le_bytes()));
+    out.extend(bounds.flags.iter().flat_map(|(any, all)| [*any, *all]));
+    for lane in &bounds.lanes {
+        if let Extents::Texts { names, .. } = &lane.extents {
+            out.extend(u32::try_from(names.len()).map_err(|_| too_large())?.to_le_bytes());
+            for name in names {
+                out.extend(u16::try_from(name.len()).map_err(|_| too_large())?.to_le_bytes());
+                out.extend(name.bytes());
+            }
+        }
+        out.extend(lane.presence.iter().map(|(present, absent)| u8::from(*present) | u8::from(*absent) << 1));
+        match &lane.extents {
+            Extents::Numbers(extents) => {
+                out.extend(extents.iter().flat_map(|(low, high)| [low.to_le_bytes(), high.to_le_bytes()]).flatten());
+            }
+            Extents::Addresses(extents) => {
+                out.extend(extents.iter().flat_map(|(low, high)| [low.to_le_bytes(), high.to_le_bytes()]).flatten());
+            }
+            Extents::Texts { places, .. } => {
+                out.extend(places.iter().flat_map(|(low, high)| [low.to_le_bytes(), high.to_le_bytes()]).flatten());
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn decode_bounds(input: &mut Input<'_>) -> Result<BoundsTable> {
+    let blocks = input.number()? as usize;
+    // Checked before anything of that size is made.
+    if input.0.len() < blocks.saturating_mul(6) {
+        return Err(damaged());
+    }
+    let rows = (0..blocks).map(|_| input.number()).collect::<Result<_>>()?;
+    let flags = (0..blocks).map(|_| input.array::<2>().map(|[any, all]| (any, all))).collect::<Result<_>>()?;
+    let lanes = Field::ALL.into_iter().map(|field| decode_lane(input, field, blocks)).collect::<Result<_>>()?;
+    Ok(BoundsTable { rows, lanes, flags })
+}
+
+fn decode_lane(input: &mut Input<'_>, field: Field, blocks: usize) -> Result<Lane> {
+    let mut names = Vec::new();
+    if field.kind() == Kind::Text {
+        for _ in 0..input.number()? {
+            let length = u16::from_le_bytes(input.array()?);
+            let name = std::str::from_utf8(input.take(usize::from(length))?).map_err(|_| damaged())?;
+            names.push(name.to_owned());
+        }
+    }
+    let bits = |[byte]: [u8; 1]| (byte & 1 != 0, byte & 2 != 0);
+    let presence = (0..blocks).map(|_| input.array().map(bits)).collect::<Result<_>>()?;
+    let extents = match field.kind() {
+        Kind::Time | Kind::Number => {
+            let pair =
+                |input: &mut Input<'_>| Ok((u64::from_le_bytes(input.array()?), u64::from_le_bytes(input.array()?)));
+            Extents::Numbers((0..blocks).map(|_| pair(input)).collect::<Result<_>>()?)
+        }
+        Kind::Address => {
+            let pair =
+                |input: &mut Input<'_>| Ok((u128::from_le_bytes(input.array()?), u128::from_le_bytes(input.array()?)));
+            Extents::Addresses((0..blocks).map(|_| pair(input)).collect::<Result<_>>()?)
+        }
+        Kind::Text => {
+            let places = (0..blocks).map(|_| Ok((input.number()?, input.number()?))).collect::<Result<_>>()?;
+            Extents::Texts { names, places }
+        }
+    };
+    Ok(Lane { extents, presence })
+}
+
+/// The bytes that are still to be read.
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or_else(damaged)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk::<N>().ok_or_else(damaged)?;
+        self.0 = rest;
+        Ok(*taken)
+    }
+
+    fn number(&mut self) -> Result<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+}
+
+fn damaged() -> Error {
+    Error::damaged("its index is damaged: the bytes are not those that were written")
+}
+
+fn too_large() -> Error {
+    Error::internal("an index is larger than its format allows")
+}

@@ -1,0 +1,16 @@
+//! One immutable Parquet file, and the index inside it.
+//!
+//! The rows of a segment are sorted by start time and flow ID, newest first, and cut into blocks. Every column has
+//! its page boundaries at the block boundaries, so that a block is read without its neighbours.
+
+mod bounds;
+mod index;
+mod reader;
+mod selection;
+mod writer;
+
+pub use bounds::{BlockBounds, BoundsTable};
+pub use reader::{BlockCache, ReadCounters, SegmentReader};
+pub(crate) use selection::HeldSegment;
+pub use selection::RowRanges;
+pub use writer::{SegmentOptions, SegmentSummary, write_segment};

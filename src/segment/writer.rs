@@ -1,0 +1,207 @@
+//! Flows to a segment.
+
+use std::{
+    collections::HashSet,
+    io::Write,
+    ops::Range,
+    sync::{Mutex, PoisonError},
+    thread,
+};
+
+use arrow::array::{AsArray, RecordBatch};
+use parquet::{
+    arrow::{
+        ArrowWriter,
+        arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves},
+    },
+    basic::{Compression, Encoding, ZstdLevel},
+    errors::ParquetError,
+    file::{
+        metadata::{KeyValue, SortingColumn},
+        properties::{EnabledStatistics, WriterProperties},
+    },
+    schema::types::ColumnPath,
+};
+
+use super::{bounds::BoundsTable, index};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    filter::Bounds as _,
+    flow::{Field, FlowId, Kind, Timestamp, ValueRef},
+};
+
+/// The key of the file metadata that says where the index lies: `OFFSET:LENGTH`, in bytes.
+pub(super) const INDEX_KEY: &str = "flowseek.index";
+/// The key of the file metadata that names the version of the format.
+pub(super) const FORMAT_KEY: &str = "flowseek.format";
+/// The version of the format that is written.
+pub(super) const FORMAT: &str = "1";
+
+/// Above so many different names in a segment a column of names is written plain: its dictionary would have to be read
+/// whole for one row.
+const LARGEST_DICTIONARY: usize = 4096;
+
+/// How a segment is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentOptions {
+    /// Rows of a block: what is read at the least.
+    pub block_rows: usize,
+    /// Blocks of a Parquet row group.
+    pub row_group_blocks: usize,
+}
+
+impl Default for SegmentOptions {
+    /// Blocks of 8,192 rows, row groups of 32 blocks.
+    fn default() -> Self {
+        Self { block_rows: 8192, row_group_blocks: 32 }
+    }
+}
+
+/// What a manifest tells of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentSummary {
+    /// Its rows, at least one.
+    pub rows: u64,
+    /// Bytes of its file.
+    pub bytes: u64,
+    /// The least and the greatest start time.
+    pub start_time: (Timestamp, Timestamp),
+    /// The least and the greatest flow ID.
+    pub flow_id: (FlowId, FlowId),
+}
+
+/// Writes flows, sorted as [`FlowBuilder::finish`](crate::schema::FlowBuilder::finish) sorts them, to `sink`.
+///
+/// # Errors
+/// [`ErrorKind::Io`] where the sink fails, [`ErrorKind::InvalidInput`] where there is no flow.
+pub fn write_segment(flows: &RecordBatch, sink: impl Write + Send, options: SegmentOptions) -> Result<SegmentSummary> {
+    if flows.num_rows() == 0 {
+        return Err(Error::new(ErrorKind::InvalidInput, "a segment has at least one flow"));
+    }
+    let block_rows = options.block_rows.max(1);
+    let bounds = BoundsTable::build(flows, block_rows)?;
+    let group_rows = block_rows.saturating_mul(options.row_group_blocks.max(1));
+    let writer = ArrowWriter::try_new(sink, flows.schema(), Some(properties(flows, block_rows, group_rows)?));
+    let (mut file, row_groups) = writer.and_then(ArrowWriter::into_serialized_writer).map_err(failed)?;
+    for (group, start) in (0..flows.num_rows()).step_by(group_rows).enumerate() {
+        let rows = flows.slice(start, group_rows.min(flows.num_rows() - start));
+        let columns = row_groups.create_column_writers(group).map_err(failed)?;
+        let mut row_group = file.next_row_group().map_err(failed)?;
+        for chunk in encode_columns(&rows, columns)? {
+            chunk.append_to_row_group(&mut row_group).map_err(failed)?;
+        }
+        row_group.close().map_err(failed)?;
+    }
+    let index = index::encode(&bounds)?;
+    let offset = file.bytes_written();
+    file.write_all(&index).map_err(Error::with(ErrorKind::Io, "a segment could not be written"))?;
+    file.append_key_value_metadata(KeyValue::new(INDEX_KEY.to_owned(), format!("{offset}:{}", index.len())));
+    file.append_key_value_metadata(KeyValue::new(FORMAT_KEY.to_owned(), FORMAT.to_owned()));
+    file.finish().map_err(failed)?;
+    summary(&bounds, file.bytes_written() as u64)
+}
+
+/// Encodes the columns of a row group on all cores.
+fn encode_columns(rows: &RecordBatch, writers: Vec<ArrowColumnWriter>) -> Result<Vec<ArrowColumnChunk>> {
+    let schema = rows.schema();
+    let mut jobs: Vec<_> = Vec::with_capacity(writers.len());
+    for ((place, writer), (column, field)) in
+        writers.into_iter().enumerate().zip(rows.columns().iter().zip(schema.fields()))
+    {
+        jobs.push((place, writer, compute_leaves(field, column).map_err(failed)?));
+    }
+    let jobs = Mutex::new(jobs);
+    let done = Mutex::new(Vec::new());
+    let work = || {
+        loop {
+            let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some((place, mut writer, leaves)) = job else { break };
+            let written = leaves.iter().try_for_each(|leaf| writer.write(leaf));
+            let chunk = written.and_then(|()| writer.close());
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((place, chunk));
+        }
+    };
+    thread::scope(|scope| {
+        let others = thread::available_parallelism().map_or(0, |cores| cores.get() - 1);
+        (0..others).for_each(|_| drop(scope.spawn(work)));
+        work();
+    });
+    let mut chunks = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    chunks.sort_by_key(|(place, _)| *place);
+    chunks.into_iter().map(|(_, chunk)| chunk.map_err(failed)).collect()
+}
+
+fn properties(flows: &RecordBatch, block_rows: usize, group_rows: usize) -> Result<WriterProperties> {
+    let level = ZstdLevel::try_new(3).map_err(failed)?;
+    let newest_first = |field: Field| SortingColumn { column_idx: field as i32, descending: true, nulls_first: false };
+    let mut properties = WriterProperties::builder()
+        .set_created_by(format!("flowseek {}", env!("CARGO_PKG_VERSION")))
+        .set_compression(Compression::ZSTD(level))
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_sorting_columns(Some(vec![newest_first(Field::StartTime), newest_first(Field::FlowId)]))
+        .set_max_row_group_row_count(Some(group_rows))
+        // Pages end where blocks end: the row limit must be reached first, in every column.
+        .set_data_page_row_count_limit(block_rows)
+        .set_write_batch_size(block_rows)
+        .set_data_page_size_limit(usize::MAX)
+        .set_dictionary_page_size_limit(usize::MAX);
+    for field in Field::ALL {
+        let column = ColumnPath::from(field.name());
+        let (dictionary, encoding) = match field.kind() {
+            Kind::Time => (false, Encoding::DELTA_BINARY_PACKED),
+            Kind::Number => match field {
+                Field::Protocol | Field::TcpFlags => (true, Encoding::PLAIN),
+                Field::SrcPort | Field::DstPort => (false, Encoding::PLAIN),
+                _ => (false, Encoding::DELTA_BINARY_PACKED),
+            },
+            Kind::Address => (false, Encoding::PLAIN),
+            Kind::Text => (has_few_names(flows, field), Encoding::PLAIN),
+        };
+        properties =
+            properties.set_column_dictionary_enabled(column.clone(), dictionary).set_column_encoding(column, encoding);
+    }
+    Ok(properties.build())
+}
+
+fn has_few_names(flows: &RecordBatch, field: Field) -> bool {
+    let column = flows.column_by_name(field.name()).and_then(|column| column.as_string_opt::<i32>());
+    let mut names = HashSet::new();
+    column.is_some_and(|column| {
+        column.iter().flatten().all(|name| {
+            names.insert(name);
+            names.len() <= LARGEST_DICTIONARY
+        })
+    })
+}
+
+fn summary(bounds: &BoundsTable, bytes: u64) -> Result<SegmentSummary> {
+    let segment = bounds.folded();
+    let extent = |field: Field| match segment.block(0).field(field).and_then(|span| span.values) {
+        Some((ValueRef::Number(least), ValueRef::Number(greatest))) => {
+            Ok((u64::try_from(least).unwrap_or(0), u64::try_from(greatest).unwrap_or(u64::MAX)))
+        }
+        _ => Err(Error::internal("a segment has flows without a start time or an ID")),
+    };
+    let time = |ordinal| {
+        let millis = Timestamp::ordinal_millis(ordinal);
+        Timestamp::from_millis(millis).ok_or_else(|| Error::internal("a start time is out of range"))
+    };
+    let (oldest, newest) = extent(Field::StartTime)?;
+    let (first, last) = extent(Field::FlowId)?;
+    Ok(SegmentSummary {
+        rows: segment.block(0).rows() as u64,
+        bytes,
+        start_time: (time(oldest)?, time(newest)?),
+        flow_id: (FlowId::new(first), FlowId::new(last)),
+    })
+}
+
+fn failed(error: ParquetError) -> Error {
+    Error::with(ErrorKind::Io, "a segment could not be written")(error)
+}
+
+/// The rows of a block.
+pub(super) fn block_range(block: usize, block_rows: usize, rows: usize) -> Range<usize> {
+    let start = block.saturating_mul(block_rows).min(rows);
+    start..start.saturating_add(block_rows).min(rows)
+}

@@ -1,0 +1,96 @@
+//! One value of a flow as an answer shows it.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::flow::{Address, Field, Flow, Protocol, TcpFlags, Timestamp};
+
+/// How TCP flags are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum FlagsFormat {
+    /// Eight binary digits, bit 7 first: `00010010`.
+    #[default]
+    Binary,
+    /// A decimal number: `18`.
+    Decimal,
+    /// Two hexadecimal digits: `0x12`.
+    Hex,
+}
+
+/// A value of a field: text for tables and CSV by `Display`, a JSON number or string by `Serialize`.
+///
+/// ```
+/// use flowseek::{flow::{Field, Flow, TcpFlags}, wire::{Cell, FlagsFormat}};
+///
+/// let flow = Flow { tcp_flags: Some(TcpFlags::new(18)), ..Flow::starting("2022-11-01T22:46:01Z".parse()?) };
+/// let cell = Cell::of(&flow, Field::TcpFlags, FlagsFormat::Hex);
+/// assert_eq!(cell.map(|cell| cell.to_string()).as_deref(), Some("0x12"));
+/// assert!(Cell::of(&flow, Field::SrcPort, FlagsFormat::Hex).is_none());
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cell<'a> {
+    /// A port or a number of bytes.
+    Number(u64),
+    /// A name or an ID.
+    Text(&'a str),
+    /// An address: canonical text, IPv4-mapped as IPv4.
+    Address(Address),
+    /// A time: RFC 3339 in UTC with milliseconds.
+    Time(Timestamp),
+    /// A protocol by its name: `TCP`, `UDP`, `ICMP` or `UNKNOWN`.
+    Protocol(Protocol),
+    /// TCP flags in a format.
+    Flags(TcpFlags, FlagsFormat),
+}
+
+impl<'a> Cell<'a> {
+    /// The value of a field of a flow; `None` where it is absent, and for [`Field::FlowId`], which a flow has not.
+    pub fn of(flow: &'a Flow, field: Field, flags: FlagsFormat) -> Option<Self> {
+        match field {
+            Field::FlowId => None,
+            Field::StartTime => Some(Self::Time(flow.start_time)),
+            Field::EndTime => flow.end_time.map(Self::Time),
+            Field::Protocol => Some(Self::Protocol(flow.protocol)),
+            Field::SrcIp => flow.src_ip.map(Self::Address),
+            Field::DstIp => flow.dst_ip.map(Self::Address),
+            Field::SrcPort => flow.src_port.map(|port| Self::Number(port.into())),
+            Field::DstPort => flow.dst_port.map(|port| Self::Number(port.into())),
+            Field::SrcBytes => flow.src_bytes.map(Self::Number),
+            Field::DstBytes => flow.dst_bytes.map(Self::Number),
+            Field::TcpFlags => flow.tcp_flags.map(|bits| Self::Flags(bits, flags)),
+            Field::SrcNode => flow.src_node.as_deref().map(Self::Text),
+            Field::DstNode => flow.dst_node.as_deref().map(Self::Text),
+            Field::NodeId => flow.node_id.as_deref().map(Self::Text),
+            Field::ActivityId => flow.activity_id.as_deref().map(Self::Text),
+        }
+    }
+}
+
+impl fmt::Display for Cell<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => f.write_str(text),
+            Self::Address(address) => address.fmt(f),
+            Self::Time(time) => time.fmt(f),
+            Self::Protocol(protocol) => protocol.fmt(f),
+            Self::Flags(flags, FlagsFormat::Binary) => flags.fmt(f),
+            Self::Flags(flags, FlagsFormat::Decimal) => flags.bits().fmt(f),
+            Self::Flags(flags, FlagsFormat::Hex) => write!(f, "{:#04x}", flags.bits()),
+        }
+    }
+}
+
+impl Serialize for Cell<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Number(number) => serializer.serialize_u64(*number),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Protocol(protocol) => serializer.serialize_str(protocol.name()),
+            Self::Address(_) | Self::Time(_) | Self::Flags(..) => serializer.collect_str(self),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The filter that the arguments ask for.
+
+use std::ops::Bound::{Excluded, Unbounded};
+
+use super::{
+    operator::Operator,
+    problem::Wrong,
+    reader::Reader,
+    values::{addresses, flags, instant, ports, protocol},
+};
+use crate::{
+    filter::{self, Addresses, Filter, Names, Numbers, Ranges, Times},
+    flow::Protocol,
+};
+
+/// Reads the parameters that filter; a flow matches if all of them hold.
+pub(super) fn read(reader: &mut Reader) -> Filter {
+    let tests = [
+        time(reader, ("sTime", "sTimeOp"), Operator::Gte, filter::start_time()),
+        time(reader, ("eTime", "eTimeOp"), Operator::Lte, filter::start_time()),
+        protocols(reader, filter::protocol()),
+        address(reader, "srcIp", Some("srcIpOp"), filter::src_ip()),
+        address(reader, "dstIp", Some("dstIpOp"), filter::dst_ip()),
+        address(reader, "ip", None, filter::ip()),
+        port(reader, ("srcPort", "srcPortOp"), filter::src_port()),
+        port(reader, ("dstPort", "dstPortOp"), filter::dst_port()),
+        port(reader, ("port", "portOp"), filter::port()),
+        name(reader, "srcNode", Some("srcNodeOp"), filter::src_node()),
+        name(reader, "dstNode", Some("dstNodeOp"), filter::dst_node()),
+        name(reader, "anyNode", None, filter::any_node()),
+        name(reader, "node", Some("nodeOp"), filter::node_id()),
+        reader.list("tcpFlags", flags).map(|masks| filter::tcp_flags().carries_any(masks)),
+    ];
+    tests.into_iter().flatten().fold(Filter::all(), Filter::and)
+}
+
+fn time(reader: &mut Reader, (name, operator): (&str, &str), default: Operator, field: Times) -> Option<Filter> {
+    let operator = reader.operator(operator, default);
+    let time = reader.one(name, instant)?;
+    Some(match operator {
+        Operator::Eq => field.eq(time),
+        Operator::Ne => field.ne(time),
+        Operator::Gt => field.gt(time),
+        Operator::Gte => field.gte(time),
+        Operator::Lt => field.lt(time),
+        Operator::Lte => field.lte(time),
+    })
+}
+
+fn protocols(reader: &mut Reader, field: Numbers<Protocol>) -> Option<Filter> {
+    let operator = reader.operator("protocolOp", Operator::Eq);
+    // With `ALL` among the items there is no filter, whatever the operator.
+    let items: Option<Vec<Ranges>> = reader.list("protocol", protocol)?.into_iter().collect();
+    let listed: Ranges = items?.iter().flat_map(Ranges::as_slice).copied().collect();
+    Some(field.ranges(if operator == Operator::Ne { listed.complement() } else { listed }))
+}
+
+fn address(reader: &mut Reader, name: &str, operator: Option<&str>, field: Addresses) -> Option<Filter> {
+    let operator = operator.map_or(Operator::Eq, |operator| reader.operator(operator, Operator::Eq));
+    let ranges = reader.list(name, addresses)?;
+    Some(if operator == Operator::Ne { field.none_of(ranges) } else { field.any_of(ranges) })
+}
+
+fn name(reader: &mut Reader, name: &str, operator: Option<&str>, field: Names) -> Option<Filter> {
+    let operator = operator.map_or(Operator::Eq, |operator| reader.operator(operator, Operator::Eq));
+    let names = reader.list(name, |name| Ok(name.to_owned()))?;
+    Some(if operator == Operator::Ne { field.none_of(names) } else { field.any_of(names) })
+}
+
+fn port(reader: &mut Reader, (name, operator): (&str, &str), field: Numbers<u16>) -> Option<Filter> {
+    let comparison = reader.operator(operator, Operator::Eq);
+    let listed = reader.list(name, ports)?;
+    let single = match listed.as_slice() {
+        [(first, last)] if first == last => Some(*first),
+        _ => None,
+    };
+    let ranges = || -> Ranges { listed.iter().map(|&(first, last)| (first.into(), last.into())).collect() };
+    match (comparison, single) {
+        (Operator::Eq, _) => Some(field.ranges(ranges())),
+        (Operator::Ne, _) => Some(field.ranges(ranges().complement())),
+        (Operator::Gt, Some(port)) => Some(field.within((Excluded(port), Unbounded))),
+        (Operator::Gte, Some(port)) => Some(field.within(port..)),
+        (Operator::Lt, Some(port)) => Some(field.within(..port)),
+        (Operator::Lte, Some(port)) => Some(field.within(..=port)),
+        (_, None) => {
+            let wrong = Wrong::because(format!("a list or a range does not go with `{operator}` here"));
+            reader.refuse(name, &wrong.allowed(format!("one port, or eq and ne in `{operator}`")));
+            None
+        }
+    }
+}

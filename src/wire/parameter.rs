@@ -1,0 +1,183 @@
+//! The table of the endpoint's parameters: what is read, what is refused, and what help and documents say.
+
+/// How the values of a parameter are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ParameterKind {
+    /// A point in time.
+    Time,
+    /// One of the six comparisons.
+    Comparison,
+    /// Equal or not.
+    Equality,
+    /// A list of protocols.
+    Protocols,
+    /// A list of addresses and CIDR blocks.
+    Addresses,
+    /// A list of ports and port ranges.
+    Ports,
+    /// A list of names.
+    Names,
+    /// A list of sets of TCP flags.
+    Flags,
+    /// A number of rows.
+    Limit,
+    /// A cursor or the number of a page.
+    Page,
+    /// A list of fields with directions.
+    Sort,
+    /// True or false.
+    Switch,
+    /// Whether matches are counted.
+    Count,
+}
+
+/// A parameter of the endpoint.
+///
+/// ```
+/// use flowseek::wire::{Parameter, ParameterKind};
+///
+/// let parameter = Parameter::named("nodeOp").unwrap();
+/// assert_eq!(parameter.kind, ParameterKind::Equality);
+/// assert_eq!(parameter.kind.allowed(), "eq, ne");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its name; case matters.
+    pub name: &'static str,
+    /// How its value is read.
+    pub kind: ParameterKind,
+    /// What it means, in a sentence.
+    pub about: &'static str,
+}
+
+impl Parameter {
+    /// The parameter of this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        PARAMETERS.iter().find(|parameter| parameter.name == name)
+    }
+
+    /// Whether it may be given more than once; all its values then make one list.
+    pub fn is_repeatable(&self) -> bool {
+        self.kind == ParameterKind::Flags
+    }
+}
+
+impl ParameterKind {
+    /// What its values can be, for people.
+    pub const fn allowed(self) -> &'static str {
+        match self {
+            Self::Time => "Unix seconds such as 1666012671.5, or RFC 3339 such as 2022-10-17T13:17:51Z",
+            Self::Comparison => "eq, ne, gt, gte, lt, lte",
+            Self::Equality => "eq, ne",
+            Self::Protocols => "TCP, UDP, ICMP, UNKNOWN, ALL, 0 to 255, and comma lists of these",
+            Self::Addresses => "IPv4 and IPv6 addresses, CIDR blocks such as 10.0.0.0/8, and comma lists of these",
+            Self::Ports => "0 to 65535, ranges such as 1024-2048, and comma lists of these",
+            Self::Names => "exact names, with commas between several",
+            Self::Flags => {
+                "1 to 255, hexadecimal such as 0x12, FIN, SYN, RST, PSH, ACK, URG, ECE, CWR, sums such as SYN+ACK, and comma lists of these"
+            }
+            Self::Limit => "a whole number of rows from 0 to the largest limit",
+            Self::Page => "the cursor of the page before, or a page number from 1 on",
+            Self::Sort => "field:asc or field:desc, with commas between several",
+            Self::Switch => "true, false",
+            Self::Count => "auto, exact, none",
+        }
+    }
+
+    /// Whether a space before or after an item belongs to it.
+    const fn keeps_spaces(self) -> bool {
+        matches!(self, Self::Names)
+    }
+
+    /// Whether an unescaped `+` stands for itself and not for a space: it is part of sums, offsets and exponents.
+    pub(super) const fn keeps_plus(self) -> bool {
+        matches!(self, Self::Time | Self::Ports | Self::Flags | Self::Limit)
+    }
+
+    /// An item without the spaces around it that do not belong to it, whichever way they are written.
+    pub(super) fn trim(self, item: &str) -> &str {
+        let is_space = |c: char| c.is_whitespace() || c == '+' && self.keeps_plus();
+        if self.keeps_spaces() { item } else { item.trim_matches(is_space) }
+    }
+}
+
+const fn parameter(name: &'static str, kind: ParameterKind, about: &'static str) -> Parameter {
+    Parameter { name, kind, about }
+}
+
+/// Every parameter of the endpoint. Names, values and meanings are its contract.
+pub const PARAMETERS: [Parameter; 30] = {
+    use ParameterKind::{
+        Addresses, Comparison, Count, Equality, Flags, Limit, Names, Page, Ports, Protocols, Sort, Switch, Time,
+    };
+    [
+        parameter("sTime", Time, "A bound on when the flow began, by default the earliest time."),
+        parameter("sTimeOp", Comparison, "How the start time compares with sTime; gte if left out."),
+        parameter("eTime", Time, "A second bound on when the flow began, by default the latest time."),
+        parameter("eTimeOp", Comparison, "How the start time compares with eTime; lte if left out."),
+        parameter(
+            "protocol",
+            Protocols,
+            "The protocol: a name in any case or an IANA number. UNKNOWN is all but TCP, UDP and ICMP; ALL is no filter.",
+        ),
+        parameter("protocolOp", Equality, "eq: one of the protocols; ne: none of them."),
+        parameter("srcIp", Addresses, "The source's address."),
+        parameter("srcIpOp", Equality, "eq: one of the addresses; ne: none of them, but an address."),
+        parameter("dstIp", Addresses, "The destination's address."),
+        parameter("dstIpOp", Equality, "eq: one of the addresses; ne: none of them, but an address."),
+        parameter("ip", Addresses, "The address of at least one end."),
+        parameter("srcPort", Ports, "The source's port."),
+        parameter("srcPortOp", Comparison, "How the source's port compares; lists and ranges take eq and ne only."),
+        parameter("dstPort", Ports, "The destination's port."),
+        parameter(
+            "dstPortOp",
+            Comparison,
+            "How the destination's port compares; lists and ranges take eq and ne only.",
+        ),
+        parameter("port", Ports, "The port of at least one end."),
+        parameter(
+            "portOp",
+            Comparison,
+            "How the port of at least one end compares: with ne, at least one end has another port.",
+        ),
+        parameter("srcNode", Names, "The name of the source's node."),
+        parameter("srcNodeOp", Equality, "eq: one of the names; ne: none of them, but a name."),
+        parameter("dstNode", Names, "The name of the destination's node."),
+        parameter("dstNodeOp", Equality, "eq: one of the names; ne: none of them, but a name."),
+        parameter("anyNode", Names, "The name of the node of at least one end."),
+        parameter("node", Names, "The ID of the node that logged the flow."),
+        parameter("nodeOp", Equality, "eq: one of the IDs; ne: none of them, but an ID."),
+        parameter(
+            "tcpFlags",
+            Flags,
+            "Sets of TCP flags: the flow carries all flags of at least one of them. It may be repeated.",
+        ),
+        parameter("limit", Limit, "The most rows in the answer."),
+        parameter("page", Page, "Where the answer begins."),
+        parameter("sort", Sort, "The fields to sort by; then always by start time, which reverse turns round."),
+        parameter("reverse", Switch, "true: newer flows first; false, as if left out: older flows first."),
+        parameter("count", Count, "Whether matches are counted: auto, if left out, where that costs nothing."),
+    ]
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Request;
+
+    #[test]
+    fn every_parameter_is_read() {
+        for parameter in PARAMETERS {
+            let error = Request::parse(&format!("{}=,", parameter.name)).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{}`", parameter.name)), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_are_there_once() {
+        for (index, parameter) in PARAMETERS.iter().enumerate() {
+            assert_eq!(PARAMETERS.iter().position(|other| other.name == parameter.name), Some(index));
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Typed values out of arguments, with a problem for each that is wrong.
+
+use super::{
+    arguments::Arguments,
+    operator::{Operator, comparison, equality},
+    parameter::{Parameter, ParameterKind},
+    problem::{Problems, Wrong},
+};
+
+/// Reads the arguments of one query.
+#[derive(Debug)]
+pub(super) struct Reader {
+    arguments: Arguments,
+    pub(super) problems: Problems,
+}
+
+impl Reader {
+    pub(super) fn new(query: &str) -> Self {
+        let mut problems = Problems::default();
+        Self { arguments: Arguments::read(query, &mut problems), problems }
+    }
+
+    /// The value of a parameter; `None` where it is absent or wrong.
+    pub(super) fn one<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
+        let value = self.arguments.values(name).first()?;
+        let parsed = parse(Parameter::named(name)?.kind.trim(value));
+        self.keep(name, parsed)
+    }
+
+    /// The items of a comma list; `None` where it is absent or any item is wrong.
+    pub(super) fn list<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<Vec<T>> {
+        let parameter = Parameter::named(name)?;
+        let given = self.arguments.values(name);
+        let given = if parameter.is_repeatable() { given } else { given.get(..1).unwrap_or_default() };
+        let items = given.iter().flat_map(|value| value.split(','));
+        let parsed: Vec<Result<T, Wrong>> = items
+            .map(|item| {
+                let item = parameter.kind.trim(item);
+                if item.is_empty() { Err(Wrong::because("an item of the list is empty")) } else { parse(item) }
+            })
+            .collect();
+        let items: Vec<Option<T>> = parsed.into_iter().map(|item| self.keep(name, item)).collect();
+        let items: Option<Vec<T>> = items.into_iter().collect();
+        items.filter(|items| !items.is_empty())
+    }
+
+    /// The operator that a parameter holds, wrong or not the operand's: `default` where it is absent or wrong.
+    pub(super) fn operator(&mut self, name: &str, default: Operator) -> Operator {
+        let equal_only = Parameter::named(name).is_some_and(|parameter| parameter.kind == ParameterKind::Equality);
+        self.one(name, if equal_only { equality } else { comparison }).unwrap_or(default)
+    }
+
+    /// Notes what is wrong with the value of a parameter.
+    pub(super) fn refuse(&mut self, name: &str, wrong: &Wrong) {
+        let allowed = Parameter::named(name).map_or("", |parameter| parameter.kind.allowed());
+        self.problems.push(|| wrong.sentence(name, allowed));
+    }
+
+    fn keep<T>(&mut self, name: &str, parsed: Result<T, Wrong>) -> Option<T> {
+        parsed.map_err(|wrong| self.refuse(name, &wrong)).ok()
+    }
+}

@@ -1,0 +1,275 @@
+//! A query string as a typed request.
+
+use super::{filters, number::whole_number, operator::word, problem::Wrong, reader::Reader, sort};
+use crate::{
+    archive::Snapshot,
+    error::{Error, Result},
+    filter::Filter,
+    order::Order,
+    query::{Count, Query, Start},
+};
+
+/// The longest query string that is read, in bytes.
+pub const MAX_QUERY_BYTES: usize = 64 * 1024;
+
+/// How many rows a page has.
+///
+/// ```
+/// use flowseek::wire::{Limits, Request};
+///
+/// let limits = Limits { default: 50, largest: 200 };
+/// assert_eq!(Request::parse_with("", &limits)?.limit, 50);
+/// assert!(Request::parse_with("limit=201", &limits).is_err());
+/// # Ok::<(), flowseek::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// Where the query names no limit.
+    pub default: usize,
+    /// At most: a query that names more is wrong.
+    pub largest: usize,
+}
+
+impl Default for Limits {
+    /// 1,000 rows, and at most 10,000.
+    fn default() -> Self {
+        Self { default: 1000, largest: 10_000 }
+    }
+}
+
+/// What a query string asks for.
+///
+/// The text is that of a URL's query, percent-encoded or not; a leading `?` is allowed. [`PARAMETERS`](super::PARAMETERS)
+/// lists the names. An empty value is an absent parameter, and an operator without its operand is ignored, unless
+/// it is wrong. Commas separate the items of a list, escaped or not, so that a name with a comma cannot be asked for;
+/// spaces around an item are dropped except in names. An unescaped `+` is a space in names and operators, and itself in
+/// numbers, times and sums of flags.
+///
+/// Operators are taken literally, `ne` included: it wants a value that is present and none of the listed. On
+/// "either end" (`port`) a comparison holds if it does for at least one end. Where `ALL` is one of the protocols there
+/// is no filter by protocol, whatever the operator. Where `sTime` is later than `eTime` no flow matches; that is no
+/// error. Binary digits in `tcpFlags`, as answers show them, are refused: as decimal numbers they would be
+/// other flags.
+///
+/// ```
+/// use flowseek::{order::Order, wire::Request};
+///
+/// let request = Request::parse("dstPort=443,8000-8999&tcpFlags=SYN+ACK&reverse=true&limit=5")?;
+/// assert_eq!(request.order, Order::newest_first());
+/// assert_eq!(request.limit, 5);
+/// # Ok::<(), flowseek::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Which flows match.
+    pub filter: Filter,
+    /// In which order they come.
+    pub order: Order,
+    /// How many of them at most.
+    pub limit: usize,
+    /// From which on.
+    pub start: Start,
+    /// Whether they are counted.
+    pub count: Count,
+}
+
+impl Request {
+    /// The question to a snapshot.
+    pub fn query(&self, snapshot: &Snapshot) -> Query {
+        let query = snapshot.query(self.filter.clone()).order(self.order.clone());
+        query.limit(self.limit).start(self.start.clone()).count(self.count)
+    }
+
+    /// Reads a query string with the default [`Limits`].
+    ///
+    /// # Errors
+    /// As [`parse_with`](Self::parse_with).
+    pub fn parse(query: &str) -> Result<Self> {
+        Self::parse_with(query, &Limits::default())
+    }
+
+    /// Reads a query string.
+    ///
+    /// # Errors
+    /// [`InvalidQuery`](crate::ErrorKind::InvalidQuery) with everything that is wrong, the first hundred problems one by
+    /// one, or where the string is longer than [`MAX_QUERY_BYTES`].
+    /// [`InvalidCursor`](crate::ErrorKind::InvalidCursor) where nothing is wrong but the cursor. That a cursor belongs
+    /// to another query is found where the query is answered.
+    pub fn parse_with(query: &str, limits: &Limits) -> Result<Self> {
+        if query.len() > MAX_QUERY_BYTES {
+            let problem = format!("the query has {} bytes; allowed: at most {MAX_QUERY_BYTES}", query.len());
+            return Err(Error::invalid_query(vec![problem]));
+        }
+        let mut reader = Reader::new(query);
+        let filter = filters::read(&mut reader);
+        let limit = reader.one("limit", |text| limit(text, limits.largest)).unwrap_or(limits.default);
+        let start = reader.one("page", page).unwrap_or(Ok(Start::First));
+        let order = sort::read(&mut reader);
+        let count = reader.one("count", count).unwrap_or_default();
+        let mut problems = reader.problems;
+        match start {
+            Ok(start) if problems.is_empty() => Ok(Self { filter, order, limit, start, count }),
+            Err(cursor) if problems.is_empty() => Err(cursor),
+            Ok(_) => Err(Error::invalid_query(problems.finish())),
+            Err(cursor) => {
+                problems.push(|| cursor.to_string());
+                Err(Error::invalid_query(problems.finish()))
+            }
+        }
+    }
+}
+
+fn limit(text: &str, largest: usize) -> Result<usize, Wrong> {
+    let limit = whole_number(text).and_then(|number| usize::try_from(number).ok()).filter(|limit| *limit <= largest);
+    limit.ok_or_else(|| Wrong::value(text, "is not a limit").allowed(format!("0 to {largest}")))
+}
+
+/// Reads a page number or a cursor; what is wrong with a cursor is an error of its own kind.
+fn page(text: &str) -> Result<Result<Start>, Wrong> {
+    // No archive has so many pages that a greater number would be another one.
+    let digits = text.bytes().all(|digit| digit.is_ascii_digit());
+    match whole_number(text).or(digits.then_some(u64::MAX)) {
+        Some(0) => Err(Wrong::value(text, "is not a page")),
+        Some(number) => Ok(Ok(Start::Number(number))),
+        None => Ok(text.parse().map(Start::At)),
+    }
+}
+
+fn count(text: &str) -> Result<Count, Wrong> {
+    let words = [("auto", Count::Auto), ("exact", Count::Exact), ("none", Count::None)];
+    word(text, "is not a way to count", &words)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{error::ErrorKind, filter, flow::Protocol, order::Cursor, wire::PARAMETERS};
+
+    fn problems(query: &str) -> Vec<String> {
+        Request::parse(query).unwrap_err().problems().to_vec()
+    }
+
+    #[test]
+    fn an_empty_query_asks_for_the_oldest_flows() {
+        let expected = Request {
+            filter: Filter::all(),
+            order: Order::oldest_first(),
+            limit: 1000,
+            start: Start::First,
+            count: Count::Auto,
+        };
+        for query in ["", "?", "&", "tcpFlags=&dstPort&srcPortOp=ne", "protocol=all", "protocol=TCP,ALL&protocolOp=ne"]
+        {
+            assert_eq!(Request::parse(query).unwrap(), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn spellings_of_one_request_are_equal() {
+        let spellings = [
+            "tcpFlags=SYN+ACK,1&dstPort=443&sTime=2022-10-17T15:17:51+02:00",
+            "?dstPort=443.0&sTime=1666012671&tcpFlags=SYN%2BACK&tcpFlags=fin",
+            "sTime=2022-10-17T15%3A17%3A51%2B02%3A00&tcpFlags=SYN%20ACK%2C%200x01&dstPort=%34%343",
+        ];
+        let [first, others @ ..] = spellings.map(|query| Request::parse(query).unwrap().filter.normal());
+        assert!(others.iter().all(|filter| *filter == first));
+    }
+
+    #[test]
+    fn a_list_with_ne_wants_none_of_its_items() {
+        let request = Request::parse("dstPort=80,1024-2048&dstPortOp=ne&protocol=tcp,17&protocolOp=ne").unwrap();
+        let ports = filter::dst_port().within(..80).or(filter::dst_port().within(81..1024));
+        let ports = ports.or(filter::dst_port().within(2049..));
+        let protocols = filter::protocol().none_of([Protocol::TCP, Protocol::UDP]);
+        assert_eq!(request.filter.normal(), ports.and(protocols).normal());
+    }
+
+    #[test]
+    fn the_limits_are_the_callers() {
+        let limits = Limits { default: 5, largest: 7 };
+        assert_eq!(Request::parse_with("", &limits).unwrap().limit, 5);
+        assert_eq!(Request::parse_with("limit=7.0", &limits).unwrap().limit, 7);
+        let error = Request::parse_with("limit=8", &limits).unwrap_err();
+        assert_eq!(error.problems(), [r#"`limit`: "8" is not a limit; allowed: 0 to 7"#]);
+    }
+
+    #[test]
+    fn a_page_is_a_number_from_one_on_or_a_cursor() {
+        let start = |query: &str| Request::parse(query).unwrap().start;
+        assert_eq!(start("page=1"), Start::Number(1));
+        assert_eq!(start("page=%2007"), Start::Number(7));
+        assert_eq!(start(&format!("page={}", "9".repeat(400))), Start::Number(u64::MAX));
+        let cursor = Cursor::new(7, None, 0).unwrap();
+        assert_eq!(start(&format!("page={cursor}")), Start::At(cursor));
+        assert_eq!(problems("page=0").len(), 1);
+    }
+
+    #[test]
+    fn a_bad_cursor_is_an_error_of_its_own_unless_more_is_wrong() {
+        let alone = Request::parse("page=AQaaaa&limit=5").unwrap_err();
+        assert_eq!(alone.kind(), ErrorKind::InvalidCursor);
+        let both = Request::parse("page=AQaaaa&limit=x").unwrap_err();
+        assert_eq!(both.kind(), ErrorKind::InvalidQuery);
+        assert_eq!(both.problems().len(), 2);
+        assert!(both.problems().contains(&alone.to_string()));
+    }
+
+    #[test]
+    fn long_queries_are_refused_and_long_lists_are_not() {
+        let list = |bytes: usize| format!("dstPort={}1", "9,".repeat((bytes - 9) / 2));
+        assert!(Request::parse(&list(MAX_QUERY_BYTES - 1)).is_ok());
+        assert_eq!(problems(&list(MAX_QUERY_BYTES + 1)).len(), 1);
+        let wrong = problems(&format!("dstPort={}", "x,".repeat(20_000)));
+        assert_eq!(wrong.len(), 101);
+        assert_eq!(wrong.last().unwrap(), "19901 more problems are not listed");
+    }
+
+    fn piece() -> impl Strategy<Value = String> {
+        let names: Vec<&'static str> = PARAMETERS.iter().map(|parameter| parameter.name).collect();
+        let values = [
+            "443",
+            "1-2",
+            "eq",
+            "lte",
+            "SYN+ACK",
+            "0x12",
+            "10.0.0.0/8",
+            "::1",
+            "TCP,ALL",
+            "1666012671.5",
+            "2022-10-17T15:17:51+02:00",
+            "sTime:desc",
+            "true",
+            "exact",
+            "%2C",
+            "%",
+            "",
+            ",",
+            "AQaaaa",
+        ];
+        let value = prop_oneof![prop::sample::select(values.to_vec()).prop_map(str::to_owned), any::<String>()];
+        (prop::sample::select(names), value).prop_map(|(name, value)| format!("{name}={value}"))
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_panic(query in any::<String>()) {
+            let _ = Request::parse(&query);
+        }
+
+        #[test]
+        fn no_mutated_query_makes_a_panic(
+            pieces in prop::collection::vec(piece(), 0..6),
+            at in any::<prop::sample::Index>(),
+            inserted in any::<char>(),
+        ) {
+            let mut query: Vec<char> = pieces.join("&").chars().collect();
+            query.insert(at.index(query.len() + 1), inserted);
+            if let Err(error) = Request::parse(&String::from_iter(query)) {
+                prop_assert!(error.kind() == ErrorKind::InvalidCursor || !error.problems().is_empty());
+            }
+        }
+    }
+}

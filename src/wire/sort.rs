@@ -1,0 +1,68 @@
+//! The order that the arguments ask for.
+
+use super::{operator::word, problem::Wrong, reader::Reader, response::FIELDS};
+use crate::{
+    flow::Field,
+    order::{Direction, Order, SortKey},
+};
+
+/// Parameter names, and what their analogy makes, as names of fields. Both time bounds are on the start time, so both
+/// their names are it.
+const ALIASES: [(&str, Field); 12] = [
+    ("srcPort", Field::SrcPort),
+    ("dstPort", Field::DstPort),
+    ("port", Field::DstPort),
+    ("srcIp", Field::SrcIp),
+    ("dstIp", Field::DstIp),
+    ("srcBytes", Field::SrcBytes),
+    ("dstBytes", Field::DstBytes),
+    ("srcNode", Field::SrcNode),
+    ("dstNode", Field::DstNode),
+    ("node", Field::NodeId),
+    ("sTime", Field::StartTime),
+    ("eTime", Field::StartTime),
+];
+
+const DIRECTIONS: [(&str, Direction); 2] = [("asc", Direction::Ascending), ("desc", Direction::Descending)];
+
+/// Reads `sort` and `reverse`.
+pub(super) fn read(reader: &mut Reader) -> Order {
+    let keys = reader.list("sort", sort_key).unwrap_or_default();
+    for (index, (name, key)) in keys.iter().enumerate() {
+        let earlier = keys.iter().take(index).find(|(_, earlier)| earlier.field == key.field);
+        if let Some((earlier, _)) = earlier {
+            let what = format!("{name} sorts by the same field as {earlier} before it");
+            reader.refuse("sort", &Wrong::because(what).allowed("each field once"));
+            // The first is enough, and comes soon: there are few fields, however many keys.
+            break;
+        }
+    }
+    let newest_first = reader.one("reverse", switch).unwrap_or(false);
+    let time = if newest_first { Direction::Descending } else { Direction::Ascending };
+    Order::new(keys.into_iter().map(|(_, key)| key), time)
+}
+
+/// Reads `field`, `field:asc` or `field:desc`.
+fn sort_key(item: &str) -> Result<(&'static str, SortKey), Wrong> {
+    let (name, direction) = item.split_once(':').unwrap_or((item, "asc"));
+    let (name, field) = field(name.trim())?;
+    let direction = word(direction.trim(), "is not a direction", &DIRECTIONS)
+        .map_err(|wrong| wrong.allowed(format!("{name}:asc, {name}:desc")))?;
+    Ok((name, SortKey { field, direction }))
+}
+
+fn field(name: &str) -> Result<(&'static str, Field), Wrong> {
+    let known = || FIELDS.into_iter().chain(ALIASES);
+    known().find(|(known, _)| *known == name).ok_or_else(|| {
+        let names: Vec<&str> = known().map(|(name, _)| name).collect();
+        Wrong::value(name, "is not a field").allowed(names.join(", ")).meant(name, names.into_iter())
+    })
+}
+
+fn switch(text: &str) -> Result<bool, Wrong> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(Wrong::value(text, "is neither true nor false")),
+    }
+}

@@ -1,0 +1,98 @@
+//! Imports run downwards only.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+/// The layers, lowest first. A module may use what lies below it, and what lies beside it only where that is said.
+const LAYERS: &[(&str, usize)] = &[
+    ("error", 0),
+    ("flow", 0),
+    ("filter", 1),
+    ("order", 1),
+    ("generate", 1),
+    ("import", 1),
+    ("schema", 2),
+    ("segment", 3),
+    ("archive", 4),
+    ("ingest", 5),
+    ("query", 5),
+    ("wire", 6),
+];
+
+/// The files that may name DataFusion.
+const DATAFUSION: [&str; 3] = ["schema/expr.rs", "segment/selection.rs", "query/exec.rs"];
+/// The modules that are plain Rust: no Arrow, no Parquet, no tokio, no disk.
+const PLAIN: [&str; 5] = ["flow", "filter", "order", "generate", "import"];
+
+fn sources(folder: &Path, found: &mut Vec<(String, String)>, root: &Path) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found, root);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            found.push((name, fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+fn all_sources() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    sources(&root, &mut found, &root);
+    found.retain(|(name, _)| name != "lib.rs" && !name.starts_with("bin/"));
+    // What follows are unit tests, and comments and examples import what a user would.
+    let code = |text: &str| {
+        let lines = text.split("#[cfg(test)]").next().unwrap_or_default().lines();
+        lines.filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    };
+    found.into_iter().map(|(name, text)| (name, code(&text))).collect()
+}
+
+/// The modules named after `crate::` in a source.
+fn imports(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        let Some(list) = rest.strip_prefix('{') else {
+            names.push(rest.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect());
+            continue;
+        };
+        let mut depth = 0;
+        for part in list.split_inclusive([',', '{', '}']) {
+            let name: String =
+                part.trim().chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
+            if depth == 0 && !name.is_empty() {
+                names.push(name);
+            }
+            depth += part.matches('{').count() as i32 - part.matches('}').count() as i32;
+            if depth < 0 {
+                break;
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn imports_run_downwards() {
+    let layers: BTreeMap<&str, usize> = LAYERS.iter().copied().collect();
+    for (name, text) in all_sources() {
+        let module = name.split(['/', '.']).next().unwrap();
+        let layer = *layers.get(module).unwrap_or_else(|| panic!("{module} has no layer"));
+        for import in imports(&text) {
+            let below = *layers.get(import.as_str()).unwrap_or_else(|| panic!("{name} imports {import}"));
+            assert!(import == module || import == "error" || below < layer, "{name} imports {import}");
+        }
+    }
+}
+
+#[test]
+fn datafusion_stands_in_few_files_and_the_domain_is_plain_rust() {
+    for (name, text) in all_sources() {
+        assert!(DATAFUSION.contains(&name.as_str()) || !text.contains("datafusion::"), "{name} names DataFusion");
+        let module = name.split('/').next().unwrap();
+        for foreign in ["arrow::", "parquet::", "tokio::", "std::fs"] {
+            assert!(!PLAIN.contains(&module) || !text.contains(foreign), "{name} names {foreign}");
+        }
+    }
+}

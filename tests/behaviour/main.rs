@@ -1,0 +1,9 @@
+//! What a user can see, in one binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod cursors;
+mod golden_queries;
+mod import_formats;
+mod layers;
+mod oracle;
+mod support;

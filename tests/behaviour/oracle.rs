@@ -1,0 +1,124 @@
+//! Whatever the flows, their segments, the filter, the order and the size of the pages: the pages joined are the plain
+//! sort and filter of a list.
+
+use std::{collections::HashSet, time::Duration};
+
+use flowseek::{
+    Archive, Filter, Order, StoredFlow,
+    query::{Budget, Count, Pruning, Query, Start},
+};
+use proptest::{collection::vec, prelude::*};
+
+use crate::support::{append, block_on, filter, flow, oracle, order, settings};
+
+/// All pages of a query, joined; `between` is called after each.
+async fn pages(query: Query, mut between: impl FnMut()) -> Vec<StoredFlow> {
+    let mut flows = Vec::new();
+    let mut start = Start::First;
+    for _ in 0..1_000 {
+        let page = query.clone().start(start).page().await.unwrap();
+        flows.extend(page.flows().unwrap());
+        between();
+        match page.next {
+            Some(next) => start = Start::At(next.to_string().parse().unwrap()),
+            None => return flows,
+        }
+    }
+    panic!("the pages do not end");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn pages_joined_are_the_plain_sort_and_filter(
+        commits in vec(vec(flow(), 0..25), 1..4),
+        settings in settings(),
+        queries in vec((filter(), order(), 1usize..9, 1u64..30), 6),
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
+        let stored = append(&archive, &commits);
+        let snapshot = archive.snapshot().unwrap();
+        block_on(async {
+            for (filter, order, limit, rows) in queries {
+                let expected = oracle(&stored, &filter, &order);
+                let query = snapshot.query(filter.clone()).order(order.clone()).limit(limit);
+                let told = format!("{filter:?} {order:?} limit {limit}");
+
+                let found = pages(query.clone(), || ()).await;
+                prop_assert_eq!(&found, &expected, "{}", told);
+
+                let unpruned = pages(query.clone().pruning(Pruning::Off), || ()).await;
+                prop_assert_eq!(&unpruned, &expected, "unpruned {}", told);
+
+                let budget = Budget { rows, time: Duration::from_secs(60) };
+                let short = pages(query.clone().budget(budget), || ()).await;
+                prop_assert_eq!(&short, &expected, "budget of {} rows {}", rows, told);
+
+                let counted = query.clone().limit(0).count(Count::Exact).page().await.unwrap();
+                prop_assert_eq!(counted.total, Some(expected.len() as u64), "{}", told);
+                prop_assert_eq!(counted.next.is_some(), !expected.is_empty());
+
+                for number in 1..4u64 {
+                    let page = query.clone().start(Start::Number(number)).page().await.unwrap();
+                    let skip = (number as usize - 1) * limit;
+                    let numbered: Vec<_> = expected.iter().skip(skip).take(limit).cloned().collect();
+                    prop_assert_eq!(page.flows().unwrap(), numbered, "page {} {}", number, told);
+                    prop_assert_eq!(page.next.is_some(), expected.len() > skip + limit);
+                }
+            }
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn flows_of_the_first_page_s_archive_come_exactly_once_while_commits_land_between_pages(
+        commits in vec(vec(flow(), 0..25), 1..3),
+        later in vec(vec(flow(), 1..5), 1..4),
+        settings in settings(),
+        (filter, order, limit) in (filter(), order(), 1usize..9),
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
+        let before = append(&archive, &commits);
+        let expected = oracle(&before, &filter, &order);
+        let mut later = later.into_iter();
+        let mut start = Start::First;
+        let mut found: Vec<StoredFlow> = Vec::new();
+        block_on(async {
+            loop {
+                let query = archive.snapshot().unwrap().query(filter.clone()).order(order.clone()).limit(limit);
+                let page = query.start(start.clone()).page().await.unwrap();
+                found.extend(page.flows().unwrap());
+                later.next().into_iter().for_each(|flows| drop(append(&archive, &[flows])));
+                match page.next {
+                    Some(next) => start = Start::At(next),
+                    None => break,
+                }
+            }
+        });
+        let ids: HashSet<_> = found.iter().map(|flow| flow.id).collect();
+        prop_assert_eq!(ids.len(), found.len(), "a flow came twice");
+        prop_assert!(found.is_sorted_by(|a, b| order.compare(&order.key(a), &order.key(b)).is_lt()));
+        let known: HashSet<_> = before.iter().map(|flow| flow.id).collect();
+        let of_before: Vec<_> = found.into_iter().filter(|flow| known.contains(&flow.id)).collect();
+        prop_assert_eq!(of_before, expected);
+    }
+
+    #[test]
+    fn the_negation_of_a_filter_is_every_other_flow(flows in vec(flow(), 0..20), filter in filter()) {
+        let directory = tempfile::tempdir().unwrap();
+        let archive = Archive::open_or_create(directory.path()).unwrap();
+        let stored = append(&archive, &[flows]);
+        prop_assert_eq!((!!filter.clone()).normal(), filter.normal());
+        let order = Order::oldest_first();
+        let negated: Filter = !filter.clone();
+        prop_assert_eq!(
+            oracle(&stored, &negated, &order).len() + oracle(&stored, &filter, &order).len(),
+            stored.len()
+        );
+        let page = block_on(archive.snapshot().unwrap().query(negated.clone()).page()).unwrap();
+        prop_assert_eq!(page.flows().unwrap(), oracle(&stored, &negated, &order));
+    }
+}

@@ -1,0 +1,155 @@
+//! Flows, filters and orders at random, with values chosen to be nasty; and the plain sort that every answer must equal.
+
+use flowseek::{
+    Archive, Filter, Flow, FlowId, Order, Settings, StoredFlow, filter,
+    flow::{Address, AddressRange, Field, Protocol, TcpFlags, Timestamp},
+    order::{Direction, SortKey},
+    segment::SegmentOptions,
+};
+use proptest::{collection::vec, option::of, prelude::*, sample::select};
+
+pub const NAMES: [&str; 5] = ["a", "A", "node-1", "node-10", "ü"];
+const ADDRESSES: [&str; 7] = ["0.0.0.0", "10.0.0.1", "10.0.0.2", "10.255.255.255", "::", "::1", "2001:db8::1"];
+const BLOCKS: [&str; 6] = ["10.0.0.0/8", "10.0.0.0/31", "0.0.0.0/0", "::/0", "::1", "2001:db8::/32"];
+
+pub fn flow() -> impl Strategy<Value = Flow> {
+    let times = (0i64..6, of(0i64..6));
+    let ends = (of(select(&ADDRESSES[..])), of(select(&ADDRESSES[..])), of(port()), of(port()));
+    let sizes = (of(bytes()), of(bytes()), of(select(vec![0u8, 1, 2, 16, 18, 255])));
+    let names = (of(select(&NAMES[..])), of(select(&NAMES[..])), of(select(&NAMES[..])), of(select(&NAMES[..])));
+    (times, protocol(), ends, sizes, names).prop_map(|((start, end), protocol, ends, sizes, names)| {
+        let time = |millis| Timestamp::from_millis(1_666_000_000_000 + millis).unwrap();
+        let address = |text: Option<&str>| text.map(|text| text.parse().unwrap());
+        let name = |name: Option<&str>| name.map(str::to_owned);
+        Flow {
+            end_time: end.map(time),
+            protocol,
+            src_ip: address(ends.0),
+            dst_ip: address(ends.1),
+            src_port: ends.2,
+            dst_port: ends.3,
+            src_bytes: sizes.0,
+            dst_bytes: sizes.1,
+            tcp_flags: sizes.2.map(TcpFlags::new),
+            src_node: name(names.0),
+            dst_node: name(names.1),
+            node_id: name(names.2),
+            activity_id: name(names.3),
+            ..Flow::starting(time(start))
+        }
+    })
+}
+
+fn port() -> impl Strategy<Value = u16> {
+    select(vec![0u16, 1, 443, 65534, 65535])
+}
+
+fn bytes() -> impl Strategy<Value = u64> {
+    select(vec![0u64, 1, 1 << 40, u64::MAX - 1, u64::MAX])
+}
+
+fn protocol() -> impl Strategy<Value = Protocol> {
+    select(vec![1u8, 6, 17, 47, 255]).prop_map(Protocol::new)
+}
+
+fn test() -> impl Strategy<Value = Filter> {
+    let time = (0i64..7, 0..6).prop_map(|(millis, operator)| {
+        let time = Timestamp::from_millis(1_666_000_000_000 + millis).unwrap();
+        let start = filter::start_time();
+        match operator {
+            0 => start.eq(time),
+            1 => start.ne(time),
+            2 => start.gt(time),
+            3 => start.gte(time),
+            4 => start.lt(time),
+            _ => filter::end_time().lte(time),
+        }
+    });
+    let ports = (vec(port(), 0..4), 0..5).prop_map(|(ports, operator)| match (operator, ports.as_slice()) {
+        (0, _) => filter::dst_port().none_of(ports),
+        (1, [low, high, ..]) => filter::src_port().within(low..=high),
+        (2, [low, ..]) => filter::port().within(low..),
+        (3, [high, ..]) => filter::dst_port().within(..high),
+        _ => filter::port().any_of(ports),
+    });
+    let addresses = (vec(select(&BLOCKS[..]), 0..3), 0..4).prop_map(|(blocks, operator)| {
+        let blocks: Vec<AddressRange> = blocks.into_iter().map(|block| block.parse().unwrap()).collect();
+        match operator {
+            0 => filter::src_ip().any_of(blocks),
+            1 => filter::dst_ip().none_of(blocks),
+            2 => filter::ip().none_of(blocks),
+            _ => filter::ip().any_of(blocks),
+        }
+    });
+    let names = (vec(select(&NAMES[..]), 0..3), 0..4).prop_map(|(names, operator)| match operator {
+        0 => filter::src_node().any_of(names),
+        1 => filter::any_node().none_of(names),
+        2 => filter::node_id().none_of(names),
+        _ => filter::activity_id().any_of(names),
+    });
+    let flags = (vec(select(vec![1u8, 2, 18]), 0..3), any::<bool>()).prop_map(|(masks, carried)| {
+        let masks = masks.into_iter().map(TcpFlags::new);
+        if carried { filter::tcp_flags().carries_any(masks) } else { filter::tcp_flags().carries_none(masks) }
+    });
+    let protocols = (vec(protocol(), 0..3), any::<bool>()).prop_map(|(protocols, listed)| {
+        if listed { filter::protocol().any_of(protocols) } else { filter::protocol().none_of(protocols) }
+    });
+    let bytes = bytes().prop_map(|bytes| filter::src_bytes().within(bytes..).or(filter::dst_bytes().eq(bytes)));
+    prop_oneof![time, ports, addresses, names, flags, protocols, bytes]
+}
+
+pub fn filter() -> impl Strategy<Value = Filter> {
+    let leaf = prop_oneof![1 => Just(Filter::all()), 6 => test()];
+    leaf.prop_recursive(3, 8, 3, |inner| {
+        prop_oneof![
+            (inner.clone(), inner.clone()).prop_map(|(left, right)| left.and(right)),
+            (inner.clone(), inner.clone()).prop_map(|(left, right)| left.or(right)),
+            inner.prop_map(|filter| !filter),
+        ]
+    })
+}
+
+pub fn order() -> impl Strategy<Value = Order> {
+    let direction = || select(vec![Direction::Ascending, Direction::Descending]);
+    let key = (select(&Field::ALL[..]), direction()).prop_map(|(field, direction)| SortKey { field, direction });
+    (prop_oneof![2 => Just(Vec::new()), 3 => vec(key, 1..3)], direction())
+        .prop_map(|(keys, time)| Order::new(keys, time))
+}
+
+/// Segments and blocks so small that a few flows fill many.
+pub fn settings() -> impl Strategy<Value = Settings> {
+    (1usize..12, 1usize..5, 1usize..4).prop_map(|(segment_rows, block_rows, row_group_blocks)| Settings {
+        segment: SegmentOptions { block_rows, row_group_blocks },
+        segment_rows,
+        ..Settings::default()
+    })
+}
+
+/// Appends each of `commits` as one commit; the flows come back with their IDs.
+pub fn append(archive: &Archive, commits: &[Vec<Flow>]) -> Vec<StoredFlow> {
+    let mut appender = archive.appender().unwrap();
+    let mut stored = Vec::new();
+    for flows in commits {
+        flows.iter().for_each(|flow| appender.push(flow).unwrap());
+        let commit = appender.commit().unwrap();
+        assert_eq!(commit.flows, flows.len() as u64);
+        let ids = (commit.first.get()..).map(FlowId::new);
+        stored.extend(flows.iter().cloned().zip(ids).map(|(flow, id)| StoredFlow { id, flow }));
+    }
+    stored
+}
+
+/// What the answer must be: a filter and a sort of a list.
+pub fn oracle(flows: &[StoredFlow], filter: &Filter, order: &Order) -> Vec<StoredFlow> {
+    let mut matching: Vec<StoredFlow> = flows.iter().filter(|flow| filter.matches(flow)).cloned().collect();
+    matching.sort_by(|left, right| order.compare(&order.key(left), &order.key(right)));
+    matching
+}
+
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+pub fn address(text: &str) -> Address {
+    text.parse().unwrap()
+}
