@@ -1,8 +1,10 @@
-//! An embedded query engine over local network flow logs.
+#![doc = include_str!("../README.md")]
+
 pub mod archive;
 pub mod error;
 pub mod filter;
 pub mod flow;
+pub mod generate;
 pub mod import;
 pub mod ingest;
 pub mod order;

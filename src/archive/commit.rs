@@ -59,10 +59,11 @@ impl Writer {
         if flows.num_rows() == 0 {
             return Ok(());
         }
-        // The folder is named by the newest flow, which is the first.
+        // The file is named by the day of its newest flow, which is the first. There are no folders below `data`: some
+        // readers would pass over them.
         let day = crate::schema::Flows::new(flows)?.get(0).map(|newest| newest.flow.start_time.to_string());
         let day = day.as_deref().and_then(|time| time.get(..10)).unwrap_or("unknown");
-        let path = format!("data/{day}/{}.parquet", Uuid::new_v4().simple());
+        let path = format!("data/{day}-{}.parquet", Uuid::new_v4().simple());
         let files = &self.archive.inner.files;
         let written = files.begin(&path).and_then(|file| {
             let mut sink = BufWriter::with_capacity(1 << 20, &file);

@@ -1,6 +1,7 @@
 //! The files of an archive on a local disk, and how they become durable.
 
 use std::{
+    collections::HashSet,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, ErrorKind as IoErrorKind, Write},
     path::{Path, PathBuf},
@@ -125,15 +126,7 @@ impl Files {
     /// A new file for the segment at `path`, which is not part of the archive before [`finish`](Self::finish).
     pub(super) fn begin(&self, path: &str) -> Result<File> {
         let target = self.root.join(path);
-        let begin = || {
-            if let Some(folder) = target.parent()
-                && !folder.exists()
-            {
-                fs::create_dir_all(folder)?;
-                sync_directory(&self.root.join(DATA))?;
-            }
-            OpenOptions::new().create_new(true).write(true).open(unfinished(&target))
-        };
+        let begin = || OpenOptions::new().create_new(true).write(true).open(unfinished(&target));
         begin().map_err(|error| self.failed("a segment cannot be created", error))
     }
 
@@ -155,17 +148,13 @@ impl Files {
 
     /// Removes what a crash has left: files that are no part of the manifest, the newest one.
     pub(super) fn sweep(&self, manifest: &Manifest) -> Result<()> {
-        let kept: std::collections::HashSet<PathBuf> =
-            manifest.segments.iter().map(|segment| self.root.join(&segment.path)).collect();
+        let kept: HashSet<PathBuf> = manifest.segments.iter().map(|segment| self.root.join(&segment.path)).collect();
         let sweep = || {
-            for day in fs::read_dir(self.root.join(DATA))? {
-                let day = day?.path();
-                for file in if day.is_dir() { fs::read_dir(&day)?.collect() } else { Vec::new() } {
-                    let path = file?.path();
-                    let ours = path.extension().is_some_and(|ending| ending == UNFINISHED || ending == "parquet");
-                    if ours && !kept.contains(&path) {
-                        fs::remove_file(&path)?;
-                    }
+            for file in fs::read_dir(self.root.join(DATA))? {
+                let path = file?.path();
+                let ours = path.extension().is_some_and(|ending| ending == UNFINISHED || ending == "parquet");
+                if ours && !kept.contains(&path) {
+                    fs::remove_file(&path)?;
                 }
             }
             for file in fs::read_dir(self.root.join(MANIFESTS))? {

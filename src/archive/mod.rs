@@ -1,7 +1,7 @@
 //! Which segments an archive consists of: a directory of Parquet files, and numbered manifests that are written once.
 //!
 //! ```text
-//! ARCHIVE/data/2022-11-01/<segment>.parquet    flows, in the folder of the day of their newest
+//! ARCHIVE/data/2022-11-01-<id>.parquet         a segment, named by the day of its newest flow
 //! ARCHIVE/manifests/00000000000000000007.json  the segments that make version 7
 //! ARCHIVE/lock                                 held by the one writing process
 //! ```
@@ -35,7 +35,8 @@ use crate::{
 pub struct Settings {
     /// How segments are cut into blocks.
     pub segment: SegmentOptions,
-    /// Flows of a segment, at most; while it is built they are all in memory, at some 200 bytes each.
+    /// Flows of a segment, at most, and at most 8,388,608. While it is written the next one is gathered: the flows of
+    /// both are in memory, at some 100 bytes each.
     pub segment_rows: usize,
     /// Bytes of memory for the footers and indexes of segments that are not in use at the moment.
     pub index_cache_bytes: u64,

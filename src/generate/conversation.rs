@@ -3,8 +3,9 @@
 use super::{draw::Draw, hosts::Host};
 use crate::flow::{Flow, Protocol, TcpFlags, Timestamp};
 
-const PROTOCOLS: [(u32, u8); 9] =
-    [(700, 6), (250, 17), (40, 1), (4, 47), (3, 50), (1, 89), (1, 41), (1, 51), (0, 255)];
+const PROTOCOLS: [(u32, u8); 9] = [(700, 6), (250, 17), (40, 1), (4, 47), (3, 50), (1, 89), (1, 41), (1, 51), (0, 255)];
+
+const ICMP_V6: Protocol = Protocol::new(58);
 
 /// The leading destination ports, and 0 for any port.
 const TCP_PORTS: [(u32, u16); 11] = [
@@ -49,7 +50,11 @@ pub(super) fn flow_ending(end: Timestamp, begin: Timestamp, draw: &mut Draw) -> 
         3 => (Host::external(draw), Host::internal(draw)),
         _ => (Host::internal(draw), Host::internal(draw)),
     };
-    let protocol = Protocol::new(draw.weighted(&PROTOCOLS));
+    let (source, destination) = (source.facing(destination), destination.facing(source));
+    let protocol = match Protocol::new(draw.weighted(&PROTOCOLS)) {
+        Protocol::ICMP if source.is_v6() => ICMP_V6,
+        protocol => protocol,
+    };
     let (src_port, dst_port) = match protocol {
         Protocol::TCP => ports(&TCP_PORTS, draw),
         Protocol::UDP => ports(&UDP_PORTS, draw),
@@ -82,7 +87,8 @@ pub(super) fn flow_ending(end: Timestamp, begin: Timestamp, draw: &mut Draw) -> 
 
 fn ports(leading: &[(u32, u16)], draw: &mut Draw) -> (Option<u16>, Option<u16>) {
     let any = |draw: &mut Draw| u16::try_from(1 + draw.below(65_535)).unwrap_or_default();
-    let src = if draw.per_mille(970) { 32_768 + u16::try_from(draw.below(28_232)).unwrap_or_default() } else { any(draw) };
+    let src =
+        if draw.per_mille(970) { 32_768 + u16::try_from(draw.below(28_232)).unwrap_or_default() } else { any(draw) };
     let dst = match draw.weighted(leading) {
         0 => any(draw),
         known => known,

@@ -26,7 +26,7 @@ impl Host {
         let rank = draw.rank(INTERNAL_BITS);
         let scrambled = scramble(u64::from(rank) + 1);
         // Multiplying by an odd number keeps 24 bits apart.
-        let bits = 0x0a00_0000 | (rank.wrapping_mul(0x9e_3779) & 0x00ff_ffff);
+        let bits = 0x0a00_0000 | ((rank + 1).wrapping_mul(0x9e_3779) & 0x00ff_ffff);
         Self { address: v4(bits), node: Some(scrambled % NODES) }
     }
 
@@ -35,6 +35,19 @@ impl Host {
         // IPv6 is one in 16 of the four fifths of the flows that have an end outside: 5 % of all.
         let address = if draw.below(16) == 0 { external_v6(draw) } else { external_v4(draw) };
         Self { address, node: None }
+    }
+
+    /// The host as it talks to `other`: by IPv6 where the other does.
+    pub(super) fn facing(self, other: Self) -> Self {
+        match (self.is_v6(), other.is_v6()) {
+            (false, true) => Self { address: unique_local(self.address), ..self },
+            _ => self,
+        }
+    }
+
+    /// Whether its address is IPv6.
+    pub(super) fn is_v6(self) -> bool {
+        self.address.to_ip().is_ipv6()
     }
 
     /// The name of its node.
@@ -67,6 +80,11 @@ fn external_v6(draw: &mut Draw) -> Address {
     // 64 ranks share a network of 48 bits within 2000::/3.
     let network = u128::from(scramble((rank >> 6) + (1 << 33)) >> 16) & 0x1fff_ffff_ffff | 0x2000_0000_0000;
     Address::from_bits(network << 80 | u128::from(scramble(rank + (1 << 34))))
+}
+
+/// The address in fd00::/8 (RFC 4193) of the host with this IPv4 address.
+fn unique_local(address: Address) -> Address {
+    Address::from_bits(0xfd52_1c0a_97e4_0001 << 64 | address.to_bits() & 0xffff_ffff)
 }
 
 fn v4(bits: u32) -> Address {

@@ -4,8 +4,8 @@ use super::{object::Object, scalar::Scalar};
 use crate::flow::{Flow, Timestamp};
 
 /// A key that means something.
-#[derive(Clone, Copy)]
-enum Key {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
     ActivityId,
     DestBytes,
     DestIp,
@@ -24,7 +24,8 @@ enum Key {
 }
 
 impl Key {
-    fn from_name(name: &str) -> Option<Self> {
+    /// The key with this name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "activityID" => Self::ActivityId,
             "destBytes" => Self::DestBytes,
@@ -47,7 +48,7 @@ impl Key {
 }
 
 /// A flow of which the start may still be missing.
-struct Draft {
+pub(crate) struct Draft {
     flow: Flow,
     start_time: Option<Timestamp>,
 }
@@ -55,7 +56,7 @@ struct Draft {
 /// The flow that a line is, or the reason why it is none.
 pub(super) fn parse(line: &str) -> Result<Flow, String> {
     let mut object = Object::open(line)?;
-    let mut draft = Draft { flow: Flow::starting(Timestamp::MIN), start_time: None };
+    let mut draft = Draft::new();
     let mut seen: u16 = 0;
     while let Some((name, token)) = object.next()? {
         let Some(key) = Key::from_name(&name) else { continue };
@@ -70,7 +71,13 @@ pub(super) fn parse(line: &str) -> Result<Flow, String> {
 }
 
 impl Draft {
-    fn set(&mut self, key: Key, value: Scalar<'_>) -> Result<(), String> {
+    /// A flow of which nothing is known.
+    pub(crate) fn new() -> Self {
+        Self { flow: Flow::starting(Timestamp::MIN), start_time: None }
+    }
+
+    /// Takes the value of a key; the reason why it is refused is without the key.
+    pub(crate) fn set(&mut self, key: Key, value: Scalar<'_>) -> Result<(), String> {
         let flow = &mut self.flow;
         match key {
             Key::ActivityId => flow.activity_id = value.name()?,
@@ -103,7 +110,8 @@ impl Draft {
         }
     }
 
-    fn finish(mut self) -> Result<Flow, String> {
+    /// The flow, if it has a start.
+    pub(crate) fn finish(mut self) -> Result<Flow, String> {
         self.flow.start_time = self.start_time.ok_or("startTime: it is missing, and every flow has a start")?;
         Ok(self.flow)
     }

@@ -64,6 +64,8 @@ mod scalar;
 mod zeek;
 
 pub use decompress::decompress;
+pub(crate) use flow_json::{Draft, Key};
 pub use format::{Format, detect};
 pub use parser::{LineParser, Parsed};
 pub use reader::{Item, MAX_LINE_BYTES, Reader, Rejected};
+pub(crate) use scalar::Scalar;

@@ -11,20 +11,24 @@ const SHOWN_CHARS: usize = 64;
 /// A value as it was written. The conversions give `None` for an absent one, and the reason why it is refused without
 /// the name of the field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Scalar<'a> {
+pub(crate) enum Scalar<'a> {
     #[default]
     Absent,
     /// A number as a number.
     Number(&'a str),
     /// Text, never empty.
     Text(Cow<'a, str>),
+    /// A time as a time.
+    Time(Timestamp),
+    /// An address as an address.
+    Address(Address),
     /// What no field takes, described.
     Other(&'static str),
 }
 
 impl<'a> Scalar<'a> {
     /// A text; absent where it is empty.
-    pub(super) fn text(text: impl Into<Cow<'a, str>>) -> Self {
+    pub(crate) fn text(text: impl Into<Cow<'a, str>>) -> Self {
         let text = text.into();
         if text.is_empty() { Self::Absent } else { Self::Text(text) }
     }
@@ -45,6 +49,8 @@ impl<'a> Scalar<'a> {
                 let (text, rest) = cut(text);
                 format!("{text:?}{rest}")
             }
+            Self::Time(time) => time.to_string(),
+            Self::Address(address) => address.to_string(),
             Self::Other(what) => (*what).to_owned(),
         }
     }
@@ -54,7 +60,7 @@ impl<'a> Scalar<'a> {
         match self {
             Self::Number(text) => Some(text),
             Self::Text(text) => Some(text),
-            Self::Absent | Self::Other(_) => None,
+            Self::Absent | Self::Time(_) | Self::Address(_) | Self::Other(_) => None,
         }
     }
 
@@ -75,12 +81,16 @@ impl<'a> Scalar<'a> {
         match self {
             Self::Absent => Ok(None),
             Self::Text(text) => text.parse().map(Some).map_err(|_| refused()),
+            Self::Address(address) => Ok(Some(*address)),
             _ => Err(refused()),
         }
     }
 
     pub(super) fn time(&self) -> Result<Option<Timestamp>, String> {
         let refused = || format!("{} is neither a number of Unix seconds nor an RFC 3339 time", self.shown());
+        if let Self::Time(time) = self {
+            return Ok(Some(*time));
+        }
         match self.digits() {
             Some(text) => match text.parse::<Instant>() {
                 Ok(instant) => Ok(Some(instant.floor())),
@@ -107,7 +117,7 @@ impl<'a> Scalar<'a> {
         self.integer("a port")
     }
 
-    pub(super) fn bytes(&self) -> Result<Option<u64>, String> {
+    pub(crate) fn bytes(&self) -> Result<Option<u64>, String> {
         self.integer("a number of bytes")
     }
 
@@ -116,7 +126,7 @@ impl<'a> Scalar<'a> {
         let named = match self {
             Self::Absent => Some(Protocol::UNKNOWN),
             Self::Text(name) => protocol::from_name(name),
-            Self::Number(_) | Self::Other(_) => None,
+            Self::Number(_) | Self::Time(_) | Self::Address(_) | Self::Other(_) => None,
         };
         named.or_else(|| self.protocol_number()).ok_or_else(|| {
             format!("{} is not a protocol: a name such as TCP or an IANA number from 0 to 255", self.shown())
@@ -132,7 +142,7 @@ impl<'a> Scalar<'a> {
             Self::Absent => return Ok(None),
             Self::Text(text) => flag_bits(text),
             Self::Number(text) => byte(text),
-            Self::Other(_) => None,
+            Self::Time(_) | Self::Address(_) | Self::Other(_) => None,
         };
         bits.map(|bits| Some(TcpFlags::new(bits))).ok_or_else(|| {
             let allowed = "8 binary digits, 0x and hexadecimal digits, or a number from 0 to 255";

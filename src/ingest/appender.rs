@@ -1,26 +1,51 @@
 //! Flows to segments, in whatever order they come.
 
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+};
+
 use arrow::array::RecordBatch;
 
 use crate::{
     archive::{Archive, Commit, Writer},
-    error::Result,
+    error::{Error, Result},
     flow::Flow,
-    schema::FlowBuilder,
+    schema::{FlowBuilder, UnsortedFlows},
 };
+
+/// Flows of a segment, at most, whatever the settings say: as many of the longest names still have 32-bit offsets.
+const MOST_ROWS: usize = 1 << 23;
 
 /// Appends flows to an archive: old or new, in any order.
 ///
-/// Flows are gathered in memory until there are enough for a segment. Nothing is part of the archive before
-/// [`commit`](Self::commit), and what is not committed when the appender is dropped is discarded. Its methods block on
-/// the processor and the disk: an asynchronous host calls them from a thread where that is allowed.
+/// Flows are gathered in memory until there are enough for a segment, which is then sorted and written in the
+/// background while the next is gathered; so it holds the flows of two segments, at most. Nothing is part of the
+/// archive before [`commit`](Self::commit), and what is not committed when the appender is dropped is discarded. Its
+/// methods block on the processor and the disk: an asynchronous host calls them from a thread where that is allowed.
+///
+/// A full disk loses nothing: a segment that cannot be written shows as an error of a later call, its flows are kept,
+/// and each call after that tries again.
 #[derive(Debug)]
 pub struct Appender {
-    writer: Writer,
     flows: FlowBuilder,
-    /// Flows that are to be written next, kept until they are: a full disk loses nothing.
-    sorted: Option<RecordBatch>,
     segment_rows: usize,
+    stage: Arc<Mutex<Stage>>,
+    background: Option<JoinHandle<Result<()>>>,
+}
+
+/// What the background works on.
+#[derive(Debug)]
+struct Stage {
+    writer: Writer,
+    /// What is to be written next, kept until it is.
+    segment: Option<Segment>,
+}
+
+#[derive(Debug)]
+enum Segment {
+    Gathered(Box<FlowBuilder>),
+    Sorted(RecordBatch),
 }
 
 impl Archive {
@@ -29,8 +54,13 @@ impl Archive {
     /// # Errors
     /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) where there is another one.
     pub fn appender(&self) -> Result<Appender> {
-        let segment_rows = self.settings().segment_rows.max(1);
-        Ok(Appender { writer: self.writer()?, flows: FlowBuilder::default(), sorted: None, segment_rows })
+        let stage = Stage { writer: self.writer()?, segment: None };
+        Ok(Appender {
+            flows: FlowBuilder::default(),
+            segment_rows: self.settings().segment_rows.clamp(1, MOST_ROWS),
+            stage: Arc::new(Mutex::new(stage)),
+            background: None,
+        })
     }
 }
 
@@ -38,30 +68,89 @@ impl Appender {
     /// Appends a flow.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) where a text of the flow is empty or too long: it is
-    /// then left out, and the appender goes on; [`ErrorKind::Io`](crate::ErrorKind::Io) where a segment cannot be
-    /// written.
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) where a text of the flow is empty or too long, and
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where an earlier segment cannot be written. This flow is then left out,
+    /// and the appender goes on.
     pub fn push(&mut self, flow: &Flow) -> Result<()> {
-        self.flows.push(flow)?;
-        if self.flows.len() >= self.segment_rows { self.flush() } else { Ok(()) }
-    }
-
-    /// Makes all that was appended part of the archive: when this returns, it is durable and every reader sees it.
-    pub fn commit(&mut self) -> Result<Commit> {
-        self.flush()?;
-        self.writer.commit()
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        if let Some(sorted) = &self.sorted {
-            self.writer.write(sorted)?;
-            self.sorted = None;
+        if self.flows.len() >= self.segment_rows {
+            self.roll()?;
         }
-        if !self.flows.is_empty() {
-            let sorted = self.sorted.insert(self.flows.finish(self.writer.next_id())?);
-            self.writer.write(sorted)?;
-            self.sorted = None;
+        self.flows.push(flow)
+    }
+
+    /// Appends flows in their order. Where a segment cannot be written, those that found no room are left out.
+    pub(super) fn append(&mut self, mut flows: UnsortedFlows) -> Result<()> {
+        while flows.len() > 0 {
+            if self.flows.len() >= self.segment_rows {
+                self.roll()?;
+            }
+            let (now, later) = flows.split(self.segment_rows - self.flows.len());
+            self.flows.append(&now)?;
+            flows = later;
         }
         Ok(())
     }
+
+    /// Makes all that was appended part of the archive: when this returns, it is durable and every reader sees it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where something cannot be written. The archive is then as it was, and
+    /// nothing that was appended is lost: a later commit tries again.
+    pub fn commit(&mut self) -> Result<Commit> {
+        self.settle()?;
+        self.hand_over();
+        self.settle()?;
+        lock(&self.stage).writer.commit()
+    }
+
+    /// Begins to write what was gathered, as soon as nothing else is being written.
+    fn roll(&mut self) -> Result<()> {
+        self.settle()?;
+        self.hand_over();
+        let stage = Arc::clone(&self.stage);
+        let write = move || lock(&stage).write();
+        // Without a thread the segment waits, and is written in the foreground.
+        self.background = thread::Builder::new().name("flowseek-write".to_owned()).spawn(write).ok();
+        Ok(())
+    }
+
+    /// Waits until nothing is left to be written.
+    fn settle(&mut self) -> Result<()> {
+        if let Some(background) = self.background.take() {
+            background.join().map_err(|_| Error::internal("the thread that wrote a segment has panicked"))??;
+        }
+        lock(&self.stage).write()
+    }
+
+    /// Puts what was gathered where it is written from; nothing else is there.
+    fn hand_over(&mut self) {
+        if !self.flows.is_empty() {
+            lock(&self.stage).segment = Some(Segment::Gathered(Box::new(std::mem::take(&mut self.flows))));
+        }
+    }
+}
+
+impl Stage {
+    fn write(&mut self) -> Result<()> {
+        if let Some(Segment::Gathered(flows)) = &mut self.segment {
+            self.segment = Some(Segment::Sorted(flows.finish(self.writer.next_id())?));
+        }
+        if let Some(Segment::Sorted(flows)) = &self.segment {
+            self.writer.write(flows)?;
+            self.segment = None;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Appender {
+    /// Waits for the background, so that the archive is free for the next appender.
+    fn drop(&mut self) {
+        let _ = self.background.take().map(JoinHandle::join);
+    }
+}
+
+/// After a panic the segment is still there, or has been written: there is nothing half done to be seen.
+fn lock(stage: &Mutex<Stage>) -> MutexGuard<'_, Stage> {
+    stage.lock().unwrap_or_else(PoisonError::into_inner)
 }

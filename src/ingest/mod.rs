@@ -1,5 +1,41 @@
-//! Flows in.
+//! Flows in: one by one through [`Appender::push`], or whole inputs through [`Appender::import`].
+//!
+//! ```
+//! use flowseek::{Archive, ingest::ImportOptions};
+//!
+//! # let directory = tempfile::tempdir()?;
+//! let archive = Archive::open_or_create(directory.path().join("flows"))?;
+//! let mut appender = archive.appender()?;
+//! let input = &b"{\"startTime\":1666012671,\"destPort\":443}\n{\"startTime\":\"yesterday\"}\n"[..];
+//! let report = appender.import(input, ImportOptions::default(), &mut |_| {})?;
+//! assert_eq!((report.imported, report.rejected), (1, 1));
+//! assert_eq!(appender.commit()?.flows, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Parquet
+//! The columns are named as the keys of [JSON](crate::import#json), or as the columns of an archive: a file that has
+//! `startTime` is read in the first way, one that has `start_time` in the second. Other columns are ignored, among
+//! them `flow_id`, as every flow that is imported gets a new ID. Only the start is required.
+//!
+//! | column | types |
+//! |---|---|
+//! | `startTime`, `endTime` | timestamps of any unit, with or without a time zone (then UTC); text or numbers as in JSON |
+//! | `sourceIP`, `destIP` | text; binary of 16 bytes, IPv4 mapped |
+//! | `sourceNode`, `destNode`, `nodeId` or `node`, `activityID` | text |
+//! | `sourcePort`, `destPort`, `sourceBytes`, `destBytes`, `protocol`, `tcpFlags` | integers, floating point and decimals of any width; text as in JSON |
+//!
+//! What a value means and which values are refused is as in JSON.
 
 mod appender;
+mod chunk;
+mod format;
+mod importer;
+mod in_order;
+mod lines;
+mod parquet;
+mod report;
 
 pub use appender::Appender;
+pub use format::ImportFormat;
+pub use report::{ImportEvent, ImportOptions, ImportReport, Strictness};

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        Array, ArrayRef, FixedSizeBinaryBuilder, RecordBatch, StringBuilder, TimestampMillisecondBuilder, UInt8Builder,
-        UInt16Builder, UInt32Array, UInt64Array, UInt64Builder,
+        ArrayRef, AsArray, FixedSizeBinaryBuilder, PrimitiveArray, PrimitiveBuilder, RecordBatch, StringBuilder,
+        TimestampMillisecondBuilder, UInt8Builder, UInt16Builder, UInt32Array, UInt64Array, UInt64Builder,
     },
     compute::take,
+    datatypes::{ArrowPrimitiveType, Schema, TimestampMillisecondType},
 };
 
 use super::{column_type, schema};
@@ -97,20 +98,55 @@ impl FlowBuilder {
         Ok(())
     }
 
+    /// Adds flows that another builder gathered, after its own and in their order.
+    pub(crate) fn append(&mut self, flows: &UnsortedFlows) -> Result<()> {
+        let mut columns = flows.0.columns().iter();
+        let mut next = || columns.next().ok_or_else(|| Error::internal("flows lack a column"));
+        self.start_time.extend_from_slice(primitive::<TimestampMillisecondType>(next()?)?.values());
+        append_numbers(&mut self.end_time, next()?)?;
+        append_numbers(&mut self.protocol, next()?)?;
+        append_addresses(&mut self.src_ip, next()?)?;
+        append_addresses(&mut self.dst_ip, next()?)?;
+        append_numbers(&mut self.src_port, next()?)?;
+        append_numbers(&mut self.dst_port, next()?)?;
+        append_numbers(&mut self.src_bytes, next()?)?;
+        append_numbers(&mut self.dst_bytes, next()?)?;
+        append_numbers(&mut self.tcp_flags, next()?)?;
+        append_texts(&mut self.src_node, next()?)?;
+        append_texts(&mut self.dst_node, next()?)?;
+        append_texts(&mut self.node_id, next()?)?;
+        append_texts(&mut self.activity_id, next()?)
+    }
+
+    /// All its flows in the order they came. It is empty afterwards.
+    pub(crate) fn unsorted(&mut self) -> Result<UnsortedFlows> {
+        let mut columns = vec![times(std::mem::take(&mut self.start_time))];
+        columns.extend(self.rest());
+        let fields = schema().fields().iter().skip(1).cloned().collect::<Vec<_>>();
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map(UnsortedFlows).map_err(internal)
+    }
+
     /// All its flows as one batch, newest first; their IDs begin with `first` and go up in the order they came.
     /// It is empty afterwards.
     pub fn finish(&mut self, first: FlowId) -> Result<RecordBatch> {
         let starts = std::mem::take(&mut self.start_time);
         let count =
             u32::try_from(starts.len()).map_err(Error::with(ErrorKind::Internal, "too many flows in a batch"))?;
-        let mut newest_first: Vec<(i64, u32)> = starts.iter().copied().zip(0..count).collect();
+        let mut newest_first: Vec<(i64, u32)> = starts.into_iter().zip(0..count).collect();
         newest_first.sort_unstable_by(|left, right| right.cmp(left));
-        let places: UInt32Array = newest_first.iter().map(|(_, place)| *place).collect();
-        let ids: UInt64Array = newest_first.iter().map(|(_, place)| first.get() + u64::from(*place)).collect();
-        let mut times =
-            TimestampMillisecondBuilder::with_capacity(starts.len()).with_data_type(column_type(Field::StartTime));
-        newest_first.iter().for_each(|(start, _)| times.append_value(*start));
-        let rest: [ArrayRef; 13] = [
+        let places: UInt32Array = newest_first.iter().map(|(_, place)| *place).collect::<Vec<_>>().into();
+        let ids = places.values().iter().map(|place| first.get() + u64::from(*place)).collect::<Vec<_>>();
+        let starts = newest_first.into_iter().map(|(start, _)| start).collect();
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(UInt64Array::from(ids)), times(starts)];
+        for column in self.rest() {
+            columns.push(take(&column, &places, None).map_err(internal)?);
+        }
+        RecordBatch::try_new(schema(), columns).map_err(internal)
+    }
+
+    /// The columns after that of the start times.
+    fn rest(&mut self) -> [ArrayRef; 13] {
+        [
             Arc::new(self.end_time.finish()),
             Arc::new(self.protocol.finish()),
             Arc::new(self.src_ip.finish()),
@@ -124,13 +160,50 @@ impl FlowBuilder {
             Arc::new(self.dst_node.finish()),
             Arc::new(self.node_id.finish()),
             Arc::new(self.activity_id.finish()),
-        ];
-        let mut columns: Vec<ArrayRef> = vec![Arc::new(ids), Arc::new(times.finish())];
-        for column in rest {
-            columns.push(take(column.as_ref() as &dyn Array, &places, None).map_err(internal)?);
-        }
-        RecordBatch::try_new(schema(), columns).map_err(internal)
+        ]
     }
+}
+
+/// Flows in columns in the order they came, without IDs: what one thread hands to another.
+#[derive(Clone, Debug)]
+pub(crate) struct UnsortedFlows(RecordBatch);
+
+impl UnsortedFlows {
+    /// How many flows there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.num_rows()
+    }
+
+    /// The first `count` flows and the others; `count` is at most their number. Nothing is copied.
+    pub(crate) fn split(&self, count: usize) -> (Self, Self) {
+        let count = count.min(self.len());
+        (Self(self.0.slice(0, count)), Self(self.0.slice(count, self.len() - count)))
+    }
+}
+
+fn times(millis: Vec<i64>) -> ArrayRef {
+    Arc::new(PrimitiveArray::<TimestampMillisecondType>::from(millis).with_timezone("UTC"))
+}
+
+fn primitive<T: ArrowPrimitiveType>(column: &ArrayRef) -> Result<&PrimitiveArray<T>> {
+    column.as_primitive_opt().ok_or_else(mistyped)
+}
+
+fn append_numbers<T: ArrowPrimitiveType>(builder: &mut PrimitiveBuilder<T>, column: &ArrayRef) -> Result<()> {
+    builder.append_array(primitive(column)?);
+    Ok(())
+}
+
+fn append_addresses(builder: &mut FixedSizeBinaryBuilder, column: &ArrayRef) -> Result<()> {
+    builder.append_array(column.as_fixed_size_binary_opt().ok_or_else(mistyped)?).map_err(internal)
+}
+
+fn append_texts(builder: &mut StringBuilder, column: &ArrayRef) -> Result<()> {
+    builder.append_array(column.as_string_opt().ok_or_else(mistyped)?).map_err(internal)
+}
+
+fn mistyped() -> Error {
+    Error::internal("a column of flows is not of its type")
 }
 
 fn internal(error: arrow::error::ArrowError) -> Error {

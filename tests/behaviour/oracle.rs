@@ -28,7 +28,7 @@ async fn pages(query: Query, mut between: impl FnMut()) -> Vec<StoredFlow> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 60, ..ProptestConfig::default() })]
 
     #[test]
     fn pages_joined_are_the_plain_sort_and_filter(

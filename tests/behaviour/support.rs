@@ -2,7 +2,7 @@
 
 use flowseek::{
     Archive, Filter, Flow, FlowId, Order, Settings, StoredFlow, filter,
-    flow::{Address, AddressRange, Field, Protocol, TcpFlags, Timestamp},
+    flow::{AddressRange, Field, Protocol, TcpFlags, Timestamp},
     order::{Direction, SortKey},
     segment::SegmentOptions,
 };
@@ -148,8 +148,4 @@ pub fn oracle(flows: &[StoredFlow], filter: &Filter, order: &Order) -> Vec<Store
 
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-}
-
-pub fn address(text: &str) -> Address {
-    text.parse().unwrap()
 }

@@ -1,3 +1,55 @@
-//! The program `flowseek`.
+//! The program `flowseek`: an archive of flows, from a command line.
 
-fn main() {}
+mod archive_path;
+mod failure;
+mod generate;
+mod import;
+mod output;
+mod progress;
+mod query;
+mod source;
+mod stats;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::failure::Failure;
+
+/// Stores network flow logs as Parquet files, and answers queries over them.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_STATUS)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_STATUS: &str = "\
+Exit status: 0 done, 1 failed, 2 wrong usage or wrong query.
+ARCHIVE is a directory: a path, or a URL such as file:///var/lib/flows.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Import(import::Import),
+    Query(query::Query),
+    Generate(generate::Generate),
+    Stats(stats::Stats),
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(usage) => {
+            // Nobody is left to be told where this cannot be written.
+            let _ = usage.print();
+            return if usage.use_stderr() { Failure::WRONG_USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let done = match &arguments.command {
+        Command::Import(command) => command.run(),
+        Command::Query(command) => command.run(),
+        Command::Generate(command) => command.run(),
+        Command::Stats(command) => command.run(),
+    };
+    done.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
+}

@@ -103,7 +103,7 @@ impl<'a> Record<'a> {
         match &self.path {
             Scalar::Absent => true,
             Scalar::Text(path) => path == "conn",
-            Scalar::Number(_) | Scalar::Other(_) => false,
+            _ => false,
         }
     }
 

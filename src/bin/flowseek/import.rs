@@ -1,0 +1,141 @@
+//! Flows from files.
+
+use std::{io, path::PathBuf};
+
+use clap::{
+    Args,
+    builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser},
+};
+use flowseek::{
+    Archive,
+    ingest::{Appender, ImportEvent, ImportFormat, ImportOptions, ImportReport, Strictness},
+};
+use indicatif::ProgressBar;
+
+use super::{
+    archive_path,
+    failure::{Failure, answer, say},
+    progress,
+    source::Source,
+};
+
+/// The rejected lines of a file that are reported one by one.
+const MAX_REPORTED: u64 = 20;
+/// The name of no format: it is found out.
+const AUTO: &str = "auto";
+
+/// Appends the flows of files to an archive, which is created where there is none.
+///
+/// A line that is no flow is reported on standard error and left out. A file that cannot be read to its end, because
+/// it was cut off or is of no known format, makes the exit status 1; what was read of it is imported nevertheless.
+/// All that is imported becomes part of the archive at once; after any other failure, nothing does.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The archive.
+    #[arg(value_parser = OsStringValueParser::new().try_map(archive_path::parse))]
+    archive: PathBuf,
+    /// Files, plain or compressed with gzip or zstd; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The format of the files; auto finds it out, file by file.
+    #[arg(long, default_value = AUTO, value_parser = formats())]
+    format: String,
+    /// Import nothing at all where a line is no flow or a file cannot be read.
+    #[arg(long)]
+    strict: bool,
+}
+
+fn formats() -> PossibleValuesParser {
+    PossibleValuesParser::new([AUTO].into_iter().chain(ImportFormat::ALL.map(ImportFormat::name)))
+}
+
+impl Import {
+    /// Imports file after file, and commits them all at once.
+    pub fn run(&self) -> Result<(), Failure> {
+        let sources: Vec<Source<'_>> = self.files.iter().map(|path| Source::new(path)).collect();
+        // A name that is wrong is found before anything is done.
+        let sizes: Result<Vec<Option<u64>>, String> = sources.iter().map(Source::check).collect();
+        let sizes = sizes.map_err(Failure::Failed)?;
+        let archive = Archive::open_or_create(&self.archive)?;
+        let mut appender = archive.appender()?;
+        let bar = progress::bytes(sizes.iter().copied().sum());
+        let (mut rejected, mut skipped, mut unread) = (0, 0, 0);
+        for (source, size) in sources.iter().zip(sizes) {
+            let begin = bar.position();
+            let mut watch = Watch { source, bar: &bar, begin, rejected: 0 };
+            match self.import(&mut appender, &mut watch) {
+                Ok(report) => {
+                    watch.finish(&report);
+                    skipped += report.skipped;
+                }
+                Err(error) if self.strict => {
+                    return Err(Failure::Failed(format!("{source}: {error}; nothing was imported")));
+                }
+                Err(error) => {
+                    unread += 1;
+                    bar.suspend(|| say(format_args!("flowseek: {source}: {error}")));
+                }
+            }
+            rejected += watch.rejected;
+            bar.set_position(size.map_or(bar.position(), |size| begin + size));
+        }
+        let imported = appender.commit()?.flows;
+        bar.finish_and_clear();
+        let skipped = if skipped > 0 { format!(" skipped={skipped}") } else { String::new() };
+        let answered = answer(format_args!("imported={imported} rejected={rejected}{skipped}"));
+        match unread {
+            0 => answered,
+            _ => Err(Failure::Failed(format!("{unread} of {} files could not be read to the end", sources.len()))),
+        }
+    }
+
+    fn import(&self, appender: &mut Appender, watch: &mut Watch<'_>) -> flowseek::Result<ImportReport> {
+        let options = ImportOptions {
+            format: ImportFormat::ALL.into_iter().find(|format| format.name() == self.format),
+            strictness: if self.strict { Strictness::Strict } else { Strictness::Lenient },
+        };
+        let source = *watch.source;
+        let mut observer = |event| watch.observe(event);
+        match source {
+            Source::Stdin => appender.import(io::stdin(), options, &mut observer),
+            Source::File(path) => appender.import_file(path, options, &mut observer),
+        }
+    }
+}
+
+/// Tells people how the import of a file goes.
+struct Watch<'a> {
+    source: &'a Source<'a>,
+    bar: &'a ProgressBar,
+    /// Where the bar stood before this file.
+    begin: u64,
+    rejected: u64,
+}
+
+impl Watch<'_> {
+    fn observe(&mut self, event: ImportEvent) {
+        match event {
+            ImportEvent::Rejected(rejected) => {
+                self.rejected += 1;
+                if self.rejected <= MAX_REPORTED {
+                    self.bar.suspend(|| say(format_args!("{}: {rejected}", self.source)));
+                }
+            }
+            ImportEvent::Progress { bytes, .. } => self.bar.set_position(self.begin + bytes),
+            _ => {}
+        }
+    }
+
+    /// Says how many rejected lines were not reported, and what it may mean that all were rejected.
+    fn finish(&self, report: &ImportReport) {
+        let Self { source, .. } = self;
+        if self.rejected > MAX_REPORTED {
+            let more = self.rejected - MAX_REPORTED;
+            self.bar.suspend(|| say(format_args!("{source}: {more} more lines were rejected")));
+        }
+        if self.rejected > 0 && report.imported + report.skipped == 0 {
+            let hint = "every line was rejected; it may be of another format (see --format)";
+            self.bar.suspend(|| say(format_args!("{source}: {hint}")));
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Flows on standard output, in one of several formats.
+
+mod csv;
+mod json;
+mod ndjson;
+mod table;
+
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+
+use clap::ValueEnum;
+use flowseek::{StoredFlow, wire::FlagsFormat};
+
+use self::{csv::Csv, json::Json, ndjson::Ndjson, table::Table};
+
+const BUFFER_BYTES: usize = 1 << 18;
+/// TCP flags look alike in all formats.
+const FLAGS: FlagsFormat = FlagsFormat::Binary;
+
+/// How flows are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Columns for people.
+    Table,
+    /// One JSON object a line.
+    Ndjson,
+    /// One JSON array.
+    Json,
+    /// A header line, then one line a flow (RFC 4180).
+    Csv,
+}
+
+impl Format {
+    /// A table for a terminal, lines for a program.
+    pub fn of_stdout() -> Self {
+        if io::stdout().is_terminal() { Self::Table } else { Self::Ndjson }
+    }
+}
+
+/// What a format makes of pages of flows.
+trait Pages {
+    /// Writes the flows of one page.
+    fn page(&mut self, out: &mut dyn Write, flows: &[StoredFlow]) -> io::Result<()>;
+
+    /// Writes what stands behind the last page.
+    fn finish(&mut self, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Standard output, with the format of what is written to it.
+pub struct Output {
+    out: BufWriter<StdoutLock<'static>>,
+    pages: Box<dyn Pages>,
+}
+
+impl Output {
+    /// Nothing is written yet.
+    pub fn to_stdout(format: Format) -> Self {
+        let pages: Box<dyn Pages> = match format {
+            Format::Table => Box::new(Table::default()),
+            Format::Ndjson => Box::new(Ndjson),
+            Format::Json => Box::new(Json::default()),
+            Format::Csv => Box::new(Csv::default()),
+        };
+        Self { out: BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock()), pages }
+    }
+
+    /// Writes a page of flows, all of it before this returns.
+    pub fn page(&mut self, flows: &[StoredFlow]) -> io::Result<()> {
+        self.pages.page(&mut self.out, flows)?;
+        self.out.flush()
+    }
+
+    /// Writes what stands behind the last page.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.pages.finish(&mut self.out)?;
+        self.out.flush()
+    }
+}

@@ -1,0 +1,117 @@
+//! Pages of flows.
+
+use std::{
+    io::{self, IsTerminal},
+    path::PathBuf,
+};
+
+use clap::{
+    Args,
+    builder::{OsStringValueParser, TypedValueParser},
+};
+use flowseek::{
+    Archive,
+    query::{Count, Page},
+    wire::{PARAMETERS, Request},
+};
+use tokio::runtime::{Builder, Runtime};
+
+use super::{
+    archive_path,
+    failure::{Failure, say},
+    output::{Format, Output},
+};
+
+/// The smallest page that `--all` asks for once it has answered the first.
+const FOLLOWING_LIMIT: usize = 10_000;
+
+/// Prints the flows that match a query.
+///
+/// The query is text such as 'dstPort=443&reverse=true&limit=5', percent-encoded or not. When more may match, the last
+/// line on standard error is `next: CURSOR`: add page=CURSOR to the query to go on from there.
+#[derive(Debug, Args)]
+#[command(after_help = parameters())]
+pub struct Query {
+    /// The archive.
+    #[arg(value_parser = OsStringValueParser::new().try_map(archive_path::parse))]
+    archive: PathBuf,
+    /// Parameters with `&` between them; without any, the oldest flows.
+    #[arg(default_value = "", hide_default_value = true)]
+    query: String,
+    /// How flows are printed [default: table to a terminal, ndjson to anything else].
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Go on to the last match; limit bounds the pages on the way, not the answer.
+    #[arg(long)]
+    all: bool,
+    /// Say on standard error what each page has cost.
+    #[arg(long)]
+    explain: bool,
+}
+
+/// The parameters of a query, for the help.
+fn parameters() -> String {
+    let mut text = "Parameters of a query:".to_owned();
+    for parameter in PARAMETERS {
+        text += &format!(
+            "\n  {:<11} {}\n  {:11} Values: {}",
+            parameter.name,
+            parameter.about,
+            "",
+            parameter.kind.allowed()
+        );
+    }
+    text
+}
+
+impl Query {
+    /// Prints page after page.
+    pub fn run(&self) -> Result<(), Failure> {
+        let request = Request::parse(&self.query)?;
+        let archive = Archive::open(&self.archive)?;
+        let runtime = runtime()?;
+        let query = request.query(&archive.snapshot()?);
+        let mut output = Output::to_stdout(self.format.unwrap_or_else(Format::of_stdout));
+
+        let mut page = runtime.block_on(query.page())?;
+        output.page(&page.flows()?).map_err(Failure::output)?;
+        self.explain(&page);
+        if let Some(total) = page.total.filter(|_| request.count == Count::Exact || io::stderr().is_terminal()) {
+            say(format_args!("total: {total}"));
+        }
+        // Of pages of no rows, no number is the last.
+        if self.all && request.limit > 0 {
+            let following = query.count(Count::None).limit(request.limit.max(FOLLOWING_LIMIT));
+            while let Some(next) = page.next.take() {
+                page = runtime.block_on(following.clone().after(next).page())?;
+                output.page(&page.flows()?).map_err(Failure::output)?;
+                self.explain(&page);
+            }
+        }
+        output.finish().map_err(Failure::output)?;
+        if !self.all {
+            say_how_to_go_on(&page);
+        }
+        Ok(())
+    }
+
+    fn explain(&self, page: &Page) {
+        if self.explain {
+            say(&page.explain);
+        }
+    }
+}
+
+fn say_how_to_go_on(page: &Page) {
+    if page.explain.budget_spent {
+        say("search stopped early: the budget of one page was spent; there may be matches behind `next`");
+    }
+    if let Some(next) = &page.next {
+        say(format_args!("next: {next}"));
+    }
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    let runtime = Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::Failed(format!("the threads of a query cannot be started: {error}")))
+}

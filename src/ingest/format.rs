@@ -1,0 +1,96 @@
+//! The formats of an import: those of lines, and Parquet.
+
+use std::{fmt, str::FromStr};
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    import::{Format, detect},
+};
+
+/// The bytes that a Parquet file begins and ends with.
+pub(super) const PARQUET_MAGIC: &[u8] = b"PAR1";
+
+/// A format that an import reads.
+///
+/// ```
+/// use flowseek::{import::Format, ingest::ImportFormat};
+///
+/// assert_eq!("zeek".parse(), Ok(ImportFormat::Lines(Format::Zeek)));
+/// assert_eq!(ImportFormat::Parquet.to_string(), "parquet");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ImportFormat {
+    /// A format of lines, plain or compressed.
+    Lines(Format),
+    /// Parquet.
+    Parquet,
+}
+
+impl ImportFormat {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Lines(Format::Json), Self::Lines(Format::Zeek), Self::Parquet];
+
+    /// The name of the format on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lines(format) => format.name(),
+            Self::Parquet => "parquet",
+        }
+    }
+
+    /// The format of an input that begins with these bytes, decompressed. What is blank has no flows in any format.
+    pub(super) fn detect(head: &[u8]) -> Result<Self> {
+        if head.starts_with(PARQUET_MAGIC) {
+            return Ok(Self::Parquet);
+        }
+        let lines = if head.trim_ascii().is_empty() { Some(Format::Json) } else { detect(head) };
+        lines.map(Self::Lines).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidInput, format!("the input is in none of the formats {}", names()))
+        })
+    }
+}
+
+impl fmt::Display for ImportFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for ImportFormat {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|format| format.name() == name);
+        known.ok_or_else(|| format!("{name:?} is not a format: allowed are {}", names()))
+    }
+}
+
+fn names() -> String {
+    ImportFormat::ALL.map(ImportFormat::name).join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for format in ImportFormat::ALL {
+            assert_eq!(format.to_string().parse(), Ok(format));
+        }
+        let error = "\"csv\" is not a format: allowed are json, zeek, parquet";
+        assert_eq!("csv".parse::<ImportFormat>().unwrap_err(), error);
+    }
+
+    #[test]
+    fn the_head_tells_the_format() {
+        for (head, name) in
+            [("PAR1\x15", "parquet"), ("{\"ts\":1}", "zeek"), ("{\"startTime\":1}", "json"), (" \n", "json")]
+        {
+            assert_eq!(ImportFormat::detect(head.as_bytes()).unwrap().name(), name);
+        }
+        let error = ImportFormat::detect(b"a,b,c").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert_eq!(error.to_string(), "the input is in none of the formats json, zeek, parquet");
+    }
+}

@@ -1,0 +1,175 @@
+//! Whole inputs, from the first byte to the last.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, Read},
+    os::unix::fs::FileExt,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+
+use super::{
+    Appender, ImportEvent, ImportFormat, ImportOptions, ImportReport, Strictness,
+    chunk::{Chunk, Failure},
+    format::PARQUET_MAGIC,
+    in_order::InOrder,
+    lines::{self, Cutter},
+    parquet,
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    import::decompress,
+};
+
+/// The largest Parquet file that is read from a stream, in bytes.
+const MAX_STREAMED_BYTES: u64 = 1 << 30;
+
+type Chunks = InOrder<Result<Chunk, Failure>>;
+
+impl Appender {
+    /// Appends the flows of an input, plain or compressed with gzip or zstd, in their order. `observer` hears of the
+    /// lines that are none, and of the progress.
+    ///
+    /// The input is read on a thread of its own, and its lines on all cores. As Parquet is read from its end, it is
+    /// held in memory here, up to 1 GiB of it; [`import_file`](Self::import_file) has no such limit.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] where the format cannot be told or is not what it should be, where the input is
+    /// damaged or cut off, or at the first bad line if the import is [strict](Strictness::Strict);
+    /// [`ErrorKind::Io`] where the input cannot be read or a segment not be written. The flows before that are
+    /// appended, to be committed or to be dropped with the appender.
+    pub fn import(
+        &mut self,
+        input: impl Read + Send + 'static,
+        options: ImportOptions,
+        observer: &mut dyn FnMut(ImportEvent),
+    ) -> Result<ImportReport> {
+        let bytes = Arc::new(AtomicU64::new(0));
+        let mut input = decompress(Counted { input, bytes: Arc::clone(&bytes) })?;
+        let format = match options.format {
+            Some(format) => format,
+            None => ImportFormat::detect(input.fill_buf().map_err(unreadable("the input cannot be read"))?)?,
+        };
+        let chunks = match format {
+            ImportFormat::Lines(format) => InOrder::start(Cutter::new(input, format, bytes), lines::parse)?,
+            ImportFormat::Parquet => parquet::chunks(hold(input)?, bytes.load(Ordering::Relaxed))?,
+        };
+        Import::new(self, options.strictness, observer).run(chunks)
+    }
+
+    /// [`import`](Self::import) of the file at a path. Only the parts of a Parquet file that are needed are read.
+    ///
+    /// # Errors
+    /// As [`import`](Self::import), and [`ErrorKind::Io`] where the file cannot be opened.
+    pub fn import_file(
+        &mut self,
+        path: impl AsRef<Path>,
+        options: ImportOptions,
+        observer: &mut dyn FnMut(ImportEvent),
+    ) -> Result<ImportReport> {
+        let cannot = || format!("{} cannot be opened", path.as_ref().display());
+        let file = File::open(&path).map_err(|error| Error::with(ErrorKind::Io, cannot())(error))?;
+        if !matches!(options.format, None | Some(ImportFormat::Parquet)) || !begins_as_parquet(&file) {
+            return self.import(file, options, observer);
+        }
+        let bytes = file.metadata().map_err(|error| Error::with(ErrorKind::Io, cannot())(error))?.len();
+        Import::new(self, options.strictness, observer).run(parquet::chunks(file, bytes)?)
+    }
+}
+
+/// An import on its way.
+struct Import<'a> {
+    appender: &'a mut Appender,
+    strictness: Strictness,
+    observer: &'a mut dyn FnMut(ImportEvent),
+    lines: u64,
+    report: ImportReport,
+}
+
+impl<'a> Import<'a> {
+    fn new(appender: &'a mut Appender, strictness: Strictness, observer: &'a mut dyn FnMut(ImportEvent)) -> Self {
+        Self { appender, strictness, observer, lines: 0, report: ImportReport::default() }
+    }
+
+    fn run(mut self, chunks: Chunks) -> Result<ImportReport> {
+        for chunk in chunks {
+            match chunk? {
+                Ok(chunk) => self.take(chunk)?,
+                Err(Failure::Unreadable(error)) => {
+                    let message = format!("the input cannot be read at line {}", self.lines + 1);
+                    return Err(unreadable(message)(error));
+                }
+                Err(Failure::Other(error)) => return Err(error),
+            }
+        }
+        Ok(self.report)
+    }
+
+    fn take(&mut self, chunk: Chunk) -> Result<()> {
+        for mut rejected in chunk.rejected {
+            rejected.line += self.lines;
+            if self.strictness == Strictness::Strict {
+                return Err(Error::new(ErrorKind::InvalidInput, rejected.to_string()));
+            }
+            self.report.rejected += 1;
+            (self.observer)(ImportEvent::Rejected(rejected));
+        }
+        self.lines += chunk.lines;
+        self.report.skipped += chunk.skipped;
+        let flows = chunk.flows.len() as u64;
+        self.appender.append(chunk.flows)?;
+        self.report.imported += flows;
+        (self.observer)(ImportEvent::Progress { bytes: chunk.bytes, flows: self.report.imported });
+        Ok(())
+    }
+}
+
+/// An input that counts what was read of it.
+struct Counted<R> {
+    input: R,
+    bytes: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.input.read(buffer)?;
+        self.bytes.fetch_add(length as u64, Ordering::Relaxed);
+        Ok(length)
+    }
+}
+
+/// Whether a file can be read at any place and begins as Parquet does.
+fn begins_as_parquet(file: &File) -> bool {
+    let mut head = [0; PARQUET_MAGIC.len()];
+    file.read_exact_at(&mut head, 0).is_ok() && head == *PARQUET_MAGIC
+}
+
+fn hold(input: impl Read) -> Result<Bytes> {
+    let mut bytes = Vec::new();
+    let read = input.take(MAX_STREAMED_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(unreadable("the input cannot be read"))?;
+    if bytes.len() as u64 > MAX_STREAMED_BYTES {
+        let message = format!(
+            "the stream holds more than {MAX_STREAMED_BYTES} bytes of Parquet, which is read from its end: import it as a file"
+        );
+        return Err(Error::new(ErrorKind::InvalidInput, message));
+    }
+    Ok(bytes.into())
+}
+
+/// What went wrong with an input: its bytes, or the reading of them.
+fn unreadable(message: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
+    let message = message.into();
+    move |error| {
+        let kind = match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => ErrorKind::InvalidInput,
+            _ => ErrorKind::Io,
+        };
+        Error::with(kind, message)(error)
+    }
+}

@@ -1,0 +1,58 @@
+//! What an import is asked for, and what it tells.
+
+use super::ImportFormat;
+use crate::import::Rejected;
+
+/// How an input is imported.
+///
+/// ```
+/// use flowseek::ingest::{ImportOptions, Strictness};
+///
+/// let options = ImportOptions { format: Some("zeek".parse()?), strictness: Strictness::Strict };
+/// assert_eq!(ImportOptions::default(), ImportOptions { format: None, strictness: Strictness::Lenient });
+/// # assert_ne!(options, ImportOptions::default());
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// The format; `None` to tell it from the first bytes.
+    pub format: Option<ImportFormat>,
+    /// What a bad line does.
+    pub strictness: Strictness,
+}
+
+/// What a line that is no flow does to an import.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Strictness {
+    /// It is rejected, and costs nothing but itself.
+    #[default]
+    Lenient,
+    /// It ends the import with an error.
+    Strict,
+}
+
+/// What happens while an input is imported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ImportEvent {
+    /// A line, or a row of a Parquet file, is no flow. Its number counts from 1.
+    Rejected(Rejected),
+    /// About every megabyte, and with the last flow.
+    Progress {
+        /// Bytes of the input that have been read, as it is handed in: compressed, if it is.
+        bytes: u64,
+        /// Flows that have been appended.
+        flows: u64,
+    },
+}
+
+/// What became of the lines of an input, or of the rows of a Parquet file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ImportReport {
+    /// Flows that were appended.
+    pub imported: u64,
+    /// Lines that are no flow though they should be one.
+    pub rejected: u64,
+    /// Records of something else than a flow, such as the lines of another log in a mixed stream.
+    pub skipped: u64,
+}

@@ -1,0 +1,117 @@
+//! What an archive promises whoever opens it.
+
+use std::fs;
+
+use flowseek::{Archive, ErrorKind, Filter, Flow, StoredFlow, flow::Timestamp};
+
+use crate::support::{append, block_on};
+
+fn flow(second: i64) -> Flow {
+    Flow::starting(Timestamp::from_millis(second * 1000).unwrap())
+}
+
+fn all(archive: &Archive) -> Vec<StoredFlow> {
+    block_on(archive.snapshot().unwrap().query(Filter::all()).page()).unwrap().flows().unwrap()
+}
+
+#[test]
+fn a_reader_sees_a_commit_by_itself_and_a_snapshot_stays_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let writer = Archive::open_or_create(directory.path()).unwrap();
+    let reader = Archive::open(directory.path()).unwrap();
+    let before = reader.snapshot().unwrap();
+    let stored = append(&writer, &[vec![flow(1), flow(2)], vec![flow(0)]]);
+    assert_eq!(all(&reader), [stored[2].clone(), stored[0].clone(), stored[1].clone()]);
+    assert_eq!(block_on(before.query(Filter::all()).page()).unwrap().batch.num_rows(), 0);
+}
+
+#[test]
+fn what_is_not_committed_is_no_part_of_the_archive_and_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = Archive::open_or_create(directory.path()).unwrap();
+    let mut appender = archive.appender().unwrap();
+    appender.push(&flow(1)).unwrap();
+    drop(appender);
+    assert!(all(&archive).is_empty());
+    assert_eq!(fs::read_dir(directory.path().join("data")).unwrap().count(), 0);
+}
+
+#[test]
+fn flow_ids_are_never_given_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    for run in 0..3u64 {
+        let archive = Archive::open_or_create(directory.path()).unwrap();
+        let stored = append(&archive, &[vec![flow(1)], vec![flow(1), flow(1)]]);
+        let ids: Vec<u64> = stored.iter().map(|flow| flow.id.get()).collect();
+        assert_eq!(ids, [run * 3 + 1, run * 3 + 2, run * 3 + 3]);
+    }
+}
+
+#[test]
+fn there_is_one_writer_at_a_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = Archive::open_or_create(directory.path()).unwrap();
+    let first = archive.appender().unwrap();
+    let other = Archive::open(directory.path()).unwrap();
+    assert_eq!(other.appender().unwrap_err().kind(), ErrorKind::Locked);
+    drop(first);
+    assert!(other.appender().is_ok());
+}
+
+#[test]
+fn a_directory_that_is_no_archive_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(Archive::open(directory.path()).unwrap_err().kind(), ErrorKind::NotFound);
+    fs::write(directory.path().join("letter.txt"), "dear").unwrap();
+    let error = Archive::open_or_create(directory.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("letter.txt"), "{error}");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_damaged_manifest_or_segment_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = Archive::open_or_create(directory.path()).unwrap();
+    append(&archive, &[vec![flow(1), flow(2)]]);
+    let segment = fs::read_dir(directory.path().join("data")).unwrap().next().unwrap().unwrap().path();
+    let good = fs::read(&segment).unwrap();
+    for (at, what) in [(good.len() - 1, "footer"), (good.len() - 8, "length")] {
+        let mut bad = good.clone();
+        bad[at] ^= 0xff;
+        fs::write(&segment, bad).unwrap();
+        let fresh = Archive::open(directory.path()).unwrap();
+        let error = block_on(fresh.snapshot().unwrap().query(Filter::all()).page()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Damaged, "{what}: {error}");
+        assert!(error.to_string().contains(segment.file_name().unwrap().to_str().unwrap()), "{error}");
+    }
+    fs::remove_file(&segment).unwrap();
+    let fresh = Archive::open(directory.path()).unwrap();
+    let error = block_on(fresh.snapshot().unwrap().query(Filter::all()).page()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+
+    let manifest = directory.path().join("manifests/00000000000000000002.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    for bad in [text.replace("\"rows\":2", "\"rows\":3"), text[..text.len() / 2].to_owned(), String::new()] {
+        fs::write(&manifest, bad).unwrap();
+        let error = Archive::open(directory.path()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+        assert!(error.to_string().contains("00000000000000000002.json"), "{error}");
+    }
+}
+
+#[test]
+fn a_name_that_is_too_long_is_refused_and_the_appender_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = Archive::open_or_create(directory.path()).unwrap();
+    let mut appender = archive.appender().unwrap();
+    let named = |name: String| Flow { src_node: Some(name), ..flow(1) };
+    for bad in [named("n".repeat(256)), named(String::new())] {
+        let error = appender.push(&bad).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("src_node"), "{error}");
+    }
+    appender.push(&named("n".repeat(255))).unwrap();
+    assert_eq!(appender.commit().unwrap().flows, 1);
+    assert_eq!(all(&archive).len(), 1);
+}

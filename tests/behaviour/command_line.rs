@@ -1,0 +1,407 @@
+//! The program, run as people and scripts run it.
+#![cfg(feature = "cli")]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// What the program has said, and its exit status.
+#[derive(Debug, PartialEq, Eq)]
+struct Said {
+    out: String,
+    err: String,
+    status: i32,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { out: text(output.stdout), err: text(output.stderr), status: output.status.code().unwrap() }
+    }
+}
+
+impl Said {
+    fn done(self) -> String {
+        assert_eq!(self.status, 0, "{self:?}");
+        self.out
+    }
+
+    /// The cursor in the last line of standard error.
+    fn next(&self) -> Option<&str> {
+        self.err.lines().last().and_then(|line| line.strip_prefix("next: "))
+    }
+}
+
+struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    /// An archive of the flows of the golden queries.
+    fn with_flows() -> (Self, String) {
+        let place = Self::new();
+        let archive = place.path("flows");
+        flowseek(&["import", &archive, &testdata("queries/flows.ndjson")]).done();
+        (place, archive)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        fs::write(self.path(name), text).unwrap();
+        self.path(name)
+    }
+}
+
+fn testdata(name: &str) -> String {
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "testdata", name].iter().collect();
+    path.to_str().unwrap().to_owned()
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flowseek"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn flowseek(arguments: &[&str]) -> Said {
+    command(arguments).output().unwrap().into()
+}
+
+fn flowseek_reading(arguments: &[&str], input: &[u8]) -> Said {
+    let mut child = command(arguments).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    child.wait_with_output().unwrap().into()
+}
+
+fn flows(archive: &str) -> u64 {
+    let stats: Value = serde_json::from_str(&flowseek(&["stats", archive, "--json"]).done()).unwrap();
+    stats["flows"].as_u64().unwrap()
+}
+
+const GOOD: &str = r#"{"startTime":1666012671,"destPort":443}"#;
+
+#[test]
+fn import_reads_every_sample_and_says_what_became_of_its_lines() {
+    for (sample, line) in [
+        ("westermo.ndjson", "imported=250 rejected=0\n"),
+        ("argus-zeek.ndjson", "imported=100 rejected=0\n"),
+        ("m57-conn.log.gz", "imported=200 rejected=0\n"),
+        ("m57-conn.log.json.gz", "imported=200 rejected=0\n"),
+        ("apt29-zeek.log.gz", "imported=39 rejected=0 skipped=61\n"),
+    ] {
+        let place = Place::new();
+        let said = flowseek(&["import", &place.path("flows"), &testdata(&format!("import/{sample}"))]);
+        assert_eq!(said, Said { out: line.to_owned(), err: String::new(), status: 0 }, "{sample}");
+        let all = flowseek(&["query", &place.path("flows"), "limit=70", "--all"]).done();
+        assert!(line.starts_with(&format!("imported={} ", all.lines().count())), "{sample}");
+    }
+}
+
+#[test]
+fn files_are_imported_together() {
+    let place = Place::new();
+    let samples = ["import/westermo.ndjson", "import/m57-conn.log.gz"].map(testdata);
+    let url = format!("file://{}", place.path("flows%20here"));
+    let said = flowseek(&["import", &url, &samples[0], &samples[1]]);
+    assert_eq!(said.done(), "imported=450 rejected=0\n");
+    assert_eq!(flows(&place.path("flows here")), 450);
+}
+
+#[test]
+fn bad_lines_are_reported_and_lose_no_good_ones() {
+    let place = Place::new();
+    let bad = r#"{"startTime":1666012671,"destPort":70000}"#;
+    let file = place.file("lines", &[GOOD, bad, GOOD].join("\n"));
+    let said = flowseek(&["import", &place.path("flows"), &file]);
+    assert_eq!(said.out, "imported=2 rejected=1\n");
+    assert_eq!(said.err, format!("{file}: line 2: destPort: 70000 is not a port from 0 to 65535\n"));
+    assert_eq!(said.status, 0);
+
+    let many = place.file("many", &[&[bad; 25][..], &[GOOD]].concat().join("\n"));
+    let said = flowseek(&["import", &place.path("flows"), &many]);
+    assert_eq!(said.out, "imported=1 rejected=25\n");
+    assert_eq!(said.err.lines().count(), 21);
+    assert!(said.err.ends_with(&format!("{many}: 5 more lines were rejected\n")));
+    assert_eq!(flows(&place.path("flows")), 3);
+}
+
+#[test]
+fn a_file_of_another_format_is_told_from_a_file_with_bad_lines() {
+    let place = Place::new();
+    let csv = place.file("table.csv", "ts,uid\n1,2\n");
+    let said = flowseek(&["import", &place.path("flows"), &csv, "--format", "json"]);
+    assert_eq!((said.status, said.out.as_str()), (0, "imported=0 rejected=2\n"));
+    assert!(said.err.contains("every line was rejected; it may be of another format"));
+
+    let good = place.file("good", GOOD);
+    let said = flowseek(&["import", &place.path("flows"), &csv, &good]);
+    assert_eq!((said.status, said.out.as_str()), (1, "imported=1 rejected=0\n"));
+    assert!(said.err.contains("in none of the formats json, zeek, parquet"), "{}", said.err);
+}
+
+#[test]
+fn strict_import_takes_all_or_nothing() {
+    let place = Place::new();
+    let (good, bad) = (place.file("good", GOOD), place.file("bad", &format!("{GOOD}\nnonsense\n{GOOD}\n")));
+    let said = flowseek(&["import", &place.path("flows"), &good, &bad, "--strict"]);
+    assert_eq!((said.status, said.out.as_str()), (1, ""));
+    assert!(said.err.starts_with(&format!("flowseek: {bad}: line 2: ")), "{}", said.err);
+    assert_eq!(said.err.lines().count(), 1);
+    assert_eq!(flows(&place.path("flows")), 0);
+    assert_eq!(flowseek(&["import", &place.path("flows"), &good, "--strict"]).done(), "imported=1 rejected=0\n");
+}
+
+#[test]
+fn a_missing_file_fails_before_anything_is_imported() {
+    let place = Place::new();
+    let good = place.file("good", GOOD);
+    for wrong in [place.path("missing"), place.path("")] {
+        let said = flowseek(&["import", &place.path("flows"), &good, &wrong]);
+        assert_eq!((said.status, said.out.as_str()), (1, ""));
+        assert!(said.err.starts_with(&format!("flowseek: {wrong}: ")), "{}", said.err);
+        assert!(!Path::new(&place.path("flows")).exists());
+    }
+}
+
+#[test]
+fn a_file_that_was_cut_off_is_imported_as_far_as_it_goes() {
+    let place = Place::new();
+    let whole = fs::read(testdata("import/m57-conn.log.gz")).unwrap();
+    fs::write(place.path("cut.gz"), &whole[..whole.len() * 2 / 3]).unwrap();
+    let said = flowseek(&["import", &place.path("flows"), &place.path("cut.gz"), &place.file("good", GOOD)]);
+    assert_eq!(said.status, 1);
+    let imported = flows(&place.path("flows"));
+    assert!((2..200).contains(&imported));
+    assert_eq!(said.out, format!("imported={imported} rejected=0\n"));
+    assert_eq!(said.err.lines().count(), 2, "{}", said.err);
+}
+
+#[test]
+fn import_reads_standard_input_plain_or_compressed() {
+    let place = Place::new();
+    let compressed = fs::read(testdata("import/m57-conn.log.gz")).unwrap();
+    let archive = place.path("flows");
+    assert_eq!(flowseek_reading(&["import", &archive, "-"], &compressed).done(), "imported=200 rejected=0\n");
+    assert_eq!(flowseek_reading(&["import", &archive, "-"], GOOD.as_bytes()).done(), "imported=1 rejected=0\n");
+    assert_eq!(flowseek_reading(&["import", &archive, "-"], b"").done(), "imported=0 rejected=0\n");
+    let said = flowseek_reading(&["import", &archive, "-"], b"{\"startTime\":1}\n?\n");
+    assert!(said.err.starts_with("-: line 2: "), "{}", said.err);
+}
+
+#[test]
+fn the_answer_of_one_archive_can_be_imported_into_another() {
+    let (place, archive) = Place::with_flows();
+    let query = |archive: &str| flowseek(&["query", archive, "sort=sourcePort,destBytes"]).done();
+    let answer = flowseek(&["query", &archive]).done();
+    let copy = place.path("copy");
+    assert_eq!(flowseek_reading(&["import", &copy, "-"], answer.as_bytes()).done(), "imported=30 rejected=0\n");
+    assert_eq!(flows(&copy), 30);
+    let sorted = |text: String| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    // The wire knows three protocols by name; the others come back as unknown, and look the same.
+    assert_eq!(sorted(query(&copy)), sorted(query(&archive)));
+}
+
+#[test]
+fn a_pipe_gets_lines_and_every_format_shows_the_same_flows() {
+    let (_place, archive) = Place::with_flows();
+    let query = |format: &str| flowseek(&["query", &archive, "limit=7&reverse=true", "--format", format]).done();
+    let lines = flowseek(&["query", &archive, "limit=7&reverse=true"]).done();
+    assert_eq!(lines, query("ndjson"));
+    let objects: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(objects.len(), 7);
+    assert_eq!(serde_json::from_str::<Vec<Value>>(&query("json")).unwrap(), objects);
+
+    let csv = query("csv");
+    let header: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
+    let at = header.iter().position(|name| *name == "startTime").unwrap();
+    let table = query("table");
+    assert_eq!(table.lines().next().unwrap().split_whitespace().collect::<Vec<_>>(), header);
+    assert_eq!((csv.matches("\r\n").count(), table.lines().count()), (8, 8));
+    for ((object, csv), table) in objects.iter().zip(csv.lines().skip(1)).zip(table.lines().skip(1)) {
+        let start = object["startTime"].as_str().unwrap();
+        assert_eq!(csv.split(',').nth(at), Some(start));
+        assert!(table.contains(start));
+    }
+}
+
+#[test]
+fn next_leads_to_the_last_page_and_all_is_the_pages_joined() {
+    let (_place, archive) = Place::with_flows();
+    let query = "limit=7&sort=destPort:desc";
+    let mut said = flowseek(&["query", &archive, query]);
+    let mut pages = vec![];
+    while let Some(next) = said.next() {
+        let following = flowseek(&["query", &archive, &format!("{query}&page={next}")]);
+        pages.push(said.done());
+        said = following;
+    }
+    assert_eq!(said.err, "");
+    pages.push(said.done());
+    assert_eq!(pages.len(), 5);
+    let all = flowseek(&["query", &archive, query, "--all"]);
+    assert_eq!(all, Said { out: pages.concat(), err: String::new(), status: 0 });
+    let json = flowseek(&["query", &archive, query, "--all", "--format", "json"]).done();
+    let objects: Vec<Value> = pages.concat().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(serde_json::from_str::<Vec<Value>>(&json).unwrap(), objects);
+    let csv = flowseek(&["query", &archive, query, "--all", "--format", "csv"]).done();
+    assert_eq!(csv.lines().filter(|line| line.starts_with("activityID,")).count(), 1);
+    assert_eq!(csv.lines().count(), objects.len() + 1);
+}
+
+#[test]
+fn no_rows_are_an_end_even_of_all() {
+    let (_place, archive) = Place::with_flows();
+    assert_eq!(flowseek(&["query", &archive, "limit=0", "--all"]).done(), "");
+    assert_eq!(flowseek(&["query", &archive, "limit=0", "--all", "--format", "json"]).done(), "[]\n");
+    assert_eq!(flowseek(&["query", &archive, "dstPort=1&srcPort=1", "--all"]).done(), "");
+}
+
+#[test]
+fn totals_and_costs_go_to_standard_error_before_the_cursor() {
+    let (_place, archive) = Place::with_flows();
+    let said = flowseek(&["query", &archive, "limit=7&count=exact", "--explain"]);
+    let lines: Vec<&str> = said.err.lines().collect();
+    assert!(lines.iter().any(|line| line.starts_with("rows:")), "{lines:?}");
+    assert!(lines.contains(&"total: 30"), "{lines:?}");
+    assert!(said.next().is_some());
+    assert_eq!(said.out.lines().count(), 7);
+    assert!(!flowseek(&["query", &archive, "limit=7"]).err.contains("total"));
+}
+
+#[test]
+fn every_problem_of_a_query_has_a_line() {
+    let (_place, archive) = Place::with_flows();
+    let said = flowseek(&["query", &archive, "dstPrt=443&limit=many&reverse=perhaps"]);
+    assert_eq!((said.status, said.out.as_str()), (2, ""));
+    let lines: Vec<&str> = said.err.lines().collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(lines.iter().all(|line| line.starts_with("flowseek: `")));
+    assert!(lines.iter().any(|line| line.contains("did you mean `dstPort`")));
+}
+
+#[test]
+fn a_damaged_cursor_and_one_of_another_query_are_wrong_queries() {
+    let (_place, archive) = Place::with_flows();
+    let said = flowseek(&["query", &archive, "limit=7"]);
+    let next = said.next().unwrap();
+    for query in ["page=AQaaaa".to_owned(), format!("dstPort=443&page={next}"), format!("page={next}x")] {
+        let said = flowseek(&["query", &archive, &query]);
+        assert_eq!((said.status, said.out.as_str(), said.err.lines().count()), (2, "", 1), "{said:?}");
+    }
+}
+
+#[test]
+fn wrong_usage_and_missing_archives_have_their_exit_status() {
+    let place = Place::new();
+    let missing = place.path("missing");
+    for (arguments, status) in [
+        (&["query", &missing, ""][..], 1),
+        (&["stats", &missing], 1),
+        (&["stats", "s3://bucket/flows"], 2),
+        (&["query"], 2),
+        (&["import", &missing], 2),
+        (&["query", &missing, "limit=x"], 2),
+        (&["generate", &missing, "--flows", "many"], 2),
+        (&["frobnicate"], 2),
+        (&[], 2),
+    ] {
+        let said = flowseek(arguments);
+        assert_eq!((said.status, said.out.as_str()), (status, ""), "{arguments:?}");
+        assert!(!said.err.is_empty());
+    }
+    assert!(flowseek(&["stats", &missing]).err.starts_with("flowseek: there is no flow archive at "));
+    assert!(!Path::new(&missing).exists());
+}
+
+#[test]
+fn help_lists_every_parameter() {
+    let help = flowseek(&["query", "--help"]).done();
+    for parameter in flowseek::wire::PARAMETERS {
+        assert!(help.contains(&format!("  {} ", parameter.name)), "{}", parameter.name);
+    }
+    for arguments in [&["--help"][..], &["--version"], &["import", "--help"]] {
+        assert!(!flowseek(arguments).done().is_empty());
+    }
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let place = Place::new();
+    let archive = place.path("flows");
+    flowseek(&["generate", &archive, "--flows", "20000"]).done();
+    for format in ["ndjson", "json", "csv", "table"] {
+        let mut child = command(&["query", &archive, "--all", "--format", format]).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut first = vec![0; 10];
+        std::io::Read::read_exact(&mut out, &mut first).unwrap();
+        drop(out);
+        let said = Said::from(child.wait_with_output().unwrap());
+        assert_eq!((said.status, said.err.as_str()), (0, ""), "{format}");
+    }
+    let mut child = command(&["stats", &archive]).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn limit_bounds_the_pages_of_all_and_not_its_answer() {
+    let place = Place::new();
+    let archive = place.path("flows");
+    flowseek(&["generate", &archive, "--flows", "20000"]).done();
+    let mut child = command(&["query", &archive, "limit=1", "--all"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    assert!(serde_json::from_str::<Value>(&first).is_ok());
+    assert_eq!(lines.count(), 19_999);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn one_seed_generates_one_archive() {
+    let place = Place::new();
+    let answer = |name: &str, arguments: &[&str]| {
+        let archive = place.path(name);
+        let said = flowseek(&[&["generate", &archive, "--flows", "70000"], arguments].concat()).done();
+        assert!(said.starts_with("generated=70000 "), "{said}");
+        assert_eq!(flows(&archive), 70_000);
+        flowseek(&["query", &archive, "sort=sourceBytes:desc&limit=500"]).done()
+    };
+    let seven = answer("default", &[]);
+    assert_eq!(seven, answer("seven", &["--seed", "7"]));
+    assert_ne!(seven, answer("eight", &["--seed", "8"]));
+}
+
+#[test]
+fn stats_tell_what_is_there() {
+    let place = Place::new();
+    let archive = place.path("flows");
+    assert!(flowseek(&["generate", &archive, "--flows", "0"]).done().starts_with("generated=0 "));
+    let empty: Value = serde_json::from_str(&flowseek(&["stats", &archive, "--json"]).done()).unwrap();
+    assert_eq!((&empty["flows"], &empty["oldestStartTime"]), (&Value::from(0), &Value::Null));
+    flowseek(&["import", &archive, &place.file("good", GOOD)]).done();
+    let stats: Value = serde_json::from_str(&flowseek(&["stats", &archive, "--json"]).done()).unwrap();
+    for key in ["oldestStartTime", "newestStartTime"] {
+        assert_eq!(stats[key], "2022-10-17T13:17:51.000Z");
+    }
+    assert_eq!((&stats["flows"], &stats["segments"], &stats["version"]), (&1.into(), &1.into(), &2.into()));
+    assert!(stats["bytes"].as_u64() > Some(0));
+    let text = flowseek(&["stats", &archive]).done();
+    assert!(text.contains("oldest start time: 2022-10-17T13:17:51.000Z\n"), "{text}");
+}
