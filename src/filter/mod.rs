@@ -1,7 +1,7 @@
 //! What a query asks for: one tree of tests on fields, and two of its meanings, a flow's and a block's bounds'.
 //!
 //! A filter is two-valued: a flow matches or it does not. A test on an absent value fails, whatever the operator;
-//! its negation by [`Filter::not`] therefore holds. The endpoint's `ne` is not that negation but a test of its own.
+//! its negation by [`!`](std::ops::Not) therefore holds. The endpoint's `ne` is not that negation but a test of its own.
 
 mod builder;
 mod matches;
