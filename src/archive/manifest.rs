@@ -6,7 +6,7 @@ use twox_hash::XxHash64;
 use crate::{
     error::{Error, ErrorKind, Result},
     filter::Bounds,
-    flow::{Field, Span, Timestamp},
+    flow::{Field, FlowId, Span, Timestamp},
     segment::SegmentSummary,
 };
 
@@ -66,13 +66,14 @@ impl Bounds for SegmentEntry {
                 let (oldest, newest) = self.start_times();
                 (oldest.into(), newest.into())
             }
-            Field::FlowId => {
-                use crate::flow::FlowId;
-                (FlowId::new(self.flow_id.0).into(), FlowId::new(self.flow_id.1).into())
-            }
+            Field::FlowId => (FlowId::new(self.flow_id.0).into(), FlowId::new(self.flow_id.1).into()),
             _ => return None,
         };
         Some(Span { values: Some(values), absent: false })
+    }
+
+    fn rows(&self) -> Option<u64> {
+        Some(self.rows)
     }
 
     fn flag_masks(&self) -> (u8, u8) {

@@ -23,6 +23,16 @@ pub trait Bounds {
 
     /// The OR and the AND of the TCP flags that are not absent.
     fn flag_masks(&self) -> (u8, u8);
+
+    /// How many flows there are, where that is known.
+    fn rows(&self) -> Option<u64> {
+        None
+    }
+
+    /// How many flows pass a test, where that is known exactly.
+    fn passing(&self, _test: &Test) -> Option<u64> {
+        None
+    }
 }
 
 impl Filter {
@@ -32,17 +42,47 @@ impl Filter {
             Self::Test(test) => test.verdict(bounds),
             Self::And(filters) => filters.iter().map(|filter| filter.verdict(bounds)).min().unwrap_or(Verdict::Always),
             Self::Or(filters) => filters.iter().map(|filter| filter.verdict(bounds)).max().unwrap_or(Verdict::Never),
-            Self::Not(filter) => match filter.verdict(bounds) {
-                Verdict::Never => Verdict::Always,
-                Verdict::Maybe => Verdict::Maybe,
-                Verdict::Always => Verdict::Never,
-            },
+            Self::Not(filter) => filter.verdict(bounds).signed(false),
+        }
+    }
+
+    /// How many flows within `bounds` match, where that is known exactly.
+    pub fn count(&self, bounds: &impl Bounds) -> Option<u64> {
+        let rows = bounds.rows()?;
+        let counts = |filters: &[Self]| filters.iter().map(|filter| filter.count(bounds)).collect::<Vec<_>>();
+        // Two counts do not tell how many flows pass both tests, nor how many pass either: at most one may be open.
+        let only = |counts: Vec<Option<u64>>, neutral: u64, decisive: u64| {
+            if counts.contains(&Some(decisive)) {
+                return Some(decisive);
+            }
+            let mut open = counts.into_iter().filter(|count| *count != Some(neutral));
+            match (open.next(), open.next()) {
+                (None, _) => Some(neutral),
+                (Some(count), None) => count,
+                (Some(_), Some(_)) => None,
+            }
+        };
+        match self {
+            Self::Test(test) => bounds.passing(test).or_else(|| match test.verdict(bounds) {
+                Verdict::Never => Some(0),
+                Verdict::Maybe => None,
+                Verdict::Always => Some(rows),
+            }),
+            Self::And(filters) => only(counts(filters), rows, 0),
+            Self::Or(filters) => only(counts(filters), 0, rows),
+            Self::Not(filter) => filter.count(bounds).map(|count| rows.saturating_sub(count)),
         }
     }
 }
 
 impl Test {
     fn verdict(&self, bounds: &impl Bounds) -> Verdict {
+        match (bounds.passing(self), bounds.rows()) {
+            (Some(0), _) => return Verdict::Never,
+            (Some(passing), Some(rows)) if passing == rows => return Verdict::Always,
+            (Some(_), _) => return Verdict::Maybe,
+            (None, _) => {}
+        }
         let Some(field) = bounds.field(self.field) else {
             return Verdict::Maybe;
         };

@@ -93,6 +93,15 @@ impl Filter {
     pub fn or(self, other: Self) -> Self {
         Self::Or(vec![self, other])
     }
+
+    /// Adds the tests that it is made of.
+    pub(crate) fn tests<'a>(&'a self, tests: &mut Vec<&'a Test>) {
+        match self {
+            Self::Test(test) => tests.push(test),
+            Self::And(filters) | Self::Or(filters) => filters.iter().for_each(|filter| filter.tests(tests)),
+            Self::Not(filter) => filter.tests(tests),
+        }
+    }
 }
 
 /// The flows that do not match: among them those whose values are absent.

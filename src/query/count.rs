@@ -10,14 +10,14 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    filter::{Filter, Verdict},
+    filter::Filter,
     segment::{RowRanges, SegmentReader},
 };
 
 /// Blocks that are read in one go.
 const ROUND: usize = 64;
 
-/// The flows of a segment that match: known where the bounds decide, else counted by the filter's columns alone.
+/// The flows of a segment that match: known where bounds or lists decide, else counted by the filter's columns alone.
 pub(super) async fn count(
     filter: &Filter,
     predicate: &Predicate,
@@ -25,19 +25,19 @@ pub(super) async fn count(
     scanner: &Scanner,
     spending: &mut Spending,
 ) -> Result<u64> {
-    match filter.verdict(&segment.whole()) {
-        Verdict::Never => return Ok(0),
-        Verdict::Always => return Ok(segment.whole().rows() as u64),
-        Verdict::Maybe => {}
+    if let Some(known) = filter.count(&segment.whole()) {
+        return Ok(known);
+    }
+    let probes = scanner.probe(filter, segment).await?;
+    if let Some(known) = filter.count(&probes.whole(segment)) {
+        return Ok(known);
     }
     let mut total = 0;
     let mut open = Vec::new();
     for block in 0..segment.blocks().len() {
-        let bounds = segment.blocks().block(block);
-        match filter.verdict(&bounds) {
-            Verdict::Never => {}
-            Verdict::Always => total += bounds.rows() as u64,
-            Verdict::Maybe => open.push(block),
+        match filter.count(&probes.block(segment.blocks(), block)) {
+            Some(known) => total += known,
+            None => open.push(block),
         }
     }
     for round in open.chunks(ROUND) {
@@ -48,9 +48,10 @@ pub(super) async fn count(
         }
         let rows: RowRanges = round.iter().map(|block| segment.block_rows(*block)).collect();
         spending.spend(rows.len());
-        let scan = Scan { segment, rows, columns: &[], predicate: Some(Predicate::clone(predicate)), limit: None };
-        let batches = scanner.read(scan).await?;
-        total += batches.iter().map(RecordBatch::num_rows).sum::<usize>() as u64;
+        let predicate = Some(Predicate::clone(predicate));
+        let scan = Scan { segment: Arc::clone(segment), rows, columns: Vec::new(), predicate, limit: None };
+        let batches = scanner.read_all(vec![scan]).await?;
+        total += batches.iter().flatten().map(RecordBatch::num_rows).sum::<usize>() as u64;
     }
     Ok(total)
 }

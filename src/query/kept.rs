@@ -42,6 +42,11 @@ impl Kept {
         self.want
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     /// The key of the worst flow, once there are as many as are wanted: only better ones matter then.
     pub(super) fn worst(&self) -> Option<&Key> {
         self.heap.peek().filter(|_| self.heap.len() >= self.want).map(|found| &found.key)

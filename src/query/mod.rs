@@ -5,6 +5,7 @@
 //! flow in it can have. The blocks that are left are visited best key first, and the search ends when the worst flow
 //! of a full page comes before the best key of the next block.
 
+mod address_functions;
 mod budget;
 mod builder;
 mod count;
@@ -13,11 +14,14 @@ mod explain;
 mod kept;
 mod page;
 mod plan;
+mod provider;
 mod search;
 mod start;
 
+pub use address_functions::address_functions;
 pub use budget::Budget;
 pub use builder::{Pruning, Query};
 pub use explain::Explain;
 pub use page::Page;
+pub use provider::FlowTable;
 pub use start::{Count, Start};

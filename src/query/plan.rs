@@ -13,7 +13,7 @@ use crate::{
 /// What a search looks for.
 #[derive(Clone, Debug)]
 pub(super) struct Goal {
-    pub(super) filter: Filter,
+    pub(super) filter: Arc<Filter>,
     pub(super) order: Arc<Order>,
     pub(super) position: Option<Position>,
 }
@@ -40,6 +40,8 @@ pub(super) enum Place {
         block: usize,
         /// Whether every flow of the block matches and is still to come.
         whole: bool,
+        /// How many of its flows match, come or gone, where that is known.
+        matches: Option<u64>,
     },
 }
 
@@ -125,7 +127,10 @@ impl Frontier {
             match goal.outlook(&bounds) {
                 Outlook::Never => explain.blocks_never += 1,
                 Outlook::Done => explain.blocks_done += 1,
-                Outlook::Ahead { key, whole } => self.push(key, Place::Block { segment, block, whole }),
+                Outlook::Ahead { key, whole } => {
+                    let matches = goal.filter.count(&bounds);
+                    self.push(key, Place::Block { segment, block, whole, matches });
+                }
                 Outlook::Unknown => return Err(unbounded()),
             }
         }

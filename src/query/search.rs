@@ -13,7 +13,7 @@ use super::{
     Count, Explain, Page, Pruning, Query, Start,
     budget::Spending,
     count::count,
-    exec::{Predicate, Scan, Scanner, predicate},
+    exec::{Expr, Predicate, Scan, Scanner, predicate},
     kept::{Found, Kept, interleave},
     plan::{Frontier, Goal, Outlook, Place, is_behind},
 };
@@ -23,7 +23,7 @@ use crate::{
     filter::{Bounds as _, Verdict},
     flow::{Field, FlowId, Value, ValueRef},
     order::{Cursor, Direction, Key, Order, Position},
-    schema::{Values, after_expr, filter_expr, ids_expr, schema},
+    schema::{Values, after_expr, before_expr, filter_expr, ids_expr, schema},
     segment::{ReadCounters, RowRanges, SegmentReader},
 };
 
@@ -111,7 +111,7 @@ impl<'a> Search<'a> {
             Scanner { pages: Arc::clone(snapshot.archive().pages()), counters: Arc::new(ReadCounters::default()) };
         Self {
             snapshot,
-            goal: Goal { filter: query.filter.clone(), order: Arc::new(query.order.clone()), position },
+            goal: Goal { filter: Arc::new(query.filter.clone()), order: Arc::new(query.order.clone()), position },
             pruning: query.pruning,
             spending: Spending::new(query.budget, now),
             scanner,
@@ -156,10 +156,8 @@ impl<'a> Search<'a> {
             if round.is_empty() {
                 break;
             }
-            for (segment, blocks) in by_segment(round) {
-                self.read(segment, &blocks, &matching, depth, &mut kept).await?;
-                read.extend(blocks);
-            }
+            self.read(&round, &matching, depth, &mut kept).await?;
+            read.extend(round);
             round_size = (round_size * 2).min(LARGEST_ROUND);
             if self.pruning == Pruning::On && self.spending.is_spent() {
                 stopped_before = frontier.best().filter(|best| self.is_progress(best, &kept, &read)).cloned();
@@ -216,10 +214,18 @@ impl<'a> Search<'a> {
         Ok(frontier)
     }
 
-    /// The next blocks to read: at most `size`, the best first, and none that cannot matter any more.
+    /// The next blocks to read, the best first, and none that cannot matter any more: as many as hold what is wanted
+    /// where that is known, else at most `size`.
     async fn round(&mut self, frontier: &mut Frontier, kept: &Kept, size: usize) -> Result<Vec<Block>> {
         let mut round = Vec::with_capacity(size);
-        while round.len() < size {
+        let missing = (kept.want() - kept.len()) as u64;
+        let mut expected = Some(0);
+        while round.len() < LARGEST_ROUND
+            && match expected {
+                Some(expected) if expected > 0 => expected < missing,
+                _ => round.len() < size,
+            }
+        {
             let order = &self.goal.order;
             let beaten = |best: &Key| kept.worst().is_some_and(|worst| order.compare(best, worst).is_gt());
             if self.pruning == Pruning::On && frontier.best().is_some_and(beaten) {
@@ -227,7 +233,10 @@ impl<'a> Search<'a> {
             }
             let Some(candidate) = frontier.pop() else { break };
             match candidate.place {
-                Place::Block { segment, block, whole } => round.push(Block { segment, block, whole }),
+                Place::Block { segment, block, whole, matches } => {
+                    expected = expected.zip(matches).map(|(expected, matches)| expected + matches);
+                    round.push(Block { segment, block, whole });
+                }
                 Place::Segment(segment) => self.look_into(segment, frontier).await?,
             }
         }
@@ -240,58 +249,72 @@ impl<'a> Search<'a> {
         if self.pruning == Pruning::Off {
             self.explain.blocks += blocks.len() as u64;
             for block in 0..blocks.len() {
-                frontier.push(Key::new(), Place::Block { segment, block, whole: false });
+                frontier.push(Key::new(), Place::Block { segment, block, whole: false, matches: None });
             }
-        } else if self.goal.filter.verdict(&reader.whole()) == Verdict::Never {
-            self.explain.segments_never += 1;
-        } else {
-            let bounds = (0..blocks.len()).map(|block| blocks.block(block));
-            frontier.extend(&self.goal, segment, bounds, &mut self.explain)?;
+            return Ok(());
+        }
+        let filter = Arc::clone(&self.goal.filter);
+        let never = filter.verdict(&reader.whole()) == Verdict::Never;
+        let probes = if never { None } else { Some(self.scanner.probe(&filter, &reader).await?) };
+        match probes.filter(|probes| filter.verdict(&probes.whole(&reader)) != Verdict::Never) {
+            None => self.explain.segments_never += 1,
+            Some(probes) => {
+                let bounds = (0..blocks.len()).map(|block| probes.block(blocks, block));
+                frontier.extend(&self.goal, segment, bounds, &mut self.explain)?;
+            }
         }
         Ok(())
     }
 
-    /// Reads blocks of one segment.
-    async fn read(
-        &mut self,
-        segment: usize,
-        blocks: &[Block],
-        matching: &Matching,
-        depth: Depth,
-        kept: &mut Kept,
-    ) -> Result<()> {
-        let reader = self.reader(segment).await?;
+    /// Reads blocks.
+    async fn read(&mut self, blocks: &[Block], matching: &Matching, depth: Depth, kept: &mut Kept) -> Result<()> {
         let by_time = self.goal.order.by_time();
-        for whole in [true, false] {
-            let chosen = blocks.iter().filter(|block| block.whole == whole);
-            let rows = chosen.map(|block| {
-                self.explain.blocks_read += 1;
-                let rows = reader.block_rows(block.block);
-                // Of a block whose flows are all wanted, the first of the order are known without a look.
-                match by_time.filter(|_| whole) {
-                    Some(Direction::Ascending) => rows.end.saturating_sub(kept.want()).max(rows.start)..rows.end,
-                    Some(Direction::Descending) => rows.start..rows.start.saturating_add(kept.want()).min(rows.end),
-                    None => rows,
-                }
-            });
-            let rows: RowRanges = rows.collect();
-            if rows.is_empty() {
-                continue;
-            }
+        let predicates = [None, matching.predicate.clone()];
+        // Only what comes before the worst of a full page matters. Where time is the order that needs no look: the
+        // blocks are then in order themselves.
+        let better = kept.worst().filter(|_| by_time.is_none()).map(|worst| before_expr(&self.goal.order, worst));
+        let predicates = match better {
+            None => predicates,
+            Some(better) => [
+                Some(predicate(better.clone())?),
+                Some(predicate(matching.expr.clone().map_or(better.clone(), |expr| better.and(expr)))?),
+            ],
+        };
+        let mut segments = Vec::new();
+        let mut scans = Vec::new();
+        for ((segment, whole), blocks) in by_segment(blocks) {
+            let reader = self.reader(segment).await?;
+            self.explain.blocks_read += blocks.len() as u64;
+            let rows: RowRanges = blocks
+                .into_iter()
+                .map(|block| {
+                    let rows = reader.block_rows(block);
+                    // Of a block whose flows are all wanted, the first of the order are known without a look.
+                    match by_time.filter(|_| whole) {
+                        Some(Direction::Ascending) => rows.end.saturating_sub(kept.want()).max(rows.start)..rows.end,
+                        Some(Direction::Descending) => rows.start..rows.start.saturating_add(kept.want()).min(rows.end),
+                        None => rows,
+                    }
+                })
+                .collect();
             self.explain.rows_scanned += rows.len() as u64;
             self.spending.spend(rows.len());
             // The rows lie newest first. For that order the reader itself stops after the last one that is wanted,
             // and of rows that are known not one is read in vain: else the keys come first, the rest of the best later.
             let in_order = by_time == Some(Direction::Descending);
             let all_columns = depth == Depth::Rows && by_time.is_some() && (whole || in_order);
-            let scan = Scan {
-                segment: &reader,
+            let [whole_predicate, part_predicate] = &predicates;
+            scans.push(Scan {
+                segment: reader,
                 rows,
-                columns: if all_columns { &Field::ALL } else { &matching.key_columns },
-                predicate: if whole { None } else { matching.predicate.clone() },
+                columns: if all_columns { Field::ALL.to_vec() } else { matching.key_columns.clone() },
+                predicate: if whole { whole_predicate.clone() } else { part_predicate.clone() },
                 limit: in_order.then_some(kept.want()),
-            };
-            for batch in self.scanner.read(scan).await? {
+            });
+            segments.push(segment);
+        }
+        for (segment, batches) in segments.into_iter().zip(self.scanner.read_all(scans).await?) {
+            for batch in batches {
                 kept.offer(segment, batch)?;
             }
         }
@@ -328,7 +351,11 @@ impl<'a> Search<'a> {
     async fn count(&mut self) -> Result<u64> {
         let mut total = 0;
         let predicate = predicate(filter_expr(&self.goal.filter))?;
-        for segment in 0..self.snapshot.manifest().segments.len() {
+        for (segment, entry) in self.snapshot.manifest().segments.iter().enumerate() {
+            if let Some(known) = self.goal.filter.count(entry) {
+                total += known;
+                continue;
+            }
             let reader = self.reader(segment).await?;
             total += count(&self.goal.filter, &predicate, &reader, &self.scanner, &mut self.spending).await?;
         }
@@ -356,9 +383,9 @@ impl<'a> Search<'a> {
         for (segment, ids) in missing {
             let reader = self.reader(segment).await?;
             let scan = Scan {
-                segment: &reader,
+                segment: reader,
                 rows: rows.remove(&segment).unwrap_or_default().into_iter().collect(),
-                columns: &Field::ALL,
+                columns: Field::ALL.to_vec(),
                 predicate: Some(predicate(ids_expr(ids.keys().copied()))?),
                 limit: None,
             };
@@ -387,6 +414,7 @@ struct Block {
 
 /// How the flows of a goal are told from others.
 struct Matching {
+    expr: Option<Expr>,
     predicate: Option<Predicate>,
     key_columns: Vec<Field>,
 }
@@ -400,16 +428,18 @@ impl Matching {
             (filter, after) => filter.or(after),
         };
         Ok(Self {
-            predicate: expr.map(predicate).transpose()?,
+            predicate: expr.clone().map(predicate).transpose()?,
+            expr,
             key_columns: goal.order.keys().iter().map(|key| key.field).collect(),
         })
     }
 }
 
-fn by_segment(round: Vec<Block>) -> BTreeMap<usize, Vec<Block>> {
-    let mut segments: BTreeMap<usize, Vec<Block>> = BTreeMap::new();
+/// The blocks of each segment, those that are wanted whole apart.
+fn by_segment(round: &[Block]) -> BTreeMap<(usize, bool), Vec<usize>> {
+    let mut segments: BTreeMap<(usize, bool), Vec<usize>> = BTreeMap::new();
     for block in round {
-        segments.entry(block.segment).or_default().push(block);
+        segments.entry((block.segment, block.whole)).or_default().push(block.block);
     }
     segments
 }

@@ -44,6 +44,24 @@ pub(crate) fn after_expr(order: &Order, position: &Position) -> Expr {
     })
 }
 
+/// The flows that come before the one with this key.
+pub(crate) fn before_expr(order: &Order, key: &[Option<Value>]) -> Expr {
+    let parts = order.keys().iter().zip(key).rev();
+    parts.fold(lit(false), |rest, (key, value)| {
+        let column = || col(key.field.name());
+        let Some(value) = value else {
+            // Absent values are last: whatever is there comes before them.
+            return column().is_not_null().or(rest);
+        };
+        let value = || Expr::Literal(scalar(key.field, value), None);
+        let earlier = match key.direction {
+            Direction::Ascending => column().lt(value()),
+            Direction::Descending => column().gt(value()),
+        };
+        earlier.or(column().eq(value()).and(rest))
+    })
+}
+
 /// The flows with these IDs.
 pub(crate) fn ids_expr(ids: impl IntoIterator<Item = FlowId>) -> Expr {
     col(Field::FlowId.name()).in_list(ids.into_iter().map(|id| lit(id.get())).collect(), false)

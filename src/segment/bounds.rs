@@ -201,6 +201,10 @@ impl Bounds for BlockBounds<'_> {
         self.table.lanes.get(field as usize).map(|lane| lane.span(self.block))
     }
 
+    fn rows(&self) -> Option<u64> {
+        self.table.rows.get(self.block).map(|rows| u64::from(*rows))
+    }
+
     fn flag_masks(&self) -> (u8, u8) {
         self.table.flags.get(self.block).copied().unwrap_or((u8::MAX, 0))
     }

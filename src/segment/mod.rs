@@ -5,11 +5,13 @@
 
 mod bounds;
 mod index;
+mod probe;
 mod reader;
 mod selection;
 mod writer;
 
 pub use bounds::{BlockBounds, BoundsTable};
+pub use probe::{ProbedBlock, Probes};
 pub use reader::{BlockCache, ReadCounters, SegmentReader};
 pub(crate) use selection::HeldSegment;
 pub use selection::RowRanges;

@@ -25,7 +25,7 @@ use quick_cache::{Weighter, sync::Cache};
 
 use super::{
     bounds::{BlockBounds, BoundsTable},
-    index,
+    index::{self, Directory, Index},
     writer::{FORMAT, FORMAT_KEY, INDEX_KEY, block_range},
 };
 use crate::{
@@ -47,6 +47,7 @@ pub struct SegmentReader {
     /// Of the segment as a whole.
     whole: BoundsTable,
     blocks: BoundsTable,
+    directory: Directory,
 }
 
 impl SegmentReader {
@@ -96,13 +97,13 @@ impl SegmentReader {
             .ok_or_else(|| Error::damaged("it does not say where its index is"))?;
         let mut index = vec![0; usize::try_from(length).map_err(|_| Error::damaged("its index is too large"))?];
         file.read_exact_at(&mut index, offset).map_err(io("its index cannot be read"))?;
-        let blocks = index::decode(&index)?;
+        let Index { bounds: blocks, directory } = index::decode(&index)?;
         let whole = blocks.folded();
         if metadata.file_metadata().num_rows() != whole.block(0).rows() as i64 {
             return Err(Error::damaged("its index is not of its rows"));
         }
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { number, path, file: Arc::new(file), bytes, metadata, whole, blocks })
+        Ok(Self { number, path, file: Arc::new(file), bytes, metadata, whole, blocks, directory })
     }
 
     /// The path of the file, when it was opened.
@@ -117,7 +118,7 @@ impl SegmentReader {
 
     /// About how many bytes of memory the footer and the index take.
     pub fn memory(&self) -> usize {
-        self.metadata.memory_size() + self.blocks.memory() + self.whole.memory()
+        self.metadata.memory_size() + self.blocks.memory() + self.whole.memory() + self.directory.memory()
     }
 
     /// The Parquet footer.
@@ -133,6 +134,10 @@ impl SegmentReader {
     /// The bounds of its blocks.
     pub fn blocks(&self) -> &BoundsTable {
         &self.blocks
+    }
+
+    pub(super) fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     /// The rows of a block.

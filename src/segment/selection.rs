@@ -48,6 +48,23 @@ impl RowRanges {
         self.0.is_empty()
     }
 
+    /// The same rows in parts of at most `rows` rows.
+    pub(crate) fn split(&self, rows: usize) -> Vec<Self> {
+        let mut parts: Vec<Self> = Vec::new();
+        let mut free = 0;
+        for range in self.0.iter().flat_map(|range| pieces(range, rows)) {
+            match parts.last_mut().filter(|_| free >= range.len()) {
+                Some(part) => part.0.push(range.clone()),
+                None => {
+                    parts.push(Self(vec![range.clone()]));
+                    free = rows;
+                }
+            }
+            free = free.saturating_sub(range.len());
+        }
+        parts
+    }
+
     /// These rows, and no others, of each row group.
     fn access_plan(&self, segment: &SegmentReader) -> ParquetAccessPlan {
         let mut start = 0;
@@ -76,6 +93,12 @@ impl RowRanges {
     }
 }
 
+/// The range in pieces of at most `rows` rows.
+fn pieces(range: &Range<usize>, rows: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = range.end;
+    range.clone().step_by(rows.max(1)).map(move |start| start..start.saturating_add(rows.max(1)).min(end))
+}
+
 fn selection(ranges: &[Range<usize>], rows: usize) -> RowSelection {
     let mut selectors = Vec::with_capacity(ranges.len() * 2 + 1);
     let mut at = 0;
@@ -95,6 +118,17 @@ pub(crate) struct HeldSegment {
     pub(crate) counters: Arc<ReadCounters>,
 }
 
+impl HeldSegment {
+    /// Reads it for the Parquet decoder.
+    pub(crate) fn reader(&self) -> Box<dyn AsyncFileReader + Send> {
+        Box::new(PageReader {
+            segment: Arc::clone(&self.segment),
+            cache: Arc::clone(&self.cache),
+            counters: Arc::clone(&self.counters),
+        })
+    }
+}
+
 impl fmt::Debug for HeldSegment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HeldSegment").finish_non_exhaustive()
@@ -109,10 +143,6 @@ impl ParquetFileReaderFactory for HeldSegment {
         _metadata_size_hint: Option<usize>,
         _metrics: &ExecutionPlanMetricsSet,
     ) -> DataFusionResult<Box<dyn AsyncFileReader + Send>> {
-        Ok(Box::new(PageReader {
-            segment: Arc::clone(&self.segment),
-            cache: Arc::clone(&self.cache),
-            counters: Arc::clone(&self.counters),
-        }))
+        Ok(self.reader())
     }
 }

@@ -23,7 +23,10 @@ use parquet::{
     schema::types::ColumnPath,
 };
 
-use super::{bounds::BoundsTable, index};
+use super::{
+    bounds::BoundsTable,
+    index::{self, Built, Directory, Index},
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     filter::Bounds as _,
@@ -92,43 +95,54 @@ pub fn write_segment(flows: &RecordBatch, sink: impl Write + Send, options: Segm
         }
         row_group.close().map_err(failed)?;
     }
-    let index = index::encode(&bounds)?;
+    let (directory, lists) = Directory::place(lists(flows, block_rows)?, file.bytes_written() as u64);
+    file.write_all(&lists).map_err(Error::with(ErrorKind::Io, "a segment could not be written"))?;
+    let index = Index { bounds, directory };
+    let bytes = index::encode(&index)?;
     let offset = file.bytes_written();
-    file.write_all(&index).map_err(Error::with(ErrorKind::Io, "a segment could not be written"))?;
-    file.append_key_value_metadata(KeyValue::new(INDEX_KEY.to_owned(), format!("{offset}:{}", index.len())));
+    file.write_all(&bytes).map_err(Error::with(ErrorKind::Io, "a segment could not be written"))?;
+    file.append_key_value_metadata(KeyValue::new(INDEX_KEY.to_owned(), format!("{offset}:{}", bytes.len())));
     file.append_key_value_metadata(KeyValue::new(FORMAT_KEY.to_owned(), FORMAT.to_owned()));
     file.finish().map_err(failed)?;
-    summary(&bounds, file.bytes_written() as u64)
+    summary(&index.bounds, file.bytes_written() as u64)
 }
 
-/// Encodes the columns of a row group on all cores.
+/// Encodes the columns of a row group.
 fn encode_columns(rows: &RecordBatch, writers: Vec<ArrowColumnWriter>) -> Result<Vec<ArrowColumnChunk>> {
     let schema = rows.schema();
-    let mut jobs: Vec<_> = Vec::with_capacity(writers.len());
-    for ((place, writer), (column, field)) in
-        writers.into_iter().enumerate().zip(rows.columns().iter().zip(schema.fields()))
-    {
-        jobs.push((place, writer, compute_leaves(field, column).map_err(failed)?));
-    }
-    let jobs = Mutex::new(jobs);
+    let columns = rows.columns().iter().zip(schema.fields()).zip(writers);
+    on_all_cores(columns.collect(), |((column, field), mut writer)| {
+        let leaves = compute_leaves(field, column).map_err(failed)?;
+        leaves.iter().try_for_each(|leaf| writer.write(leaf)).map_err(failed)?;
+        writer.close().map_err(failed)
+    })
+}
+
+/// Lists the values of the columns whose values are listed.
+fn lists(flows: &RecordBatch, block_rows: usize) -> Result<Vec<Built>> {
+    on_all_cores(index::LISTED.to_vec(), |field| index::build(flows, field, block_rows))
+}
+
+/// The results of jobs, in their order; the last job is begun first.
+fn on_all_cores<J: Send, T: Send>(jobs: Vec<J>, work: impl Fn(J) -> Result<T> + Sync) -> Result<Vec<T>> {
+    let jobs = Mutex::new(jobs.into_iter().enumerate().collect::<Vec<_>>());
     let done = Mutex::new(Vec::new());
-    let work = || {
+    let run = || {
         loop {
             let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let Some((place, mut writer, leaves)) = job else { break };
-            let written = leaves.iter().try_for_each(|leaf| writer.write(leaf));
-            let chunk = written.and_then(|()| writer.close());
-            done.lock().unwrap_or_else(PoisonError::into_inner).push((place, chunk));
+            let Some((place, job)) = job else { break };
+            let result = work(job);
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((place, result));
         }
     };
     thread::scope(|scope| {
         let others = thread::available_parallelism().map_or(0, |cores| cores.get() - 1);
-        (0..others).for_each(|_| drop(scope.spawn(work)));
-        work();
+        (0..others).for_each(|_| drop(scope.spawn(run)));
+        run();
     });
-    let mut chunks = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    chunks.sort_by_key(|(place, _)| *place);
-    chunks.into_iter().map(|(_, chunk)| chunk.map_err(failed)).collect()
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(place, _)| *place);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 fn properties(flows: &RecordBatch, block_rows: usize, group_rows: usize) -> Result<WriterProperties> {

@@ -156,11 +156,8 @@ fn totals_are_free_where_the_manifest_or_the_first_page_tells_them() {
         assert_eq!(page(&many).total, None);
         let counted = page(&many.clone().count(Count::Exact));
         assert_eq!(counted.total, Some(300));
-        // Whole blocks are counted by their bounds: nothing but the page is read.
-        assert_eq!(counted.explain.bytes_read + counted.explain.bytes_cached, {
-            let page = page(&many).explain;
-            page.bytes_read + page.bytes_cached
-        });
+        // Whole blocks are counted by their bounds, and the others by the list of ports: nothing but the page is read.
+        assert_eq!(counted.explain.rows_scanned, page(&many).explain.rows_scanned);
         assert_eq!(page(&many.count(Count::None)).total, None);
     });
 }
@@ -168,9 +165,9 @@ fn totals_are_free_where_the_manifest_or_the_first_page_tells_them() {
 #[test]
 fn a_count_beyond_the_budget_is_an_error_not_a_guess() {
     with_archive(|archive| {
-        let ports = filter::dst_port().any_of((0..1000).step_by(3));
+        let bytes = filter::src_bytes().within(..500);
         let budget = Budget { rows: 50, ..Budget::default() };
-        let query = query(archive, ports, Order::newest_first()).budget(budget).count(Count::Exact);
+        let query = query(archive, bytes, Order::newest_first()).budget(budget).count(Count::Exact);
         let error = block_on(query.page()).unwrap_err();
         assert!(error.problems()[0].contains("`count`"), "{error}");
     });

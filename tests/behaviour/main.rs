@@ -10,4 +10,5 @@ mod import_formats;
 mod ingest;
 mod layers;
 mod oracle;
+mod sql;
 mod support;

@@ -8,6 +8,7 @@ mod output;
 mod progress;
 mod query;
 mod source;
+mod sql;
 mod stats;
 
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ ARCHIVE is a directory: a path, or a URL such as file:///var/lib/flows.";
 enum Command {
     Import(import::Import),
     Query(query::Query),
+    Sql(sql::Sql),
     Generate(generate::Generate),
     Stats(stats::Stats),
 }
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
     let done = match &arguments.command {
         Command::Import(command) => command.run(),
         Command::Query(command) => command.run(),
+        Command::Sql(command) => command.run(),
         Command::Generate(command) => command.run(),
         Command::Stats(command) => command.run(),
     };

@@ -1,5 +1,7 @@
 //! The index in a segment: bytes before the Parquet footer, which other readers pass over.
 
 mod format;
+mod postings;
 
-pub(super) use format::{decode, encode};
+pub(super) use format::{Index, decode, encode};
+pub(super) use postings::{Built, Directory, LISTED, build};

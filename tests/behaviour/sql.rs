@@ -1,0 +1,445 @@
+//! What SQL answers over an archive is what a plain loop over its flows answers.
+#![cfg(feature = "sql")]
+
+use std::{collections::BTreeMap, fs, sync::Arc};
+
+use datafusion::{
+    arrow::{
+        array::{Array, AsArray, RecordBatch},
+        datatypes::{Int64Type, TimestampMillisecondType, UInt16Type, UInt64Type},
+        util::pretty::pretty_format_batches,
+    },
+    prelude::{SessionConfig, SessionContext},
+};
+use flowseek::{
+    Archive, Filter, Flow, Order, Settings, StoredFlow, filter,
+    flow::{AddressRange, Protocol, TcpFlags, Timestamp},
+    query::{FlowTable, address_functions},
+    schema::Flows,
+};
+use proptest::{collection::vec, prelude::*, sample::select};
+
+use crate::support::{NAMES, append, block_on, flow, oracle, settings};
+
+fn session(archive: &Archive) -> SessionContext {
+    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(3));
+    let flows = FlowTable::new(archive.snapshot().unwrap());
+    context.register_table("flows", Arc::new(flows)).unwrap();
+    address_functions().into_iter().for_each(|function| context.register_udf(function));
+    context
+}
+
+async fn rows(context: &SessionContext, sql: &str) -> Vec<RecordBatch> {
+    let answer = context.sql(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    answer.collect().await.unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+async fn count(context: &SessionContext, from: &str) -> u64 {
+    let batches = rows(context, &format!("SELECT count(*) FROM {from}")).await;
+    batches[0].column(0).as_primitive::<Int64Type>().value(0) as u64
+}
+
+async fn ids(context: &SessionContext, sql: &str) -> Vec<u64> {
+    let batches = rows(context, sql).await;
+    let columns = batches.iter().map(|batch| batch.column_by_name("flow_id").unwrap().as_primitive::<UInt64Type>());
+    columns.flat_map(|column| column.values().to_vec()).collect()
+}
+
+fn stored_flows(batch: &RecordBatch) -> Vec<StoredFlow> {
+    let flows = Flows::new(batch).unwrap();
+    (0..flows.len()).map(|row| flows.get(row).unwrap()).collect()
+}
+
+/// A condition in SQL, and the filter of the same meaning.
+fn condition() -> impl Strategy<Value = (String, Filter)> {
+    let times = (0i64..7, 0..5).prop_map(|(millis, operator)| {
+        let time = Timestamp::from_millis(1_666_000_000_000 + millis).unwrap();
+        let start = filter::start_time();
+        let (operator, filter) = match operator {
+            0 => ("=", start.eq(time)),
+            1 => ("<>", start.ne(time)),
+            2 => (">", start.gt(time)),
+            3 => ("<=", start.lte(time)),
+            _ => ("<", start.lt(time)),
+        };
+        (format!("start_time {operator} '{time}'"), filter)
+    });
+    let ports = (0u16..3, any::<bool>()).prop_map(|(port, equal)| match equal {
+        true => (format!("dst_port = {port}"), filter::dst_port().eq(port)),
+        false => (format!("src_port >= {port}"), filter::src_port().within(port..)),
+    });
+    let blocks = select(vec!["10.0.0.0/8", "10.0.0.1", "0.0.0.0/0", "::/0", "2001:db8::/32"]);
+    let addresses = blocks.prop_map(|text| {
+        let block: AddressRange = text.parse().unwrap();
+        let sql = match text.contains('/') {
+            true => format!("src_ip BETWEEN ip('{}') AND ip('{}')", block.first(), block.last()),
+            false => format!("src_ip = ip('{text}')"),
+        };
+        (sql, filter::src_ip().within(block))
+    });
+    let names = (select(&NAMES[..]), any::<bool>()).prop_map(|(name, equal)| match equal {
+        true => (format!("src_node = '{name}'"), filter::src_node().eq(name)),
+        false => (format!("node_id <> '{name}'"), filter::node_id().ne(name)),
+    });
+    let flags = select(vec![1u8, 2, 18]).prop_map(|mask| {
+        (format!("tcp_flags & {mask} = {mask}"), filter::tcp_flags().carries_any([TcpFlags::new(mask)]))
+    });
+    let protocols = select(vec![1u8, 6, 255])
+        .prop_map(|number| (format!("protocol = {number}"), filter::protocol().eq(Protocol::new(number))));
+    let one = prop_oneof![3 => times, 1 => ports, 1 => addresses, 1 => names, 1 => flags, 1 => protocols];
+    let all = Just(("true".to_owned(), Filter::all()));
+    prop_oneof![1 => all, 8 => one].prop_recursive(2, 4, 2, |inner| {
+        prop_oneof![
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| (format!("({} AND {})", a.0, b.0), a.1.and(b.1))),
+            (inner.clone(), inner).prop_map(|(a, b)| (format!("({} OR {})", a.0, b.0), a.1.or(b.1))),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sql_answers_as_a_plain_loop_does(
+        commits in vec(vec(flow(), 0..25), 1..4),
+        settings in settings(),
+        queries in vec((condition(), 0usize..9), 6),
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
+        let stored = append(&archive, &commits);
+        let context = session(&archive);
+        block_on(async {
+            for ((condition, filter), limit) in queries {
+                let told = format!("{condition}, limit {limit}");
+                let expected = oracle(&stored, &filter, &Order::newest_first());
+                let from = format!("flows WHERE {condition}");
+                prop_assert_eq!(count(&context, &from).await, expected.len() as u64, "{}", told);
+
+                let batches = rows(&context, &format!("SELECT * FROM {from}")).await;
+                let mut found: Vec<_> = batches.iter().flat_map(stored_flows).collect();
+                found.sort_by_key(|flow| flow.id);
+                let mut by_id = expected.clone();
+                by_id.sort_by_key(|flow| flow.id);
+                prop_assert_eq!(found, by_id, "{}", told);
+
+                for (order, direction) in [(Order::newest_first(), "DESC"), (Order::oldest_first(), "ASC")] {
+                    let order_by = format!("start_time {direction}, flow_id {direction}");
+                    let sql = format!("SELECT flow_id FROM {from} ORDER BY {order_by} LIMIT {limit} OFFSET 1");
+                    let second = oracle(&stored, &filter, &order).into_iter().skip(1).take(limit);
+                    let second: Vec<_> = second.map(|flow| flow.id.get()).collect();
+                    prop_assert_eq!(ids(&context, &sql).await, second, "{} {}", direction, told);
+                }
+
+                let some = ids(&context, &format!("SELECT flow_id FROM {from} LIMIT {limit}")).await;
+                prop_assert_eq!(some.len(), limit.min(expected.len()), "{}", told);
+                prop_assert!(some.iter().all(|id| expected.iter().any(|flow| flow.id.get() == *id)), "{}", told);
+                let counted = count(&context, &format!("(SELECT * FROM {from} LIMIT {limit})")).await;
+                prop_assert_eq!(counted, limit.min(expected.len()) as u64, "{}", told);
+
+                prop_assert_eq!(groups(&context, &from).await, expected_groups(&expected), "{}", told);
+            }
+            Ok(())
+        })?;
+    }
+}
+
+/// Of each port, absent or not: how many flows and the time of the newest.
+type Groups = BTreeMap<Option<u16>, (i64, i64)>;
+
+async fn groups(context: &SessionContext, from: &str) -> Groups {
+    let sql = format!("SELECT dst_port, count(*), max(start_time) FROM {from} GROUP BY dst_port");
+    let mut groups = Groups::new();
+    for batch in rows(context, &sql).await {
+        let ports = batch.column(0).as_primitive::<UInt16Type>();
+        let counts = batch.column(1).as_primitive::<Int64Type>();
+        let times = batch.column(2).as_primitive::<TimestampMillisecondType>();
+        for row in 0..batch.num_rows() {
+            let port = ports.is_valid(row).then(|| ports.value(row));
+            assert!(groups.insert(port, (counts.value(row), times.value(row))).is_none());
+        }
+    }
+    groups
+}
+
+fn expected_groups(flows: &[StoredFlow]) -> Groups {
+    let mut groups = Groups::new();
+    for stored in flows {
+        let group = groups.entry(stored.flow.dst_port).or_insert((0, i64::MIN));
+        *group = (group.0 + 1, group.1.max(stored.flow.start_time.as_millis()));
+    }
+    groups
+}
+
+/// 100 flows, a second apart, in 4 segments of 25.
+fn with_segments(test: impl FnOnce(&Archive)) {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings { segment_rows: 25, ..Settings::default() };
+    let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
+    let flow = |n: u16| Flow {
+        dst_port: Some(n),
+        src_ip: Some(format!("10.0.0.{n}").parse().unwrap()),
+        ..Flow::starting(Timestamp::from_millis(i64::from(n) * 1000).unwrap())
+    };
+    append(&archive, &[(0..100).map(flow).collect()]);
+    test(&archive);
+}
+
+async fn explained(context: &SessionContext, sql: &str) -> String {
+    pretty_format_batches(&rows(context, &format!("EXPLAIN {sql}")).await).unwrap().to_string()
+}
+
+#[test]
+fn segments_that_the_time_excludes_are_not_opened() {
+    with_segments(|archive| {
+        let context = session(archive);
+        let manifest = archive.snapshot().unwrap().manifest().clone();
+        let late = Timestamp::from_millis(60_000).unwrap();
+        for entry in manifest.segments.iter().filter(|entry| entry.start_times().0 > late) {
+            fs::remove_file(archive.path().join(&entry.path)).unwrap();
+        }
+        block_on(async {
+            let early = "flows WHERE start_time < '1970-01-01T00:00:30Z'";
+            assert_eq!(count(&context, early).await, 30);
+            let plan = explained(&context, &format!("SELECT * FROM {early}")).await;
+            assert_eq!(plan.matches(".parquet").count(), 2, "{plan}");
+            assert!(!plan.contains("FilterExec"), "the rows are filtered while they are decoded: {plan}");
+
+            assert_eq!(count(&context, "flows WHERE start_time < '1960-01-01T00:00:00Z'").await, 0);
+            assert!(context.sql("SELECT * FROM flows").await.unwrap().collect().await.is_err(), "a file is missing");
+        });
+    });
+}
+
+#[test]
+fn counts_and_times_of_all_flows_are_known_without_reading() {
+    with_segments(|archive| {
+        let context = session(archive);
+        fs::remove_dir_all(archive.path().join("data")).unwrap();
+        block_on(async {
+            assert_eq!(count(&context, "flows").await, 100);
+            let times = rows(&context, "SELECT min(start_time), max(start_time) FROM flows").await;
+            let time = |column: usize| times[0].column(column).as_primitive::<TimestampMillisecondType>().value(0);
+            assert_eq!((time(0), time(1)), (0, 99_000));
+        });
+    });
+}
+
+#[test]
+fn a_table_keeps_to_its_snapshot() {
+    with_segments(|archive| {
+        let context = session(archive);
+        append(archive, &[vec![Flow::starting(Timestamp::MAX)]]);
+        assert_eq!(block_on(count(&context, "flows")), 100);
+        assert_eq!(block_on(count(&session(archive), "flows")), 101);
+    });
+}
+
+#[test]
+fn filters_may_hold_subqueries_and_joins() {
+    with_segments(|archive| {
+        let context = session(archive);
+        block_on(async {
+            let newest = "SELECT flow_id FROM flows WHERE start_time = (SELECT max(start_time) FROM flows)";
+            assert_eq!(ids(&context, newest).await.len(), 1);
+            let listed = "flows WHERE dst_port IN (SELECT dst_port FROM flows WHERE dst_port % 10 = 3)";
+            assert_eq!(count(&context, listed).await, 10);
+            let pairs =
+                "flows a JOIN flows b ON a.dst_port = b.dst_port + 1 WHERE b.start_time < '1970-01-01T00:00:10Z'";
+            assert_eq!(count(&context, pairs).await, 10);
+        });
+    });
+}
+
+#[test]
+fn an_archive_without_flows_is_a_table_without_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    let context = session(&Archive::open_or_create(directory.path()).unwrap());
+    block_on(async {
+        assert_eq!(count(&context, "flows").await, 0);
+        assert!(ids(&context, "SELECT flow_id FROM flows ORDER BY start_time LIMIT 3").await.is_empty());
+    });
+}
+
+#[test]
+fn addresses_are_written_and_read_as_text() {
+    with_segments(|archive| {
+        let context = session(archive);
+        block_on(async {
+            for same in ["10.0.0.7", "::ffff:10.0.0.7", "0:0:0:0:0:ffff:a00:7"] {
+                let sql = format!("SELECT ip_text(src_ip) AS text FROM flows WHERE src_ip = ip('{same}')");
+                let batches = rows(&context, &sql).await;
+                assert_eq!(batches[0].column(0).as_string::<i32>().value(0), "10.0.0.7");
+            }
+            let folded = explained(&context, "SELECT * FROM flows WHERE src_ip = ip('10.0.0.7')").await;
+            assert!(!folded.contains("ip(") && folded.contains("pruning_predicate=src_ip"), "{folded}");
+            let absent = rows(&context, "SELECT ip(NULL), ip_text(NULL), ip_text(dst_ip) FROM flows LIMIT 1").await;
+            assert!(absent[0].columns().iter().all(|column| column.is_null(0)));
+            let joined = "flows WHERE src_ip = ip(concat('10.0.0.', dst_port))";
+            assert_eq!(count(&context, joined).await, 100);
+            for wrong in ["SELECT ip('10.0.0.256')", "SELECT * FROM flows WHERE src_ip = ip('10.0.0.256')"] {
+                let error = context.sql(wrong).await.unwrap().collect().await.unwrap_err().to_string();
+                assert!(error.contains("\"10.0.0.256\" is not an IPv4 or IPv6 address"), "{error}");
+            }
+        });
+    });
+}
+
+#[cfg(feature = "cli")]
+mod command {
+    use std::{
+        path::Path,
+        process::{Command, Output, Stdio},
+    };
+
+    use super::*;
+
+    fn sql(archive: &Path, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flowseek"));
+        command.arg("sql").arg(archive).args(arguments).stdin(Stdio::null()).output().unwrap()
+    }
+
+    fn answered(archive: &Archive, query: &str, format: &str) -> String {
+        let output = sql(archive.path(), &[query, "--format", format]);
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The status and the lines of standard error of a query that prints nothing.
+    fn refused(archive: &Path, query: &str) -> (i32, Vec<String>) {
+        let output = sql(archive, &[query]);
+        assert!(output.stdout.is_empty(), "{output:?}");
+        let lines = String::from_utf8(output.stderr).unwrap().lines().map(str::to_owned).collect();
+        (output.status.code().unwrap(), lines)
+    }
+
+    #[test]
+    fn rows_are_printed_in_every_format() {
+        with_segments(|archive| {
+            let query = "SELECT dst_port AS port, start_time, ip_text(src_ip) AS ip, dst_ip FROM flows \
+                         WHERE dst_port IN (9, 10) ORDER BY dst_port";
+            for (format, expected) in [
+                (
+                    "table",
+                    "port  start_time            ip         dst_ip\n   \
+                     9  1970-01-01T00:00:09Z  10.0.0.9\n  \
+                     10  1970-01-01T00:00:10Z  10.0.0.10\n",
+                ),
+                (
+                    "ndjson",
+                    "{\"port\":9,\"start_time\":\"1970-01-01T00:00:09Z\",\"ip\":\"10.0.0.9\"}\n\
+                     {\"port\":10,\"start_time\":\"1970-01-01T00:00:10Z\",\"ip\":\"10.0.0.10\"}\n",
+                ),
+                (
+                    "json",
+                    "[{\"port\":9,\"start_time\":\"1970-01-01T00:00:09Z\",\"ip\":\"10.0.0.9\"},\
+                     {\"port\":10,\"start_time\":\"1970-01-01T00:00:10Z\",\"ip\":\"10.0.0.10\"}]\n",
+                ),
+                (
+                    "csv",
+                    "port,start_time,ip,dst_ip\r\n\
+                     9,1970-01-01T00:00:09Z,10.0.0.9,\r\n\
+                     10,1970-01-01T00:00:10Z,10.0.0.10,\r\n",
+                ),
+            ] {
+                assert_eq!(answered(archive, query, format), expected, "{format}");
+            }
+            let piped = sql(archive.path(), &["SELECT src_ip FROM flows WHERE dst_port = 7"]).stdout;
+            assert_eq!(piped, b"{\"src_ip\":\"00000000000000000000ffff0a000007\"}\n");
+        });
+    }
+
+    #[test]
+    fn an_answer_without_rows_has_its_header() {
+        with_segments(|archive| {
+            let none = "SELECT dst_port, src_node FROM flows WHERE dst_port = 1000";
+            for (format, expected) in
+                [("table", "dst_port  src_node\n"), ("ndjson", ""), ("json", "[]\n"), ("csv", "dst_port,src_node\r\n")]
+            {
+                assert_eq!(answered(archive, none, format), expected, "{format}");
+            }
+        });
+    }
+
+    #[test]
+    fn many_batches_are_one_answer() {
+        let directory = tempfile::tempdir().unwrap();
+        let archive = Archive::open_or_create(directory.path()).unwrap();
+        let flow = |millis| Flow::starting(Timestamp::from_millis(millis).unwrap());
+        append(&archive, &[(0..20_000).map(flow).collect()]);
+        let query = "SELECT flow_id FROM flows ORDER BY flow_id";
+        for (format, around) in [("ndjson", 0), ("csv", 1), ("table", 1)] {
+            let lines = answered(&archive, query, format).lines().count();
+            assert_eq!(lines, 20_000 + around, "{format}");
+        }
+        let array: Vec<BTreeMap<String, u64>> = serde_json::from_str(&answered(&archive, query, "json")).unwrap();
+        assert!(array.iter().map(|row| row["flow_id"]).is_sorted() && array.len() == 20_000);
+    }
+
+    #[test]
+    fn a_wrong_query_is_one_line_and_status_2() {
+        with_segments(|archive| {
+            for (query, word) in [
+                ("SELEC 1", "SELEC"),
+                ("", "No SQL"),
+                ("SELECT 1; SELECT 2", "single"),
+                ("SELECT prot FROM flows", "flows.protocol"),
+                ("SELECT * FROM flow", "flow"),
+                ("SELECT * FROM flows WHERE src_ip = '10.0.0.1'", "ip('10.0.0.1')"),
+                ("SELECT * FROM flows WHERE src_ip = ip('10.0.0.')", "\"10.0.0.\" is not an IPv4"),
+                ("SELECT 1 / (dst_port - dst_port) FROM flows", "zero"),
+            ] {
+                let (status, lines) = refused(archive.path(), query);
+                assert_eq!((status, lines.len()), (2, 1), "{query}: {lines:?}");
+                assert!(lines[0].starts_with("flowseek: ") && lines[0].contains(word), "{query}: {lines:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn whatever_is_no_query_is_refused() {
+        with_segments(|archive| {
+            let elsewhere = archive.path().join("elsewhere.csv");
+            for statement in [
+                "DROP TABLE flows",
+                "CREATE TABLE copy AS SELECT * FROM flows",
+                "CREATE VIEW few AS SELECT * FROM flows LIMIT 1",
+                "INSERT INTO flows SELECT * FROM flows",
+                "DELETE FROM flows",
+                "SET datafusion.execution.batch_size = 1",
+                &format!("COPY flows TO '{}'", elsewhere.display()),
+                &format!("EXPLAIN ANALYZE COPY flows TO '{}'", elsewhere.display()),
+            ] {
+                let (status, lines) = refused(archive.path(), statement);
+                assert_eq!((status, lines.len()), (2, 1), "{statement}: {lines:?}");
+                assert!(lines[0].starts_with("flowseek: only queries are answered"), "{statement}: {lines:?}");
+            }
+            assert!(!elsewhere.exists());
+        });
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_status_1_and_named() {
+        with_segments(|archive| {
+            let missing = archive.path().join("nothing-here");
+            let (status, lines) = refused(&missing, "SELECT 1");
+            assert!(status == 1 && lines[0].contains("nothing-here"), "{lines:?}");
+            let segment = archive.snapshot().unwrap().manifest().segments[0].path.clone();
+            fs::remove_file(archive.path().join(&segment)).unwrap();
+            let (status, lines) = refused(archive.path(), "SELECT sum(dst_port) FROM flows");
+            assert!(status == 1 && lines.len() == 1 && lines[0].contains(&segment), "{lines:?}");
+        });
+    }
+
+    #[test]
+    fn a_closed_pipe_ends_it_quietly() {
+        with_segments(|archive| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_flowseek"));
+            command.arg("sql").arg(archive.path()).arg("SELECT * FROM flows a, flows b, flows c, flows d");
+            let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            drop(child.stdout.take());
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        });
+    }
+}
