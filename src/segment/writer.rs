@@ -150,7 +150,6 @@ fn properties(flows: &RecordBatch, block_rows: usize, group_rows: usize) -> Resu
     let newest_first = |field: Field| SortingColumn { column_idx: field as i32, descending: true, nulls_first: false };
     let mut properties = WriterProperties::builder()
         .set_created_by(format!("flowseek {}", env!("CARGO_PKG_VERSION")))
-        .set_compression(Compression::ZSTD(level))
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_sorting_columns(Some(vec![newest_first(Field::StartTime), newest_first(Field::FlowId)]))
         .set_max_row_group_row_count(Some(group_rows))
@@ -161,18 +160,18 @@ fn properties(flows: &RecordBatch, block_rows: usize, group_rows: usize) -> Resu
         .set_dictionary_page_size_limit(usize::MAX);
     for field in Field::ALL {
         let column = ColumnPath::from(field.name());
-        let (dictionary, encoding) = match field.kind() {
-            Kind::Time => (false, Encoding::DELTA_BINARY_PACKED),
-            Kind::Number => match field {
-                Field::Protocol | Field::TcpFlags => (true, Encoding::PLAIN),
-                Field::SrcPort | Field::DstPort => (false, Encoding::PLAIN),
-                _ => (false, Encoding::DELTA_BINARY_PACKED),
-            },
-            Kind::Address => (false, Encoding::PLAIN),
-            Kind::Text => (has_few_names(flows, field), Encoding::PLAIN),
+        // A Zstandard context takes longer to make than a page to decode, so only what it shrinks much is worth one:
+        // addresses and destination ports. Differences are packed to the bit, and no compression finds anything in them.
+        let (dictionary, encoding, compression) = match field {
+            Field::SrcIp | Field::DstIp | Field::DstPort => (false, Encoding::PLAIN, Compression::ZSTD(level)),
+            Field::Protocol | Field::TcpFlags => (true, Encoding::PLAIN, Compression::SNAPPY),
+            _ if field.kind() == Kind::Text => (has_few_names(flows, field), Encoding::PLAIN, Compression::SNAPPY),
+            _ => (false, Encoding::DELTA_BINARY_PACKED, Compression::UNCOMPRESSED),
         };
-        properties =
-            properties.set_column_dictionary_enabled(column.clone(), dictionary).set_column_encoding(column, encoding);
+        properties = properties
+            .set_column_dictionary_enabled(column.clone(), dictionary)
+            .set_column_encoding(column.clone(), encoding)
+            .set_column_compression(column, compression);
     }
     Ok(properties.build())
 }
