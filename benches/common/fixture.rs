@@ -1,10 +1,17 @@
 //! Archives of generated flows, made once and kept in the target folder.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use flowseek::{Archive, generate::Generator};
+use twox_hash::XxHash64;
 
 use super::measure::is_bench;
+
+/// Flows of the archive that tells the format.
+const PROBE_FLOWS: u64 = 20_000;
 
 /// How many flows the benchmarks run over: `FLOWSEEK_BENCH_FLOWS`, else 20 million, and few where only tested.
 pub fn flows() -> u64 {
@@ -12,18 +19,49 @@ pub fn flows() -> u64 {
     named.unwrap_or(if is_bench() { 20_000_000 } else { 30_000 })
 }
 
-/// The archive of so many generated flows, seed 7.
+/// The archive of so many generated flows, seed 7. It is made again where this version would write other bytes.
 pub fn archive(flows: u64) -> Archive {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("archive-{flows}"));
-    let archive = Archive::open_or_create(&path).unwrap();
-    if archive.snapshot().unwrap().manifest().rows() != flows {
-        drop(archive);
-        std::fs::remove_dir_all(&path).unwrap();
-        let archive = Archive::open_or_create(&path).unwrap();
-        let mut appender = archive.appender().unwrap();
-        Generator::new(7).flows(flows).for_each(|flow| appender.push(&flow).unwrap());
-        let _ = appender.commit().unwrap();
-        return archive;
+    let path = directory().join(format!("archive-{flows}"));
+    let (marker, format) = (path.join("bench-format"), format());
+    let kept = || {
+        let is_current = fs::read_to_string(&marker).is_ok_and(|text| text == format);
+        let archive = Archive::open(&path).ok().filter(|_| is_current)?;
+        let rows = archive.snapshot().ok()?.manifest().rows();
+        (rows == flows).then_some(archive)
+    };
+    kept().unwrap_or_else(|| {
+        let archive = generate(&path, flows);
+        fs::write(&marker, &format).unwrap();
+        archive
+    })
+}
+
+/// A new archive at `path`, whatever is there.
+pub fn create(path: &Path) -> Archive {
+    if path.exists() {
+        fs::remove_dir_all(path).unwrap();
     }
+    Archive::open_or_create(path).unwrap()
+}
+
+/// Where archives are kept.
+pub fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// What tells the format that this version writes from others: a hash of some segment.
+pub fn format() -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = generate(&directory.path().join("probe"), PROBE_FLOWS);
+    let snapshot = archive.snapshot().unwrap();
+    let segments = snapshot.manifest().segments.iter().map(|entry| fs::read(archive.path().join(&entry.path)).unwrap());
+    format!("{:016x}", XxHash64::oneshot(0, &segments.collect::<Vec<_>>().concat()))
+}
+
+fn generate(path: &Path, flows: u64) -> Archive {
+    let archive = create(path);
+    let mut appender = archive.appender().unwrap();
+    Generator::new(7).flows(flows).for_each(|flow| appender.push(&flow).unwrap());
+    let _ = appender.commit().unwrap();
     archive
 }

@@ -1,6 +1,14 @@
 //! What the benchmarks share.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-pub mod cases;
+pub mod asked;
+pub mod case;
+pub mod decode;
+pub mod dialect;
 pub mod fixture;
 pub mod measure;
+pub mod report;
+pub mod sample;
+#[cfg(feature = "sql")]
+pub mod sql;
+pub mod suites;

@@ -36,6 +36,7 @@ use std::{collections::HashMap, ops::Range};
 
 use super::{
     super::bounds::{BoundsTable, Extents, Lane},
+    input::{Input, damaged},
     postings::{Chunk, Directory},
 };
 use crate::{
@@ -83,7 +84,7 @@ pub(in super::super) fn decode(bytes: &[u8]) -> Result<Index> {
     if XxHash64::oneshot(0, body) != u64::from_le_bytes(*sum) {
         return Err(damaged());
     }
-    let mut input = Input(body);
+    let mut input = Input::new(body);
     if input.array::<8>()? != *MAGIC {
         return Err(damaged());
     }
@@ -99,8 +100,8 @@ pub(in super::super) fn decode(bytes: &[u8]) -> Result<Index> {
     for (tag, length) in heads {
         let section = input.take(length as usize)?;
         match tag {
-            BOUNDS => bounds = Some(decode_bounds(&mut Input(section))?),
-            DIRECTORY => directory = decode_directory(&mut Input(section))?,
+            BOUNDS => bounds = Some(decode_bounds(&mut Input::new(section))?),
+            DIRECTORY => directory = decode_directory(&mut Input::new(section))?,
             _ => {}
         }
     }
@@ -178,7 +179,7 @@ fn encode_bounds(bounds: &BoundsTable) -> Result<Vec<u8>> {
 fn decode_bounds(input: &mut Input<'_>) -> Result<BoundsTable> {
     let blocks = input.number()? as usize;
     // Checked before anything of that size is made.
-    if input.0.len() < blocks.saturating_mul(6) {
+    if input.left() < blocks.saturating_mul(6) {
         return Err(damaged());
     }
     let rows = (0..blocks).map(|_| input.number()).collect::<Result<_>>()?;
@@ -215,31 +216,6 @@ fn decode_lane(input: &mut Input<'_>, field: Field, blocks: usize) -> Result<Lan
         }
     };
     Ok(Lane { extents, presence })
-}
-
-/// The bytes that are still to be read.
-struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or_else(damaged)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let (taken, rest) = self.0.split_first_chunk::<N>().ok_or_else(damaged)?;
-        self.0 = rest;
-        Ok(*taken)
-    }
-
-    fn number(&mut self) -> Result<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-}
-
-fn damaged() -> Error {
-    Error::damaged("its index is damaged: the bytes are not those that were written")
 }
 
 fn too_large() -> Error {

@@ -8,7 +8,10 @@ use std::{collections::HashMap, ops::Range};
 use arrow::array::RecordBatch;
 use twox_hash::XxHash64;
 
-use super::super::writer::block_range;
+use super::{
+    super::writer::block_range,
+    input::{Input, damaged},
+};
 use crate::{
     error::{Error, Result},
     filter::{Set, Test},
@@ -185,19 +188,19 @@ impl Chunk {
         if XxHash64::oneshot(0, bytes) != self.checksum {
             return Err(damaged());
         }
-        let mut input = Input(bytes);
+        let mut input = Input::new(bytes);
         let mut key = Vec::new();
-        while !input.0.is_empty() {
-            let shared = input.number()?;
-            let length = input.number()?;
+        while input.left() > 0 {
+            let shared = input.leb128()?;
+            let length = input.leb128()?;
             key.truncate(shared);
             key.extend(input.take(length)?);
             let passes = value(test.field(), &key).is_some_and(|value| test.set().contains(value));
             let mut block = 0;
-            for _ in 0..input.number()? {
-                let step = input.number()?;
+            for _ in 0..input.leb128()? {
+                let step = input.leb128()?;
                 block += step >> 1;
-                let count = if step & 1 == 0 { 1 } else { input.number()? };
+                let count = if step & 1 == 0 { 1 } else { input.leb128()? };
                 if passes && let Some(sum) = counts.get_mut(block) {
                     *sum = sum.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
                 }
@@ -250,31 +253,4 @@ fn write_number(out: &mut Vec<u8>, mut number: u64) {
         number >>= 7;
     }
     out.push(number as u8);
-}
-
-struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or_else(damaged)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn number(&mut self) -> Result<usize> {
-        let mut number = 0u64;
-        for shift in (0..63).step_by(7) {
-            let (byte, rest) = self.0.split_first().ok_or_else(damaged)?;
-            self.0 = rest;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return usize::try_from(number).map_err(|_| damaged());
-            }
-        }
-        Err(damaged())
-    }
-}
-
-fn damaged() -> Error {
-    Error::damaged("a list of its index is damaged: the bytes are not those that were written")
 }

@@ -1,0 +1,84 @@
+//! 64 clients at once: how long each waits for its page, against one client alone.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{asked::Asked, fixture, measure, report::Report, sample::Sample, suites};
+use flowseek::query::Query;
+use serde_json::json;
+use tokio::{
+    runtime::Runtime,
+    time::{Instant, sleep_until},
+};
+
+const CLIENTS: u32 = 64;
+/// A client that reads what it gets asks no more often.
+const PAUSE: Duration = Duration::from_millis(200);
+
+fn main() {
+    let runtime = Runtime::new().unwrap();
+    let archive = fixture::archive(fixture::flows());
+    let snapshot = archive.snapshot().unwrap();
+    let cases = [suites::pages(), suites::needles(&Sample::of(fixture::flows()))].concat();
+    let asked = cases.iter().map(|case| runtime.block_on(Asked::new(&snapshot, case)).query);
+    let queries: Vec<Query> = asked.collect();
+    let pages = if measure::is_bench() { 100 } else { 1 };
+    let alone: Vec<Duration> = queries.iter().map(|query| alone(&runtime, query)).collect();
+    println!("pages and needles in turn; one client: median {} ms", measure::millis(measure::median(alone.clone())));
+    let mut report = Report::new();
+    for (name, pause) in [("each asks 5 times a second", PAUSE), ("each asks again at once", Duration::ZERO)] {
+        let begin = Instant::now();
+        let waits = clients(&runtime, &queries, pages, pause);
+        let rate = waits.len() as f64 / begin.elapsed().as_secs_f64();
+        let times: Vec<Duration> = waits.iter().map(|(_, wait)| *wait).collect();
+        let [median, late] = [0.5, 0.99].map(|share| measure::quantile(times.clone(), share));
+        // A wait counts against the same query alone.
+        let mut ratios: Vec<f64> = waits.iter().map(|(query, wait)| measure::ratio(*wait, alone[*query])).collect();
+        ratios.sort_by(f64::total_cmp);
+        let times = ratios[(ratios.len() * 99 / 100).min(ratios.len() - 1)];
+        println!(
+            "{CLIENTS} clients, {name}: {rate:.0} pages/s, p50 {} ms, p99 {} ms; p99 = {times:.1} times the lone median",
+            measure::millis(median),
+            measure::millis(late)
+        );
+        let [p50, p99] = [median, late].map(|time| time.as_secs_f64() * 1e3);
+        report.line(&json!({"suite": "concurrency", "name": name, "p50_ms": p50, "p99_ms": p99, "p99_ratio": times}));
+    }
+    let settings = archive.settings();
+    let mebibytes = |bytes: u64| bytes >> 20;
+    println!(
+        "memory: {} MiB at most, of which the caches may hold {} MiB",
+        measure::peak_memory().map_or("unknown".to_owned(), |bytes| mebibytes(bytes).to_string()),
+        mebibytes(settings.index_cache_bytes + settings.block_cache_bytes)
+    );
+}
+
+/// The median time of a page for one client alone.
+fn alone(runtime: &Runtime, query: &Query) -> Duration {
+    measure::in_turn(&mut [|| drop(runtime.block_on(query.page()).unwrap())])[0]
+}
+
+/// Which query each client asked, and how long it waited for its page from the moment it was to ask.
+fn clients(runtime: &Runtime, queries: &[Query], pages: usize, pause: Duration) -> Vec<(usize, Duration)> {
+    let begin = Instant::now();
+    let client = |number: u32| {
+        let queries = queries.to_vec();
+        let mut due = begin + pause * number / CLIENTS;
+        async move {
+            let mut waits = Vec::with_capacity(pages);
+            for (place, query) in queries.iter().enumerate().cycle().skip(number as usize).take(pages) {
+                sleep_until(due).await;
+                query.page().await.unwrap();
+                waits.push((place, due.elapsed()));
+                due = if pause.is_zero() { Instant::now() } else { due + pause };
+                // The others come first.
+                tokio::task::yield_now().await;
+            }
+            waits
+        }
+    };
+    let tasks: Vec<_> = (0..CLIENTS).map(|number| runtime.spawn(client(number))).collect();
+    tasks.into_iter().flat_map(|task| runtime.block_on(task).unwrap()).collect()
+}
