@@ -217,7 +217,7 @@ def main():
         real = [DuckDb(imported["archive"] + "-peers"), ClickHouse(imported["archive"] + "-peers")]
         loaded(real, imported, imported["archive"] + "-peers")
         sizes(os.path.basename(arguments.real), imported, real)
-    print("\nnfdump is not in the table: it reads only what its own collector wrote, which holds no flow IDs to check by.")
+    print("\nnfdump is not in the table: it reads only files of its own collector, which hold no flow IDs to check by.")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,12 @@ impl Timestamp {
 
     /// The time as a number whose order is that of time.
     pub(crate) const fn ordinal(self) -> u64 {
-        self.0.cast_unsigned() ^ (1 << 63)
+        Self::millis_ordinal(self.0)
+    }
+
+    /// The [`ordinal`](Self::ordinal) of so many milliseconds since 1970, be it in the years 0 to 9999 or beyond.
+    pub(crate) const fn millis_ordinal(millis: i64) -> u64 {
+        millis.cast_unsigned() ^ (1 << 63)
     }
 
     /// The milliseconds of an [`ordinal`](Self::ordinal), be it of a time in the years 0 to 9999 or beyond.

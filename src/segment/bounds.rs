@@ -1,13 +1,16 @@
 //! Bounds of the blocks of a segment, in columns.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
-use arrow::array::RecordBatch;
+use arrow::{
+    array::{Array, ArrowNumericType, PrimitiveArray, RecordBatch},
+    compute,
+};
 
 use crate::{
     error::Result,
     filter::Bounds,
-    flow::{Field, Kind, Span, ValueRef},
+    flow::{Field, Kind, Span, Timestamp, ValueRef},
     schema::Values,
 };
 
@@ -57,7 +60,7 @@ impl BoundsTable {
             lanes.push(Lane::of(field, &spans));
         }
         let flags = Values::of(batch, Field::TcpFlags)?;
-        let masks = |rows: std::ops::Range<usize>| {
+        let masks = |rows: Range<usize>| {
             let values = rows.filter_map(|row| match flags.get(row) {
                 Some(ValueRef::Number(bits)) => u8::try_from(bits).ok(),
                 _ => None,
@@ -165,21 +168,40 @@ fn texts(spans: &[Span<'_>]) -> Extents {
     Extents::Texts { places: places.collect(), names }
 }
 
-impl Values<'_> {
+impl<'a> Values<'a> {
     /// The bounds of the values in some rows.
-    fn span(&self, rows: std::ops::Range<usize>) -> Span<'_> {
-        let mut span = Span { values: None, absent: false };
-        for value in rows.map(|row| self.get(row)) {
-            match (value, span.values) {
-                (None, _) => span.absent = true,
-                (Some(value), None) => span.values = Some((value, value)),
-                (Some(value), Some((least, greatest))) => {
-                    span.values = Some((least.min(value), greatest.max(value)));
+    fn span(&self, rows: Range<usize>) -> Span<'a> {
+        let number = |number: u64| ValueRef::Number(u128::from(number));
+        match self {
+            Self::Times(array) => extent(array, rows, |millis| number(Timestamp::millis_ordinal(millis))),
+            Self::Small(array) => extent(array, rows, |value| number(value.into())),
+            Self::Ports(array) => extent(array, rows, |value| number(value.into())),
+            Self::Large(array) => extent(array, rows, number),
+            Self::Addresses(_) | Self::Texts(_) => {
+                let mut span = Span { values: None, absent: false };
+                for value in rows.map(|row| self.get(row)) {
+                    match (value, span.values) {
+                        (None, _) => span.absent = true,
+                        (Some(value), None) => span.values = Some((value, value)),
+                        (Some(value), Some((least, greatest))) => {
+                            span.values = Some((least.min(value), greatest.max(value)));
+                        }
+                    }
                 }
+                span
             }
         }
-        span
     }
+}
+
+fn extent<'a, T: ArrowNumericType>(
+    array: &PrimitiveArray<T>,
+    rows: Range<usize>,
+    value: impl Fn(T::Native) -> ValueRef<'a>,
+) -> Span<'a> {
+    let part = array.slice(rows.start, rows.len());
+    let values = compute::min(&part).zip(compute::max(&part));
+    Span { values: values.map(|(least, greatest)| (value(least), value(greatest))), absent: part.null_count() > 0 }
 }
 
 /// The bounds of one block.
