@@ -38,8 +38,12 @@ impl Snapshot {
         }
         let path = self.archive.segment_path(entry);
         let opened = tokio::task::spawn_blocking(move || SegmentReader::open(&path)).await;
-        let opened = opened.map_err(Error::with(ErrorKind::Internal, "opening a segment was interrupted"))?;
-        let reader = Arc::new(opened?);
+        // The Parquet reader panics on some damaged footers.
+        let opened = opened.map_err(|error| match error.is_panic() {
+            true => Error::damaged(format!("segment {} cannot be read: its footer is damaged", entry.path)),
+            false => Error::with(ErrorKind::Internal, "opening a segment was interrupted")(error),
+        });
+        let reader = Arc::new(opened??);
         readers.insert(entry.path.clone(), Arc::clone(&reader));
         Ok(reader)
     }

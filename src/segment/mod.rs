@@ -1,7 +1,8 @@
 //! One immutable Parquet file, and the index inside it.
 //!
 //! The rows of a segment are sorted by start time and flow ID, newest first, and cut into blocks. Every column has
-//! its page boundaries at the block boundaries, so that a block is read without its neighbours.
+//! page boundaries at the block boundaries, so that a block is read without its neighbours, and more of them within,
+//! so that one flow is read without its block.
 
 mod bounds;
 mod index;

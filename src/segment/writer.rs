@@ -44,6 +44,10 @@ pub(super) const FORMAT: &str = "1";
 /// whole for one row.
 const LARGEST_DICTIONARY: usize = 4096;
 
+/// Rows of a page, where they divide a block: for one flow of a block, so much is decoded of the columns that are not
+/// filtered by.
+const PAGE_ROWS: usize = 1024;
+
 /// How a segment is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentOptions {
@@ -147,15 +151,17 @@ fn on_all_cores<J: Send, T: Send>(jobs: Vec<J>, work: impl Fn(J) -> Result<T> + 
 
 fn properties(flows: &RecordBatch, block_rows: usize, group_rows: usize) -> Result<WriterProperties> {
     let level = ZstdLevel::try_new(3).map_err(failed)?;
+    let page_rows = if block_rows.is_multiple_of(PAGE_ROWS) { PAGE_ROWS } else { block_rows };
     let newest_first = |field: Field| SortingColumn { column_idx: field as i32, descending: true, nulls_first: false };
     let mut properties = WriterProperties::builder()
         .set_created_by(format!("flowseek {}", env!("CARGO_PKG_VERSION")))
-        .set_statistics_enabled(EnabledStatistics::Page)
+        // Of pages, the index of the segment knows more than Parquet's does.
+        .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_sorting_columns(Some(vec![newest_first(Field::StartTime), newest_first(Field::FlowId)]))
         .set_max_row_group_row_count(Some(group_rows))
         // Pages end where blocks end: the row limit must be reached first, in every column.
-        .set_data_page_row_count_limit(block_rows)
-        .set_write_batch_size(block_rows)
+        .set_data_page_row_count_limit(page_rows)
+        .set_write_batch_size(page_rows)
         .set_data_page_size_limit(usize::MAX)
         .set_dictionary_page_size_limit(usize::MAX);
     for field in Field::ALL {
