@@ -2,7 +2,7 @@
 
 use twox_hash::XxHash64;
 
-use super::{Budget, Count, Page, Start, search};
+use super::{Budget, Count, Page, Start, answer};
 use crate::{
     archive::Snapshot,
     error::Result,
@@ -113,7 +113,7 @@ impl Query {
     /// does not reach; [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) or [`ErrorKind::Io`](crate::ErrorKind::Io)
     /// where a segment cannot be read.
     pub async fn page(&self) -> Result<Page> {
-        search::page(self).await
+        answer::page(self).await
     }
 
     /// What tells the query from others, whatever its limit: a cursor holds it.

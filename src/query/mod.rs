@@ -6,15 +6,18 @@
 //! of a full page comes before the best key of the next block.
 
 mod address_functions;
+mod answer;
 mod budget;
 mod builder;
 mod count;
 mod exec;
 mod explain;
+mod fetch;
 mod kept;
 mod page;
 mod plan;
 mod provider;
+mod read;
 mod search;
 mod start;
 

@@ -1,0 +1,102 @@
+//! A query to its page.
+
+use std::{sync::atomic::Ordering as Atomic, time::Instant};
+
+use arrow::array::RecordBatch;
+
+use super::{Count, Page, Query, Start, count::count, exec::predicate, kept::Found, read::Depth, search::Search};
+use crate::{
+    error::Result,
+    order::{Cursor, Position},
+    schema::filter_expr,
+};
+
+/// The largest number of flows that are passed over in one go on the way to a page number.
+const LARGEST_SKIP: u128 = 10_000;
+
+/// Answers a query.
+pub(super) async fn page(query: &Query) -> Result<Page> {
+    let started = Instant::now();
+    let fingerprint = query.fingerprint();
+    let (position, mut skip) = match &query.start {
+        Start::First => (None, 0),
+        Start::Number(number) => (None, u128::from(number.saturating_sub(1)) * query.limit as u128),
+        Start::At(cursor) => {
+            let (position, skip) = cursor.resume(fingerprint, &query.order)?;
+            (position.cloned(), skip)
+        }
+    };
+    let mut search = Search::new(query, position, started);
+    let mut stopped = false;
+    while skip > 0 && !stopped {
+        let step = skip.min(LARGEST_SKIP);
+        let passed = search.find(usize::try_from(step).unwrap_or(usize::MAX), Depth::Keys).await?;
+        stopped = passed.stopped_before.is_some();
+        skip -= passed.found.len() as u128;
+        let exhausted = passed.found.len() as u128 != step && !stopped;
+        search.pass(passed);
+        if exhausted {
+            return search.answer(query, Vec::new(), Vec::new(), None).await;
+        }
+    }
+    if stopped {
+        let next = Cursor::new(fingerprint, search.goal.position.clone(), skip)?;
+        return search.answer(query, Vec::new(), Vec::new(), Some(next)).await;
+    }
+    // One more than the page has tells whether there is another page.
+    let mut results = search.find(query.limit.saturating_add(1), Depth::Rows).await?;
+    let more = results.found.len() > query.limit;
+    results.found.truncate(query.limit);
+    let end = match (more, results.stopped_before.take()) {
+        (true, _) => {
+            results.found.last().map(|last| Position::after(last.key.clone())).or(search.goal.position.clone())
+        }
+        (false, Some(frontier)) => Some(Position::before(frontier)),
+        (false, None) => return search.answer(query, results.found, results.batches, None).await,
+    };
+    let next = Cursor::new(fingerprint, end, 0)?;
+    search.answer(query, results.found, results.batches, Some(next)).await
+}
+
+impl Search<'_> {
+    /// The page: the found flows with all their columns.
+    async fn answer(
+        mut self,
+        query: &Query,
+        found: Vec<Found>,
+        batches: Vec<RecordBatch>,
+        next: Option<Cursor>,
+    ) -> Result<Page> {
+        self.explain.search_time = self.started.elapsed();
+        let started = Instant::now();
+        let batch = self.fetch(&found, batches).await?;
+        self.explain.fetch_time = started.elapsed();
+        self.explain.rows_returned = batch.num_rows() as u64;
+        let started = Instant::now();
+        let complete = query.start == Start::First && next.is_none() && query.limit > 0;
+        let total = match query.count {
+            Count::None => None,
+            _ if complete => Some(batch.num_rows() as u64),
+            Count::Auto => self.goal.filter.is_all().then(|| self.snapshot.manifest().rows()),
+            Count::Exact => Some(self.count().await?),
+        };
+        self.explain.count_time = started.elapsed();
+        self.explain.bytes_read = self.scanner.counters.read.load(Atomic::Relaxed);
+        self.explain.bytes_cached = self.scanner.counters.cached.load(Atomic::Relaxed);
+        Ok(Page { batch, next, total, explain: self.explain })
+    }
+
+    async fn count(&mut self) -> Result<u64> {
+        let mut total = 0;
+        let predicate = predicate(filter_expr(&self.goal.filter))?;
+        for (segment, entry) in self.snapshot.manifest().segments.iter().enumerate() {
+            if let Some(known) = self.goal.filter.count(entry) {
+                total += known;
+                continue;
+            }
+            let reader = self.reader(segment).await?;
+            total += count(&self.goal.filter, &predicate, &reader, &self.scanner, &mut self.spending).await?;
+        }
+        Ok(total)
+    }
+}
