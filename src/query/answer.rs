@@ -4,11 +4,10 @@ use std::{sync::atomic::Ordering as Atomic, time::Instant};
 
 use arrow::array::RecordBatch;
 
-use super::{Count, Page, Query, Start, count::count, exec::predicate, kept::Found, read::Depth, search::Search};
+use super::{Count, Page, Query, Start, count::count, kept::Found, read::Depth, search::Search};
 use crate::{
     error::Result,
     order::{Cursor, Position},
-    schema::filter_expr,
 };
 
 /// The largest number of flows that are passed over in one go on the way to a page number.
@@ -88,14 +87,13 @@ impl Search<'_> {
 
     async fn count(&mut self) -> Result<u64> {
         let mut total = 0;
-        let predicate = predicate(filter_expr(&self.goal.filter))?;
         for (segment, entry) in self.snapshot.manifest().segments.iter().enumerate() {
             if let Some(known) = self.goal.filter.count(entry) {
                 total += known;
                 continue;
             }
             let reader = self.reader(segment).await?;
-            total += count(&self.goal.filter, &predicate, &reader, &self.scanner, &mut self.spending).await?;
+            total += count(&self.goal.filter, &reader, &self.scanner, &mut self.spending).await?;
         }
         Ok(total)
     }

@@ -6,11 +6,12 @@ use arrow::array::RecordBatch;
 
 use super::{
     budget::Spending,
-    exec::{Predicate, Scan, Scanner},
+    exec::{Scan, Scanner, predicate},
 };
 use crate::{
     error::{Error, Result},
     filter::Filter,
+    schema::filter_expr,
     segment::{RowRanges, SegmentReader},
 };
 
@@ -20,7 +21,6 @@ const ROUND: usize = 64;
 /// The flows of a segment that match: known where bounds or lists decide, else counted by the filter's columns alone.
 pub(super) async fn count(
     filter: &Filter,
-    predicate: &Predicate,
     segment: &Arc<SegmentReader>,
     scanner: &Scanner,
     spending: &mut Spending,
@@ -40,6 +40,10 @@ pub(super) async fn count(
             None => open.push(block),
         }
     }
+    if open.is_empty() {
+        return Ok(total);
+    }
+    let predicate = predicate(filter_expr(filter))?;
     for round in open.chunks(ROUND) {
         if spending.is_spent() {
             let problem = "`count`: the matches are too many to count within the budget of one page; narrow the \
@@ -48,7 +52,7 @@ pub(super) async fn count(
         }
         let rows: RowRanges = round.iter().map(|block| segment.block_rows(*block)).collect();
         spending.spend(rows.len());
-        let predicate = Some(Predicate::clone(predicate));
+        let predicate = Some(Arc::clone(&predicate));
         let scan = Scan { segment: Arc::clone(segment), rows, columns: Vec::new(), predicate, limit: None };
         let batches = scanner.read_all(vec![scan]).await?;
         total += batches.iter().flatten().map(RecordBatch::num_rows).sum::<usize>() as u64;

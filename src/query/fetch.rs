@@ -68,18 +68,19 @@ fn locate(reader: &SegmentReader, order: &Order, key: &Key) -> (FlowId, Vec<Rang
         let place = order.keys().iter().position(|key| key.field == field)?;
         key.get(place)?.as_ref().map(Value::as_ref)
     };
-    let holds = |block: usize, field: Field| {
+    let (start, id) = (value(Field::StartTime), value(Field::FlowId));
+    let holds = |block: usize, field: Field, value: Option<ValueRef<'_>>| {
         let bounds = reader.blocks().block(block);
         let span = bounds.field(field).and_then(|span| span.values);
-        match (value(field), span) {
+        match (value, span) {
             (Some(value), Some((least, greatest))) => least <= value && value <= greatest,
             _ => true,
         }
     };
     let blocks = 0..reader.blocks().len();
-    let blocks = blocks.filter(|block| holds(*block, Field::StartTime) && holds(*block, Field::FlowId));
+    let blocks = blocks.filter(|block| holds(*block, Field::StartTime, start) && holds(*block, Field::FlowId, id));
     let rows = blocks.map(|block| reader.block_rows(block)).collect();
-    (flow_id(value(Field::FlowId)).unwrap_or(FlowId::new(0)), rows)
+    (flow_id(id).unwrap_or(FlowId::new(0)), rows)
 }
 
 fn flow_id(value: Option<ValueRef<'_>>) -> Option<FlowId> {

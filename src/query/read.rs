@@ -34,9 +34,9 @@ pub(super) struct Block {
 
 /// How the flows of a goal are told from others.
 pub(super) struct Matching {
-    pub(super) expr: Option<Expr>,
-    pub(super) predicate: Option<Predicate>,
-    pub(super) key_columns: Vec<Field>,
+    expr: Option<Expr>,
+    predicate: Option<Predicate>,
+    key_columns: Vec<Field>,
 }
 
 impl Matching {

@@ -34,7 +34,7 @@ pub(super) struct Results {
 pub(super) struct Search<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) goal: Goal,
-    pub(super) pruning: Pruning,
+    pruning: Pruning,
     pub(super) spending: Spending,
     pub(super) scanner: Scanner,
     pub(super) readers: BTreeMap<usize, Arc<SegmentReader>>,
@@ -114,7 +114,7 @@ impl<'a> Search<'a> {
 
     /// Whether a page may end before `frontier`, the best key of what was not read: it must answer a flow, or be done
     /// with a block for good. A cursor that only moves on in the order could lead through the same blocks for ever.
-    pub(super) fn is_progress(&self, frontier: &Key, kept: &Kept, read: &[Block]) -> bool {
+    fn is_progress(&self, frontier: &Key, kept: &Kept, read: &[Block]) -> bool {
         let order = &self.goal.order;
         if kept.worst().is_some_and(|worst| order.compare(worst, frontier).is_lt()) {
             // The page is full and nothing better is left: the search ends by itself.
@@ -129,7 +129,7 @@ impl<'a> Search<'a> {
     }
 
     /// The segments of the snapshot that may hold something of the page.
-    pub(super) async fn frontier(&mut self) -> Result<Frontier> {
+    async fn frontier(&mut self) -> Result<Frontier> {
         let mut frontier = Frontier::new(Arc::clone(&self.goal.order));
         let snapshot = self.snapshot;
         for (segment, entry) in snapshot.manifest().segments.iter().enumerate() {
@@ -154,7 +154,7 @@ impl<'a> Search<'a> {
 
     /// The next blocks to read, the best first, and none that cannot matter any more: as many as hold what is wanted
     /// where that is known, else at most `size`.
-    pub(super) async fn round(&mut self, frontier: &mut Frontier, kept: &Kept, size: usize) -> Result<Vec<Block>> {
+    async fn round(&mut self, frontier: &mut Frontier, kept: &Kept, size: usize) -> Result<Vec<Block>> {
         let mut round = Vec::with_capacity(size);
         let missing = (kept.want() - kept.len()) as u64;
         let mut expected = Some(0);
@@ -181,7 +181,7 @@ impl<'a> Search<'a> {
         Ok(round)
     }
 
-    pub(super) async fn look_into(&mut self, segment: usize, frontier: &mut Frontier) -> Result<()> {
+    async fn look_into(&mut self, segment: usize, frontier: &mut Frontier) -> Result<()> {
         let reader = self.reader(segment).await?;
         let blocks = reader.blocks();
         if self.pruning == Pruning::Off {

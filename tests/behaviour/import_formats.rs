@@ -14,13 +14,7 @@ use flowseek::{
     import::{Format, Item, LineParser, Parsed, Reader, decompress, detect},
 };
 
-const SAMPLES: [(&str, Format); 5] = [
-    ("westermo.ndjson", Format::Json),
-    ("argus-zeek.ndjson", Format::Json),
-    ("m57-conn.log.gz", Format::Zeek),
-    ("m57-conn.log.json.gz", Format::Zeek),
-    ("apt29-zeek.log.gz", Format::Zeek),
-];
+use crate::support::SAMPLES;
 
 /// What a sample holds, in a form that other programs count too.
 #[derive(Debug, Default, PartialEq, Eq)]

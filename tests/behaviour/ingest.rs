@@ -25,15 +25,7 @@ use parquet::arrow::ArrowWriter;
 use proptest::{collection::vec, prelude::*};
 use tempfile::TempDir;
 
-use crate::support::{append, block_on, flow};
-
-const SAMPLES: [(&str, Format); 5] = [
-    ("westermo.ndjson", Format::Json),
-    ("argus-zeek.ndjson", Format::Json),
-    ("m57-conn.log.gz", Format::Zeek),
-    ("m57-conn.log.json.gz", Format::Zeek),
-    ("apt29-zeek.log.gz", Format::Zeek),
-];
+use crate::support::{SAMPLES, append, block_on, flow};
 
 fn sample(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "testdata", "import", name].iter().collect()

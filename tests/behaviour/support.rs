@@ -3,6 +3,7 @@
 use flowseek::{
     Archive, Filter, Flow, FlowId, Order, Settings, StoredFlow, filter,
     flow::{AddressRange, Field, Protocol, TcpFlags, Timestamp},
+    import::Format,
     order::{Direction, SortKey},
     segment::SegmentOptions,
 };
@@ -11,6 +12,15 @@ use proptest::{collection::vec, option::of, prelude::*, sample::select};
 pub const NAMES: [&str; 5] = ["a", "A", "node-1", "node-10", "ü"];
 const ADDRESSES: [&str; 7] = ["0.0.0.0", "10.0.0.1", "10.0.0.2", "10.255.255.255", "::", "::1", "2001:db8::1"];
 const BLOCKS: [&str; 6] = ["10.0.0.0/8", "10.0.0.0/31", "0.0.0.0/0", "::/0", "::1", "2001:db8::/32"];
+
+/// The samples of `testdata/import` that are lines, and their formats.
+pub const SAMPLES: [(&str, Format); 5] = [
+    ("westermo.ndjson", Format::Json),
+    ("argus-zeek.ndjson", Format::Json),
+    ("m57-conn.log.gz", Format::Zeek),
+    ("m57-conn.log.json.gz", Format::Zeek),
+    ("apt29-zeek.log.gz", Format::Zeek),
+];
 
 pub fn flow() -> impl Strategy<Value = Flow> {
     let times = (0i64..6, of(0i64..6));

@@ -10,6 +10,7 @@ mod query;
 mod source;
 mod sql;
 mod stats;
+mod threads;
 
 use std::process::ExitCode;
 

@@ -14,12 +14,12 @@ use flowseek::{
     query::{Count, Page},
     wire::{PARAMETERS, Request},
 };
-use tokio::runtime::{Builder, Runtime};
 
 use super::{
     archive_path,
     failure::{Failure, say},
     output::{Format, Output},
+    threads::runtime,
 };
 
 /// The smallest page that `--all` asks for once it has answered the first.
@@ -109,9 +109,4 @@ fn say_how_to_go_on(page: &Page) {
     if let Some(next) = &page.next {
         say(format_args!("next: {next}"));
     }
-}
-
-fn runtime() -> Result<Runtime, Failure> {
-    let runtime = Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|error| Failure::Failed(format!("the threads of a query cannot be started: {error}")))
 }

@@ -10,7 +10,6 @@ use clap::{
     Args,
     builder::{OsStringValueParser, TypedValueParser},
 };
-use comfy_table::{CellAlignment, ColumnConstraint, Table, Width, presets};
 use datafusion::{
     arrow::{
         array::RecordBatch,
@@ -27,9 +26,16 @@ use flowseek::{
     query::{FlowTable, address_functions},
 };
 use futures::StreamExt;
-use tokio::runtime::Builder;
 
-use super::{archive_path, failure::Failure, output::Format};
+use super::{
+    archive_path,
+    failure::Failure,
+    output::{
+        Format,
+        columns::{Columns, printable},
+    },
+    threads::runtime,
+};
 
 const HELP: &str = "\
 The table is `flows`, one row a flow; `DESCRIBE flows` lists its columns. Times are UTC. Addresses are 16 bytes:
@@ -62,10 +68,7 @@ impl Sql {
         let flows = FlowTable::new(Archive::open(&self.archive)?.snapshot()?);
         context.register_table("flows", Arc::new(flows)).map_err(failure)?;
         address_functions().into_iter().for_each(|function| context.register_udf(function));
-        let runtime = Builder::new_multi_thread().enable_all().build();
-        let runtime =
-            runtime.map_err(|error| Failure::Failed(format!("the threads of a query cannot be started: {error}")))?;
-        runtime.block_on(self.print(&context))
+        runtime()?.block_on(self.print(&context))
     }
 
     async fn print(&self, context: &SessionContext) -> Result<(), Failure> {
@@ -119,22 +122,16 @@ fn unprintable(error: ArrowError) -> Failure {
 
 /// What a format makes of batches of rows.
 enum Rows {
-    /// One header over all batches; a column keeps the width that it had in an earlier one.
-    Table {
-        headed: bool,
-        widths: Vec<u16>,
-    },
+    Table(Columns),
     Ndjson,
     Json(ArrayWriter<Vec<u8>>),
-    Csv {
-        headed: bool,
-    },
+    Csv { headed: bool },
 }
 
 impl Rows {
     fn new(format: Format) -> Self {
         match format {
-            Format::Table => Self::Table { headed: false, widths: Vec::new() },
+            Format::Table => Self::Table(Columns::default()),
             Format::Ndjson => Self::Ndjson,
             Format::Json => Self::Json(ArrayWriter::new(Vec::new())),
             Format::Csv => Self::Csv { headed: false },
@@ -145,9 +142,8 @@ impl Rows {
     fn text(&mut self, batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
         let mut text = Vec::new();
         match self {
-            Self::Table { headed, widths } => {
-                let table = table(batch, !std::mem::replace(headed, true), widths)?;
-                table.lines().for_each(|line| text.extend([line.trim_end().as_bytes(), b"\n"].concat()));
+            Self::Table(columns) => {
+                lines(columns, batch)?.iter().for_each(|line| text.extend([line.as_bytes(), b"\n"].concat()));
             }
             Self::Ndjson => LineDelimitedWriter::new(&mut text).write(batch)?,
             Self::Json(array) => {
@@ -171,38 +167,15 @@ impl Rows {
     }
 }
 
-fn table(batch: &RecordBatch, headed: bool, widths: &mut Vec<u16>) -> Result<Table, ArrowError> {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+fn lines(columns: &mut Columns, batch: &RecordBatch) -> Result<Vec<String>, ArrowError> {
+    // Of plans, lines are kept: they have many.
+    let printable = |text: &str| printable(text, &['\n']);
     let schema = batch.schema();
-    if headed {
-        table.add_row(schema.fields().iter().map(|column| printable(column.name())));
-    }
     let options = FormatOptions::default();
-    let columns = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options));
-    let columns = columns.collect::<Result<Vec<_>, _>>()?;
-    for row in 0..batch.num_rows() {
-        let cells = columns.iter().map(|column| column.value(row).try_to_string().map(|cell| printable(&cell)));
-        table.add_row(cells.collect::<Result<Vec<_>, _>>()?);
-    }
-    let grown = table.column_max_content_widths().into_iter().enumerate();
-    *widths = grown.map(|(at, width)| width.max(widths.get(at).copied().unwrap_or(0))).collect();
-    for ((column, width), field) in table.column_iter_mut().zip(widths).zip(schema.fields()) {
-        column.set_padding((0, 2));
-        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width.saturating_add(2))));
-        if field.data_type().is_numeric() {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    Ok(table)
-}
-
-/// The text with control characters escaped: they would reach the terminal as commands. Only lines are kept, of which
-/// plans have many.
-fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() && c != '\n' { printable.extend(c.escape_default()) } else { printable.push(c) }
-    }
-    printable
+    let cells = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options));
+    let cells = cells.collect::<Result<Vec<_>, _>>()?;
+    let row = |row| cells.iter().map(|cell| cell.value(row).try_to_string().map(|text| printable(&text))).collect();
+    let rows = (0..batch.num_rows()).map(row).collect::<Result<Vec<Vec<String>>, _>>()?;
+    let header = schema.fields().iter().map(|column| printable(column.name())).collect();
+    Ok(columns.lines(header, rows, |at| schema.fields().get(at).is_some_and(|field| field.data_type().is_numeric())))
 }

@@ -1,5 +1,6 @@
 //! Flows on standard output, in one of several formats.
 
+pub mod columns;
 mod csv;
 mod json;
 mod ndjson;

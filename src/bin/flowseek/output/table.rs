@@ -2,64 +2,36 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{CellAlignment, ColumnConstraint, Width, presets};
 use flowseek::{
     StoredFlow,
     flow::{Field, Kind},
     wire::{Cell, FIELDS},
 };
 
-use super::{FLAGS, Pages};
+use super::{
+    FLAGS, Pages,
+    columns::{Columns, printable},
+};
 
-/// A table with one header over all pages. A column keeps the width that it had on an earlier page.
+/// A table with one header over all pages.
 #[derive(Debug, Default)]
-pub struct Table {
-    headed: bool,
-    widths: Vec<u16>,
-}
+pub struct Table(Columns);
 
 impl Pages for Table {
     fn page(&mut self, out: &mut dyn Write, flows: &[StoredFlow]) -> io::Result<()> {
-        if self.headed && flows.is_empty() {
-            return Ok(());
-        }
-        let mut table = comfy_table::Table::new();
-        table.load_preset(presets::NOTHING);
-        // The header is a row of its own kind only in the library's styles, none of which is used.
-        if !self.headed {
-            table.add_row(FIELDS.map(|(name, _)| name));
-            self.headed = true;
-        }
-        for stored in flows {
-            table.add_row(FIELDS.map(|(_, field)| {
-                Cell::of(&stored.flow, field, FLAGS).map(|cell| printable(&cell.to_string())).unwrap_or_default()
-            }));
-        }
-        let grown = table.column_max_content_widths().into_iter().enumerate();
-        self.widths = grown.map(|(at, width)| width.max(self.widths.get(at).copied().unwrap_or(0))).collect();
-        for ((column, width), (_, field)) in table.column_iter_mut().zip(&self.widths).zip(FIELDS) {
-            column.set_padding((0, 2));
-            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width + 2)));
-            if is_number(field) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-        table.lines().try_for_each(|line| writeln!(out, "{}", line.trim_end()))
+        let cell = |stored: &StoredFlow, field| {
+            Cell::of(&stored.flow, field, FLAGS).map(|cell| printable(&cell.to_string(), &[])).unwrap_or_default()
+        };
+        let rows = flows.iter().map(|stored| FIELDS.iter().map(|(_, field)| cell(stored, *field)).collect()).collect();
+        let header = FIELDS.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let lines = self.0.lines(header, rows, |at| FIELDS.get(at).is_some_and(|(_, field)| is_number(*field)));
+        lines.iter().try_for_each(|line| writeln!(out, "{line}"))
     }
 }
 
 /// Whether the field is shown as a number: protocols and flags are not.
 fn is_number(field: Field) -> bool {
     field.kind() == Kind::Number && !matches!(field, Field::Protocol | Field::TcpFlags)
-}
-
-/// The text with control characters escaped: they would break the line, or reach the terminal as commands.
-fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() { printable.extend(c.escape_default()) } else { printable.push(c) }
-    }
-    printable
 }
 
 #[cfg(test)]
