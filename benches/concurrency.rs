@@ -51,7 +51,7 @@ fn main() {
     println!(
         "memory: {} MiB at most, of which the caches may hold {} MiB",
         measure::peak_memory().map_or("unknown".to_owned(), |bytes| mebibytes(bytes).to_string()),
-        mebibytes(settings.index_cache_bytes + settings.block_cache_bytes)
+        mebibytes(settings.index_cache_bytes + settings.page_cache_bytes)
     );
 }
 

@@ -10,6 +10,7 @@
 //! of a commit or nothing of it, and so does whoever opens the archive after a crash.
 
 mod commit;
+mod counts;
 mod files;
 mod manifest;
 mod snapshot;
@@ -24,10 +25,10 @@ pub use manifest::{Manifest, SegmentEntry};
 use quick_cache::{Weighter, sync::Cache};
 pub use snapshot::Snapshot;
 
-use self::files::Files;
+use self::{counts::CountCache, files::Files};
 use crate::{
     error::{Error, ErrorKind, Result},
-    segment::{BlockCache, SegmentOptions, SegmentReader},
+    segment::{PageCache, SegmentOptions, SegmentReader},
 };
 
 /// How an archive is written, and how much memory it may hold on to.
@@ -40,20 +41,35 @@ pub struct Settings {
     pub segment_rows: usize,
     /// Bytes of memory for the footers and indexes of segments that are not in use at the moment.
     pub index_cache_bytes: u64,
-    /// Bytes of memory for pages, compressed as on disk.
-    pub block_cache_bytes: u64,
+    /// Bytes of memory for pages, decompressed, and for lists of the indexes.
+    pub page_cache_bytes: u64,
+    /// Bytes of memory for exact counts: how many flows of a segment match a filter, for the filters asked for last.
+    pub count_cache_bytes: u64,
 }
 
 impl Default for Settings {
-    /// Segments of 2,097,152 flows; 256 MiB for indexes and 256 MiB for pages.
+    /// Segments of 2,097,152 flows; 256 MiB for indexes, 512 MiB for pages, 4 MiB for counts.
     fn default() -> Self {
         Self {
             segment: SegmentOptions::default(),
             segment_rows: 1 << 21,
             index_cache_bytes: 256 << 20,
-            block_cache_bytes: 256 << 20,
+            page_cache_bytes: 512 << 20,
+            count_cache_bytes: 4 << 20,
         }
     }
+}
+
+/// What the caches of an archive hold; each is bounded by one of its [`Settings`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Memory {
+    /// Bytes of footers and indexes, at most [`Settings::index_cache_bytes`].
+    pub index_bytes: u64,
+    /// Bytes of pages, at most [`Settings::page_cache_bytes`].
+    pub page_bytes: u64,
+    /// Bytes of counts, at most [`Settings::count_cache_bytes`].
+    pub count_bytes: u64,
 }
 
 /// An archive of flows: a directory.
@@ -92,7 +108,8 @@ struct Inner {
     settings: Settings,
     newest: RwLock<Arc<Manifest>>,
     readers: Cache<String, Arc<SegmentReader>, ReaderWeighter>,
-    pages: Arc<BlockCache>,
+    pages: Arc<PageCache>,
+    counts: CountCache,
 }
 
 #[derive(Clone, Debug)]
@@ -152,8 +169,9 @@ impl Archive {
         // A segment's footer and index take about a megabyte.
         let segments = usize::try_from(settings.index_cache_bytes >> 20).unwrap_or(usize::MAX).max(16);
         let readers = Cache::with_weighter(segments, settings.index_cache_bytes, ReaderWeighter);
-        let pages = Arc::new(BlockCache::new(settings.block_cache_bytes));
-        Ok(Self { inner: Arc::new(Inner { files, settings, newest, readers, pages }) })
+        let pages = Arc::new(PageCache::new(settings.page_cache_bytes));
+        let counts = CountCache::new(settings.count_cache_bytes);
+        Ok(Self { inner: Arc::new(Inner { files, settings, newest, readers, pages, counts }) })
     }
 
     /// The archive as it is now, whichever process wrote it last.
@@ -192,8 +210,21 @@ impl Archive {
         self.inner.files.root()
     }
 
-    pub(crate) fn pages(&self) -> &Arc<BlockCache> {
+    /// What it holds in memory.
+    pub fn memory(&self) -> Memory {
+        Memory {
+            index_bytes: self.inner.readers.weight(),
+            page_bytes: self.inner.pages.bytes(),
+            count_bytes: self.inner.counts.bytes(),
+        }
+    }
+
+    pub(crate) fn pages(&self) -> &Arc<PageCache> {
         &self.inner.pages
+    }
+
+    pub(crate) fn counts(&self) -> &CountCache {
+        &self.inner.counts
     }
 
     fn segment_path(&self, entry: &SegmentEntry) -> PathBuf {

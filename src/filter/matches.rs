@@ -1,23 +1,22 @@
 //! The meaning of a filter for one flow: the reference that every other meaning is tested against.
 
-use super::{Filter, Set, Test};
-use crate::flow::{StoredFlow, ValueRef};
+use super::{Filter, Set};
+use crate::flow::{Field, StoredFlow, ValueRef};
 
 impl Filter {
     /// Whether a flow matches.
     pub fn matches(&self, flow: &StoredFlow) -> bool {
-        match self {
-            Self::Test(test) => test.matches(flow),
-            Self::And(filters) => filters.iter().all(|filter| filter.matches(flow)),
-            Self::Or(filters) => filters.iter().any(|filter| filter.matches(flow)),
-            Self::Not(filter) => !filter.matches(flow),
-        }
+        self.holds(&|field| flow.value(field))
     }
-}
 
-impl Test {
-    fn matches(&self, flow: &StoredFlow) -> bool {
-        flow.value(self.field).map_or(self.absent, |value| self.set.contains(value))
+    /// Whether a flow with these values matches.
+    pub(crate) fn holds<'v>(&self, value: &impl Fn(Field) -> Option<ValueRef<'v>>) -> bool {
+        match self {
+            Self::Test(test) => value(test.field).map_or(test.absent, |value| test.set.contains(value)),
+            Self::And(filters) => filters.iter().all(|filter| filter.holds(value)),
+            Self::Or(filters) => filters.iter().any(|filter| filter.holds(value)),
+            Self::Not(filter) => !filter.holds(value),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod matches;
 mod normal;
 mod prune;
 mod ranges;
+mod text;
 mod tree;
 
 pub use builder::{

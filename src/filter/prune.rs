@@ -29,8 +29,8 @@ pub trait Bounds {
         None
     }
 
-    /// How many flows pass a test, where that is known exactly.
-    fn passing(&self, _test: &Test) -> Option<u64> {
+    /// How many flows pass a part of a filter, where that is known exactly.
+    fn passing(&self, _part: &Filter) -> Option<u64> {
         None
     }
 }
@@ -38,6 +38,12 @@ pub trait Bounds {
 impl Filter {
     /// Which flows within `bounds` match.
     pub fn verdict(&self, bounds: &impl Bounds) -> Verdict {
+        match (bounds.passing(self), bounds.rows()) {
+            (Some(0), _) => return Verdict::Never,
+            (Some(passing), Some(rows)) if passing == rows => return Verdict::Always,
+            (Some(_), _) => return Verdict::Maybe,
+            (None, _) => {}
+        }
         match self {
             Self::Test(test) => test.verdict(bounds),
             Self::And(filters) => filters.iter().map(|filter| filter.verdict(bounds)).min().unwrap_or(Verdict::Always),
@@ -49,6 +55,9 @@ impl Filter {
     /// How many flows within `bounds` match, where that is known exactly.
     pub fn count(&self, bounds: &impl Bounds) -> Option<u64> {
         let rows = bounds.rows()?;
+        if let Some(passing) = bounds.passing(self) {
+            return Some(passing);
+        }
         let counts = |filters: &[Self]| filters.iter().map(|filter| filter.count(bounds)).collect::<Vec<_>>();
         // Two counts do not tell how many flows pass both tests, nor how many pass either: at most one may be open.
         let only = |counts: Vec<Option<u64>>, neutral: u64, decisive: u64| {
@@ -63,11 +72,11 @@ impl Filter {
             }
         };
         match self {
-            Self::Test(test) => bounds.passing(test).or_else(|| match test.verdict(bounds) {
+            Self::Test(test) => match test.verdict(bounds) {
                 Verdict::Never => Some(0),
                 Verdict::Maybe => None,
                 Verdict::Always => Some(rows),
-            }),
+            },
             Self::And(filters) => only(counts(filters), rows, 0),
             Self::Or(filters) => only(counts(filters), 0, rows),
             Self::Not(filter) => filter.count(bounds).map(|count| rows.saturating_sub(count)),
@@ -77,12 +86,6 @@ impl Filter {
 
 impl Test {
     fn verdict(&self, bounds: &impl Bounds) -> Verdict {
-        match (bounds.passing(self), bounds.rows()) {
-            (Some(0), _) => return Verdict::Never,
-            (Some(passing), Some(rows)) if passing == rows => return Verdict::Always,
-            (Some(_), _) => return Verdict::Maybe,
-            (None, _) => {}
-        }
         let Some(field) = bounds.field(self.field) else {
             return Verdict::Maybe;
         };

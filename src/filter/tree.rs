@@ -94,6 +94,42 @@ impl Filter {
         Self::Or(vec![self, other])
     }
 
+    /// The same filter, in which the parts of a conjunction or disjunction that look at nothing but `fields` are one
+    /// part, where there are several.
+    pub(crate) fn grouped(&self, fields: &[Field]) -> Self {
+        let group = |filters: &[Self], join: fn(Vec<Self>) -> Self| {
+            let (inside, outside): (Vec<_>, Vec<_>) =
+                filters.iter().map(|filter| filter.grouped(fields)).partition(|filter| filter.looks_only_at(fields));
+            if inside.len() < 2 || outside.is_empty() {
+                return join([inside, outside].concat());
+            }
+            join([vec![join(inside)], outside].concat())
+        };
+        match self {
+            Self::Test(_) | Self::Not(_) => self.clone(),
+            Self::And(filters) => group(filters, Self::And),
+            Self::Or(filters) => group(filters, Self::Or),
+        }
+    }
+
+    /// About how many bytes of memory it takes.
+    pub(crate) fn memory(&self) -> usize {
+        let mut tests = Vec::new();
+        self.tests(&mut tests);
+        let values = |test: &&Test| match &test.set {
+            Set::Numbers(ranges) => size_of_val(ranges.as_slice()),
+            Set::Texts { texts, .. } => texts.iter().map(|text| text.len() + size_of::<String>()).sum(),
+            Set::Flags { masks, .. } => masks.len(),
+        };
+        tests.iter().map(values).sum::<usize>() + tests.len() * size_of::<Self>()
+    }
+
+    fn looks_only_at(&self, fields: &[Field]) -> bool {
+        let mut tests = Vec::new();
+        self.tests(&mut tests);
+        tests.iter().all(|test| fields.contains(&test.field))
+    }
+
     /// Adds the tests that it is made of.
     pub(crate) fn tests<'a>(&'a self, tests: &mut Vec<&'a Test>) {
         match self {

@@ -82,9 +82,12 @@ impl Order {
         &self.0
     }
 
-    /// The direction of time, where the order is by start time alone.
+    /// The direction of time, where the order is by start time alone and flow IDs go the same way.
     pub fn by_time(&self) -> Option<Direction> {
-        self.0.first().filter(|key| key.field == Field::StartTime && self.0.len() == 2).map(|key| key.direction)
+        match self.0.as_slice() {
+            [time, id] if time.field == Field::StartTime && time.direction == id.direction => Some(time.direction),
+            _ => None,
+        }
     }
 
     /// The key of a flow in this order.

@@ -2,9 +2,7 @@
 
 use std::{sync::atomic::Ordering as Atomic, time::Instant};
 
-use arrow::array::RecordBatch;
-
-use super::{Count, Page, Query, Start, count::count, kept::Found, read::Depth, search::Search};
+use super::{Count, Page, Query, Start, kept::Found, search::Search};
 use crate::{
     error::Result,
     order::{Cursor, Position},
@@ -29,21 +27,21 @@ pub(super) async fn page(query: &Query) -> Result<Page> {
     let mut stopped = false;
     while skip > 0 && !stopped {
         let step = skip.min(LARGEST_SKIP);
-        let passed = search.find(usize::try_from(step).unwrap_or(usize::MAX), Depth::Keys).await?;
+        let passed = search.find(usize::try_from(step).unwrap_or(usize::MAX)).await?;
         stopped = passed.stopped_before.is_some();
         skip -= passed.found.len() as u128;
         let exhausted = passed.found.len() as u128 != step && !stopped;
         search.pass(passed);
         if exhausted {
-            return search.answer(query, Vec::new(), Vec::new(), None).await;
+            return search.answer(query, Vec::new(), None).await;
         }
     }
     if stopped {
         let next = Cursor::new(fingerprint, search.goal.position.clone(), skip)?;
-        return search.answer(query, Vec::new(), Vec::new(), Some(next)).await;
+        return search.answer(query, Vec::new(), Some(next)).await;
     }
     // One more than the page has tells whether there is another page.
-    let mut results = search.find(query.limit.saturating_add(1), Depth::Rows).await?;
+    let mut results = search.find(query.limit.saturating_add(1)).await?;
     let more = results.found.len() > query.limit;
     results.found.truncate(query.limit);
     let end = match (more, results.stopped_before.take()) {
@@ -51,24 +49,18 @@ pub(super) async fn page(query: &Query) -> Result<Page> {
             results.found.last().map(|last| Position::after(last.key.clone())).or(search.goal.position.clone())
         }
         (false, Some(frontier)) => Some(Position::before(frontier)),
-        (false, None) => return search.answer(query, results.found, results.batches, None).await,
+        (false, None) => return search.answer(query, results.found, None).await,
     };
     let next = Cursor::new(fingerprint, end, 0)?;
-    search.answer(query, results.found, results.batches, Some(next)).await
+    search.answer(query, results.found, Some(next)).await
 }
 
 impl Search<'_> {
     /// The page: the found flows with all their columns.
-    async fn answer(
-        mut self,
-        query: &Query,
-        found: Vec<Found>,
-        batches: Vec<RecordBatch>,
-        next: Option<Cursor>,
-    ) -> Result<Page> {
+    async fn answer(mut self, query: &Query, found: Vec<Found>, next: Option<Cursor>) -> Result<Page> {
         self.explain.search_time = self.started.elapsed();
         let started = Instant::now();
-        let batch = self.fetch(&found, batches).await?;
+        let batch = self.fetch(&found).await?;
         self.explain.fetch_time = started.elapsed();
         self.explain.rows_returned = batch.num_rows() as u64;
         let started = Instant::now();
@@ -80,21 +72,10 @@ impl Search<'_> {
             Count::Exact => Some(self.count().await?),
         };
         self.explain.count_time = started.elapsed();
-        self.explain.bytes_read = self.scanner.counters.read.load(Atomic::Relaxed);
-        self.explain.bytes_cached = self.scanner.counters.cached.load(Atomic::Relaxed);
+        self.explain.dropped = self.dropped();
+        let counters = self.scanner.reader.counters();
+        self.explain.bytes_read = counters.read.load(Atomic::Relaxed);
+        self.explain.bytes_cached = counters.cached.load(Atomic::Relaxed);
         Ok(Page { batch, next, total, explain: self.explain })
-    }
-
-    async fn count(&mut self) -> Result<u64> {
-        let mut total = 0;
-        for (segment, entry) in self.snapshot.manifest().segments.iter().enumerate() {
-            if let Some(known) = self.goal.filter.count(entry) {
-                total += known;
-                continue;
-            }
-            let reader = self.reader(segment).await?;
-            total += count(&self.goal.filter, &reader, &self.scanner, &mut self.spending).await?;
-        }
-        Ok(total)
     }
 }

@@ -8,6 +8,8 @@ use std::{fmt, time::Duration};
 pub struct Explain {
     /// Segments of the snapshot.
     pub segments: u64,
+    /// Bytes of their files.
+    pub bytes: u64,
     /// Segments in which no flow can match, by the manifest or their bounds.
     pub segments_never: u64,
     /// Segments all of whose flows come before the position.
@@ -24,8 +26,12 @@ pub struct Explain {
     pub blocks_read: u64,
     /// Rows of the blocks that were read.
     pub rows_scanned: u64,
+    /// Rows of the blocks that were read to count.
+    pub rows_counted: u64,
     /// Flows of the page.
     pub rows_returned: u64,
+    /// What was passed over because of one part of the filter, in the order in which it first was.
+    pub dropped: Vec<Dropped>,
     /// Bytes that were read from files.
     pub bytes_read: u64,
     /// Bytes that were in the cache.
@@ -38,6 +44,18 @@ pub struct Explain {
     pub fetch_time: Duration,
     /// Time to count.
     pub count_time: Duration,
+}
+
+/// What was passed over because no flow of it can pass one part of the filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Dropped {
+    /// The part.
+    pub predicate: String,
+    /// Segments.
+    pub segments: u64,
+    /// Blocks of other segments.
+    pub blocks: u64,
 }
 
 impl fmt::Display for Explain {
@@ -54,8 +72,13 @@ impl fmt::Display for Explain {
             "blocks:   {blocks} looked at, {blocks_never} without a match, {blocks_done} before the page, \
              {blocks_read} read"
         )?;
-        writeln!(f, "rows:     {} scanned, {} returned", self.rows_scanned, self.rows_returned)?;
-        writeln!(f, "bytes:    {} read, {} cached", self.bytes_read, self.bytes_cached)?;
+        for Dropped { predicate, segments, blocks } in &self.dropped {
+            writeln!(f, "dropped:  {segments} segments and {blocks} blocks by {predicate}")?;
+        }
+        let Self { rows_scanned, rows_counted, rows_returned, .. } = self;
+        writeln!(f, "rows:     {rows_scanned} scanned, {rows_counted} counted, {rows_returned} returned")?;
+        let Self { bytes, bytes_read, bytes_cached, .. } = self;
+        writeln!(f, "bytes:    {bytes} in all, {bytes_read} read, {bytes_cached} cached")?;
         let micros = |time: Duration| time.as_micros();
         write!(
             f,

@@ -1,91 +1,55 @@
 //! The flows of a page, of which so far only the keys were read.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::collections::BTreeMap;
 
-use arrow::array::RecordBatch;
+use arrow::{array::RecordBatch, compute::interleave_record_batch};
 
-use super::{
-    exec::{Scan, predicate},
-    kept::{Found, interleave},
-    search::Search,
-};
+use super::{exec::Scan, kept::Found, search::Search};
 use crate::{
-    error::{Error, Result},
-    filter::Bounds as _,
-    flow::{Field, FlowId, Value, ValueRef},
-    order::{Key, Order},
-    schema::{Values, ids_expr, schema},
-    segment::SegmentReader,
+    error::{Error, ErrorKind, Result},
+    flow::Field,
+    schema::schema,
 };
 
 impl Search<'_> {
     /// The found flows as one batch, in their order.
-    pub(super) async fn fetch(&mut self, found: &[Found], mut batches: Vec<RecordBatch>) -> Result<RecordBatch> {
-        let is_whole =
-            |row: &(usize, usize)| batches.get(row.0).is_some_and(|batch| batch.num_columns() == Field::ALL.len());
-        // Where each flow is, once all its columns are read; at first under its place among the found.
-        let mut places: Vec<(usize, usize)> = found.iter().map(|found| found.row).collect();
-        let mut missing: BTreeMap<usize, BTreeMap<FlowId, usize>> = BTreeMap::new();
-        let mut rows: BTreeMap<usize, Vec<Range<usize>>> = BTreeMap::new();
-        for (place, found) in found.iter().enumerate().filter(|(_, found)| !is_whole(&found.row)) {
-            let reader = self.readers.get(&found.segment).ok_or_else(|| Error::internal("a segment was let go"))?;
-            let (id, blocks) = locate(reader, &self.goal.order, &found.key);
-            missing.entry(found.segment).or_default().insert(id, place);
-            rows.entry(found.segment).or_default().extend(blocks);
+    pub(super) async fn fetch(&mut self, found: &[Found]) -> Result<RecordBatch> {
+        let mut segments: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
+        for (place, found) in found.iter().enumerate() {
+            segments.entry(found.segment).or_default().push((found.row, place));
         }
-        // A batch of keys alone cannot be put together with whole ones.
-        batches.iter_mut().filter(|batch| batch.num_columns() != Field::ALL.len()).for_each(|batch| {
-            *batch = RecordBatch::new_empty(schema());
-        });
-        for (segment, ids) in missing {
-            let reader = self.reader(segment).await?;
-            let scan = Scan {
-                segment: reader,
-                rows: rows.remove(&segment).unwrap_or_default().into_iter().collect(),
+        let mut scans = Vec::with_capacity(segments.len());
+        for (segment, rows) in &mut segments {
+            rows.sort_unstable();
+            scans.push(Scan {
+                segment: self.reader(*segment).await?,
+                rows: rows.iter().map(|(row, _)| *row..row + 1).collect(),
+                conditions: Vec::new(),
                 columns: Field::ALL.to_vec(),
-                predicate: Some(predicate(ids_expr(ids.keys().copied()))?),
-                limit: None,
-            };
-            for batch in self.scanner.read(scan).await? {
-                let column = Values::of(&batch, Field::FlowId)?;
-                for row in 0..batch.num_rows() {
-                    let place = flow_id(column.get(row)).and_then(|id| ids.get(&id));
-                    if let Some(at) = place.and_then(|place| places.get_mut(*place)) {
-                        *at = (batches.len(), row);
-                    }
+            });
+        }
+        // Where each flow is: the batch of its segment, and its row there.
+        let mut places = vec![(0, 0); found.len()];
+        let mut batches = Vec::with_capacity(segments.len());
+        for (scan, rows) in scans.iter().zip(segments.values()) {
+            for (row, (_, place)) in rows.iter().enumerate() {
+                if let Some(at) = places.get_mut(*place) {
+                    *at = (batches.len(), row);
                 }
-                batches.push(batch);
+            }
+            let hits = self.scanner.scan(scan).await?;
+            let batch = RecordBatch::try_new(schema(), hits.columns);
+            batches.push(batch.map_err(Error::with(ErrorKind::Damaged, "a segment holds other flows than it should"))?);
+        }
+        let in_order = places.iter().enumerate().all(|(place, at)| *at == (0, place));
+        match batches.as_slice() {
+            [] => Ok(RecordBatch::new_empty(schema())),
+            [batch] if in_order => Ok(batch.clone()),
+            batches => {
+                let batches: Vec<&RecordBatch> = batches.iter().collect();
+                let batch = interleave_record_batch(&batches, &places);
+                batch.map_err(Error::with(ErrorKind::Internal, "the flows of a page could not be put together"))
             }
         }
-        let batch = interleave(&batches, places.into_iter())?;
-        Ok(batch.unwrap_or_else(|| RecordBatch::new_empty(schema())))
-    }
-}
-
-/// The ID of the flow with this key, and the rows of the blocks that it can be in.
-fn locate(reader: &SegmentReader, order: &Order, key: &Key) -> (FlowId, Vec<Range<usize>>) {
-    let value = |field: Field| {
-        let place = order.keys().iter().position(|key| key.field == field)?;
-        key.get(place)?.as_ref().map(Value::as_ref)
-    };
-    let (start, id) = (value(Field::StartTime), value(Field::FlowId));
-    let holds = |block: usize, field: Field, value: Option<ValueRef<'_>>| {
-        let bounds = reader.blocks().block(block);
-        let span = bounds.field(field).and_then(|span| span.values);
-        match (value, span) {
-            (Some(value), Some((least, greatest))) => least <= value && value <= greatest,
-            _ => true,
-        }
-    };
-    let blocks = 0..reader.blocks().len();
-    let blocks = blocks.filter(|block| holds(*block, Field::StartTime, start) && holds(*block, Field::FlowId, id));
-    let rows = blocks.map(|block| reader.block_rows(block)).collect();
-    (flow_id(id).unwrap_or(FlowId::new(0)), rows)
-}
-
-fn flow_id(value: Option<ValueRef<'_>>) -> Option<FlowId> {
-    match value {
-        Some(ValueRef::Number(number)) => u64::try_from(number).ok().map(FlowId::new),
-        _ => None,
     }
 }

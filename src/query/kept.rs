@@ -2,22 +2,20 @@
 
 use std::{cmp::Ordering, collections::BinaryHeap, sync::Arc};
 
-use arrow::{array::RecordBatch, compute::interleave_record_batch};
-
+use super::exec::Hits;
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::Result,
+    flow::Value,
     order::{Direction, Key, Order, compare_values},
     schema::Values,
 };
 
-/// At most so many flows, the best; and the batches that they are in.
+/// At most so many flows, the best.
 #[derive(Debug)]
 pub(super) struct Kept {
     order: Arc<Order>,
     want: usize,
     heap: BinaryHeap<Found>,
-    batches: Vec<RecordBatch>,
-    rows: usize,
 }
 
 /// A flow that was found.
@@ -27,14 +25,14 @@ pub(super) struct Found {
     pub(super) key: Key,
     /// The segment that holds it.
     pub(super) segment: usize,
-    /// The batch and the row that it was found in.
-    pub(super) row: (usize, usize),
+    /// Its row there.
+    pub(super) row: usize,
     order: Arc<Order>,
 }
 
 impl Kept {
     pub(super) fn new(order: Arc<Order>, want: usize) -> Self {
-        Self { order, want, heap: BinaryHeap::new(), batches: Vec::new(), rows: 0 }
+        Self { order, want, heap: BinaryHeap::new() }
     }
 
     /// How many are wanted.
@@ -42,14 +40,14 @@ impl Kept {
         self.want
     }
 
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.heap.len()
+    /// How many are still missing.
+    pub(super) fn missing(&self) -> usize {
+        self.want - self.heap.len()
     }
 
-    /// The key of the worst flow, once there are as many as are wanted: only better ones matter then.
-    pub(super) fn worst(&self) -> Option<&Key> {
-        self.heap.peek().filter(|_| self.heap.len() >= self.want).map(|found| &found.key)
+    /// The worst flow, once there are as many as are wanted: only better ones matter then.
+    pub(super) fn worst(&self) -> Option<&Found> {
+        self.heap.peek().filter(|_| self.heap.len() >= self.want)
     }
 
     /// Whether some flow comes before `key`.
@@ -57,79 +55,46 @@ impl Kept {
         self.heap.iter().any(|found| self.order.compare(&found.key, key).is_lt())
     }
 
-    /// Takes in the flows of a batch, which lie newest first.
-    pub(super) fn offer(&mut self, segment: usize, batch: RecordBatch) -> Result<()> {
-        if batch.num_rows() == 0 || self.want == 0 {
+    /// Takes in flows of a segment, with the columns of the order's keys; they lie newest first.
+    pub(super) fn offer(&mut self, segment: usize, hits: &Hits) -> Result<()> {
+        if self.want == 0 || hits.rows.is_empty() {
             return Ok(());
         }
-        let keys = self.order.keys().to_vec();
-        let columns = keys.iter().map(|key| Values::of(&batch, key.field)).collect::<Result<Vec<_>>>()?;
-        let place = self.batches.len();
-        let mut taken = false;
+        let order = Arc::clone(&self.order);
+        let keys = order.keys();
+        let columns = keys.iter().zip(&hits.columns).map(|(key, column)| Values::new(column.as_ref(), key.field));
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let rows: Vec<usize> = hits.rows.iter().collect();
         // The best first: of the others, most are then turned away at once.
-        let rows = batch.num_rows();
-        let oldest_first = self.order.by_time() == Some(Direction::Ascending);
-        for row in (0..rows).map(|row| if oldest_first { rows - 1 - row } else { row }) {
+        let oldest_first = order.by_time() == Some(Direction::Ascending);
+        for place in (0..rows.len()).map(|place| if oldest_first { rows.len() - 1 - place } else { place }) {
             let compare = |worst: &Key| {
                 let pairs = keys.iter().zip(&columns).zip(worst);
                 let mut compared = pairs.map(|((key, column), worst)| {
-                    compare_values(key.direction, column.get(row), worst.as_ref().map(crate::flow::Value::as_ref))
+                    compare_values(key.direction, column.get(place), worst.as_ref().map(Value::as_ref))
                 });
                 compared.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
             };
-            if self.worst().is_some_and(|worst| compare(worst).is_ge()) {
-                if self.order.by_time().is_some() {
+            if self.worst().is_some_and(|worst| compare(&worst.key).is_ge()) {
+                if order.by_time().is_some() {
                     break;
                 }
                 continue;
             }
-            let key = columns.iter().map(|column| column.owned(row)).collect();
-            self.heap.push(Found { key, segment, row: (place, row), order: Arc::clone(&self.order) });
-            taken = true;
+            let key = columns.iter().map(|column| column.owned(place)).collect();
+            let row = rows.get(place).copied().unwrap_or(0);
+            self.heap.push(Found { key, segment, row, order: Arc::clone(&order) });
             if self.heap.len() > self.want {
                 self.heap.pop();
             }
         }
-        if taken {
-            self.rows += rows;
-            self.batches.push(batch);
-            // Batches of which few rows are still wanted must not pile up.
-            if self.rows > (self.want * 8).max(1 << 16) {
-                self.compact()?;
-            }
-        }
         Ok(())
     }
 
-    /// Copies the flows out of their batches.
-    fn compact(&mut self) -> Result<()> {
-        let mut found = std::mem::take(&mut self.heap).into_vec();
-        let batch = interleave(&self.batches, found.iter().map(|found| found.row))?;
-        found.iter_mut().enumerate().for_each(|(row, found)| found.row = (0, row));
-        self.rows = found.len();
-        self.batches = batch.into_iter().collect();
-        self.heap = found.into();
-        Ok(())
+    /// The flows, best first.
+    pub(super) fn into_sorted(self) -> Vec<Found> {
+        self.heap.into_sorted_vec()
     }
-
-    /// The flows, best first, and the batches that they are in.
-    pub(super) fn into_sorted(self) -> (Vec<Found>, Vec<RecordBatch>) {
-        (self.heap.into_sorted_vec(), self.batches)
-    }
-}
-
-/// The rows of several batches, as one; `None` of no row.
-pub(super) fn interleave(
-    batches: &[RecordBatch],
-    rows: impl Iterator<Item = (usize, usize)>,
-) -> Result<Option<RecordBatch>> {
-    let rows: Vec<(usize, usize)> = rows.collect();
-    if rows.is_empty() {
-        return Ok(None);
-    }
-    let batches: Vec<&RecordBatch> = batches.iter().collect();
-    let batch = interleave_record_batch(&batches, &rows);
-    batch.map(Some).map_err(Error::with(ErrorKind::Internal, "the flows of a page could not be put together"))
 }
 
 impl Ord for Found {

@@ -2,9 +2,7 @@
 
 use std::{cmp::Ordering, collections::BinaryHeap, sync::Arc};
 
-use super::{Explain, search::unbounded};
 use crate::{
-    error::Result,
     filter::{Bounds, Filter, Verdict},
     flow::Span,
     order::{Key, Order, Position, first_key},
@@ -33,16 +31,22 @@ pub(super) enum Place {
     /// A segment of the snapshot, not looked into yet.
     Segment(usize),
     /// A block of a segment.
-    Block {
-        /// The segment.
-        segment: usize,
-        /// The block.
-        block: usize,
-        /// Whether every flow of the block matches and is still to come.
-        whole: bool,
-        /// How many of its flows match, come or gone, where that is known.
-        matches: Option<u64>,
-    },
+    Block(Block),
+}
+
+/// A block that is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Block {
+    /// Its segment.
+    pub(super) segment: usize,
+    /// Its number there.
+    pub(super) block: usize,
+    /// Whether every flow of it matches and is still to come.
+    pub(super) whole: bool,
+    /// How many of its flows match, come or gone, where that is known.
+    pub(super) matches: Option<u64>,
+    /// Its pages in which a flow can match: bit 0 is the first.
+    pub(super) pages: u8,
 }
 
 /// What is to be done with flows within some bounds.
@@ -112,29 +116,6 @@ impl Frontier {
 
     pub(super) fn pop(&mut self) -> Option<Candidate> {
         self.heap.pop()
-    }
-
-    /// Adds the blocks of a segment.
-    pub(super) fn extend<B: Bounds>(
-        &mut self,
-        goal: &Goal,
-        segment: usize,
-        blocks: impl Iterator<Item = B>,
-        explain: &mut Explain,
-    ) -> Result<()> {
-        for (block, bounds) in blocks.enumerate() {
-            explain.blocks += 1;
-            match goal.outlook(&bounds) {
-                Outlook::Never => explain.blocks_never += 1,
-                Outlook::Done => explain.blocks_done += 1,
-                Outlook::Ahead { key, whole } => {
-                    let matches = goal.filter.count(&bounds);
-                    self.push(key, Place::Block { segment, block, whole, matches });
-                }
-                Outlook::Unknown => return Err(unbounded()),
-            }
-        }
-        Ok(())
     }
 }
 

@@ -10,9 +10,10 @@ use datafusion::{
         DFSchema, DataFusionError, Result as DataFusionResult, ScalarValue, Statistics, pruning::PrunableStatistics,
         stats::Precision,
     },
+    config::TableParquetOptions,
     datasource::{
         listing::PartitionedFile,
-        physical_plan::{FileGroup, FileScanConfigBuilder, ParquetFileReaderFactory},
+        physical_plan::{FileGroup, FileScanConfigBuilder, ParquetFileReaderFactory, ParquetSource},
         source::DataSourceExec,
     },
     execution::object_store::ObjectStoreUrl,
@@ -28,12 +29,11 @@ use parquet::{
     file::metadata::ParquetMetaData,
 };
 
-use super::{Pruning, exec::source};
 use crate::{
     archive::{SegmentEntry, Snapshot},
     flow::Field,
     schema::schema,
-    segment::{HeldSegment, ReadCounters},
+    segment::{RawReader, ReadCounters},
 };
 
 /// The flows of a snapshot as a table: a row a flow, in no order, with the columns of
@@ -94,15 +94,13 @@ impl FlowTable {
         // The filters stay above the scan in the logical plan, and the optimizer moves them into the source: as its
         // predicate from the beginning they would be evaluated twice. No order is declared although segments have one:
         // over several groups of ordered files, DataFusion's limits have lost rows.
-        let config = FileScanConfigBuilder::new(
-            ObjectStoreUrl::local_filesystem(),
-            Arc::new(source(Arc::new(factory), Pruning::On)),
-        )
-        .with_file_groups(groups)
-        .with_statistics(statistics)
-        .with_projection_indices(projection.cloned())?
-        .with_limit(limit)
-        .build();
+        let config =
+            FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source(Arc::new(factory))))
+                .with_file_groups(groups)
+                .with_statistics(statistics)
+                .with_projection_indices(projection.cloned())?
+                .with_limit(limit)
+                .build();
         Ok(DataSourceExec::from_data_source(config))
     }
 
@@ -158,6 +156,17 @@ impl TableProvider for FlowTable {
     }
 }
 
+/// What reads segments that `factory` opens: predicates are evaluated while decoding, row groups are passed over by their
+/// statistics.
+fn source(factory: Arc<dyn ParquetFileReaderFactory>) -> ParquetSource {
+    let mut options = TableParquetOptions::default();
+    options.global.pushdown_filters = true;
+    // A segment has no bloom filters, and is held without the column index: both would be read anew for every scan.
+    options.global.enable_page_index = false;
+    options.global.bloom_filter_on_read = false;
+    ParquetSource::new(schema()).with_table_parquet_options(options).with_parquet_file_reader_factory(factory)
+}
+
 /// What the manifest knows of a segment.
 fn statistics(entry: &SegmentEntry) -> Statistics {
     let mut columns = Statistics::unknown_column(&schema());
@@ -203,18 +212,17 @@ struct SegmentOnDemand {
     snapshot: Snapshot,
     entry: SegmentEntry,
     counters: Arc<ReadCounters>,
-    opened: Option<Box<dyn AsyncFileReader + Send>>,
+    opened: Option<RawReader>,
 }
 
 impl SegmentOnDemand {
-    async fn reader(&mut self) -> ParquetResult<&mut Box<dyn AsyncFileReader + Send>> {
+    async fn reader(&mut self) -> ParquetResult<&mut RawReader> {
         let reader = match self.opened.take() {
             Some(reader) => reader,
             None => {
                 let opened = self.snapshot.reader(&self.entry).await;
                 let segment = opened.map_err(|error| ParquetError::External(error.into()))?;
-                let cache = Arc::clone(self.snapshot.archive().pages());
-                HeldSegment { segment, cache, counters: Arc::clone(&self.counters) }.reader()
+                RawReader { segment, counters: Arc::clone(&self.counters) }
             }
         };
         Ok(self.opened.insert(reader))

@@ -136,7 +136,11 @@ pub(crate) enum Values<'a> {
 impl<'a> Values<'a> {
     /// The column of `field` in `batch`.
     pub(crate) fn of(batch: &'a RecordBatch, field: Field) -> Result<Self> {
-        let array = column(batch, field)?;
+        Self::new(column(batch, field)?, field)
+    }
+
+    /// The values of `field` in `array`.
+    pub(crate) fn new(array: &'a dyn Array, field: Field) -> Result<Self> {
         Ok(match field {
             Field::StartTime | Field::EndTime => Self::Times(typed(array.as_primitive_opt())?),
             Field::Protocol | Field::TcpFlags => Self::Small(typed(array.as_primitive_opt())?),

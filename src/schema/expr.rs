@@ -10,8 +10,8 @@ use datafusion::{
 
 use crate::{
     filter::{Filter, Ranges, Set, Test},
-    flow::{Field, FlowId, Timestamp, Value},
-    order::{Direction, Order, Position, Side},
+    flow::{Field, Timestamp, Value},
+    order::{Direction, Order, Position, Side, SortKey},
 };
 
 /// A normal filter as an expression: true for just the flows that match, else false or null.
@@ -44,27 +44,19 @@ pub(crate) fn after_expr(order: &Order, position: &Position) -> Expr {
     })
 }
 
-/// The flows that come before the one with this key.
-pub(crate) fn before_expr(order: &Order, key: &[Option<Value>]) -> Expr {
-    let parts = order.keys().iter().zip(key).rev();
-    parts.fold(lit(false), |rest, (key, value)| {
-        let column = || col(key.field.name());
-        let Some(value) = value else {
-            // Absent values are last: whatever is there comes before them.
-            return column().is_not_null().or(rest);
-        };
-        let value = || Expr::Literal(scalar(key.field, value), None);
-        let earlier = match key.direction {
-            Direction::Ascending => column().lt(value()),
-            Direction::Descending => column().gt(value()),
-        };
-        earlier.or(column().eq(value()).and(rest))
-    })
-}
-
-/// The flows with these IDs.
-pub(crate) fn ids_expr(ids: impl IntoIterator<Item = FlowId>) -> Expr {
-    col(Field::FlowId.name()).in_list(ids.into_iter().map(|id| lit(id.get())).collect(), false)
+/// The flows whose value of a sort key does not come before `value`, or where `reversed` does not come after it.
+pub(crate) fn lead_expr(key: SortKey, value: Option<&Value>, reversed: bool) -> Expr {
+    let column = || col(key.field.name());
+    // Absent values are last.
+    let Some(value) = value else {
+        return if reversed { lit(true) } else { column().is_null() };
+    };
+    let value = Expr::Literal(scalar(key.field, value), None);
+    let within = match (key.direction, reversed) {
+        (Direction::Ascending, false) | (Direction::Descending, true) => column().gt_eq(value),
+        (Direction::Descending, false) | (Direction::Ascending, true) => column().lt_eq(value),
+    };
+    if reversed || key.field.always_present() { within } else { within.or(column().is_null()) }
 }
 
 fn joined(parts: impl Iterator<Item = Expr>, join: fn(Expr, Expr) -> Expr, empty: bool) -> Expr {

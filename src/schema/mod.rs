@@ -10,4 +10,4 @@ pub(crate) use batch::Values;
 pub use builder::FlowBuilder;
 pub(crate) use builder::UnsortedFlows;
 pub use columns::{column_type, schema};
-pub(crate) use expr::{after_expr, before_expr, filter_expr, ids_expr};
+pub(crate) use expr::{after_expr, filter_expr, lead_expr};

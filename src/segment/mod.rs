@@ -1,19 +1,25 @@
 //! One immutable Parquet file, and the index inside it.
 //!
-//! The rows of a segment are sorted by start time and flow ID, newest first, and cut into blocks. Every column has
-//! page boundaries at the block boundaries, so that a block is read without its neighbours, and more of them within,
-//! so that one flow is read without its block.
+//! The rows of a segment are sorted by start time and flow ID, newest first, and cut into blocks, and blocks into at
+//! most four pages. Every column has page boundaries at the same rows, so that a block is read without its neighbours,
+//! and a flow without most of its block.
 
 mod bounds;
+mod decode;
 mod index;
+mod pages;
 mod probe;
+mod raw;
 mod reader;
-mod selection;
+mod rows;
 mod writer;
 
 pub use bounds::{BlockBounds, BoundsTable};
-pub use probe::{ProbedBlock, Probes};
-pub use reader::{BlockCache, ReadCounters, SegmentReader};
-pub(crate) use selection::HeldSegment;
-pub use selection::RowRanges;
+pub use decode::RowReader;
+pub use pages::{PageCache, ReadCounters};
+use probe::Tally;
+pub use probe::{Effort, ProbedBlock, Probes, grouped};
+pub(crate) use raw::RawReader;
+pub use reader::{SegmentReader, Shape};
+pub use rows::RowRanges;
 pub use writer::{SegmentOptions, SegmentSummary, write_segment};

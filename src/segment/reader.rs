@@ -12,25 +12,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::future::{BoxFuture, FutureExt};
-use parquet::{
-    arrow::{
-        arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
-        async_reader::AsyncFileReader,
-    },
-    errors::{ParquetError, Result as ParquetResult},
-    file::metadata::{PageIndexPolicy, ParquetMetaData},
-};
-use quick_cache::{Weighter, sync::Cache};
+use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
 use super::{
     bounds::{BlockBounds, BoundsTable},
-    index::{self, Directory, Index},
+    decode::has_our_columns,
+    index::{self, Directory, Index, PageTable},
+    pages::PagePlace,
     writer::{FORMAT, FORMAT_KEY, INDEX_KEY, block_range},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    schema::schema,
+    flow::Field,
 };
 
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -48,6 +41,23 @@ pub struct SegmentReader {
     whole: BoundsTable,
     blocks: BoundsTable,
     directory: Directory,
+    pages: PageTable,
+    shape: Shape,
+    /// Bytes of the index without the lists.
+    index_bytes: u64,
+}
+
+/// How the rows of a segment are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// All rows.
+    pub rows: usize,
+    /// Rows of a row group, but the last.
+    pub group_rows: usize,
+    /// Rows of a block, but the last.
+    pub block_rows: usize,
+    /// Rows of a page, but the last.
+    pub page_rows: usize,
 }
 
 impl SegmentReader {
@@ -66,13 +76,12 @@ impl SegmentReader {
     fn read(file: File, path: PathBuf) -> Result<Self> {
         let io = |what: &'static str| Error::with(ErrorKind::Io, what);
         let bytes = file.metadata().map_err(io("its size is unknown"))?.len();
-        // The blocks are chosen by the index, so of the page indexes only the offsets are needed.
-        let options = ArrowReaderOptions::new()
+        // The blocks are chosen by the index of the segment, so of Parquet's own only the offsets of pages are needed.
+        let metadata = ParquetMetaDataReader::new()
             .with_column_index_policy(PageIndexPolicy::Skip)
-            .with_offset_index_policy(PageIndexPolicy::Required);
-        let loaded = ArrowReaderMetadata::load(&file, options)
+            .with_offset_index_policy(PageIndexPolicy::Required)
+            .parse_and_finish(&file)
             .map_err(Error::with(ErrorKind::Damaged, "its Parquet footer is damaged"))?;
-        let metadata = Arc::clone(loaded.metadata());
         let value = |key: &str| {
             let pairs = metadata.file_metadata().key_value_metadata();
             pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == key)?.value.clone())
@@ -85,7 +94,7 @@ impl SegmentReader {
             }
             None => return Err(Error::damaged("it was not written by flowseek")),
         }
-        if loaded.schema().fields() != schema().fields() {
+        if !has_our_columns(metadata.file_metadata().schema_descr()) {
             return Err(Error::damaged("its columns are not those of an archive"));
         }
         let place = value(INDEX_KEY).and_then(|text| {
@@ -97,13 +106,17 @@ impl SegmentReader {
             .ok_or_else(|| Error::damaged("it does not say where its index is"))?;
         let mut index = vec![0; usize::try_from(length).map_err(|_| Error::damaged("its index is too large"))?];
         file.read_exact_at(&mut index, offset).map_err(io("its index cannot be read"))?;
-        let Index { bounds: blocks, directory } = index::decode(&index)?;
+        let Index { bounds: blocks, directory, pages } = index::decode(&index)?;
         let whole = blocks.folded();
-        if metadata.file_metadata().num_rows() != whole.block(0).rows() as i64 {
-            return Err(Error::damaged("its index is not of its rows"));
-        }
+        let shape = shape(&metadata, &blocks, &pages).ok_or_else(|| Error::damaged("its index is not of its rows"))?;
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { number, path, file: Arc::new(file), bytes, metadata, whole, blocks, directory })
+        let (file, metadata) = (Arc::new(file), Arc::new(metadata));
+        Ok(Self { number, path, file, bytes, metadata, whole, blocks, directory, pages, shape, index_bytes: length })
+    }
+
+    /// What its parts are cached under: no other segment that this process has opened has the number.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// The path of the file, when it was opened.
@@ -118,7 +131,8 @@ impl SegmentReader {
 
     /// About how many bytes of memory the footer and the index take.
     pub fn memory(&self) -> usize {
-        self.metadata.memory_size() + self.blocks.memory() + self.whole.memory() + self.directory.memory()
+        let index = self.blocks.memory() + self.whole.memory() + self.directory.memory() + self.pages.memory();
+        self.metadata.memory_size() + index
     }
 
     /// The Parquet footer.
@@ -140,106 +154,112 @@ impl SegmentReader {
         &self.directory
     }
 
+    /// Bytes of the file that the parts of the index take: each list by its columns, and the rest.
+    pub fn index_bytes(&self) -> Vec<(String, u64)> {
+        let name = |fields: &[Field]| fields.iter().map(|field| field.name()).collect::<Vec<_>>().join("+");
+        let lists = self.directory.sizes().map(|(fields, bytes)| (name(fields), bytes));
+        lists.chain([("bounds, directory and checksums".to_owned(), self.index_bytes)]).collect()
+    }
+
+    /// How its rows are cut.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
     /// The rows of a block.
     pub fn block_rows(&self, block: usize) -> Range<usize> {
-        block_range(block, self.blocks.block(0).rows(), self.whole().rows())
+        block_range(block, self.shape.block_rows, self.shape.rows)
     }
-}
 
-/// Pages as they lie on disk, compressed, that were read before: at most so many bytes of them.
-#[derive(Debug)]
-pub struct BlockCache(Cache<(u64, u64, u64), Bytes, ByteWeighter>);
-
-#[derive(Clone, Debug)]
-struct ByteWeighter;
-
-impl Weighter<(u64, u64, u64), Bytes> for ByteWeighter {
-    fn weight(&self, key: &(u64, u64, u64), bytes: &Bytes) -> u64 {
-        (bytes.len() + size_of_val(key)) as u64
+    /// The start times of the flows of a page, the oldest and the newest, as bounds have them.
+    pub(crate) fn page_times(&self, page: usize) -> Option<(u64, u64)> {
+        self.pages.times.get(page).copied()
     }
-}
 
-impl BlockCache {
-    /// A cache that holds at most `bytes` bytes.
-    pub fn new(bytes: u64) -> Self {
-        // Ten kilobytes is about a page of a column.
-        let pages = usize::try_from(bytes / 10_240).unwrap_or(usize::MAX).max(16);
-        Self(Cache::with_weighter(pages, bytes, ByteWeighter))
+    /// A page of a column.
+    pub(super) fn page(&self, field: Field, page: usize) -> Result<PagePlace> {
+        let column = field as usize;
+        let pages_of_group = self.shape.group_rows.div_ceil(self.shape.page_rows);
+        let group = page / pages_of_group;
+        let found = || {
+            let offsets = self.metadata.offset_index()?.get(group)?.get(column)?;
+            let location = offsets.page_locations().get(page % pages_of_group)?;
+            let offset = u64::try_from(location.offset).ok()?;
+            let length = usize::try_from(location.compressed_page_size).ok()?;
+            let checksum = *self.pages.checksums.get(column)?.get(page)?;
+            Some(PagePlace { column, group, offset, length, checksum })
+        };
+        found().ok_or_else(|| self.named(Error::damaged("a page is not where its index says")))
     }
-}
 
-/// What reading has cost.
-#[derive(Debug, Default)]
-pub struct ReadCounters {
-    /// Bytes that were read from files.
-    pub read: AtomicU64,
-    /// Bytes that the cache held.
-    pub cached: AtomicU64,
-}
+    /// The dictionary of a column in a row group, where it has one.
+    pub(super) fn dictionary(&self, field: Field, group: usize) -> Result<Option<PagePlace>> {
+        let column = field as usize;
+        let chunk = self.chunk(group, column)?;
+        let Some(offset) = chunk.dictionary_page_offset() else { return Ok(None) };
+        let found = || {
+            let first = self.metadata.offset_index()?.get(group)?.get(column)?.page_locations().first()?;
+            let length = usize::try_from(first.offset.checked_sub(offset)?).ok()?;
+            let checksum = *self.pages.dictionaries.get(column)?.get(group)?;
+            Some(PagePlace { column, group, offset: u64::try_from(offset).ok()?, length, checksum })
+        };
+        found().map(Some).ok_or_else(|| self.named(Error::damaged("a dictionary is not where its index says")))
+    }
 
-/// Reads a segment's pages for the Parquet decoder, through the cache.
-pub(super) struct PageReader {
-    pub(super) segment: Arc<SegmentReader>,
-    pub(super) cache: Arc<BlockCache>,
-    pub(super) counters: Arc<ReadCounters>,
-}
+    /// A column of a row group.
+    pub(super) fn chunk(&self, group: usize, column: usize) -> Result<&ColumnChunkMetaData> {
+        let chunk = self.metadata.row_groups().get(group).and_then(|group| group.columns().get(column));
+        chunk.ok_or_else(|| self.named(Error::damaged("a row group is not in its footer")))
+    }
 
-impl AsyncFileReader for PageReader {
-    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
-        async move {
-            let mut pages = self.get_byte_ranges(vec![range]).await?;
-            pages.pop().ok_or_else(|| ParquetError::General("no page was read".to_owned()))
+    /// Bytes of the file. This blocks on the file system.
+    pub(super) fn read_exact(&self, offset: u64, length: usize) -> Result<Bytes> {
+        if offset.checked_add(length as u64).is_none_or(|end| end > self.bytes) {
+            return Err(Error::damaged("it ends before its parts do"));
         }
-        .boxed()
+        let mut bytes = vec![0; length];
+        let read = self.file.read_exact_at(&mut bytes, offset);
+        read.map_err(Error::with(ErrorKind::Io, "it cannot be read"))?;
+        Ok(bytes.into())
     }
 
-    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
-        let number = self.segment.number;
-        let cached = |range: &Range<u64>| self.cache.0.get(&(number, range.start, range.end));
-        let mut pages: Vec<Option<Bytes>> = ranges.iter().map(cached).collect();
-        let lengths = ranges.iter().zip(&pages).map(|(range, page)| (range.end - range.start, page.is_some()));
-        let (held, missing) =
-            lengths.fold(
-                (0, 0),
-                |(held, missing), (length, hit)| {
-                    if hit { (held + length, missing) } else { (held, missing + length) }
-                },
-            );
-        self.counters.cached.fetch_add(held, Ordering::Relaxed);
-        self.counters.read.fetch_add(missing, Ordering::Relaxed);
-        if missing == 0 {
-            return std::future::ready(Ok(pages.into_iter().flatten().collect())).boxed();
-        }
-        let file = Arc::clone(&self.segment.file);
-        async move {
-            let wanted: Vec<_> =
-                ranges.iter().zip(&pages).filter(|(_, page)| page.is_none()).map(|(range, _)| range.clone()).collect();
-            // The disk may take its time, and the host's threads must not wait for it.
-            let read_all =
-                move || wanted.into_iter().map(|range| read(&file, range)).collect::<ParquetResult<Vec<_>>>();
-            let read = tokio::task::spawn_blocking(read_all).await;
-            let read = read.map_err(|error| ParquetError::External(error.into()))??;
-            let gaps = pages.iter_mut().zip(&ranges).filter(|(page, _)| page.is_none());
-            for ((page, range), bytes) in gaps.zip(read) {
-                self.cache.0.insert((number, range.start, range.end), bytes.clone());
-                *page = Some(bytes);
-            }
-            Ok(pages.into_iter().flatten().collect())
-        }
-        .boxed()
-    }
-
-    fn get_metadata<'a>(
-        &'a mut self,
-        _options: Option<&'a ArrowReaderOptions>,
-    ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
-        std::future::ready(Ok(Arc::clone(&self.segment.metadata))).boxed()
+    /// The same error, with the name of the segment.
+    pub(super) fn named(&self, error: Error) -> Error {
+        let message = format!("segment {} cannot be read", self.path.display());
+        Error::with(error.kind(), message)(error)
     }
 }
 
-fn read(file: &File, range: Range<u64>) -> ParquetResult<Bytes> {
-    let length = usize::try_from(range.end.saturating_sub(range.start))?;
-    let mut bytes = vec![0; length];
-    file.read_exact_at(&mut bytes, range.start)?;
-    Ok(bytes.into())
+/// How the rows are cut, where footer and index agree on it.
+fn shape(metadata: &ParquetMetaData, blocks: &BoundsTable, pages: &PageTable) -> Option<Shape> {
+    let rows_of = |group: usize| usize::try_from(metadata.row_groups().get(group)?.num_rows()).ok();
+    let groups = metadata.num_row_groups();
+    let shape = Shape {
+        rows: usize::try_from(metadata.file_metadata().num_rows()).ok()?,
+        group_rows: rows_of(0)?,
+        block_rows: blocks.block(0).rows(),
+        page_rows: pages.rows,
+    };
+    let Shape { rows, group_rows, block_rows, page_rows } = shape;
+    if rows == 0 || group_rows == 0 || block_rows == 0 || page_rows == 0 {
+        return None;
+    }
+    // All parts but the last are equal, and larger parts begin where smaller ones do.
+    let alike = |count: usize, part: usize, rows_of: &dyn Fn(usize) -> Option<usize>| {
+        count == rows.div_ceil(part) && (0..count).all(|place| rows_of(place) == Some(part.min(rows - place * part)))
+    };
+    let nested = |large: usize, small: usize| large.is_multiple_of(small) || large == rows;
+    let agrees = nested(group_rows, block_rows)
+        && nested(block_rows, page_rows)
+        && alike(groups, group_rows, &rows_of)
+        && alike(blocks.len(), block_rows, &|block| Some(blocks.block(block).rows()))
+        && pages.times.len() == rows.div_ceil(page_rows)
+        && pages.dictionaries.iter().all(|sums| sums.len() == groups)
+        && metadata.offset_index().is_some_and(|offsets| {
+            offsets.iter().enumerate().all(|(group, columns)| {
+                let pages = rows_of(group).map(|rows| rows.div_ceil(page_rows));
+                columns.iter().all(|column| Some(column.page_locations().len()) == pages)
+            })
+        });
+    agrees.then_some(shape)
 }

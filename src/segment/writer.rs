@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    io::Write,
+    io::{self, Write},
     ops::Range,
     sync::{Mutex, PoisonError},
     thread,
@@ -15,22 +15,24 @@ use parquet::{
         arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves},
     },
     basic::{Compression, Encoding, ZstdLevel},
+    column::writer::ColumnCloseResult,
     errors::ParquetError,
     file::{
         metadata::{KeyValue, SortingColumn},
-        properties::{EnabledStatistics, WriterProperties},
+        properties::{EnabledStatistics, WriterProperties, WriterVersion},
     },
     schema::types::ColumnPath,
 };
 
 use super::{
     bounds::BoundsTable,
-    index::{self, Built, Directory, Index},
+    index::{self, Built, Directory, Index, PageTable},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     filter::Bounds as _,
     flow::{Field, FlowId, Kind, Timestamp, ValueRef},
+    schema::Values,
 };
 
 /// The key of the file metadata that says where the index lies: `OFFSET:LENGTH`, in bytes.
@@ -44,10 +46,6 @@ pub(super) const FORMAT: &str = "1";
 /// whole for one row.
 const LARGEST_DICTIONARY: usize = 4096;
 
-/// Rows of a page, where they divide a block: for one flow of a block, so much is decoded of the columns that are not
-/// filtered by.
-const PAGE_ROWS: usize = 1024;
-
 /// How a segment is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentOptions {
@@ -58,9 +56,9 @@ pub struct SegmentOptions {
 }
 
 impl Default for SegmentOptions {
-    /// Blocks of 8,192 rows, row groups of 32 blocks.
+    /// Blocks of 8,192 rows, row groups of 8 blocks.
     fn default() -> Self {
-        Self { block_rows: 8192, row_group_blocks: 32 }
+        Self { block_rows: 8192, row_group_blocks: 8 }
     }
 }
 
@@ -88,23 +86,31 @@ pub fn write_segment(flows: &RecordBatch, sink: impl Write + Send, options: Segm
     let block_rows = options.block_rows.max(1);
     let bounds = BoundsTable::build(flows, block_rows)?;
     let group_rows = block_rows.saturating_mul(options.row_group_blocks.max(1));
-    let writer = ArrowWriter::try_new(sink, flows.schema(), Some(properties(flows, block_rows, group_rows)?));
+    let page_rows = page_rows(block_rows);
+    let sink = Recorder { sink, recorded: Vec::new() };
+    let writer = ArrowWriter::try_new(sink, flows.schema(), Some(properties(flows, page_rows, group_rows)?));
     let (mut file, row_groups) = writer.and_then(ArrowWriter::into_serialized_writer).map_err(failed)?;
+    file.flush().map_err(unwritten)?;
+    let mut pages = page_table(flows, page_rows)?;
     for (group, start) in (0..flows.num_rows()).step_by(group_rows).enumerate() {
         let rows = flows.slice(start, group_rows.min(flows.num_rows() - start));
         let columns = row_groups.create_column_writers(group).map_err(failed)?;
         let mut row_group = file.next_row_group().map_err(failed)?;
+        let mut lengths = Vec::with_capacity(Field::ALL.len());
         for chunk in encode_columns(&rows, columns)? {
+            lengths.push(page_lengths(chunk.close()).ok_or_else(|| Error::internal("a column tells no pages"))?);
             chunk.append_to_row_group(&mut row_group).map_err(failed)?;
         }
         row_group.close().map_err(failed)?;
+        file.flush().map_err(unwritten)?;
+        file.inner_mut().take_checksums(&lengths, &mut pages);
     }
-    let (directory, lists) = Directory::place(lists(flows, block_rows)?, file.bytes_written() as u64);
-    file.write_all(&lists).map_err(Error::with(ErrorKind::Io, "a segment could not be written"))?;
-    let index = Index { bounds, directory };
+    let (directory, lists) = Directory::place(lists(flows, block_rows, page_rows)?, file.bytes_written() as u64);
+    file.write_all(&lists).map_err(unwritten)?;
+    let index = Index { bounds, directory, pages };
     let bytes = index::encode(&index)?;
     let offset = file.bytes_written();
-    file.write_all(&bytes).map_err(Error::with(ErrorKind::Io, "a segment could not be written"))?;
+    file.write_all(&bytes).map_err(unwritten)?;
     file.append_key_value_metadata(KeyValue::new(INDEX_KEY.to_owned(), format!("{offset}:{}", bytes.len())));
     file.append_key_value_metadata(KeyValue::new(FORMAT_KEY.to_owned(), FORMAT.to_owned()));
     file.finish().map_err(failed)?;
@@ -123,8 +129,74 @@ fn encode_columns(rows: &RecordBatch, writers: Vec<ArrowColumnWriter>) -> Result
 }
 
 /// Lists the values of the columns whose values are listed.
-fn lists(flows: &RecordBatch, block_rows: usize) -> Result<Vec<Built>> {
-    on_all_cores(index::LISTED.to_vec(), |field| index::build(flows, field, block_rows))
+fn lists(flows: &RecordBatch, block_rows: usize, page_rows: usize) -> Result<Vec<Built>> {
+    on_all_cores(index::LISTS.to_vec(), |fields| index::build(flows, fields, block_rows, page_rows))
+}
+
+/// The table of the pages of `flows`, without their checksums.
+fn page_table(flows: &RecordBatch, page_rows: usize) -> Result<PageTable> {
+    let times = Values::of(flows, Field::StartTime)?;
+    let time = |row: usize| match times.get(row) {
+        Some(ValueRef::Number(time)) => u64::try_from(time).unwrap_or(0),
+        _ => 0,
+    };
+    let rows = flows.num_rows();
+    let pages = (0..rows.div_ceil(page_rows)).map(|page| block_range(page, page_rows, rows));
+    Ok(PageTable {
+        rows: page_rows,
+        // They are sorted, newest first.
+        times: pages.map(|rows| (time(rows.end.saturating_sub(1)), time(rows.start))).collect(),
+        checksums: vec![Vec::new(); Field::ALL.len()],
+        dictionaries: vec![Vec::new(); Field::ALL.len()],
+    })
+}
+
+/// The length of the dictionary of a column, zero where it has none, and of each page.
+fn page_lengths(closed: &ColumnCloseResult) -> Option<(usize, Vec<usize>)> {
+    let pages = closed.offset_index.as_ref()?.page_locations();
+    let lengths =
+        pages.iter().map(|page| usize::try_from(page.compressed_page_size).ok()).collect::<Option<Vec<_>>>()?;
+    // Where the pages lie is decided when they are appended to the file; there the dictionary comes first.
+    let all = usize::try_from(closed.metadata.compressed_size()).ok()?;
+    Some((all.checked_sub(lengths.iter().sum())?, lengths))
+}
+
+/// Keeps what was written to a sink, until its checksums are taken.
+struct Recorder<W> {
+    sink: W,
+    recorded: Vec<u8>,
+}
+
+impl<W: Write> Write for Recorder<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.sink.write(bytes)?;
+        self.recorded.extend(bytes.get(..written).unwrap_or_default());
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.flush()
+    }
+}
+
+impl<W> Recorder<W> {
+    /// Adds the checksums of a row group, which was the last to be written: of its columns one after the other.
+    fn take_checksums(&mut self, columns: &[(usize, Vec<usize>)], table: &mut PageTable) {
+        let recorded = std::mem::take(&mut self.recorded);
+        let total: usize = columns.iter().map(|(dictionary, pages)| dictionary + pages.iter().sum::<usize>()).sum();
+        let mut rest = recorded.get(recorded.len().saturating_sub(total)..).unwrap_or_default();
+        let mut next = |length: usize| {
+            let (taken, left) = rest.split_at_checked(length).unwrap_or_default();
+            rest = left;
+            index::checksum(taken)
+        };
+        for (((dictionary, pages), checksums), dictionaries) in
+            columns.iter().zip(&mut table.checksums).zip(&mut table.dictionaries)
+        {
+            dictionaries.push(if *dictionary == 0 { 0 } else { next(*dictionary) });
+            checksums.extend(pages.iter().map(|length| next(*length)));
+        }
+    }
 }
 
 /// The results of jobs, in their order; the last job is begun first.
@@ -149,11 +221,17 @@ fn on_all_cores<J: Send, T: Send>(jobs: Vec<J>, work: impl Fn(J) -> Result<T> + 
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-fn properties(flows: &RecordBatch, block_rows: usize, group_rows: usize) -> Result<WriterProperties> {
-    let level = ZstdLevel::try_new(3).map_err(failed)?;
-    let page_rows = if block_rows.is_multiple_of(PAGE_ROWS) { PAGE_ROWS } else { block_rows };
+/// Rows of a page: a fourth of a block, where that divides it. For one flow of a block, so much is read.
+fn page_rows(block_rows: usize) -> usize {
+    if block_rows.is_multiple_of(4) { block_rows / 4 } else { block_rows }
+}
+
+fn properties(flows: &RecordBatch, page_rows: usize, group_rows: usize) -> Result<WriterProperties> {
+    let zstd = Compression::ZSTD(ZstdLevel::try_new(3).map_err(failed)?);
     let newest_first = |field: Field| SortingColumn { column_idx: field as i32, descending: true, nulls_first: false };
     let mut properties = WriterProperties::builder()
+        // The first version has no dictionaries of addresses.
+        .set_writer_version(WriterVersion::PARQUET_2_0)
         .set_created_by(format!("flowseek {}", env!("CARGO_PKG_VERSION")))
         // Of pages, the index of the segment knows more than Parquet's does.
         .set_statistics_enabled(EnabledStatistics::Chunk)
@@ -166,13 +244,13 @@ fn properties(flows: &RecordBatch, block_rows: usize, group_rows: usize) -> Resu
         .set_dictionary_page_size_limit(usize::MAX);
     for field in Field::ALL {
         let column = ColumnPath::from(field.name());
-        // A Zstandard context takes longer to make than a page to decode, so only what it shrinks much is worth one:
-        // addresses and destination ports. Differences are packed to the bit, and no compression finds anything in them.
+        // Differences are packed to the bit: smaller for start times, which are sorted, and for source ports, which
+        // are drawn evenly; of the other numbers Zstandard finds more. Addresses recur within a row group.
         let (dictionary, encoding, compression) = match field {
-            Field::SrcIp | Field::DstIp | Field::DstPort => (false, Encoding::PLAIN, Compression::ZSTD(level)),
-            Field::Protocol | Field::TcpFlags => (true, Encoding::PLAIN, Compression::SNAPPY),
-            _ if field.kind() == Kind::Text => (has_few_names(flows, field), Encoding::PLAIN, Compression::SNAPPY),
-            _ => (false, Encoding::DELTA_BINARY_PACKED, Compression::UNCOMPRESSED),
+            Field::StartTime | Field::SrcPort => (false, Encoding::DELTA_BINARY_PACKED, Compression::UNCOMPRESSED),
+            Field::Protocol | Field::TcpFlags | Field::SrcIp | Field::DstIp => (true, Encoding::PLAIN, zstd),
+            _ if field.kind() == Kind::Text => (has_few_names(flows, field), Encoding::PLAIN, zstd),
+            _ => (false, Encoding::PLAIN, zstd),
         };
         properties = properties
             .set_column_dictionary_enabled(column.clone(), dictionary)
@@ -216,6 +294,10 @@ fn summary(bounds: &BoundsTable, bytes: u64) -> Result<SegmentSummary> {
 }
 
 fn failed(error: ParquetError) -> Error {
+    Error::with(ErrorKind::Io, "a segment could not be written")(error)
+}
+
+fn unwritten(error: io::Error) -> Error {
     Error::with(ErrorKind::Io, "a segment could not be written")(error)
 }
 

@@ -128,7 +128,7 @@ pub fn order() -> impl Strategy<Value = Order> {
 
 /// Segments and blocks so small that a few flows fill many.
 pub fn settings() -> impl Strategy<Value = Settings> {
-    (1usize..12, 1usize..5, 1usize..4).prop_map(|(segment_rows, block_rows, row_group_blocks)| Settings {
+    (1usize..25, 1usize..10, 1usize..4).prop_map(|(segment_rows, block_rows, row_group_blocks)| Settings {
         segment: SegmentOptions { block_rows, row_group_blocks },
         segment_rows,
         ..Settings::default()

@@ -12,7 +12,7 @@
 //! | 8 | XXH64 with seed 0 of all bytes before |
 //!
 //! A reader passes over a section whose tag it does not know. Tag 1 is the bounds of the blocks, tag 2 the directory of
-//! the lists.
+//! the lists, tag 3 the table of the pages.
 //!
 //! Bounds: the number of blocks (4), the rows of each (4), the OR and the AND of the TCP flags of each (1 and 1), then
 //! for each column, in the order of the schema: a byte for each block (bit 0: some flow has a value, bit 1: some flow
@@ -20,24 +20,39 @@
 //! 16. A time is its milliseconds plus 2^63. For a name the values are places (4) in a list of names, which comes
 //! first: its length (4), and each name as its length (2) and its bytes, in byte order.
 //!
-//! Directory: the number of columns that are listed (1); for each its place in the schema (1), the number of its chunks
-//! (4), and for each chunk its first value as its length (2) and its bytes, the byte of the file where it begins (8),
-//! its length (4), and its XXH64 with seed 0 (8). The chunks lie right before the index, column by column in the order of
-//! the values. A value is a name's bytes, or a number, big endian, in the bytes of its column's type.
+//! Directory: the number of lists (1); for each the number of its columns (1) and their places in the schema (1 each),
+//! the number of its chunks (4), and for each chunk its first value as its length (2) and its bytes, the byte of the file
+//! where it begins (8), its length (4), and its XXH64 with seed 0 (8). The chunks lie right before the index, list by
+//! list in the order of the values.
 //!
-//! A chunk is one entry after the other, made of numbers in LEB128: how many bytes the value shares with the one before
-//! (none, in a chunk's first), how many others it has, those bytes, and the number of blocks that hold it; for each of these
-//! the step from the one before (at first, from block 0), doubled, plus 1 where it holds the value more than once, and
-//! then how often.
+//! The value of a list of one column is a name's bytes, or a number, big endian, in the bytes of its column's type; flows
+//! without it are not listed. In a list of several columns the values follow on one another, where a column may be absent
+//! each after a byte: 1, or 0 and then zeros.
+//!
+//! A chunk is one entry after the other. It ends with the bytes (2 each) where every 16th entry begins, but the first,
+//! and the number of these (2). An entry is its value and the blocks that hold it:
+//!
+//! - A byte. Its low 5 bits are the number of the value's own bytes; 31 says that the number follows in LEB128. Its high 3
+//!   bits are the number of blocks; 0 says that the number follows, after the own bytes, in LEB128.
+//! - In a list of names, in LEB128, how many bytes the value shares with the one before, or for every 16th entry with
+//!   the first of the chunk. Numbers have one width, so what is not their own is shared.
+//! - The own bytes.
+//! - For each block a number in LEB128: where it holds the value once, the step from the block before (at first, from
+//!   block 0) times 8, plus twice the page of the block; else the step times 32, plus twice the set of pages that hold it
+//!   (bit 0 is the first page), plus 1, and then in LEB128 how often it holds it. A block has at most 4 pages.
+//!
+//! Pages: the rows of a page (4), the number of pages (4), the oldest and the newest start time of each (8 and 8, as in
+//! the bounds), the number of row groups (4); then for each column the checksum (4) of each page, and the checksum (4)
+//! of the dictionary of each row group, 0 where there is none. A checksum is the low half of the XXH64 with seed 0 of the
+//! bytes of the page in the file, with its header.
 
 use twox_hash::XxHash64;
-
-use std::{collections::HashMap, ops::Range};
 
 use super::{
     super::bounds::{BoundsTable, Extents, Lane},
     input::{Input, damaged},
-    postings::{Chunk, Directory},
+    pages::PageTable,
+    postings::Directory,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -48,6 +63,7 @@ const MAGIC: &[u8; 8] = b"flowseek";
 const VERSION: u16 = 1;
 const BOUNDS: u32 = 1;
 const DIRECTORY: u32 = 2;
+const PAGES: u32 = 3;
 const CHECKSUM_BYTES: usize = 8;
 
 /// What the index of a segment tells.
@@ -57,11 +73,17 @@ pub(in super::super) struct Index {
     pub(in super::super) bounds: BoundsTable,
     /// Where the blocks that hold a value are listed.
     pub(in super::super) directory: Directory,
+    /// How it is cut into pages.
+    pub(in super::super) pages: PageTable,
 }
 
 /// The index as bytes.
 pub(in super::super) fn encode(index: &Index) -> Result<Vec<u8>> {
-    let sections = [(BOUNDS, encode_bounds(&index.bounds)?), (DIRECTORY, encode_directory(&index.directory)?)];
+    let sections = [
+        (BOUNDS, encode_bounds(&index.bounds)?),
+        (DIRECTORY, index.directory.encode()?),
+        (PAGES, index.pages.encode()?),
+    ];
     let mut out = Vec::new();
     out.extend(MAGIC);
     out.extend(VERSION.to_le_bytes());
@@ -95,56 +117,18 @@ pub(in super::super) fn decode(bytes: &[u8]) -> Result<Index> {
     }
     let sections = u16::from_le_bytes(input.array()?);
     let heads = (0..sections).map(|_| Ok((input.number()?, input.number()?))).collect::<Result<Vec<(u32, u32)>>>()?;
-    let mut bounds = None;
+    let (mut bounds, mut pages) = (None, None);
     let mut directory = Directory::default();
     for (tag, length) in heads {
-        let section = input.take(length as usize)?;
+        let section = &mut Input::new(input.take(length as usize)?);
         match tag {
-            BOUNDS => bounds = Some(decode_bounds(&mut Input::new(section))?),
-            DIRECTORY => directory = decode_directory(&mut Input::new(section))?,
+            BOUNDS => bounds = Some(decode_bounds(section)?),
+            DIRECTORY => directory = Directory::decode(section)?,
+            PAGES => pages = Some(PageTable::decode(section)?),
             _ => {}
         }
     }
-    Ok(Index { bounds: bounds.ok_or_else(damaged)?, directory })
-}
-
-fn encode_directory(directory: &Directory) -> Result<Vec<u8>> {
-    let mut columns: Vec<_> = directory.0.iter().collect();
-    columns.sort_by_key(|(field, _)| **field);
-    let mut out = vec![u8::try_from(columns.len()).map_err(|_| too_large())?];
-    for (field, chunks) in columns {
-        out.push(*field as u8);
-        out.extend(u32::try_from(chunks.len()).map_err(|_| too_large())?.to_le_bytes());
-        for chunk in chunks {
-            let length = u32::try_from(chunk.place.end - chunk.place.start).map_err(|_| too_large())?;
-            out.extend(u16::try_from(chunk.first.len()).map_err(|_| too_large())?.to_le_bytes());
-            out.extend(&chunk.first);
-            out.extend(chunk.place.start.to_le_bytes());
-            out.extend(length.to_le_bytes());
-            out.extend(chunk.checksum.to_le_bytes());
-        }
-    }
-    Ok(out)
-}
-
-fn decode_directory(input: &mut Input<'_>) -> Result<Directory> {
-    let mut columns = HashMap::new();
-    let [count] = input.array()?;
-    for _ in 0..count {
-        let [place] = input.array()?;
-        let field = *Field::ALL.get(usize::from(place)).ok_or_else(damaged)?;
-        let chunks = (0..input.number()?).map(|_| decode_chunk(input)).collect::<Result<_>>()?;
-        columns.insert(field, chunks);
-    }
-    Ok(Directory(columns))
-}
-
-fn decode_chunk(input: &mut Input<'_>) -> Result<Chunk> {
-    let length = u16::from_le_bytes(input.array()?);
-    let first = input.take(usize::from(length))?.to_vec();
-    let start = u64::from_le_bytes(input.array()?);
-    let place: Range<u64> = start..start.checked_add(input.number()?.into()).ok_or_else(damaged)?;
-    Ok(Chunk { first, place, checksum: u64::from_le_bytes(input.array()?) })
+    Ok(Index { bounds: bounds.ok_or_else(damaged)?, directory, pages: pages.ok_or_else(damaged)? })
 }
 
 fn encode_bounds(bounds: &BoundsTable) -> Result<Vec<u8>> {
@@ -218,6 +202,6 @@ fn decode_lane(input: &mut Input<'_>, field: Field, blocks: usize) -> Result<Lan
     Ok(Lane { extents, presence })
 }
 
-fn too_large() -> Error {
+pub(super) fn too_large() -> Error {
     Error::internal("an index is larger than its format allows")
 }

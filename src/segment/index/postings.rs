@@ -1,256 +1,336 @@
 //! For each value of a column the blocks that hold it, and how often.
 //!
-//! The values of a column are sorted and cut into chunks of a few kilobytes, each a run of entries. A directory of the
-//! chunks stays in memory; of the chunks only those are read that a question touches.
-
-use std::{collections::HashMap, ops::Range};
+//! The values are sorted and cut into chunks of a few kilobytes, each a run of entries. A directory of the chunks stays
+//! in memory; of the chunks only those are read that a question touches.
 
 use arrow::array::RecordBatch;
 use twox_hash::XxHash64;
 
 use super::{
     super::writer::block_range,
+    chunk::Chunk,
+    entries::{EntryWriter, Holder},
+    format::too_large,
     input::{Input, damaged},
 };
 use crate::{
     error::{Error, Result},
-    filter::{Set, Test},
+    filter::{Filter, Set, Test},
     flow::{Field, Kind, ValueRef},
     schema::Values,
 };
 
-/// The columns whose values are listed. Of the others nearly every value is in nearly every block, or in just one.
-pub(in super::super) const LISTED: [Field; 9] = [
-    Field::Protocol,
-    Field::SrcIp,
-    Field::DstIp,
-    Field::DstPort,
-    Field::TcpFlags,
-    Field::SrcNode,
-    Field::DstNode,
-    Field::NodeId,
-    Field::ActivityId,
+/// The lists: of columns whose values are in some blocks and not in others. Columns with few values that are asked for
+/// together share one.
+pub(in super::super) const LISTS: [&[Field]; 8] = [
+    &[Field::Protocol, Field::TcpFlags],
+    &[Field::SrcIp],
+    &[Field::DstIp],
+    &[Field::DstPort],
+    &[Field::SrcNode],
+    &[Field::DstNode],
+    &[Field::NodeId],
+    &[Field::ActivityId],
 ];
 
 /// A chunk is closed once it has so many bytes.
 const CHUNK_BYTES: usize = 4096;
-/// A question that touches more chunks than this is answered by the bounds alone: it matches much, and is soon full.
-const MOST_CHUNKS: usize = 96;
+/// The greatest value of all.
+const GREATEST: &[u8] = &[u8::MAX; 16];
 
-/// A run of entries of one column.
+/// The columns that a list is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in super::super) struct Chunk {
-    /// The value of its first entry: a name's bytes, or a number's, big endian.
-    pub(super) first: Vec<u8>,
-    /// Where its bytes lie in the file.
-    pub(super) place: Range<u64>,
-    /// The XXH64 of its bytes.
-    pub(super) checksum: u64,
-}
+pub(in super::super) struct List(Vec<Field>);
 
-/// The chunks of each column that is listed, in the order of their values.
+/// The chunks of each list, in the order of their values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in super::super) struct Directory(pub(super) HashMap<Field, Vec<Chunk>>);
+pub(in super::super) struct Directory(Vec<(List, Vec<Chunk>)>);
 
-/// The entries of one column, as they are built.
+/// A list as it is built.
 pub(in super::super) struct Built {
-    field: Field,
+    list: List,
     /// For each chunk its first value and its bytes.
     chunks: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// Lists the values of a column of `flows`, block by block.
-pub(in super::super) fn build(flows: &RecordBatch, field: Field, block_rows: usize) -> Result<Built> {
-    let values = Values::of(flows, field)?;
-    let rows = flows.num_rows();
-    let number = |row| match values.get(row) {
+/// What a question touches of a list.
+pub(in super::super) struct Touched<'a> {
+    pub(in super::super) list: &'a List,
+    /// For each chunk the least and the greatest value that can pass.
+    pub(in super::super) chunks: Vec<(&'a Chunk, Vec<u8>, Vec<u8>)>,
+}
+
+impl List {
+    /// How many bytes each value has; `None` of names.
+    pub(super) fn width(&self) -> Option<usize> {
+        let several = self.0.len() > 1;
+        let width = |field: &Field| match field.kind() {
+            Kind::Text => None,
+            _ => Some(bytes_of(*field) + usize::from(several && !field.always_present())),
+        };
+        self.0.iter().map(width).sum()
+    }
+
+    /// The value of `field` within a value of the list.
+    pub(super) fn value<'v>(&self, mut value: &'v [u8], field: Field) -> Option<ValueRef<'v>> {
+        let several = self.0.len() > 1;
+        for each in &self.0 {
+            if each.kind() == Kind::Text {
+                return std::str::from_utf8(value).ok().map(ValueRef::Text);
+            }
+            let present = if several && !each.always_present() {
+                let (present, rest) = value.split_first()?;
+                value = rest;
+                *present != 0
+            } else {
+                true
+            };
+            let (own, rest) = value.split_at_checked(bytes_of(*each))?;
+            value = rest;
+            if *each == field {
+                let number = own.iter().fold(0, |sum: u128, byte| sum << 8 | u128::from(*byte));
+                return present.then_some(ValueRef::Number(number));
+            }
+        }
+        None
+    }
+
+    /// The values that can pass `part`, as ranges in ascending order.
+    fn ranges(&self, part: &Filter) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let everything = || vec![(Vec::new(), GREATEST.to_vec())];
+        let (Filter::Test(test), [field]) = (part, self.0.as_slice()) else { return everything() };
+        match test.set() {
+            Set::Numbers(ranges) => {
+                let bytes = |number: u128| key(number, bytes_of(*field));
+                let greatest = field.greatest();
+                ranges.as_slice().iter().map(|(low, high)| (bytes(*low), bytes(*high.min(&greatest)))).collect()
+            }
+            Set::Texts { texts, listed: true } => {
+                texts.iter().map(|text| (text.as_bytes().to_vec(), text.as_bytes().to_vec())).collect()
+            }
+            Set::Texts { listed: false, .. } | Set::Flags { .. } => everything(),
+        }
+    }
+}
+
+/// Lists the values of columns of `flows`, block by block.
+pub(in super::super) fn build(
+    flows: &RecordBatch,
+    fields: &[Field],
+    block_rows: usize,
+    page_rows: usize,
+) -> Result<Built> {
+    let list = List(fields.to_vec());
+    let cut = Cut { rows: flows.num_rows(), block_rows, page_rows };
+    let columns = fields.iter().map(|field| Values::of(flows, *field)).collect::<Result<Vec<_>>>()?;
+    let number = |column: &Values<'_>, row| match column.get(row) {
         Some(ValueRef::Number(number)) => Some(number),
         _ => None,
     };
-    let text = |row| match values.get(row) {
-        Some(ValueRef::Text(text)) => Some(text),
-        _ => None,
-    };
-    // Numbers are sorted as numbers of their own width: that is most of the work.
-    let chunks = match field.kind() {
-        Kind::Text => chunks(entries(rows, block_rows, text)?, |text| text.as_bytes().to_vec()),
-        Kind::Address => chunks(entries(rows, block_rows, number)?, |number| key(field, ValueRef::Number(number))),
-        Kind::Time | Kind::Number => {
-            let narrow = |row| number(row).and_then(|number| u64::try_from(number).ok());
-            chunks(entries(rows, block_rows, narrow)?, |number| key(field, ValueRef::Number(number.into())))
+    let width = list.width();
+    let chunks = match (columns.as_slice(), width) {
+        ([column], None) => {
+            let text = |row| match column.get(row) {
+                Some(ValueRef::Text(text)) => Some(text),
+                _ => None,
+            };
+            chunks(cut.entries(text)?, width, |text| text.as_bytes().to_vec())
+        }
+        // Numbers are sorted as numbers of their own width: that is most of the work.
+        ([column], Some(width @ 9..)) => {
+            chunks(cut.entries(|row| number(column, row))?, Some(width), |n| key(n, width))
+        }
+        ([column], Some(width)) => {
+            let narrow = |row| number(column, row).and_then(|number| u64::try_from(number).ok());
+            chunks(cut.entries(narrow)?, Some(width), |n| key(n.into(), width))
+        }
+        (columns, width) => {
+            let joined = |row| {
+                let joined = fields.iter().zip(columns).fold(0u64, |joined, (field, column)| {
+                    let value = number(column, row);
+                    let presence =
+                        if field.always_present() { joined } else { joined << 8 | u64::from(value.is_some()) };
+                    presence << (8 * bytes_of(*field)) | value.and_then(|value| u64::try_from(value).ok()).unwrap_or(0)
+                });
+                Some(joined)
+            };
+            chunks(cut.entries(joined)?, width, |n| key(n.into(), width.unwrap_or(0)))
         }
     };
-    Ok(Built { field, chunks })
+    Ok(Built { list, chunks })
 }
 
-/// Each value with each of its blocks, and how often it is there; sorted.
-fn entries<V: Ord + Copy>(
+/// How rows are cut into blocks and pages.
+struct Cut {
     rows: usize,
     block_rows: usize,
-    value: impl Fn(usize) -> Option<V>,
-) -> Result<Vec<(V, u32, u32)>> {
-    let mut entries = Vec::new();
-    let mut held = Vec::with_capacity(block_rows.min(rows));
-    for block in 0..rows.div_ceil(block_rows) {
-        held.clear();
-        held.extend(block_range(block, block_rows, rows).filter_map(&value));
-        held.sort_unstable();
-        let number = u32::try_from(block).map_err(|_| Error::internal("a segment has too many blocks"))?;
-        for run in held.chunk_by(|left, right| left == right) {
-            if let Some(value) = run.first() {
-                entries.push((*value, number, u32::try_from(run.len()).unwrap_or(u32::MAX)));
+    page_rows: usize,
+}
+
+impl Cut {
+    /// Each value with each of its blocks; sorted.
+    fn entries<V: Ord + Copy>(&self, value: impl Fn(usize) -> Option<V>) -> Result<Vec<(V, Holder)>> {
+        let mut entries = Vec::new();
+        let mut held = Vec::with_capacity(self.block_rows.min(self.rows));
+        for block in 0..self.rows.div_ceil(self.block_rows) {
+            held.clear();
+            let rows = block_range(block, self.block_rows, self.rows);
+            let start = rows.start;
+            let page = |row: usize| 1u8 << ((row - start) / self.page_rows).min(7);
+            held.extend(rows.filter_map(|row| Some((value(row)?, page(row)))));
+            held.sort_unstable();
+            let block = u32::try_from(block).map_err(|_| Error::internal("a segment has too many blocks"))?;
+            for run in held.chunk_by(|left, right| left.0 == right.0) {
+                if let Some((value, _)) = run.first() {
+                    let pages = run.iter().fold(0, |pages, (_, page)| pages | page);
+                    let count = u32::try_from(run.len()).unwrap_or(u32::MAX);
+                    entries.push((*value, Holder { block, pages, count }));
+                }
             }
         }
+        entries.sort_unstable_by_key(|(value, holder)| (*value, holder.block));
+        Ok(entries)
     }
-    entries.sort_unstable();
-    Ok(entries)
 }
 
 /// The chunks of sorted entries: the first value of each, and its bytes.
-fn chunks<V: PartialEq + Copy>(entries: Vec<(V, u32, u32)>, key: impl Fn(V) -> Vec<u8>) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let mut chunks: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    let mut last = Vec::new();
+fn chunks<V: PartialEq + Copy>(
+    entries: Vec<(V, Holder)>,
+    width: Option<usize>,
+    key: impl Fn(V) -> Vec<u8>,
+) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut chunks = Vec::new();
+    let mut writer = EntryWriter::default();
     for run in entries.chunk_by(|left, right| left.0 == right.0) {
-        let Some((value, _, _)) = run.first() else { continue };
-        let key = key(*value);
-        if chunks.last().is_none_or(|(_, bytes)| bytes.len() >= CHUNK_BYTES) {
-            chunks.push((key.clone(), Vec::new()));
-            last.clear();
+        let Some((value, _)) = run.first() else { continue };
+        if writer.len() >= CHUNK_BYTES {
+            chunks.push(std::mem::take(&mut writer).finish());
         }
-        if let Some((_, bytes)) = chunks.last_mut() {
-            write_entry(bytes, &last, &key, run);
-        }
-        last = key;
+        writer.push(&key(*value), width, run.iter().map(|(_, holder)| *holder));
+    }
+    if writer.len() > 0 {
+        chunks.push(writer.finish());
     }
     chunks
 }
 
 impl Directory {
-    /// The directory of built columns whose chunks follow on one another from byte `start` of the file; and those bytes.
+    /// The directory of built lists whose chunks follow on one another from byte `start` of the file; and those bytes.
     pub(in super::super) fn place(built: Vec<Built>, start: u64) -> (Self, Vec<u8>) {
         let mut bytes = Vec::new();
-        let mut directory = HashMap::new();
-        for column in built {
-            let mut chunks = Vec::with_capacity(column.chunks.len());
-            for (first, chunk) in column.chunks {
+        let mut directory = Vec::with_capacity(built.len());
+        for Built { list, chunks } in built {
+            let mut placed = Vec::with_capacity(chunks.len());
+            for (first, chunk) in chunks {
                 let from = start + bytes.len() as u64;
                 let checksum = XxHash64::oneshot(0, &chunk);
                 bytes.extend(&chunk);
-                chunks.push(Chunk { first, place: from..start + bytes.len() as u64, checksum });
+                placed.push(Chunk { first, place: from..start + bytes.len() as u64, checksum });
             }
-            directory.insert(column.field, chunks);
+            directory.push((list, placed));
         }
         (Self(directory), bytes)
     }
 
-    /// The chunks that tell how often values that pass `test` occur; `None` where they do not tell, or are too many.
-    pub(in super::super) fn chunks(&self, test: &Test) -> Option<Vec<&Chunk>> {
-        let chunks = self.0.get(&test.field()).filter(|_| !test.passes_absent())?;
-        let mut touched: Vec<usize> = Vec::new();
-        let mut touch = |first: &[u8], last: &[u8]| {
+    /// Whether one list is of all columns that `part` looks at.
+    pub(in super::super) fn lists(&self, part: &Filter) -> bool {
+        self.list(part).is_some()
+    }
+
+    fn list(&self, part: &Filter) -> Option<&(List, Vec<Chunk>)> {
+        let mut tests: Vec<&Test> = Vec::new();
+        part.tests(&mut tests);
+        let is_of = |(list, _): &&(List, Vec<Chunk>)| {
+            // A list of one column does not tell of the flows without a value.
+            let told = |test: &&Test| list.0.contains(&test.field()) && (list.0.len() > 1 || !test.passes_absent());
+            !tests.is_empty() && tests.iter().all(told)
+        };
+        self.0.iter().find(is_of)
+    }
+
+    /// What tells how many flows pass `part`; `None` where no list does, or it would be more than `most` chunks.
+    pub(in super::super) fn touched(&self, part: &Filter, most: usize) -> Option<Touched<'_>> {
+        let (list, chunks) = self.list(part)?;
+        let mut touched: Vec<(&Chunk, Vec<u8>, Vec<u8>)> = Vec::new();
+        let mut next = 0;
+        for (low, high) in list.ranges(part) {
             // A value can lie in the last chunk that begins at or before it.
-            let from = chunks.partition_point(|chunk| chunk.first.as_slice() <= first).saturating_sub(1);
-            let to = chunks.partition_point(|chunk| chunk.first.as_slice() <= last);
-            let from = from.max(touched.last().map_or(0, |last| last + 1));
-            touched.extend((from..to).take(MOST_CHUNKS + 1));
-            touched.len() <= MOST_CHUNKS
-        };
-        let few = match test.set() {
-            Set::Numbers(ranges) => {
-                let bytes = |number: u128| key(test.field(), ValueRef::Number(number));
-                ranges.as_slice().iter().all(|(first, last)| touch(&bytes(*first), &bytes(*last)))
+            let from = chunks.partition_point(|chunk| chunk.first <= low).saturating_sub(1);
+            let to = chunks.partition_point(|chunk| chunk.first <= high);
+            if from < next
+                && let Some((_, _, greatest)) = touched.last_mut()
+            {
+                greatest.clone_from(&high);
             }
-            Set::Texts { texts, listed: true } => texts.iter().all(|text| touch(text.as_bytes(), text.as_bytes())),
-            Set::Texts { listed: false, .. } => false,
-            Set::Flags { .. } => touch(&[], &[u8::MAX; 2]),
-        };
-        few.then(|| touched.into_iter().filter_map(|at| chunks.get(at)).collect())
+            let more = chunks.get(from.max(next)..to).unwrap_or_default();
+            if touched.len() + more.len() > most {
+                return None;
+            }
+            touched.extend(more.iter().map(|chunk| (chunk, low.clone(), high.clone())));
+            next = next.max(to);
+        }
+        Some(Touched { list, chunks: touched })
+    }
+
+    pub(super) fn encode(&self) -> Result<Vec<u8>> {
+        let mut out = vec![u8::try_from(self.0.len()).map_err(|_| too_large())?];
+        for (list, chunks) in &self.0 {
+            out.push(u8::try_from(list.0.len()).map_err(|_| too_large())?);
+            out.extend(list.0.iter().map(|field| *field as u8));
+            out.extend(u32::try_from(chunks.len()).map_err(|_| too_large())?.to_le_bytes());
+            for chunk in chunks {
+                let length = u32::try_from(chunk.place.end - chunk.place.start).map_err(|_| too_large())?;
+                out.extend(u16::try_from(chunk.first.len()).map_err(|_| too_large())?.to_le_bytes());
+                out.extend(&chunk.first);
+                out.extend(chunk.place.start.to_le_bytes());
+                out.extend(length.to_le_bytes());
+                out.extend(chunk.checksum.to_le_bytes());
+            }
+        }
+        Ok(out)
+    }
+
+    pub(super) fn decode(input: &mut Input<'_>) -> Result<Self> {
+        let mut lists = Vec::new();
+        let [count] = input.array()?;
+        for _ in 0..count {
+            let [fields] = input.array()?;
+            let field = |place: &u8| Field::ALL.get(usize::from(*place)).copied().ok_or_else(damaged);
+            let fields = input.take(fields.into())?.iter().map(field).collect::<Result<_>>()?;
+            let chunks = (0..input.number()?).map(|_| decode_chunk(input)).collect::<Result<_>>()?;
+            lists.push((List(fields), chunks));
+        }
+        Ok(Self(lists))
     }
 
     /// About how many bytes of memory it takes.
     pub(in super::super) fn memory(&self) -> usize {
         let chunk = |chunk: &Chunk| size_of::<Chunk>() + chunk.first.len();
-        self.0.values().flatten().map(chunk).sum()
+        self.0.iter().flat_map(|(_, chunks)| chunks).map(chunk).sum()
+    }
+
+    /// For each list its columns, and how many bytes of the file it takes.
+    pub(in super::super) fn sizes(&self) -> impl Iterator<Item = (&[Field], u64)> {
+        let bytes = |chunks: &[Chunk]| chunks.iter().map(|chunk| chunk.place.end - chunk.place.start).sum();
+        self.0.iter().map(move |(list, chunks)| (list.0.as_slice(), bytes(chunks)))
     }
 }
 
-impl Chunk {
-    /// Where its bytes lie in the file.
-    pub(in super::super) fn place(&self) -> Range<u64> {
-        self.place.clone()
-    }
-
-    /// Adds to `counts`, block by block, how many flows pass `test`.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where `bytes` are not those that were written.
-    pub(in super::super) fn count(&self, bytes: &[u8], test: &Test, counts: &mut [u32]) -> Result<()> {
-        if XxHash64::oneshot(0, bytes) != self.checksum {
-            return Err(damaged());
-        }
-        let mut input = Input::new(bytes);
-        let mut key = Vec::new();
-        while input.left() > 0 {
-            let shared = input.leb128()?;
-            let length = input.leb128()?;
-            key.truncate(shared);
-            key.extend(input.take(length)?);
-            let passes = value(test.field(), &key).is_some_and(|value| test.set().contains(value));
-            let mut block = 0;
-            for _ in 0..input.leb128()? {
-                let step = input.leb128()?;
-                block += step >> 1;
-                let count = if step & 1 == 0 { 1 } else { input.leb128()? };
-                if passes && let Some(sum) = counts.get_mut(block) {
-                    *sum = sum.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
-                }
-            }
-        }
-        Ok(())
-    }
+fn decode_chunk(input: &mut Input<'_>) -> Result<Chunk> {
+    let length = u16::from_le_bytes(input.array()?);
+    let first = input.take(length.into())?.to_vec();
+    let start = u64::from_le_bytes(input.array()?);
+    let end = start.checked_add(input.number()?.into()).ok_or_else(damaged)?;
+    Ok(Chunk { first, place: start..end, checksum: u64::from_le_bytes(input.array()?) })
 }
 
-/// One value: how many bytes it shares with the one before, the others, the number of blocks; for each block the step
-/// from the one before, doubled, plus one where it holds the value more than once, and then how often.
-fn write_entry<V>(out: &mut Vec<u8>, last: &[u8], key: &[u8], blocks: &[(V, u32, u32)]) {
-    let shared = last.iter().zip(key).take_while(|(left, right)| left == right).count();
-    let rest = key.get(shared..).unwrap_or_default();
-    write_number(out, shared as u64);
-    write_number(out, rest.len() as u64);
-    out.extend(rest);
-    write_number(out, blocks.len() as u64);
-    let mut before = 0;
-    for (_, block, count) in blocks {
-        write_number(out, u64::from(block - before) << 1 | u64::from(*count != 1));
-        if *count != 1 {
-            write_number(out, u64::from(*count));
-        }
-        before = *block;
-    }
+/// How many bytes a value of a field that is no name has.
+fn bytes_of(field: Field) -> usize {
+    (u128::BITS - field.greatest().leading_zeros()) as usize / 8
 }
 
-/// A value's bytes, in the order of the values.
-fn key(field: Field, value: ValueRef<'_>) -> Vec<u8> {
-    let number = match value {
-        ValueRef::Text(text) => return text.as_bytes().to_vec(),
-        ValueRef::Number(number) => number.min(field.greatest()),
-    };
+/// A number in `width` bytes, in the order of the numbers.
+fn key(number: u128, width: usize) -> Vec<u8> {
     let bytes = number.to_be_bytes();
-    bytes.get(field.greatest().leading_zeros() as usize / 8..).unwrap_or_default().to_vec()
-}
-
-fn value(field: Field, key: &[u8]) -> Option<ValueRef<'_>> {
-    if field.kind() == Kind::Text {
-        return std::str::from_utf8(key).ok().map(ValueRef::Text);
-    }
-    Some(ValueRef::Number(key.iter().fold(0, |sum: u128, byte| sum << 8 | u128::from(*byte))))
-}
-
-/// Seven bits a byte, the lowest first; the high bit says that there are more (LEB128).
-fn write_number(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
+    bytes.get(bytes.len().saturating_sub(width)..).unwrap_or_default().to_vec()
 }

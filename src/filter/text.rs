@@ -1,0 +1,105 @@
+//! A filter as text, for people.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::{Filter, Set, Test};
+use crate::flow::{Address, Field, Kind, Timestamp};
+
+/// So many values of a list are written out.
+const SHOWN: usize = 5;
+
+/// Such as `protocol = 6 and (src_ip = 10.0.0.0..10.255.255.255 or dst_port = 22)`. Of long lists only the beginning is
+/// written: it is no language that could be read back.
+impl Display for Filter {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let joined = |f: &mut Formatter<'_>, filters: &[Self], word: &str| {
+            for (place, filter) in filters.iter().enumerate() {
+                let between = if place == 0 { "" } else { word };
+                match filter {
+                    Self::And(_) | Self::Or(_) => write!(f, "{between}({filter})")?,
+                    Self::Test(_) | Self::Not(_) => write!(f, "{between}{filter}")?,
+                }
+            }
+            Ok(())
+        };
+        match self {
+            Self::Test(test) => test.fmt(f),
+            Self::And(filters) if filters.is_empty() => f.write_str("everything"),
+            Self::Or(filters) if filters.is_empty() => f.write_str("nothing"),
+            Self::And(filters) => joined(f, filters, " and "),
+            Self::Or(filters) => joined(f, filters, " or "),
+            Self::Not(filter) => write!(f, "not ({filter})"),
+        }
+    }
+}
+
+impl Display for Test {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.field.name())?;
+        match &self.set {
+            Set::Numbers(ranges) => {
+                let ranges = ranges.as_slice();
+                let range = |(first, last): &(u128, u128)| {
+                    let last = (*last).min(self.field.greatest());
+                    if *first == last {
+                        number(self.field, last)
+                    } else {
+                        number(self.field, *first) + ".." + &number(self.field, last)
+                    }
+                };
+                list(f, " = ", ranges.iter().map(range), ranges.len())?;
+            }
+            Set::Texts { texts, listed } => {
+                list(
+                    f,
+                    if *listed { " = " } else { " != " },
+                    texts.iter().map(|text| format!("{text:?}")),
+                    texts.len(),
+                )?;
+            }
+            Set::Flags { masks, carried } => {
+                let word = if *carried { " has " } else { " lacks " };
+                list(f, word, masks.iter().map(|mask| format!("{mask:#04x}")), masks.len())?;
+            }
+        }
+        f.write_str(if self.absent { " or absent" } else { "" })
+    }
+}
+
+fn number(field: Field, number: u128) -> String {
+    match field.kind() {
+        Kind::Address => Address::from_bits(number).to_string(),
+        Kind::Time => {
+            let ordinal = u64::try_from(number).unwrap_or(u64::MAX);
+            let time = Timestamp::from_millis(Timestamp::ordinal_millis(ordinal));
+            time.map_or_else(|| "the end of time".to_owned(), |time| time.to_string())
+        }
+        Kind::Number | Kind::Text => number.to_string(),
+    }
+}
+
+fn list(f: &mut Formatter<'_>, word: &str, items: impl Iterator<Item = String>, length: usize) -> fmt::Result {
+    f.write_str(word)?;
+    for (place, item) in items.take(SHOWN).enumerate() {
+        write!(f, "{}{item}", if place == 0 { "" } else { ", " })?;
+    }
+    match length.checked_sub(SHOWN) {
+        Some(more @ 1..) => write!(f, " and {more} more"),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{filter, flow::TcpFlags};
+
+    #[test]
+    fn a_filter_is_told_in_words_that_stay_short() {
+        let filter = filter::dst_port().eq(22).and(filter::src_node().ne("a"));
+        assert_eq!(filter.to_string(), "dst_port = 22 and src_node != \"a\"");
+        let many = filter::dst_port().any_of((0..50).map(|port| port * 2));
+        assert_eq!(many.to_string(), "dst_port = 0, 2, 4, 6, 8 and 45 more");
+        let neither = !filter::tcp_flags().carries_any([TcpFlags::new(2), TcpFlags::new(16)]);
+        assert_eq!(neither.normal().to_string(), "tcp_flags lacks 0x02, 0x10 or absent");
+    }
+}

@@ -1,0 +1,146 @@
+//! What a flow must be to be found: DataFusion predicates, each over the few columns that it looks at.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions},
+    compute::prep_null_mask_filter,
+    datatypes::{Schema, SchemaRef},
+};
+use datafusion::{
+    common::{DFSchema, DataFusionError, cast::as_boolean_array},
+    execution::context::ExecutionProps,
+    logical_expr::{Expr, physical_planning_context::PhysicalPlanningContext},
+    physical_expr::{PhysicalExpr, create_physical_expr},
+};
+
+use super::plan::Goal;
+use crate::{
+    error::{Error, ErrorKind, Result},
+    filter::Filter,
+    flow::{Field, Kind, Value},
+    order::Order,
+    schema::{after_expr, filter_expr, lead_expr, schema},
+    segment::{Probes, SegmentReader},
+};
+
+/// A predicate over some columns.
+#[derive(Debug)]
+pub(super) struct Condition {
+    pub(super) fields: Vec<Field>,
+    columns: SchemaRef,
+    predicate: Arc<dyn PhysicalExpr>,
+}
+
+impl Condition {
+    fn new(mut fields: Vec<Field>, expr: &Expr) -> Result<Self> {
+        fields.sort_unstable();
+        fields.dedup();
+        let places: Vec<usize> = fields.iter().map(|field| *field as usize).collect();
+        let columns = schema().project(&places).map_err(Error::with(ErrorKind::Internal, "a column is unknown"))?;
+        let columns = Arc::new(Schema::new(columns.fields));
+        let named = DFSchema::try_from(Arc::clone(&columns)).map_err(failed)?;
+        let planning = PhysicalPlanningContext::default();
+        let predicate = create_physical_expr(expr, &named, &ExecutionProps::new(), &planning).map_err(failed)?;
+        Ok(Self { fields, columns, predicate })
+    }
+
+    fn of_filter(filter: &Filter) -> Result<Self> {
+        let mut tests = Vec::new();
+        filter.tests(&mut tests);
+        Self::new(tests.iter().map(|test| test.field()).collect(), &filter_expr(filter))
+    }
+
+    /// The flows whose first sort key does not come after `value`: only they can come before a flow that has it.
+    pub(super) fn not_after(order: &Order, value: Option<&Value>) -> Result<Option<Self>> {
+        let Some(key) = order.keys().first() else { return Ok(None) };
+        Self::new(vec![key.field], &lead_expr(*key, value, true)).map(Some)
+    }
+
+    /// For which of `rows` rows it is true.
+    pub(super) fn evaluate(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<BooleanArray> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.columns), columns, &options);
+        let batch = batch.map_err(Error::with(ErrorKind::Internal, "a predicate was given other columns"))?;
+        let value = self.predicate.evaluate(&batch).and_then(|value| value.into_array(rows)).map_err(failed)?;
+        let mask = as_boolean_array(&value).map_err(failed)?;
+        Ok(if mask.nulls().is_some() { prep_null_mask_filter(mask) } else { mask.clone() })
+    }
+
+    /// How dear it is to decode what it looks at.
+    fn weight(&self) -> f64 {
+        let weight = |field: &Field| match field.kind() {
+            Kind::Time | Kind::Number => 1.0,
+            Kind::Text => 6.0,
+            Kind::Address => 4.0,
+        };
+        self.fields.iter().map(weight).sum()
+    }
+}
+
+/// The conditions of a goal, those first that turn most flows away for the least work.
+#[derive(Debug)]
+pub(super) struct Conditions {
+    /// Of the parts of the filter, and the place of each among them.
+    filter: Vec<(usize, Arc<Condition>)>,
+    /// Of the position, where the order does not tell by itself.
+    position: Vec<Arc<Condition>>,
+    is_ordered: bool,
+}
+
+impl Conditions {
+    pub(super) fn new(goal: &Goal) -> Result<Self> {
+        let parts = parts(&goal.filter).iter().enumerate();
+        let filter = parts.map(|(place, part)| Ok((place, Arc::new(Condition::of_filter(part)?))));
+        let mut conditions = Self { filter: filter.collect::<Result<_>>()?, position: Vec::new(), is_ordered: false };
+        if let Some(position) = goal.position.as_ref().filter(|_| goal.order.by_time().is_none()) {
+            // Most are told by the first key alone.
+            if let (Some(key), Some(value)) = (goal.order.keys().first(), position.key.first()) {
+                let lead = Condition::new(vec![key.field], &lead_expr(*key, value.as_ref(), false))?;
+                conditions.position.push(Arc::new(lead));
+            }
+            let fields = goal.order.keys().iter().map(|key| key.field).collect();
+            conditions.position.push(Arc::new(Condition::new(fields, &after_expr(&goal.order, position))?));
+        }
+        Ok(conditions)
+    }
+
+    /// Puts them in order, by what the lists of a segment tell: the first that is looked into speaks for all.
+    pub(super) fn order(&mut self, filter: &Filter, segment: &SegmentReader, probes: &Probes<'_>) {
+        if std::mem::replace(&mut self.is_ordered, true) || self.filter.len() < 2 {
+            return;
+        }
+        let whole = probes.whole(segment);
+        let rows = segment.shape().rows.max(1) as f64;
+        let parts = parts(filter);
+        let cost = |(place, condition): &(usize, Arc<Condition>)| {
+            let passing =
+                parts.get(*place).and_then(|part| part.count(&whole)).map_or(0.5, |count| count as f64 / rows);
+            condition.weight() / (1.0 - passing).max(1e-3)
+        };
+        self.filter.sort_by(|left, right| cost(left).total_cmp(&cost(right)));
+    }
+
+    /// What the flows of a block must pass: where they all match and are still to come, nothing.
+    pub(super) fn of(&self, whole: bool, threshold: Option<&Arc<Condition>>) -> Vec<Arc<Condition>> {
+        let rest = self.position.iter().chain(self.filter.iter().map(|(_, condition)| condition));
+        threshold.into_iter().chain(rest.take(if whole { 0 } else { usize::MAX })).cloned().collect()
+    }
+
+    /// What the flows of a block must pass to match, be they still to come or not.
+    pub(super) fn of_filter(&self) -> Vec<Arc<Condition>> {
+        self.filter.iter().map(|(_, condition)| Arc::clone(condition)).collect()
+    }
+}
+
+/// The parts of a filter of which each flow must pass all.
+pub(super) fn parts(filter: &Filter) -> &[Filter] {
+    match filter {
+        Filter::And(parts) => parts,
+        part => std::slice::from_ref(part),
+    }
+}
+
+fn failed(error: DataFusionError) -> Error {
+    Error::with(ErrorKind::Internal, "a predicate cannot be evaluated")(error)
+}

@@ -1,0 +1,71 @@
+//! How a segment is cut into pages, and what their bytes must be.
+
+use twox_hash::XxHash64;
+
+use super::{
+    format::too_large,
+    input::{Input, damaged},
+};
+use crate::{error::Result, flow::Field};
+
+/// The pages of a segment: in every column they hold the same rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in super::super) struct PageTable {
+    /// Rows of each page, but the last.
+    pub(in super::super) rows: usize,
+    /// The oldest and the newest start time of each, as the bounds have them.
+    pub(in super::super) times: Vec<(u64, u64)>,
+    /// For each column the checksums of its pages.
+    pub(in super::super) checksums: Vec<Vec<u32>>,
+    /// For each column the checksums of its dictionaries, one for each row group.
+    pub(in super::super) dictionaries: Vec<Vec<u32>>,
+}
+
+/// What the bytes of a page are checked by.
+pub(in super::super) fn checksum(bytes: &[u8]) -> u32 {
+    XxHash64::oneshot(0, bytes) as u32
+}
+
+impl PageTable {
+    pub(super) fn encode(&self) -> Result<Vec<u8>> {
+        let number = |number: usize| Ok(u32::try_from(number).map_err(|_| too_large())?.to_le_bytes());
+        let mut out = Vec::new();
+        out.extend(number(self.rows)?);
+        out.extend(number(self.times.len())?);
+        out.extend(
+            self.times.iter().flat_map(|(oldest, newest)| [oldest.to_le_bytes(), newest.to_le_bytes()]).flatten(),
+        );
+        out.extend(number(self.dictionaries.first().map_or(0, Vec::len))?);
+        for (pages, dictionaries) in self.checksums.iter().zip(&self.dictionaries) {
+            out.extend(pages.iter().chain(dictionaries).flat_map(|sum| sum.to_le_bytes()));
+        }
+        Ok(out)
+    }
+
+    pub(super) fn decode(input: &mut Input<'_>) -> Result<Self> {
+        let rows = input.number()? as usize;
+        let pages = input.number()? as usize;
+        // Checked before anything of that size is made.
+        if rows == 0 || input.left() < pages.saturating_mul(16) {
+            return Err(damaged());
+        }
+        let time = |input: &mut Input<'_>| Ok((u64::from_le_bytes(input.array()?), u64::from_le_bytes(input.array()?)));
+        let times = (0..pages).map(|_| time(input)).collect::<Result<_>>()?;
+        let groups = input.number()? as usize;
+        if input.left() != pages.saturating_add(groups).saturating_mul(4 * Field::ALL.len()) {
+            return Err(damaged());
+        }
+        let mut table = Self { rows, times, checksums: Vec::new(), dictionaries: Vec::new() };
+        for _ in Field::ALL {
+            table.checksums.push((0..pages).map(|_| input.number()).collect::<Result<_>>()?);
+            table.dictionaries.push((0..groups).map(|_| input.number()).collect::<Result<_>>()?);
+        }
+        Ok(table)
+    }
+
+    /// About how many bytes of memory it takes.
+    pub(in super::super) fn memory(&self) -> usize {
+        let sums: usize = self.checksums.iter().chain(&self.dictionaries).map(|sums| sums.len() * 4).sum();
+        sums + size_of_val(self.times.as_slice())
+    }
+}

@@ -1,0 +1,140 @@
+//! Sets of rows of a segment.
+
+use std::ops::Range;
+
+use arrow::array::BooleanArray;
+
+/// Rows of a segment: ascending ranges that neither touch nor overlap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RowRanges(Vec<Range<usize>>);
+
+/// From ranges in any order.
+impl FromIterator<Range<usize>> for RowRanges {
+    fn from_iter<I: IntoIterator<Item = Range<usize>>>(ranges: I) -> Self {
+        let mut ranges: Vec<_> = ranges.into_iter().filter(|range| !range.is_empty()).collect();
+        ranges.sort_unstable_by_key(|range| (range.start, range.end));
+        let mut joined = Self::default();
+        ranges.into_iter().for_each(|range| joined.push(range));
+        joined
+    }
+}
+
+impl RowRanges {
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(ExactSizeIterator::len).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The rows, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().cloned().flatten()
+    }
+
+    /// The ranges, ascending.
+    pub fn as_slice(&self) -> &[Range<usize>] {
+        &self.0
+    }
+
+    /// Those of the rows that lie in `range`.
+    #[must_use]
+    pub fn within(&self, range: &Range<usize>) -> Self {
+        let first = self.0.partition_point(|each| each.end <= range.start);
+        let touched = self.0.get(first..).unwrap_or_default().iter().take_while(|each| each.start < range.end);
+        Self(touched.map(|each| each.start.max(range.start)..each.end.min(range.end)).collect())
+    }
+
+    /// Those of the rows for which `mask` is true; it has a value for each of them.
+    #[must_use]
+    pub fn filter(&self, mask: &BooleanArray) -> Self {
+        let mut kept = Self::default();
+        let mut ranges = self.0.iter();
+        let mut at = 0;
+        let mut current = 0..0;
+        for (mut start, end) in mask.values().set_slices() {
+            while start < end {
+                while start >= at + current.len() {
+                    at += current.len();
+                    match ranges.next() {
+                        Some(next) => current = next.clone(),
+                        None => return kept,
+                    }
+                }
+                let from = current.start + (start - at);
+                let taken = (end - start).min(current.end - from);
+                kept.push(from..from + taken);
+                start += taken;
+            }
+        }
+        kept
+    }
+
+    /// The numbers of the pages of `page_rows` rows each that hold any of the rows, ascending.
+    pub(super) fn pages(&self, page_rows: usize) -> Vec<usize> {
+        let mut pages: Vec<usize> = Vec::new();
+        for range in &self.0 {
+            let first = (range.start / page_rows).max(pages.last().map_or(0, |last| last + 1));
+            pages.extend(first..=(range.end - 1) / page_rows);
+        }
+        pages
+    }
+
+    /// The same rows in parts of at most `rows` rows.
+    pub(crate) fn split(&self, rows: usize) -> Vec<Self> {
+        let mut parts: Vec<Self> = Vec::new();
+        let mut free = 0;
+        for range in self.0.iter().flat_map(|range| pieces(range, rows)) {
+            match parts.last_mut().filter(|_| free >= range.len()) {
+                Some(part) => part.push(range.clone()),
+                None => {
+                    parts.push(Self(vec![range.clone()]));
+                    free = rows;
+                }
+            }
+            free = free.saturating_sub(range.len());
+        }
+        parts
+    }
+
+    /// Adds rows that come after all others.
+    fn push(&mut self, range: Range<usize>) {
+        match self.0.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => self.0.push(range),
+        }
+    }
+}
+
+/// The range in pieces of at most `rows` rows.
+fn pieces(range: &Range<usize>, rows: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = range.end;
+    range.clone().step_by(rows.max(1)).map(move |start| start..start.saturating_add(rows.max(1)).min(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mask_is_over_the_rows_and_not_over_the_segment() {
+        let rows: RowRanges = [10..13, 20..21, 30..34].into_iter().collect();
+        let mask = BooleanArray::from(vec![false, true, true, true, false, true, true, false]);
+        assert_eq!(rows.filter(&mask).iter().collect::<Vec<_>>(), [11, 12, 20, 31, 32]);
+        assert_eq!(rows.filter(&BooleanArray::from(vec![false; 8])), RowRanges::default());
+        assert_eq!(rows.filter(&BooleanArray::from(vec![true; 8])), rows);
+    }
+
+    #[test]
+    fn rows_know_their_pages_and_their_parts() {
+        let rows: RowRanges = [0..1, 15..25, 39..40, 60..61].into_iter().collect();
+        assert_eq!(rows.pages(10), [0, 1, 2, 3, 6]);
+        assert_eq!(rows.within(&(20..60)).as_slice(), [20..25, 39..40]);
+        let parts = rows.split(6);
+        assert!(parts.iter().all(|part| part.len() <= 6));
+        assert_eq!(parts.iter().flat_map(RowRanges::iter).collect::<Vec<_>>(), rows.iter().collect::<Vec<_>>());
+    }
+}
