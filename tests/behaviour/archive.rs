@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use flowseek::{Archive, ErrorKind, Filter, Flow, StoredFlow, flow::Timestamp};
+use flowseek::{Archive, ErrorKind, Filter, Flow, StoredFlow, flow::Timestamp, generate::Generator};
 
 use crate::support::{append, block_on};
 
@@ -114,4 +114,30 @@ fn a_name_that_is_too_long_is_refused_and_the_appender_goes_on() {
     appender.push(&named("n".repeat(255))).unwrap();
     assert_eq!(appender.commit().unwrap().flows, 1);
     assert_eq!(all(&archive).len(), 1);
+}
+
+#[test]
+fn a_changed_byte_in_a_segment_is_an_error_and_never_another_answer() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = Archive::open_or_create(directory.path()).unwrap();
+    append(&archive, &[Generator::new(3).flows(300).collect()]);
+    let stored = all(&archive);
+    let path = directory.path().join(&archive.snapshot().unwrap().manifest().segments[0].path);
+    let bytes = fs::read(&path).unwrap();
+    let mut errors = 0;
+    for at in (4..bytes.len()).step_by(bytes.len() / 150) {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1 << (at % 8);
+        fs::write(&path, &changed).unwrap();
+        let archive = Archive::open(directory.path()).unwrap();
+        match block_on(archive.snapshot().unwrap().query(Filter::all()).page()) {
+            Ok(page) => assert!(page.flows().unwrap() == stored, "byte {at} gives another answer"),
+            Err(error) => {
+                assert!(matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Unsupported), "byte {at}: {error:?}");
+                errors += 1;
+            }
+        }
+    }
+    // Lists and what only other readers look at are not read for this page.
+    assert!(errors > 50, "{errors}");
 }

@@ -1,5 +1,11 @@
 //! What a page costs, told by counters: no clock.
 
+use std::{
+    future::{Future, poll_fn},
+    task::Poll,
+    time::Duration,
+};
+
 use flowseek::{
     Archive, Filter, Flow, Order, Settings, filter,
     flow::{Field, Timestamp},
@@ -170,5 +176,112 @@ fn a_count_beyond_the_budget_is_an_error_not_a_guess() {
         let query = query(archive, bytes, Order::newest_first()).budget(budget).count(Count::Exact);
         let error = block_on(query.page()).unwrap_err();
         assert!(error.problems()[0].contains("`count`"), "{error}");
+    });
+}
+
+#[test]
+fn one_flow_of_a_block_costs_a_page_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let segment = SegmentOptions { block_rows: 40, row_group_blocks: 2 };
+    let settings = Settings { segment, ..Settings::default() };
+    let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
+    let flow = |n: u16| Flow {
+        dst_port: Some(n / 2),
+        src_bytes: Some(scattered(n)),
+        ..Flow::starting(Timestamp::from_millis(i64::from(n) * 1000).unwrap())
+    };
+    append(&archive, &[(0..1000).map(flow).collect()]);
+    // Its port is listed with its page.
+    let answer = page(&query(&archive, filter::dst_port().eq(200), Order::newest_first()));
+    assert_eq!((answer.batch.num_rows(), cost(&answer.explain)), (2, (1, 1, 10)));
+    // Of a time only the pages are looked at in which it can lie; the last page here holds no such flow.
+    let early = filter::start_time().lt(Timestamp::from_millis(5000).unwrap()).and(filter::src_bytes().within(1..));
+    let answer = page(&query(&archive, early, Order::newest_first()));
+    assert_eq!((answer.batch.num_rows(), cost(&answer.explain)), (4, (1, 1, 10)));
+}
+
+#[test]
+fn an_explanation_tells_which_part_of_the_filter_has_dropped_what() {
+    with_archive(|archive| {
+        let late = filter::start_time().gte(Timestamp::from_millis(250_000).unwrap());
+        let explain = page(&query(archive, late.and(filter::dst_port().eq(255)), Order::newest_first())).explain;
+        let told: Vec<_> = explain.dropped.iter().map(|part| (&*part.predicate, part.segments, part.blocks)).collect();
+        // The segment of the first 250 seconds; then of the other three those without the port, and of one 24 blocks.
+        let time = "start_time = 1970-01-01T00:04:10.000Z..the end of time";
+        let (times, ports): (Vec<_>, Vec<_>) = told.into_iter().partition(|(predicate, _, _)| *predicate == time);
+        assert_eq!(times, [(time, 1, 0)]);
+        assert_eq!(ports, [("dst_port = 255", 2, 24)]);
+        assert!(explain.to_string().contains("2 segments and 24 blocks by dst_port = 255"), "{explain}");
+    });
+}
+
+#[test]
+fn what_was_counted_is_not_counted_again() {
+    let rows_counted = |archive: &Archive| {
+        let bytes = filter::src_bytes().within(..500);
+        let counted = page(&query(archive, bytes, Order::newest_first()).count(Count::Exact));
+        assert_eq!(counted.total, Some(500));
+        counted.explain.rows_counted
+    };
+    with_archive(|archive| {
+        assert!(rows_counted(archive) > 0);
+        assert_eq!(rows_counted(archive), 0);
+        // What came later is counted, and nothing else.
+        append(archive, &[vec![Flow { src_bytes: Some(700), ..Flow::starting(Timestamp::from_millis(0).unwrap()) }]]);
+        assert_eq!(rows_counted(archive), 0);
+        let settings = Settings { count_cache_bytes: 0, ..Settings::default() };
+        let forgetful = Archive::open_with(archive.path(), settings).unwrap();
+        assert!(rows_counted(&forgetful) > 0 && rows_counted(&forgetful) > 0);
+        assert_eq!(forgetful.memory().count_bytes, 0);
+    });
+}
+
+#[test]
+fn caches_stay_within_their_bounds_and_answers_stay_what_they_are() {
+    with_archive(|archive| {
+        let bounds = Settings {
+            index_cache_bytes: 60_000,
+            page_cache_bytes: 20_000,
+            count_cache_bytes: 500,
+            ..Settings::default()
+        };
+        let small = Archive::open_with(archive.path(), bounds.clone()).unwrap();
+        for n in 1..40u16 {
+            let filter = filter::dst_port().within(n * 20..).and(filter::src_bytes().within(..u64::from(n) * 25));
+            let ask = |archive| page(&query(archive, filter.clone(), Order::newest_first()).count(Count::Exact));
+            let (answer, expected) = (ask(&small), ask(archive));
+            assert_eq!((answer.flows().unwrap(), answer.total), (expected.flows().unwrap(), expected.total));
+            let memory = small.memory();
+            assert!(memory.index_bytes <= bounds.index_cache_bytes, "{memory:?}");
+            assert!(memory.page_bytes <= bounds.page_cache_bytes && memory.page_bytes > 0, "{memory:?}");
+            assert!(memory.count_bytes <= bounds.count_cache_bytes, "{memory:?}");
+        }
+        assert!(archive.memory().page_bytes > bounds.page_cache_bytes, "the bound was never reached");
+    });
+}
+
+#[test]
+fn a_page_that_is_dropped_reads_no_further() {
+    with_archive(|archive| {
+        let open = || Archive::open(archive.path()).unwrap();
+        let (dropped, finished) = (open(), open());
+        // Nearly every block can hold it by its bounds, and one of the last does.
+        let oldest = |archive: &Archive| query(archive, filter::src_bytes().eq(scattered(3)), Order::newest_first());
+        block_on(async {
+            let query = oldest(&dropped);
+            let mut page = Box::pin(query.page());
+            poll_fn(|context| match page.as_mut().poll(context) {
+                Poll::Pending if dropped.memory().page_bytes > 0 => Poll::Ready(()),
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(_) => panic!("the page came at once"),
+            })
+            .await;
+            drop(page);
+            // What could go on by itself gets the time to.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        });
+        page(&oldest(&finished));
+        let (dropped, finished) = (dropped.memory().page_bytes, finished.memory().page_bytes);
+        assert!(dropped * 10 < finished, "{dropped} of {finished}");
     });
 }

@@ -4,12 +4,15 @@
 use std::{collections::HashSet, time::Duration};
 
 use flowseek::{
-    Archive, Filter, Order, StoredFlow,
+    Archive, Filter, Order, Settings, StoredFlow, filter,
+    flow::{Address, AddressRange},
+    generate::Generator,
     query::{Budget, Count, Pruning, Query, Start},
+    segment::SegmentOptions,
 };
 use proptest::{collection::vec, prelude::*};
 
-use crate::support::{append, block_on, filter, flow, oracle, order, settings};
+use crate::support::{self, append, block_on, flow, oracle, order, settings};
 
 /// All pages of a query, joined; `between` is called after each.
 async fn pages(query: Query, mut between: impl FnMut()) -> Vec<StoredFlow> {
@@ -34,7 +37,7 @@ proptest! {
     fn pages_joined_are_the_plain_sort_and_filter(
         commits in vec(vec(flow(), 0..25), 1..4),
         settings in settings(),
-        queries in vec((filter(), order(), 1usize..9, 1u64..30), 6),
+        queries in vec((support::filter(), order(), 1usize..9, 1u64..30), 6),
     ) {
         let directory = tempfile::tempdir().unwrap();
         let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
@@ -77,7 +80,7 @@ proptest! {
         commits in vec(vec(flow(), 0..25), 1..3),
         later in vec(vec(flow(), 1..5), 1..4),
         settings in settings(),
-        (filter, order, limit) in (filter(), order(), 1usize..9),
+        (filter, order, limit) in (support::filter(), order(), 1usize..9),
     ) {
         let directory = tempfile::tempdir().unwrap();
         let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
@@ -107,7 +110,7 @@ proptest! {
     }
 
     #[test]
-    fn the_negation_of_a_filter_is_every_other_flow(flows in vec(flow(), 0..20), filter in filter()) {
+    fn the_negation_of_a_filter_is_every_other_flow(flows in vec(flow(), 0..20), filter in support::filter()) {
         let directory = tempfile::tempdir().unwrap();
         let archive = Archive::open_or_create(directory.path()).unwrap();
         let stored = append(&archive, &[flows]);
@@ -120,5 +123,41 @@ proptest! {
         );
         let page = block_on(archive.snapshot().unwrap().query(negated.clone()).page()).unwrap();
         prop_assert_eq!(page.flows().unwrap(), oracle(&stored, &negated, &order));
+    }
+
+    #[test]
+    fn lists_of_thousands_of_addresses_are_answered_as_one_by_one(
+        seed in 0u64..1000,
+        picked in vec((0usize..3000, 8u8..=32), 1..40),
+        strangers in 0u32..4000,
+        negated in any::<(bool, bool)>(),
+        block_rows in 20usize..300,
+        order in order(),
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let segment = SegmentOptions { block_rows, row_group_blocks: 3 };
+        let settings = Settings { segment, segment_rows: 1500, ..Settings::default() };
+        let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
+        let flows: Vec<_> = Generator::new(seed).flows(3000).collect();
+        // Hosts that are there, the networks around some of them, and thousands that are not.
+        let sources: Vec<_> = picked.iter().filter_map(|(flow, _)| flows.get(*flow)?.src_ip).collect();
+        let networks: Vec<AddressRange> = picked.iter().filter_map(|(flow, bits)| {
+            let address = flows.get(*flow)?.dst_ip.filter(|_| *bits < 32)?;
+            format!("{address}/{bits}").parse().ok()
+        }).take(3).collect();
+        let strangers = (0..strangers).map(|n| Address::from_bits(0xffff_c633_0000 + u128::from(n) * 3));
+        let hosts: Vec<AddressRange> = sources.into_iter().chain(strangers).map(AddressRange::from).collect();
+        let stored = append(&archive, &[flows]);
+        let listed = if negated.0 { filter::ip().none_of(hosts) } else { filter::ip().any_of(hosts) };
+        let networks = filter::dst_ip().any_of(networks);
+        let filter = listed.or(if negated.1 { !networks } else { networks });
+        let expected = oracle(&stored, &filter, &order);
+        let query = archive.snapshot().unwrap().query(filter).order(order).limit(500);
+        block_on(async {
+            prop_assert_eq!(&pages(query.clone(), || ()).await, &expected);
+            let counted = query.limit(0).count(Count::Exact).page().await.unwrap();
+            prop_assert_eq!(counted.total, Some(expected.len() as u64));
+            Ok(())
+        })?;
     }
 }
