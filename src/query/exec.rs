@@ -49,16 +49,26 @@ impl Scanner {
             if rows.is_empty() {
                 break;
             }
-            let columns = self.reader.columns(&scan.segment, &condition.fields, &rows).await?;
-            rows = rows.filter(&condition.evaluate(columns, rows.len())?);
+            rows = self.pass(&scan.segment, condition, &rows).await?;
         }
         if rows.is_empty() {
             return Ok(Hits::default());
         }
-        let columns = self.reader.columns(&scan.segment, &scan.columns, &rows).await?;
+        let columns = self.reader.columns(&scan.segment, &scan.columns, &rows).await?.select(&rows)?;
         // A search whose pages are all in memory would otherwise never let go of its thread.
         tokio::task::coop::consume_budget().await;
         Ok(Hits { rows, columns })
+    }
+
+    /// Those of the rows for which a condition is true.
+    async fn pass(&self, segment: &Arc<SegmentReader>, condition: &Condition, rows: &RowRanges) -> Result<RowRanges> {
+        let columns = self.reader.columns(segment, &condition.fields, rows).await?;
+        let mut passing = RowRanges::default();
+        for (page, start, rows) in columns.pages(rows) {
+            let rows = page.filter(&rows, |columns, length| condition.evaluate(columns, length))?;
+            passing.append(&rows, start);
+        }
+        Ok(passing)
     }
 
     /// Several scans: the number of each, and its hits, maybe in parts. Where there is much to read, all threads of

@@ -151,6 +151,7 @@ impl Search<'_> {
         }
         let around: RowRanges = around.into_iter().collect();
         let columns = self.scanner.reader.columns(segment, &[Field::StartTime, Field::FlowId], &around).await?;
+        let columns = columns.select(&around)?;
         let values = [Field::StartTime, Field::FlowId].into_iter().zip(&columns);
         let values = values.map(|(field, column)| Values::new(column.as_ref(), field)).collect::<Result<Vec<_>>>()?;
         let places: Vec<usize> = around.iter().collect();

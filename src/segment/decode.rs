@@ -1,236 +1,171 @@
-//! Chosen rows of chosen columns.
+//! Pages to columns.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, LazyLock},
+use std::sync::{Arc, LazyLock};
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, DictionaryArray, StringArray},
+    datatypes::{DataType, Field as Column, Schema, UInt16Type},
 };
-
-use arrow::array::{ArrayRef, new_empty_array};
+use bytes::Bytes;
 use parquet::{
     arrow::{
         ArrowSchemaConverter, FieldLevels, ProjectionMask,
-        arrow_reader::{ParquetRecordBatchReader, RowGroups, RowSelection, RowSelector},
+        arrow_reader::{ParquetRecordBatchReader, RowGroups},
         parquet_to_arrow_field_levels,
     },
+    basic::Encoding,
     column::page::{Page, PageIterator, PageMetadata, PageReader},
     errors::{ParquetError, Result as ParquetResult},
     file::metadata::{ParquetMetaData, RowGroupMetaData},
     schema::types::SchemaDescriptor,
 };
 
-use super::{PageCache, ReadCounters, RowRanges, SegmentReader};
-use crate::{
-    error::{Error, ErrorKind, Result},
-    flow::Field,
-    schema::{column_type, schema},
-};
+use super::writer::LARGEST_DICTIONARY;
+use crate::{flow::Field, schema::schema};
 
 /// The schema of a segment in the terms of Parquet, and for each column what its decoder is made from.
-static DECODERS: LazyLock<Option<(SchemaDescriptor, Vec<FieldLevels>)>> = LazyLock::new(|| {
-    let columns = ArrowSchemaConverter::new().convert(&schema()).ok()?;
+static DECODERS: LazyLock<Option<(SchemaDescriptor, Vec<FieldLevels>)>> = LazyLock::new(|| levels(&schema()));
+
+/// The same for columns of places in a dictionary: names are decoded to these.
+static PLACE_DECODERS: LazyLock<Option<(SchemaDescriptor, Vec<FieldLevels>)>> = LazyLock::new(|| {
+    let column = |field: Field| Column::new(field.name(), DataType::UInt16, !field.always_present());
+    levels(&Schema::new(Field::ALL.into_iter().map(column).collect::<Vec<_>>()))
+});
+
+fn levels(schema: &Schema) -> Option<(SchemaDescriptor, Vec<FieldLevels>)> {
+    let columns = ArrowSchemaConverter::new().convert(schema).ok()?;
     let levels = |field: Field| {
         let only = ProjectionMask::leaves(&columns, [field as usize]);
-        parquet_to_arrow_field_levels(&columns, only, Some(schema().fields())).ok()
+        parquet_to_arrow_field_levels(&columns, only, Some(schema.fields())).ok()
     };
     let levels = Field::ALL.into_iter().map(levels).collect::<Option<Vec<_>>>()?;
     Some((columns, levels))
-});
+}
 
 /// Whether the columns of a file are those of a segment.
 pub(super) fn has_our_columns(columns: &SchemaDescriptor) -> bool {
     DECODERS.as_ref().is_some_and(|(ours, _)| ours.root_schema().get_fields() == columns.root_schema().get_fields())
 }
 
-/// Reads rows of segments, page by page, through a cache.
+/// What the values of a page refer to.
 #[derive(Clone, Debug)]
-pub struct RowReader {
-    cache: Arc<PageCache>,
-    counters: Arc<ReadCounters>,
+pub(super) enum Dictionary {
+    /// Values, as they lie in the file.
+    Page(Arc<Page>),
+    /// Names.
+    Names(Arc<StringArray>),
 }
 
-impl RowReader {
-    /// Reads through `cache`, and counts in `counters`.
-    pub fn new(cache: Arc<PageCache>, counters: Arc<ReadCounters>) -> Self {
-        Self { cache, counters }
-    }
-
-    /// The cache.
-    pub(super) fn cache(&self) -> &Arc<PageCache> {
-        &self.cache
-    }
-
-    /// What reading has cost.
-    pub fn counters(&self) -> &ReadCounters {
-        &self.counters
-    }
-
-    /// The values of some columns in some rows, a column for each field.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Io`] where the file cannot be read, [`ErrorKind::Damaged`] where it is not what was written.
-    pub async fn columns(
-        &self,
-        segment: &Arc<SegmentReader>,
-        fields: &[Field],
-        rows: &RowRanges,
-    ) -> Result<Vec<ArrayRef>> {
-        let length = rows.len();
-        if length == 0 {
-            return Ok(fields.iter().map(|field| new_empty_array(&column_type(*field))).collect());
-        }
-        let shape = segment.shape();
-        let pages = rows.pages(shape.page_rows);
-        let wanted: Vec<Vec<Wanted>> =
-            fields.iter().map(|field| wanted(segment, *field, &pages)).collect::<Result<_>>()?;
-        let places: Vec<_> = wanted.iter().flatten().map(|wanted| wanted.place).collect();
-        let mut read = self.cache.pages(segment, &places, &self.counters).await?.into_iter();
-        let selection = selection(rows, &pages, shape.page_rows);
-        let columns = fields.iter().zip(wanted).map(|(field, wanted)| {
-            let pages = wanted.into_iter().zip(&mut read).collect();
-            let decoded = decode(segment, *field, pages, selection.clone(), length);
-            decoded.map_err(|error| {
-                segment.named(Error::with(ErrorKind::Damaged, format!("column {} is damaged", field.name()))(error))
-            })
-        });
-        columns.collect()
-    }
-}
-
-/// A page that is to be decoded, and how many rows it has: none, if it is a dictionary.
-#[derive(Clone, Copy)]
-struct Wanted {
-    place: super::pages::PagePlace,
-    rows: usize,
-}
-
-/// The pages of a column: before the first page of each row group its dictionary.
-fn wanted(segment: &SegmentReader, field: Field, pages: &[usize]) -> Result<Vec<Wanted>> {
-    let shape = segment.shape();
-    let mut wanted = Vec::with_capacity(pages.len() + 1);
-    let mut group = None;
-    for page in pages {
-        let start = page * shape.page_rows;
-        if group != Some(start / shape.group_rows) {
-            group = Some(start / shape.group_rows);
-            let dictionary = segment.dictionary(field, start / shape.group_rows)?;
-            wanted.extend(dictionary.map(|place| Wanted { place, rows: 0 }));
-        }
-        let rows = shape.page_rows.min(shape.rows - start);
-        wanted.push(Wanted { place: segment.page(field, *page)?, rows });
-    }
-    Ok(wanted)
-}
-
-/// The rows among those of the pages.
-fn selection(rows: &RowRanges, pages: &[usize], page_rows: usize) -> RowSelection {
-    let mut selectors = Vec::with_capacity(rows.as_slice().len() * 2);
-    let mut done = 0;
-    let mut pages = pages.iter().enumerate();
-    let mut current = pages.next();
-    for range in rows.as_slice() {
-        // Pages follow one another within a range, so its first page tells the place of all of it.
-        let first = range.start / page_rows;
-        while let Some((_, page)) = current
-            && *page < first
-        {
-            current = pages.next();
-        }
-        let place = current.map_or(0, |(place, _)| place);
-        let start = place * page_rows + range.start % page_rows;
-        if start > done {
-            selectors.push(RowSelector::skip(start - done));
-        }
-        selectors.push(RowSelector::select(range.len()));
-        done = start + range.len();
-    }
-    selectors.into()
-}
-
-fn decode(
-    segment: &SegmentReader,
+/// The `rows` values of a page of a column: of names with a dictionary, places in it.
+pub(super) fn decode(
+    metadata: &ParquetMetaData,
     field: Field,
-    pages: VecDeque<(Wanted, Arc<Page>)>,
-    selection: RowSelection,
+    page: Page,
+    dictionary: Option<&Dictionary>,
     rows: usize,
 ) -> ParquetResult<ArrayRef> {
-    let short = || ParquetError::EOF("a column has fewer rows than it should".to_owned());
-    let (_, levels) = DECODERS.as_ref().ok_or_else(short)?;
-    let levels = levels.get(field as usize).ok_or_else(short)?;
-    let chosen = Chosen { segment, pages };
-    let mut reader = ParquetRecordBatchReader::try_new_with_row_groups(levels, &chosen, rows, Some(selection))?;
-    let batch = reader.next().ok_or_else(short)??;
-    let column = batch.columns().first().filter(|column| column.len() == rows);
-    column.cloned().ok_or_else(short)
+    let pages = |dictionary: Option<Page>| OnePage { metadata, dictionary, page, rows };
+    match dictionary {
+        None => pages(None).decode(field, &DECODERS),
+        Some(Dictionary::Page(dictionary)) => pages(Some(Page::clone(dictionary))).decode(field, &DECODERS),
+        // The Parquet crate would copy all names for each page. So it is given a dictionary of numbers.
+        Some(Dictionary::Names(names)) => {
+            let places = pages(Some(numbers(names.len())?)).decode(field, &PLACE_DECODERS)?;
+            let places = places.as_primitive_opt::<UInt16Type>().ok_or_else(short)?;
+            let names = DictionaryArray::try_new(places.clone(), Arc::clone(names) as ArrayRef)?;
+            Ok(Arc::new(names))
+        }
+    }
 }
 
-/// Chosen pages of one column, in the guise of row groups.
-struct Chosen<'a> {
-    segment: &'a SegmentReader,
-    pages: VecDeque<(Wanted, Arc<Page>)>,
+/// A dictionary whose values are the numbers from 0 on.
+fn numbers(count: usize) -> ParquetResult<Page> {
+    static NUMBERS: LazyLock<Bytes> =
+        LazyLock::new(|| (0..LARGEST_DICTIONARY as u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>().into());
+    if count > LARGEST_DICTIONARY {
+        return Err(ParquetError::General("a dictionary has too many names".to_owned()));
+    }
+    let num_values = u32::try_from(count)?;
+    Ok(Page::DictionaryPage { buf: NUMBERS.slice(..count * 4), num_values, encoding: Encoding::PLAIN, is_sorted: true })
 }
 
-impl RowGroups for Chosen<'_> {
+fn short() -> ParquetError {
+    ParquetError::EOF("a page has other values than it should".to_owned())
+}
+
+/// One page and its dictionary, in the guise of a row group.
+struct OnePage<'a> {
+    metadata: &'a ParquetMetaData,
+    dictionary: Option<Page>,
+    page: Page,
+    rows: usize,
+}
+
+impl OnePage<'_> {
+    fn decode(&self, field: Field, decoders: &Option<(SchemaDescriptor, Vec<FieldLevels>)>) -> ParquetResult<ArrayRef> {
+        let levels = decoders.as_ref().and_then(|(_, levels)| levels.get(field as usize)).ok_or_else(short)?;
+        let mut reader = ParquetRecordBatchReader::try_new_with_row_groups(levels, self, self.rows, None)?;
+        let batch = reader.next().ok_or_else(short)??;
+        let column = batch.columns().first().filter(|column| column.len() == self.rows);
+        column.cloned().ok_or_else(short)
+    }
+}
+
+impl RowGroups for OnePage<'_> {
     fn num_rows(&self) -> usize {
-        self.pages.iter().map(|(wanted, _)| wanted.rows).sum()
+        self.rows
     }
 
     fn column_chunks(&self, _column: usize) -> ParquetResult<Box<dyn PageIterator>> {
-        let mut chunks: Vec<Box<dyn PageReader>> = Vec::new();
-        let mut pages = self.pages.clone();
-        while let Some((first, _)) = pages.front() {
-            let group = first.place.group;
-            let end = pages.iter().position(|(wanted, _)| wanted.place.group != group).unwrap_or(pages.len());
-            let rest = pages.split_off(end);
-            chunks.push(Box::new(ChosenPages(pages)));
-            pages = rest;
-        }
-        Ok(Box::new(Chunks(chunks.into_iter())))
+        let (rows, dictionary, page) = (self.rows, self.dictionary.clone(), Some(self.page.clone()));
+        Ok(Box::new(Chunk(Some(Box::new(Pages { rows, dictionary, page })))))
     }
 
     fn row_groups(&self) -> Box<dyn Iterator<Item = &RowGroupMetaData> + '_> {
-        Box::new(self.segment.metadata().row_groups().iter())
+        Box::new(self.metadata.row_groups().iter())
     }
 
     fn metadata(&self) -> &ParquetMetaData {
-        self.segment.metadata()
+        self.metadata
     }
 }
 
-struct Chunks(std::vec::IntoIter<Box<dyn PageReader>>);
+struct Chunk(Option<Box<dyn PageReader>>);
 
-impl Iterator for Chunks {
+impl Iterator for Chunk {
     type Item = ParquetResult<Box<dyn PageReader>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next().map(Ok)
+        self.0.take().map(Ok)
     }
 }
 
-impl PageIterator for Chunks {}
+impl PageIterator for Chunk {}
 
-/// Pages of one column chunk.
-struct ChosenPages(VecDeque<(Wanted, Arc<Page>)>);
+struct Pages {
+    rows: usize,
+    dictionary: Option<Page>,
+    page: Option<Page>,
+}
 
-impl PageReader for ChosenPages {
+impl PageReader for Pages {
     fn get_next_page(&mut self) -> ParquetResult<Option<Page>> {
-        Ok(self.0.pop_front().map(|(_, page)| Page::clone(&page)))
+        Ok(self.dictionary.take().or_else(|| self.page.take()))
     }
 
     fn peek_next_page(&mut self) -> ParquetResult<Option<PageMetadata>> {
-        Ok(self.0.front().map(|(wanted, page)| {
-            let is_dict = page.is_dictionary_page();
-            let rows = (!is_dict).then_some(wanted.rows);
-            PageMetadata { num_rows: rows, num_levels: rows, is_dict }
-        }))
+        let is_dict = self.dictionary.is_some();
+        let rows = (!is_dict).then_some(self.rows);
+        let left = is_dict || self.page.is_some();
+        Ok(left.then_some(PageMetadata { num_rows: rows, num_levels: rows, is_dict }))
     }
 
     fn skip_next_page(&mut self) -> ParquetResult<()> {
-        self.0.pop_front();
-        Ok(())
+        self.get_next_page().map(drop)
     }
 }
 
-impl Iterator for ChosenPages {
+impl Iterator for Pages {
     type Item = ParquetResult<Page>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -5,9 +5,11 @@
 //! and a flow without most of its block.
 
 mod bounds;
+mod cache;
+mod columns;
 mod decode;
+mod decompress;
 mod index;
-mod pages;
 mod probe;
 mod raw;
 mod reader;
@@ -15,8 +17,8 @@ mod rows;
 mod writer;
 
 pub use bounds::{BlockBounds, BoundsTable};
-pub use decode::RowReader;
-pub use pages::{PageCache, ReadCounters};
+pub use cache::{PageCache, ReadCounters};
+pub use columns::{Columns, RowReader};
 use probe::Tally;
 pub use probe::{Effort, ProbedBlock, Probes, grouped};
 pub(crate) use raw::RawReader;

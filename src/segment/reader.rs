@@ -18,7 +18,6 @@ use super::{
     bounds::{BlockBounds, BoundsTable},
     decode::has_our_columns,
     index::{self, Directory, Index, PageTable},
-    pages::PagePlace,
     writer::{FORMAT, FORMAT_KEY, INDEX_KEY, block_range},
 };
 use crate::{
@@ -45,6 +44,16 @@ pub struct SegmentReader {
     shape: Shape,
     /// Bytes of the index without the lists.
     index_bytes: u64,
+}
+
+/// Where a page lies in its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PagePlace {
+    pub(super) column: usize,
+    pub(super) group: usize,
+    pub(super) offset: u64,
+    pub(super) length: usize,
+    pub(super) checksum: u32,
 }
 
 /// How the rows of a segment are cut.
@@ -171,6 +180,11 @@ impl SegmentReader {
         block_range(block, self.shape.block_rows, self.shape.rows)
     }
 
+    /// The rows of a page.
+    pub(super) fn page_rows(&self, page: usize) -> Range<usize> {
+        block_range(page, self.shape.page_rows, self.shape.rows)
+    }
+
     /// The start times of the flows of a page, the oldest and the newest, as bounds have them.
     pub(crate) fn page_times(&self, page: usize) -> Option<(u64, u64)> {
         self.pages.times.get(page).copied()
@@ -201,7 +215,8 @@ impl SegmentReader {
             let first = self.metadata.offset_index()?.get(group)?.get(column)?.page_locations().first()?;
             let length = usize::try_from(first.offset.checked_sub(offset)?).ok()?;
             let checksum = *self.pages.dictionaries.get(column)?.get(group)?;
-            Some(PagePlace { column, group, offset: u64::try_from(offset).ok()?, length, checksum })
+            let offset = u64::try_from(offset).ok()?;
+            Some(PagePlace { column, group, offset, length, checksum })
         };
         found().map(Some).ok_or_else(|| self.named(Error::damaged("a dictionary is not where its index says")))
     }

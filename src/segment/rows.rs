@@ -73,6 +73,32 @@ impl RowRanges {
         kept
     }
 
+    /// Those of the rows for which `mask` is true; it has a value for each row from 0 on.
+    pub(super) fn masked(&self, mask: &BooleanArray) -> Self {
+        if let [all] = self.0.as_slice()
+            && *all == (0..mask.len())
+        {
+            return Self(mask.values().set_slices().map(|(start, end)| start..end).collect());
+        }
+        let mut kept = Self::default();
+        for range in &self.0 {
+            let part = mask.values().slice(range.start, range.len());
+            part.set_slices().for_each(|(start, end)| kept.push(range.start + start..range.start + end));
+        }
+        kept
+    }
+
+    /// The same rows, numbered from `start` on.
+    pub(super) fn moved_back(mut self, start: usize) -> Self {
+        self.0.iter_mut().for_each(|range| *range = range.start - start..range.end - start);
+        self
+    }
+
+    /// Adds rows of a part that begins at `start`, and comes after all others.
+    pub(crate) fn append(&mut self, part: &Self, start: usize) {
+        part.0.iter().for_each(|range| self.push(range.start + start..range.end + start));
+    }
+
     /// The numbers of the pages of `page_rows` rows each that hold any of the rows, ascending.
     pub(super) fn pages(&self, page_rows: usize) -> Vec<usize> {
         let mut pages: Vec<usize> = Vec::new();

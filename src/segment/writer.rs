@@ -44,7 +44,7 @@ pub(super) const FORMAT: &str = "1";
 
 /// Above so many different names in a segment a column of names is written plain: its dictionary would have to be read
 /// whole for one row.
-const LARGEST_DICTIONARY: usize = 4096;
+pub(super) const LARGEST_DICTIONARY: usize = 4096;
 
 /// How a segment is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,249 @@
+//! What was read of segments, ready for use.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, StringArray, StringBuilder},
+    datatypes::UInt16Type,
+};
+use bytes::Bytes;
+use parquet::column::page::Page;
+use quick_cache::{Weighter, sync::Cache};
+
+use super::{
+    SegmentReader,
+    decode::{Dictionary, decode},
+    decompress::Decompressor,
+    index::{Chunk, checksum},
+    reader::PagePlace,
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    flow::{Field, Kind},
+};
+
+/// Pages, decoded, and lists of the index, that were read before: at most so many bytes of them.
+pub struct PageCache {
+    held: Cache<(u64, u64), Held, ByteWeighter>,
+    /// What decompresses pages, and is dear to make.
+    decompressors: Mutex<Vec<Decompressor>>,
+}
+
+/// A part of a segment in memory, under the number of the segment and its place in the file.
+#[derive(Clone)]
+enum Held {
+    Column(ArrayRef),
+    Dictionary(Dictionary),
+    List(Bytes),
+}
+
+#[derive(Clone, Debug)]
+struct ByteWeighter;
+
+impl Weighter<(u64, u64), Held> for ByteWeighter {
+    fn weight(&self, key: &(u64, u64), held: &Held) -> u64 {
+        let bytes = match held {
+            // Names are shared, and counted once.
+            Held::Column(column) => match column.as_dictionary_opt::<UInt16Type>() {
+                Some(places) => places.keys().get_array_memory_size(),
+                None => column.get_array_memory_size(),
+            },
+            Held::Dictionary(Dictionary::Page(page)) => page.buffer().len() + size_of::<Page>(),
+            Held::Dictionary(Dictionary::Names(names)) => names.get_array_memory_size(),
+            Held::List(bytes) => bytes.len(),
+        };
+        (bytes + size_of_val(key)) as u64
+    }
+}
+
+/// What reading has cost.
+#[derive(Debug, Default)]
+pub struct ReadCounters {
+    /// Bytes that were read from files.
+    pub read: AtomicU64,
+    /// Bytes that the cache held, as they lie on disk.
+    pub cached: AtomicU64,
+}
+
+impl PageCache {
+    /// A cache that holds at most `bytes` bytes.
+    pub fn new(bytes: u64) -> Self {
+        // Ten kilobytes is about a page of a column.
+        let pages = usize::try_from(bytes / 10_240).unwrap_or(usize::MAX).max(16);
+        Self { held: Cache::with_weighter(pages, bytes, ByteWeighter), decompressors: Mutex::default() }
+    }
+
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> u64 {
+        self.held.weight()
+    }
+
+    /// Pages of columns, decoded: the columns one after the other, each with all pages. What is not held is read and
+    /// decoded where the host lets threads wait.
+    pub(super) async fn columns(
+        self: &Arc<Self>,
+        segment: &Arc<SegmentReader>,
+        fields: &[Field],
+        pages: &[usize],
+        counters: &ReadCounters,
+    ) -> Result<Vec<ArrayRef>> {
+        let mut columns = Vec::with_capacity(fields.len() * pages.len());
+        let mut missing = Vec::new();
+        let mut cached = 0;
+        for field in fields {
+            for page in pages {
+                let place = segment.page(*field, *page)?;
+                match self.held.get(&(segment.number(), place.offset)) {
+                    Some(Held::Column(column)) => {
+                        cached += place.length;
+                        columns.push(Some(column));
+                    }
+                    _ => {
+                        missing.push((*field, *page, place));
+                        columns.push(None);
+                    }
+                }
+            }
+        }
+        counters.cached.fetch_add(cached as u64, Ordering::Relaxed);
+        if !missing.is_empty() {
+            let (cache, segment) = (Arc::clone(self), Arc::clone(segment));
+            let read = tokio::task::spawn_blocking(move || cache.read_columns(&segment, &missing)).await;
+            let (read, bytes) =
+                read.map_err(Error::with(ErrorKind::Internal, "the reading of pages was interrupted"))??;
+            counters.read.fetch_add(bytes, Ordering::Relaxed);
+            columns
+                .iter_mut()
+                .filter(|column| column.is_none())
+                .zip(read)
+                .for_each(|(column, read)| *column = Some(read));
+        }
+        Ok(columns.into_iter().flatten().collect())
+    }
+
+    /// Reads pages from the file; and how many bytes that were.
+    fn read_columns(
+        &self,
+        segment: &SegmentReader,
+        places: &[(Field, usize, PagePlace)],
+    ) -> Result<(Vec<ArrayRef>, u64)> {
+        let pool = || self.decompressors.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut decompressor = pool().pop().unwrap_or_default();
+        let mut bytes = 0;
+        let mut columns = Vec::with_capacity(places.len());
+        for (field, page, place) in places {
+            let read = || {
+                let dictionary = self.dictionary(segment, *field, place.group, &mut decompressor, &mut bytes)?;
+                bytes += place.length as u64;
+                let data = read_page(segment, place, &mut decompressor)?;
+                let rows = segment.page_rows(*page).len();
+                let column = decode(segment.metadata(), *field, data, dictionary.as_ref(), rows);
+                column.map_err(Error::with(ErrorKind::Damaged, format!("column {} is damaged", field.name())))
+            };
+            let column = { read }().map_err(|error| segment.named(error))?;
+            self.held.insert((segment.number(), place.offset), Held::Column(Arc::clone(&column)));
+            columns.push(column);
+        }
+        pool().push(decompressor);
+        Ok((columns, bytes))
+    }
+
+    /// The dictionary of a column in a row group, where it has one.
+    fn dictionary(
+        &self,
+        segment: &SegmentReader,
+        field: Field,
+        group: usize,
+        decompressor: &mut Decompressor,
+        bytes: &mut u64,
+    ) -> Result<Option<Dictionary>> {
+        let Some(place) = segment.dictionary(field, group)? else { return Ok(None) };
+        let key = (segment.number(), place.offset);
+        if let Some(Held::Dictionary(dictionary)) = self.held.get(&key) {
+            return Ok(Some(dictionary));
+        }
+        *bytes += place.length as u64;
+        let page = read_page(segment, &place, decompressor)?;
+        let dictionary = match field.kind() {
+            Kind::Text => Dictionary::Names(Arc::new(names(&page)?)),
+            _ => Dictionary::Page(Arc::new(page)),
+        };
+        self.held.insert(key, Held::Dictionary(dictionary.clone()));
+        Ok(Some(dictionary))
+    }
+
+    /// Lists of a segment's index.
+    pub(super) async fn lists(
+        self: &Arc<Self>,
+        segment: &Arc<SegmentReader>,
+        chunks: &[&Chunk],
+        counters: &ReadCounters,
+    ) -> Result<Vec<Bytes>> {
+        let held = |chunk: &&Chunk| match self.held.get(&(segment.number(), chunk.place.start)) {
+            Some(Held::List(bytes)) => Some(bytes),
+            _ => None,
+        };
+        let mut lists: Vec<Option<Bytes>> = chunks.iter().map(held).collect();
+        let cached: usize = lists.iter().flatten().map(Bytes::len).sum();
+        counters.cached.fetch_add(cached as u64, Ordering::Relaxed);
+        let missing = chunks.iter().zip(&lists).filter(|(_, list)| list.is_none());
+        let missing: Vec<Chunk> = missing.map(|(chunk, _)| (*chunk).clone()).collect();
+        if !missing.is_empty() {
+            let (cache, segment) = (Arc::clone(self), Arc::clone(segment));
+            let read = tokio::task::spawn_blocking(move || cache.read_lists(&segment, &missing)).await;
+            let read = read.map_err(Error::with(ErrorKind::Internal, "the reading of lists was interrupted"))??;
+            counters.read.fetch_add(read.iter().map(|list| list.len() as u64).sum(), Ordering::Relaxed);
+            lists.iter_mut().filter(|list| list.is_none()).zip(read).for_each(|(list, read)| *list = Some(read));
+        }
+        Ok(lists.into_iter().flatten().collect())
+    }
+
+    /// Reads lists from the file.
+    fn read_lists(&self, segment: &SegmentReader, chunks: &[Chunk]) -> Result<Vec<Bytes>> {
+        let read = |chunk: &Chunk| {
+            let length = usize::try_from(chunk.place.end - chunk.place.start).unwrap_or(usize::MAX);
+            let bytes = segment.read_exact(chunk.place.start, length).and_then(|bytes| {
+                chunk.check(&bytes)?;
+                Ok(bytes)
+            });
+            let bytes = bytes.map_err(|error| segment.named(error))?;
+            self.held.insert((segment.number(), chunk.place.start), Held::List(bytes.clone()));
+            Ok(bytes)
+        };
+        chunks.iter().map(read).collect()
+    }
+}
+
+impl fmt::Debug for PageCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PageCache").field("bytes", &self.bytes()).finish_non_exhaustive()
+    }
+}
+
+fn read_page(segment: &SegmentReader, place: &PagePlace, decompressor: &mut Decompressor) -> Result<Page> {
+    let bytes = segment.read_exact(place.offset, place.length)?;
+    if checksum(&bytes) != place.checksum {
+        return Err(Error::damaged("a page is damaged: its bytes are not those that were written"));
+    }
+    let page = decompressor.decompress(bytes, segment.chunk(place.group, place.column)?);
+    page.map_err(Error::with(ErrorKind::Damaged, "a page is damaged"))
+}
+
+/// The names in a dictionary: each its length in 4 bytes, little endian, and its bytes.
+fn names(page: &Page) -> Result<StringArray> {
+    let damaged = || Error::damaged("a dictionary is damaged");
+    let mut names = StringBuilder::new();
+    let mut rest: &[u8] = page.buffer();
+    while let Some((length, more)) = rest.split_first_chunk::<4>() {
+        let (name, more) = more.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(damaged)?;
+        names.append_value(std::str::from_utf8(name).map_err(|_| damaged())?);
+        rest = more;
+    }
+    Ok(names.finish())
+}

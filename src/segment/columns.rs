@@ -1,0 +1,212 @@
+//! Chosen rows of chosen columns.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{
+        Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, FixedSizeBinaryBuilder, StringBuilder,
+        new_empty_array, new_null_array,
+    },
+    compute::interleave,
+    datatypes::{DataType, UInt16Type},
+    error::ArrowError,
+};
+
+use super::{PageCache, ReadCounters, RowRanges, SegmentReader};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    flow::{Field, Kind},
+    schema::column_type,
+};
+
+/// Reads rows of segments, page by page, through a cache.
+#[derive(Clone, Debug)]
+pub struct RowReader {
+    cache: Arc<PageCache>,
+    counters: Arc<ReadCounters>,
+}
+
+impl RowReader {
+    /// Reads through `cache`, and counts in `counters`.
+    pub fn new(cache: Arc<PageCache>, counters: Arc<ReadCounters>) -> Self {
+        Self { cache, counters }
+    }
+
+    /// The cache.
+    pub(super) fn cache(&self) -> &Arc<PageCache> {
+        &self.cache
+    }
+
+    /// What reading has cost.
+    pub fn counters(&self) -> &ReadCounters {
+        &self.counters
+    }
+
+    /// The pages of some columns that hold some rows.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] where the file cannot be read, [`ErrorKind::Damaged`] where it is not what was written.
+    pub async fn columns(&self, segment: &Arc<SegmentReader>, fields: &[Field], rows: &RowRanges) -> Result<Columns> {
+        let page_rows = segment.shape().page_rows;
+        let pages = rows.pages(page_rows);
+        let arrays = self.cache.columns(segment, fields, &pages, &self.counters).await?;
+        Ok(Columns { fields: fields.to_vec(), pages, page_rows, arrays })
+    }
+}
+
+/// Pages of some columns, decoded.
+#[derive(Debug)]
+pub struct Columns {
+    fields: Vec<Field>,
+    pages: Vec<usize>,
+    page_rows: usize,
+    /// Column by column, each with all pages. Names may be places in dictionaries.
+    arrays: Vec<ArrayRef>,
+}
+
+impl Columns {
+    /// Each page, with those of `rows` that it holds, numbered within the page.
+    pub(crate) fn pages(&self, rows: &RowRanges) -> impl Iterator<Item = (PageColumns<'_>, usize, RowRanges)> {
+        self.pages.iter().enumerate().map(move |(place, page)| {
+            let start = page * self.page_rows;
+            let rows = rows.within(&(start..start + self.page_rows)).moved_back(start);
+            (PageColumns { columns: self, place }, start, rows)
+        })
+    }
+
+    /// The values of some rows, a column for each field.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] where the rows are not among those that were read.
+    pub fn select(&self, rows: &RowRanges) -> Result<Vec<ArrayRef>> {
+        let parts: Vec<(PageColumns<'_>, RowRanges)> =
+            self.pages(rows).map(|(page, _, rows)| (page, rows)).filter(|(_, rows)| !rows.is_empty()).collect();
+        let select = |(column, field): (usize, &Field)| {
+            let arrays: Option<Vec<_>> = parts.iter().map(|(page, _)| page.column(column)).collect();
+            let arrays = arrays.ok_or_else(|| Error::internal("a page was not read"))?;
+            gather(*field, &arrays, parts.iter().map(|(_, rows)| rows))
+        };
+        self.fields.iter().enumerate().map(|(place, field)| select((place, field))).collect()
+    }
+}
+
+/// The columns of one page.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PageColumns<'a> {
+    columns: &'a Columns,
+    place: usize,
+}
+
+impl<'a> PageColumns<'a> {
+    fn column(&self, column: usize) -> Option<&'a ArrayRef> {
+        self.columns.arrays.get(column * self.columns.pages.len() + self.place)
+    }
+
+    /// Those of `rows` for which `test` is true.
+    ///
+    /// It is given columns of the page, as they are, where most of it is asked for; of few rows, just these. Of names in
+    /// a dictionary each is asked for once.
+    pub(crate) fn filter(
+        &self,
+        rows: &RowRanges,
+        test: impl Fn(Vec<ArrayRef>, usize) -> Result<BooleanArray>,
+    ) -> Result<RowRanges> {
+        let fields = self.columns.fields.as_slice();
+        let arrays: Option<Vec<_>> = (0..fields.len()).map(|column| self.column(column)).collect();
+        let arrays = arrays.ok_or_else(|| Error::internal("a page was not read"))?;
+        let length = arrays.first().map_or(0, |array| array.len());
+        if arrays.is_empty() || rows.len() * 4 < length {
+            let gathered = fields.iter().zip(&arrays).map(|(field, array)| gather(*field, &[array], [rows]));
+            return Ok(rows.filter(&test(gathered.collect::<Result<_>>()?, rows.len())?));
+        }
+        if let [array] = arrays.as_slice()
+            && let Some(names) = array.as_dictionary_opt::<UInt16Type>()
+            && names.values().len() <= length
+        {
+            return Ok(rows.masked(&names_mask(names, &test)?));
+        }
+        let whole = RowRanges::from_iter([0..length]);
+        let columns = fields.iter().zip(&arrays).map(|(field, array)| gather(*field, &[array], [&whole]));
+        Ok(rows.masked(&test(columns.collect::<Result<_>>()?, length)?))
+    }
+}
+
+/// For which places the name is one for which `test` is true.
+fn names_mask(
+    names: &DictionaryArray<UInt16Type>,
+    test: impl Fn(Vec<ArrayRef>, usize) -> Result<BooleanArray>,
+) -> Result<BooleanArray> {
+    let passes = |names: ArrayRef| {
+        let length = names.len();
+        test(vec![names], length).map(|mask| mask.iter().map(Option::unwrap_or_default).collect::<Vec<bool>>())
+    };
+    let absent = passes(new_null_array(&DataType::Utf8, 1))?.first().copied().unwrap_or(false);
+    let present = passes(Arc::clone(names.values()))?;
+    let passes = |place: u16| present.get(usize::from(place)).copied().unwrap_or(false);
+    let places = names.keys();
+    let mask = match places.nulls() {
+        None => places.values().iter().map(|place| passes(*place)).collect(),
+        Some(_) => places.iter().map(|place| place.map_or(absent, passes)).collect(),
+    };
+    Ok(BooleanArray::new(mask, None))
+}
+
+/// Rows of pages of one column, put together.
+fn gather<'r>(
+    field: Field,
+    pages: &[&ArrayRef],
+    rows: impl IntoIterator<Item = &'r RowRanges> + Clone,
+) -> Result<ArrayRef> {
+    let pairs = || pages.iter().zip(rows.clone());
+    match field.kind() {
+        Kind::Text => {
+            let mut names = StringBuilder::new();
+            for (page, rows) in pairs() {
+                match (page.as_dictionary_opt::<UInt16Type>(), page.as_string_opt::<i32>()) {
+                    (Some(places), _) => {
+                        let dictionary = places.values().as_string_opt::<i32>();
+                        let dictionary = dictionary.ok_or_else(|| Error::internal("a dictionary has no names"))?;
+                        let place = |row| places.key(row).filter(|place| *place < dictionary.len());
+                        rows.iter()
+                            .for_each(|row| names.append_option(place(row).map(|place| dictionary.value(place))));
+                    }
+                    (None, Some(texts)) => {
+                        let text = |row| texts.is_valid(row).then(|| texts.value(row));
+                        rows.iter().for_each(|row| names.append_option(text(row)));
+                    }
+                    (None, None) => return Err(Error::internal("names are not text")),
+                }
+            }
+            Ok(Arc::new(names.finish()))
+        }
+        _ => match (pages, rows.clone().into_iter().next().map(RowRanges::as_slice)) {
+            ([], _) => Ok(new_empty_array(&column_type(field))),
+            // Whatever lies together needs no copy.
+            ([page], Some([range])) => Ok(page.slice(range.start, range.len())),
+            (pages, _) if field.kind() == Kind::Address => {
+                let mut addresses = FixedSizeBinaryBuilder::new(16);
+                for (page, rows) in pages.iter().zip(rows) {
+                    let page = page.as_fixed_size_binary_opt();
+                    let page = page.ok_or_else(|| Error::internal("addresses are not 16 bytes"))?;
+                    for row in rows.iter() {
+                        match page.is_valid(row) {
+                            true => addresses.append_value(page.value(row)).map_err(failed)?,
+                            false => addresses.append_null(),
+                        }
+                    }
+                }
+                Ok(Arc::new(addresses.finish()))
+            }
+            (pages, _) => {
+                let arrays: Vec<&dyn Array> = pages.iter().map(|page| page.as_ref()).collect();
+                let places = rows.into_iter().enumerate();
+                let places: Vec<_> = places.flat_map(|(page, rows)| rows.iter().map(move |row| (page, row))).collect();
+                interleave(&arrays, &places).map_err(failed)
+            }
+        },
+    }
+}
+
+fn failed(error: ArrowError) -> Error {
+    Error::with(ErrorKind::Internal, "rows could not be put together")(error)
+}
