@@ -6,7 +6,10 @@ mod common;
 use std::time::Duration;
 
 use common::{asked::Asked, fixture, measure, report::Report, sample::Sample, suites};
-use flowseek::query::Query;
+use flowseek::{
+    Snapshot, filter,
+    query::{Count, Query},
+};
 use serde_json::json;
 use tokio::{
     runtime::Runtime,
@@ -46,6 +49,13 @@ fn main() {
         let [p50, p99] = [median, late].map(|time| time.as_secs_f64() * 1e3);
         report.line(&json!({"suite": "concurrency", "name": name, "p50_ms": p50, "p99_ms": p99, "p99_ratio": times}));
     }
+    let stops: Vec<Duration> =
+        (0..pages).map(|n| stop(&runtime, &snapshot, Duration::from_micros(300 * n as u64))).collect();
+    println!(
+        "a scan of everything that is dropped has stopped after {} ms (p50), {} ms at most",
+        measure::millis(measure::median(stops.clone())),
+        measure::millis(stops.into_iter().max().unwrap_or_default())
+    );
     let settings = archive.settings();
     let mebibytes = |bytes: u64| bytes >> 20;
     println!(
@@ -53,6 +63,20 @@ fn main() {
         measure::peak_memory().map_or("unknown".to_owned(), |bytes| mebibytes(bytes).to_string()),
         mebibytes(settings.index_cache_bytes + settings.page_cache_bytes)
     );
+}
+
+/// How long all work on a query goes on after it is dropped, `after` it was begun.
+fn stop(runtime: &Runtime, snapshot: &Snapshot, after: Duration) -> Duration {
+    // Neither bounds nor lists tell of it, so all flows are looked at.
+    let scan = snapshot.query(filter::src_bytes().eq(1).and(filter::dst_bytes().eq(1))).count(Count::Exact);
+    runtime.block_on(async {
+        let _ = tokio::time::timeout(after, scan.page()).await;
+    });
+    let dropped = std::time::Instant::now();
+    while runtime.metrics().num_alive_tasks() > 0 {
+        std::hint::spin_loop();
+    }
+    dropped.elapsed()
 }
 
 /// The median time of a page for one client alone.

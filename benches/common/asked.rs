@@ -23,6 +23,7 @@ pub struct Asked {
     pub page: Page,
     /// Flows on the pages before.
     pub before: u64,
+    start: Start,
     terms: Vec<Term>,
     answer: Answer,
 }
@@ -32,6 +33,7 @@ impl Asked {
         let mut query = Request::parse(&case.query).unwrap().query(snapshot).budget(BUDGET);
         let mut terms = case.terms.clone();
         let mut before = 0;
+        let mut start = Start::First;
         if let Answer::Page(sorting, number @ 2..) = case.answer {
             let counted = query.clone().limit(0).count(Count::Exact).page().await.unwrap();
             let pages = counted.total.unwrap().div_ceil(LIMIT as u64);
@@ -40,12 +42,19 @@ impl Asked {
                 let previous = query.clone().start(Start::Number(number - 1)).page().await.unwrap();
                 let last = previous.flows().unwrap().pop().expect("a full page");
                 terms.push(Term::Behind(Box::new(last), sorting));
-                query = query.after(previous.next.expect("a cursor to the next page"));
+                start = Start::At(previous.next.expect("a cursor to the next page"));
+                query = query.start(start.clone());
                 before = (number - 1) * LIMIT as u64;
             }
         }
         let page = query.page().await.unwrap();
-        Self { query, page, before, terms, answer: case.answer }
+        Self { query, page, before, start, terms, answer: case.answer }
+    }
+
+    /// The same question to another snapshot of the same flows.
+    pub fn query_of(&self, snapshot: &Snapshot, case: &Case) -> Query {
+        let query = Request::parse(&case.query).unwrap().query(snapshot).budget(BUDGET);
+        query.start(self.start.clone())
     }
 
     /// The same question in SQL. A deep page begins behind the last flow of the page before, as it does here.

@@ -36,6 +36,11 @@ pub fn archive(flows: u64) -> Archive {
     })
 }
 
+/// The same archive, as a process opens it that has just begun.
+pub fn reopened(archive: &Archive) -> Archive {
+    Archive::open_with(archive.path(), settings()).unwrap()
+}
+
 /// A new archive at `path`, whatever is there.
 pub fn create(path: &Path) -> Archive {
     if path.exists() {

@@ -9,7 +9,7 @@ use super::condition::Condition;
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::Field,
-    segment::{RowRanges, RowReader, SegmentReader},
+    segment::{RowRanges, RowReader, SegmentReader, ToldNames},
 };
 
 /// From so many rows on, scans are handed to the threads of the host.
@@ -64,8 +64,9 @@ impl Scanner {
     async fn pass(&self, segment: &Arc<SegmentReader>, condition: &Condition, rows: &RowRanges) -> Result<RowRanges> {
         let columns = self.reader.columns(segment, &condition.fields, rows).await?;
         let mut passing = RowRanges::default();
+        let mut told = ToldNames::default();
         for (page, start, rows) in columns.pages(rows) {
-            let rows = page.filter(&rows, |columns, length| condition.evaluate(columns, length))?;
+            let rows = page.filter(&rows, &mut told, |columns, length| condition.evaluate(columns, length))?;
             passing.append(&rows, start);
         }
         Ok(passing)

@@ -7,6 +7,10 @@ use arrow::{
     compute,
 };
 
+use super::{
+    cores::on_all_cores,
+    names::{AllRanks, Ranks},
+};
 use crate::{
     error::Result,
     filter::Bounds,
@@ -50,15 +54,19 @@ pub(super) enum Extents {
 
 impl BoundsTable {
     /// The bounds of the blocks of `block_rows` rows each, the last one maybe shorter, that `batch` is cut into.
-    pub(super) fn build(batch: &RecordBatch, block_rows: usize) -> Result<Self> {
+    pub(super) fn build(batch: &RecordBatch, block_rows: usize, names: &AllRanks<'_>) -> Result<Self> {
         let starts = || (0..batch.num_rows()).step_by(block_rows.max(1));
         let blocks: Vec<_> = starts().map(|start| start..(start + block_rows).min(batch.num_rows())).collect();
-        let mut lanes = Vec::with_capacity(Field::ALL.len());
-        for field in Field::ALL {
-            let values = Values::of(batch, field)?;
-            let spans = blocks.iter().map(|rows| values.span(rows.clone())).collect::<Vec<_>>();
-            lanes.push(Lane::of(field, &spans));
-        }
+        let lanes = on_all_cores(Field::ALL.to_vec(), |field| {
+            let spans: Vec<Span<'_>> = match names.get(&field) {
+                Some(names) => blocks.iter().map(|rows| names_span(names, rows)).collect(),
+                None => {
+                    let values = Values::of(batch, field)?;
+                    blocks.iter().map(|rows| values.span(rows.clone())).collect()
+                }
+            };
+            Ok(Lane::of(field, &spans))
+        })?;
         let flags = Values::of(batch, Field::TcpFlags)?;
         let masks = |rows: Range<usize>| {
             let values = rows.filter_map(|row| match flags.get(row) {
@@ -192,6 +200,15 @@ impl<'a> Values<'a> {
             }
         }
     }
+}
+
+/// The bounds of the names in some rows.
+fn names_span<'a>(names: &Ranks<'a>, rows: &Range<usize>) -> Span<'a> {
+    let ranks = names.rows().get(rows.clone()).unwrap_or_default();
+    let present = || ranks.iter().flatten().copied();
+    let name = |rank| ValueRef::Text(names.name(rank));
+    let values = present().min().zip(present().max()).map(|(least, greatest)| (name(least), name(greatest)));
+    Span { values, absent: ranks.iter().any(Option::is_none) }
 }
 
 fn extent<'a, T: ArrowNumericType>(

@@ -190,15 +190,18 @@ impl PageCache {
             _ => None,
         };
         let mut lists: Vec<Option<Bytes>> = chunks.iter().map(held).collect();
-        let cached: usize = lists.iter().flatten().map(Bytes::len).sum();
-        counters.cached.fetch_add(cached as u64, Ordering::Relaxed);
-        let missing = chunks.iter().zip(&lists).filter(|(_, list)| list.is_none());
-        let missing: Vec<Chunk> = missing.map(|(chunk, _)| (*chunk).clone()).collect();
+        let (held, missing): (Vec<_>, Vec<_>) = chunks.iter().zip(&lists).partition(|(_, list)| list.is_some());
+        let bytes = |chunks: Vec<(&&Chunk, &Option<Bytes>)>| -> u64 {
+            chunks.iter().map(|(chunk, _)| chunk.place.end - chunk.place.start).sum()
+        };
+        let chunks: Vec<Chunk> = missing.iter().map(|(chunk, _)| Chunk::clone(chunk)).collect();
+        counters.cached.fetch_add(bytes(held), Ordering::Relaxed);
+        counters.read.fetch_add(bytes(missing), Ordering::Relaxed);
+        let missing = chunks;
         if !missing.is_empty() {
             let (cache, segment) = (Arc::clone(self), Arc::clone(segment));
             let read = tokio::task::spawn_blocking(move || cache.read_lists(&segment, &missing)).await;
             let read = read.map_err(Error::with(ErrorKind::Internal, "the reading of lists was interrupted"))??;
-            counters.read.fetch_add(read.iter().map(|list| list.len() as u64).sum(), Ordering::Relaxed);
             lists.iter_mut().filter(|list| list.is_none()).zip(read).for_each(|(list, read)| *list = Some(read));
         }
         Ok(lists.into_iter().flatten().collect())
@@ -208,10 +211,7 @@ impl PageCache {
     fn read_lists(&self, segment: &SegmentReader, chunks: &[Chunk]) -> Result<Vec<Bytes>> {
         let read = |chunk: &Chunk| {
             let length = usize::try_from(chunk.place.end - chunk.place.start).unwrap_or(usize::MAX);
-            let bytes = segment.read_exact(chunk.place.start, length).and_then(|bytes| {
-                chunk.check(&bytes)?;
-                Ok(bytes)
-            });
+            let bytes = segment.read_exact(chunk.place.start, length).and_then(|packed| chunk.unpack(&packed));
             let bytes = bytes.map_err(|error| segment.named(error))?;
             self.held.insert((segment.number(), chunk.place.start), Held::List(bytes.clone()));
             Ok(bytes)

@@ -105,50 +105,68 @@ impl<'a> PageColumns<'a> {
     /// Those of `rows` for which `test` is true.
     ///
     /// It is given columns of the page, as they are, where most of it is asked for; of few rows, just these. Of names in
-    /// a dictionary each is asked for once.
+    /// a dictionary it is given each once, and `told` remembers what it said of them.
     pub(crate) fn filter(
         &self,
         rows: &RowRanges,
+        told: &mut ToldNames,
         test: impl Fn(Vec<ArrayRef>, usize) -> Result<BooleanArray>,
     ) -> Result<RowRanges> {
         let fields = self.columns.fields.as_slice();
         let arrays: Option<Vec<_>> = (0..fields.len()).map(|column| self.column(column)).collect();
         let arrays = arrays.ok_or_else(|| Error::internal("a page was not read"))?;
         let length = arrays.first().map_or(0, |array| array.len());
+        if let [array] = arrays.as_slice()
+            && let Some(names) = array.as_dictionary_opt::<UInt16Type>()
+            && (names.values().len() <= length || told.knows(names))
+        {
+            told.ask(names, &test)?;
+            return Ok(rows.iter().filter(|row| told.passes(names.key(*row))).map(|row| row..row + 1).collect());
+        }
         if arrays.is_empty() || rows.len() * 4 < length {
             let gathered = fields.iter().zip(&arrays).map(|(field, array)| gather(*field, &[array], [rows]));
             return Ok(rows.filter(&test(gathered.collect::<Result<_>>()?, rows.len())?));
         }
-        if let [array] = arrays.as_slice()
-            && let Some(names) = array.as_dictionary_opt::<UInt16Type>()
-            && names.values().len() <= length
-        {
-            return Ok(rows.masked(&names_mask(names, &test)?));
-        }
-        let whole = RowRanges::from_iter([0..length]);
+        let whole = RowRanges::from_iter(std::iter::once(0..length));
         let columns = fields.iter().zip(&arrays).map(|(field, array)| gather(*field, &[array], [&whole]));
         Ok(rows.masked(&test(columns.collect::<Result<_>>()?, length)?))
     }
 }
 
-/// For which places the name is one for which `test` is true.
-fn names_mask(
-    names: &DictionaryArray<UInt16Type>,
-    test: impl Fn(Vec<ArrayRef>, usize) -> Result<BooleanArray>,
-) -> Result<BooleanArray> {
-    let passes = |names: ArrayRef| {
-        let length = names.len();
-        test(vec![names], length).map(|mask| mask.iter().map(Option::unwrap_or_default).collect::<Vec<bool>>())
-    };
-    let absent = passes(new_null_array(&DataType::Utf8, 1))?.first().copied().unwrap_or(false);
-    let present = passes(Arc::clone(names.values()))?;
-    let passes = |place: u16| present.get(usize::from(place)).copied().unwrap_or(false);
-    let places = names.keys();
-    let mask = match places.nulls() {
-        None => places.values().iter().map(|place| passes(*place)).collect(),
-        Some(_) => places.iter().map(|place| place.map_or(absent, passes)).collect(),
-    };
-    Ok(BooleanArray::new(mask, None))
+/// What a test has told of the names of a dictionary, which serves many pages.
+#[derive(Debug, Default)]
+pub(crate) struct ToldNames {
+    dictionary: Option<ArrayRef>,
+    present: Vec<bool>,
+    absent: bool,
+}
+
+impl ToldNames {
+    fn knows(&self, names: &DictionaryArray<UInt16Type>) -> bool {
+        self.dictionary.as_ref().is_some_and(|dictionary| Arc::ptr_eq(dictionary, names.values()))
+    }
+
+    fn ask(
+        &mut self,
+        names: &DictionaryArray<UInt16Type>,
+        test: impl Fn(Vec<ArrayRef>, usize) -> Result<BooleanArray>,
+    ) -> Result<()> {
+        if self.knows(names) {
+            return Ok(());
+        }
+        let passes = |names: ArrayRef| {
+            let length = names.len();
+            test(vec![names], length).map(|mask| mask.iter().map(Option::unwrap_or_default).collect::<Vec<bool>>())
+        };
+        self.absent = passes(new_null_array(&DataType::Utf8, 1))?.first().copied().unwrap_or(false);
+        self.present = passes(Arc::clone(names.values()))?;
+        self.dictionary = Some(Arc::clone(names.values()));
+        Ok(())
+    }
+
+    fn passes(&self, place: Option<usize>) -> bool {
+        place.map_or(self.absent, |place| self.present.get(place).copied().unwrap_or(false))
+    }
 }
 
 /// Rows of pages of one column, put together.

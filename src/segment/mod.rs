@@ -7,9 +7,11 @@
 mod bounds;
 mod cache;
 mod columns;
+mod cores;
 mod decode;
 mod decompress;
 mod index;
+mod names;
 mod probe;
 mod raw;
 mod reader;
@@ -18,6 +20,7 @@ mod writer;
 
 pub use bounds::{BlockBounds, BoundsTable};
 pub use cache::{PageCache, ReadCounters};
+pub(crate) use columns::ToldNames;
 pub use columns::{Columns, RowReader};
 use probe::Tally;
 pub use probe::{Effort, ProbedBlock, Probes, grouped};

@@ -9,8 +9,9 @@ use crate::{
     flow::{Field, Span},
 };
 
-/// A page of a list is looked at for less than this many: a question that touches more matches much, and is soon full.
-const MOST_CHUNKS: usize = 96;
+/// For a page no more chunks of a list are looked at, and no more whose values all pass: what touches more matches much,
+/// and a page of it is soon full.
+const MOST_CHUNKS: (usize, usize) = (96, 3);
 
 /// How much is read of the lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,15 +53,15 @@ impl<'f> Probes<'f> {
         reader: &RowReader,
         effort: Effort,
     ) -> Result<Self> {
-        let most = match effort {
+        let (most, most_inside) = match effort {
             Effort::Page => MOST_CHUNKS,
-            Effort::Count => usize::MAX,
+            Effort::Count => (usize::MAX, usize::MAX),
         };
         let mut wanted = Vec::new();
         listed(filter, segment, &mut wanted);
         let mut parts = Vec::with_capacity(wanted.len());
         for part in wanted {
-            let Some(touched) = segment.directory().touched(part, most) else { continue };
+            let Some(touched) = segment.directory().touched(part, most, most_inside) else { continue };
             let chunks: Vec<_> = touched.chunks.iter().map(|(chunk, _, _)| *chunk).collect();
             let lists = reader.cache().lists(segment, &chunks, reader.counters()).await?;
             let mut tallies = vec![Tally::default(); segment.blocks().len()];

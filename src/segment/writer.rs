@@ -1,14 +1,11 @@
 //! Flows to a segment.
 
 use std::{
-    collections::HashSet,
     io::{self, Write},
     ops::Range,
-    sync::{Mutex, PoisonError},
-    thread,
 };
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::RecordBatch;
 use parquet::{
     arrow::{
         ArrowWriter,
@@ -26,12 +23,14 @@ use parquet::{
 
 use super::{
     bounds::BoundsTable,
+    cores::on_all_cores,
     index::{self, Built, Directory, Index, PageTable},
+    names::{AllRanks, Ranks, named},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     filter::Bounds as _,
-    flow::{Field, FlowId, Kind, Timestamp, ValueRef},
+    flow::{Field, FlowId, Timestamp, ValueRef},
     schema::Values,
 };
 
@@ -84,11 +83,12 @@ pub fn write_segment(flows: &RecordBatch, sink: impl Write + Send, options: Segm
         return Err(Error::new(ErrorKind::InvalidInput, "a segment has at least one flow"));
     }
     let block_rows = options.block_rows.max(1);
-    let bounds = BoundsTable::build(flows, block_rows)?;
+    let names = on_all_cores(named(), |field| Ok((field, Ranks::of(flows, field)?)))?.into_iter().collect();
+    let bounds = BoundsTable::build(flows, block_rows, &names)?;
     let group_rows = block_rows.saturating_mul(options.row_group_blocks.max(1));
     let page_rows = page_rows(block_rows);
     let sink = Recorder { sink, recorded: Vec::new() };
-    let writer = ArrowWriter::try_new(sink, flows.schema(), Some(properties(flows, page_rows, group_rows)?));
+    let writer = ArrowWriter::try_new(sink, flows.schema(), Some(properties(&names, page_rows, group_rows)?));
     let (mut file, row_groups) = writer.and_then(ArrowWriter::into_serialized_writer).map_err(failed)?;
     file.flush().map_err(unwritten)?;
     let mut pages = page_table(flows, page_rows)?;
@@ -105,7 +105,8 @@ pub fn write_segment(flows: &RecordBatch, sink: impl Write + Send, options: Segm
         file.flush().map_err(unwritten)?;
         file.inner_mut().take_checksums(&lengths, &mut pages);
     }
-    let (directory, lists) = Directory::place(lists(flows, block_rows, page_rows)?, file.bytes_written() as u64);
+    let (directory, lists) =
+        Directory::place(lists(flows, &names, block_rows, page_rows)?, file.bytes_written() as u64)?;
     file.write_all(&lists).map_err(unwritten)?;
     let index = Index { bounds, directory, pages };
     let bytes = index::encode(&index)?;
@@ -129,8 +130,8 @@ fn encode_columns(rows: &RecordBatch, writers: Vec<ArrowColumnWriter>) -> Result
 }
 
 /// Lists the values of the columns whose values are listed.
-fn lists(flows: &RecordBatch, block_rows: usize, page_rows: usize) -> Result<Vec<Built>> {
-    on_all_cores(index::LISTS.to_vec(), |fields| index::build(flows, fields, block_rows, page_rows))
+fn lists(flows: &RecordBatch, names: &AllRanks<'_>, block_rows: usize, page_rows: usize) -> Result<Vec<Built>> {
+    on_all_cores(index::LISTS.to_vec(), |fields| index::build(flows, names, fields, block_rows, page_rows))
 }
 
 /// The table of the pages of `flows`, without their checksums.
@@ -199,35 +200,14 @@ impl<W> Recorder<W> {
     }
 }
 
-/// The results of jobs, in their order; the last job is begun first.
-fn on_all_cores<J: Send, T: Send>(jobs: Vec<J>, work: impl Fn(J) -> Result<T> + Sync) -> Result<Vec<T>> {
-    let jobs = Mutex::new(jobs.into_iter().enumerate().collect::<Vec<_>>());
-    let done = Mutex::new(Vec::new());
-    let run = || {
-        loop {
-            let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let Some((place, job)) = job else { break };
-            let result = work(job);
-            done.lock().unwrap_or_else(PoisonError::into_inner).push((place, result));
-        }
-    };
-    thread::scope(|scope| {
-        let others = thread::available_parallelism().map_or(0, |cores| cores.get() - 1);
-        (0..others).for_each(|_| drop(scope.spawn(run)));
-        run();
-    });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(place, _)| *place);
-    done.into_iter().map(|(_, result)| result).collect()
-}
-
 /// Rows of a page: a fourth of a block, where that divides it. For one flow of a block, so much is read.
 fn page_rows(block_rows: usize) -> usize {
     if block_rows.is_multiple_of(4) { block_rows / 4 } else { block_rows }
 }
 
-fn properties(flows: &RecordBatch, page_rows: usize, group_rows: usize) -> Result<WriterProperties> {
-    let zstd = Compression::ZSTD(ZstdLevel::try_new(3).map_err(failed)?);
+fn properties(names: &AllRanks<'_>, page_rows: usize, group_rows: usize) -> Result<WriterProperties> {
+    // Of pages this small, higher levels make more, and not less; from the seventh on a little less, in twice the time.
+    let zstd = Compression::ZSTD(ZstdLevel::try_new(1).map_err(failed)?);
     let newest_first = |field: Field| SortingColumn { column_idx: field as i32, descending: true, nulls_first: false };
     let mut properties = WriterProperties::builder()
         // The first version has no dictionaries of addresses.
@@ -242,6 +222,7 @@ fn properties(flows: &RecordBatch, page_rows: usize, group_rows: usize) -> Resul
         .set_write_batch_size(page_rows)
         .set_data_page_size_limit(usize::MAX)
         .set_dictionary_page_size_limit(usize::MAX);
+    let has_few_names = |field: Field| names.get(&field).is_some_and(|names| names.names().len() <= LARGEST_DICTIONARY);
     for field in Field::ALL {
         let column = ColumnPath::from(field.name());
         // Differences are packed to the bit: smaller for start times, which are sorted, and for source ports, which
@@ -249,7 +230,7 @@ fn properties(flows: &RecordBatch, page_rows: usize, group_rows: usize) -> Resul
         let (dictionary, encoding, compression) = match field {
             Field::StartTime | Field::SrcPort => (false, Encoding::DELTA_BINARY_PACKED, Compression::UNCOMPRESSED),
             Field::Protocol | Field::TcpFlags | Field::SrcIp | Field::DstIp => (true, Encoding::PLAIN, zstd),
-            _ if field.kind() == Kind::Text => (has_few_names(flows, field), Encoding::PLAIN, zstd),
+            _ if names.contains_key(&field) => (has_few_names(field), Encoding::PLAIN, zstd),
             _ => (false, Encoding::PLAIN, zstd),
         };
         properties = properties
@@ -258,17 +239,6 @@ fn properties(flows: &RecordBatch, page_rows: usize, group_rows: usize) -> Resul
             .set_column_compression(column, compression);
     }
     Ok(properties.build())
-}
-
-fn has_few_names(flows: &RecordBatch, field: Field) -> bool {
-    let column = flows.column_by_name(field.name()).and_then(|column| column.as_string_opt::<i32>());
-    let mut names = HashSet::new();
-    column.is_some_and(|column| {
-        column.iter().flatten().all(|name| {
-            names.insert(name);
-            names.len() <= LARGEST_DICTIONARY
-        })
-    })
 }
 
 fn summary(bounds: &BoundsTable, bytes: u64) -> Result<SegmentSummary> {

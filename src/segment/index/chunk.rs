@@ -2,10 +2,14 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
 use twox_hash::XxHash64;
 
 use super::{entries::Entries, input::damaged, postings::List};
 use crate::{error::Result, filter::Filter, segment::Tally};
+
+/// No chunk has more bytes: a value that is in every block of the largest segment takes less.
+const LARGEST: usize = 64 << 20;
 
 /// A run of entries of one list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,17 +18,24 @@ pub(in super::super) struct Chunk {
     pub(in super::super) first: Vec<u8>,
     /// Where its bytes lie in the file.
     pub(in super::super) place: Range<u64>,
-    /// The XXH64 of its bytes.
+    /// Bytes that it has, decompressed.
+    pub(super) length: u32,
+    /// The XXH64 of its bytes in the file.
     pub(super) checksum: u64,
 }
 
 impl Chunk {
-    /// Whether these are its bytes.
+    /// Its bytes, from those in the file.
     ///
     /// # Errors
     /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where they are not those that were written.
-    pub(in super::super) fn check(&self, bytes: &[u8]) -> Result<()> {
-        if XxHash64::oneshot(0, bytes) == self.checksum { Ok(()) } else { Err(damaged()) }
+    pub(in super::super) fn unpack(&self, packed: &[u8]) -> Result<Bytes> {
+        let length = self.length as usize;
+        if XxHash64::oneshot(0, packed) != self.checksum || length > LARGEST {
+            return Err(damaged());
+        }
+        let bytes = zstd::bulk::decompress(packed, length).map_err(|_| damaged())?;
+        if bytes.len() == length { Ok(bytes.into()) } else { Err(damaged()) }
     }
 
     /// Adds to `tallies`, block by block, the flows that pass `part`, a filter on the columns of `list`, whose values

@@ -29,8 +29,8 @@
 //! without it are not listed. In a list of several columns the values follow on one another, where a column may be absent
 //! each after a byte: 1, or 0 and then zeros.
 //!
-//! A chunk is one entry after the other. It ends with the bytes (2 each) where every 16th entry begins, but the first,
-//! and the number of these (2). An entry is its value and the blocks that hold it:
+//! A chunk is a Zstandard frame, of one entry after the other. It ends with the bytes (2 each) where every 16th entry
+//! begins, but the first, and the number of these (2). An entry is its value and the blocks that hold it:
 //!
 //! - A byte. Its low 5 bits are the number of the value's own bytes; 31 says that the number follows in LEB128. Its high 3
 //!   bits are the number of blocks; 0 says that the number follows, after the own bytes, in LEB128.

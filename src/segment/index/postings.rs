@@ -7,14 +7,14 @@ use arrow::array::RecordBatch;
 use twox_hash::XxHash64;
 
 use super::{
-    super::writer::block_range,
+    super::{names::AllRanks, writer::block_range},
     chunk::Chunk,
     entries::{EntryWriter, Holder},
     format::too_large,
     input::{Input, damaged},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     filter::{Filter, Set, Test},
     flow::{Field, Kind, ValueRef},
     schema::Values,
@@ -33,8 +33,10 @@ pub(in super::super) const LISTS: [&[Field]; 8] = [
     &[Field::ActivityId],
 ];
 
-/// A chunk is closed once it has so many bytes.
-const CHUNK_BYTES: usize = 4096;
+/// A chunk is closed once it has so many bytes, before they are compressed.
+const CHUNK_BYTES: usize = 16_384;
+/// How hard chunks are compressed.
+const ZSTD_LEVEL: i32 = 3;
 /// The greatest value of all.
 const GREATEST: &[u8] = &[u8::MAX; 16];
 
@@ -116,12 +118,19 @@ impl List {
 /// Lists the values of columns of `flows`, block by block.
 pub(in super::super) fn build(
     flows: &RecordBatch,
+    names: &AllRanks<'_>,
     fields: &[Field],
     block_rows: usize,
     page_rows: usize,
 ) -> Result<Built> {
     let list = List(fields.to_vec());
     let cut = Cut { rows: flows.num_rows(), block_rows, page_rows };
+    if let [field] = fields
+        && let Some(names) = names.get(field)
+    {
+        let entries = cut.entries(|row| names.rows().get(row).copied().flatten())?;
+        return Ok(Built { list, chunks: chunks(entries, None, |rank| names.name(rank).as_bytes().to_vec()) });
+    }
     let columns = fields.iter().map(|field| Values::of(flows, *field)).collect::<Result<Vec<_>>>()?;
     let number = |column: &Values<'_>, row| match column.get(row) {
         Some(ValueRef::Number(number)) => Some(number),
@@ -129,13 +138,6 @@ pub(in super::super) fn build(
     };
     let width = list.width();
     let chunks = match (columns.as_slice(), width) {
-        ([column], None) => {
-            let text = |row| match column.get(row) {
-                Some(ValueRef::Text(text)) => Some(text),
-                _ => None,
-            };
-            chunks(cut.entries(text)?, width, |text| text.as_bytes().to_vec())
-        }
         // Numbers are sorted as numbers of their own width: that is most of the work.
         ([column], Some(width @ 9..)) => {
             chunks(cut.entries(|row| number(column, row))?, Some(width), |n| key(n, width))
@@ -216,20 +218,23 @@ fn chunks<V: PartialEq + Copy>(
 
 impl Directory {
     /// The directory of built lists whose chunks follow on one another from byte `start` of the file; and those bytes.
-    pub(in super::super) fn place(built: Vec<Built>, start: u64) -> (Self, Vec<u8>) {
+    pub(in super::super) fn place(built: Vec<Built>, start: u64) -> Result<(Self, Vec<u8>)> {
         let mut bytes = Vec::new();
         let mut directory = Vec::with_capacity(built.len());
         for Built { list, chunks } in built {
             let mut placed = Vec::with_capacity(chunks.len());
             for (first, chunk) in chunks {
+                let length = u32::try_from(chunk.len()).map_err(|_| too_large())?;
+                let packed = zstd::bulk::compress(&chunk, ZSTD_LEVEL);
+                let packed = packed.map_err(Error::with(ErrorKind::Internal, "a list cannot be compressed"))?;
                 let from = start + bytes.len() as u64;
-                let checksum = XxHash64::oneshot(0, &chunk);
-                bytes.extend(&chunk);
-                placed.push(Chunk { first, place: from..start + bytes.len() as u64, checksum });
+                let checksum = XxHash64::oneshot(0, &packed);
+                bytes.extend(&packed);
+                placed.push(Chunk { first, place: from..start + bytes.len() as u64, length, checksum });
             }
             directory.push((list, placed));
         }
-        (Self(directory), bytes)
+        Ok((Self(directory), bytes))
     }
 
     /// Whether one list is of all columns that `part` looks at.
@@ -248,11 +253,12 @@ impl Directory {
         self.0.iter().find(is_of)
     }
 
-    /// What tells how many flows pass `part`; `None` where no list does, or it would be more than `most` chunks.
-    pub(in super::super) fn touched(&self, part: &Filter, most: usize) -> Option<Touched<'_>> {
+    /// What tells how many flows pass `part`; `None` where no list does, or it would be more than `most` chunks, or more
+    /// than `most_inside` of which every value passes.
+    pub(in super::super) fn touched(&self, part: &Filter, most: usize, most_inside: usize) -> Option<Touched<'_>> {
         let (list, chunks) = self.list(part)?;
         let mut touched: Vec<(&Chunk, Vec<u8>, Vec<u8>)> = Vec::new();
-        let mut next = 0;
+        let (mut next, mut inside) = (0, 0);
         for (low, high) in list.ranges(part) {
             // A value can lie in the last chunk that begins at or before it.
             let from = chunks.partition_point(|chunk| chunk.first <= low).saturating_sub(1);
@@ -263,7 +269,8 @@ impl Directory {
                 greatest.clone_from(&high);
             }
             let more = chunks.get(from.max(next)..to).unwrap_or_default();
-            if touched.len() + more.len() > most {
+            inside += more.len().saturating_sub(2);
+            if touched.len() + more.len() > most || inside > most_inside {
                 return None;
             }
             touched.extend(more.iter().map(|chunk| (chunk, low.clone(), high.clone())));
@@ -284,6 +291,7 @@ impl Directory {
                 out.extend(&chunk.first);
                 out.extend(chunk.place.start.to_le_bytes());
                 out.extend(length.to_le_bytes());
+                out.extend(chunk.length.to_le_bytes());
                 out.extend(chunk.checksum.to_le_bytes());
             }
         }
@@ -321,7 +329,7 @@ fn decode_chunk(input: &mut Input<'_>) -> Result<Chunk> {
     let first = input.take(length.into())?.to_vec();
     let start = u64::from_le_bytes(input.array()?);
     let end = start.checked_add(input.number()?.into()).ok_or_else(damaged)?;
-    Ok(Chunk { first, place: start..end, checksum: u64::from_le_bytes(input.array()?) })
+    Ok(Chunk { first, place: start..end, length: input.number()?, checksum: u64::from_le_bytes(input.array()?) })
 }
 
 /// How many bytes a value of a field that is no name has.
