@@ -42,7 +42,7 @@ impl Snapshot {
             return Ok(reader);
         }
         let (place, retired) = self.archive.files().segment_paths(&entry.path);
-        let open = move || either(&place, &retired, |path| SegmentReader::open(path));
+        let open = move || either(&place, &retired, SegmentReader::open);
         let opened = tokio::task::spawn_blocking(open).await;
         // The Parquet reader panics on some damaged footers.
         let opened = opened.map_err(|error| match error.is_panic() {

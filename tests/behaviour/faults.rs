@@ -33,16 +33,14 @@ pub enum Fault {
 pub enum Loss {
     /// Nothing: the process was killed.
     Nothing,
-    /// The names.
-    Names,
     /// The bytes of files.
     Bytes,
-    /// Both: the power has failed.
+    /// These and the names: the power has failed.
     All,
 }
 
 impl Loss {
-    pub const EACH: [Self; 4] = [Self::Nothing, Self::Names, Self::Bytes, Self::All];
+    pub const EACH: [Self; 3] = [Self::Nothing, Self::Bytes, Self::All];
 }
 
 /// A directory of the local file system, with faults. Nothing is synced in truth.
@@ -108,7 +106,7 @@ impl Faulty {
     pub fn restart(&self, loss: Loss, root: &Path) {
         let mut state = self.state();
         let undo = std::mem::take(&mut state.undo);
-        if matches!(loss, Loss::Names | Loss::All) {
+        if loss == Loss::All {
             undo.into_iter().rev().for_each(|undo| undo.change.take_back());
         }
         if matches!(loss, Loss::Bytes | Loss::All) {

@@ -38,9 +38,8 @@ impl Place {
 
     pub fn settings(&self, segment_rows: usize) -> Settings {
         Settings {
-            segment: SegmentOptions { block_rows: 4, row_group_blocks: 2 },
+            segment: SegmentOptions { block_rows: 16, row_group_blocks: 1 },
             segment_rows,
-            index_cache_bytes: 1 << 20,
             block_cache_bytes: 1 << 20,
             storage: Arc::new(self.storage.clone()),
             ..Settings::default()
@@ -98,7 +97,7 @@ pub fn commit(archive: &Archive, starts: impl IntoIterator<Item = i64>) {
 
 /// All flows, oldest first, page by page.
 pub fn all(snapshot: &Snapshot) -> Vec<StoredFlow> {
-    let query = snapshot.query(Filter::all()).order(Order::oldest_first()).limit(100);
+    let query = snapshot.query(Filter::all()).order(Order::oldest_first()).limit(200);
     let mut flows = Vec::new();
     let mut start = Start::First;
     loop {

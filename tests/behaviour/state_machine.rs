@@ -17,8 +17,9 @@ use crate::{
     support::block_on,
 };
 
-const SEEDS: u64 = 6;
-const STEPS: usize = 150;
+const SEEDS: u64 = 5;
+const STEPS: usize = 200;
+const SEGMENT_ROWS: usize = 40;
 
 /// Pages of a snapshot that was taken at some time, and what they must be.
 struct Held {
@@ -57,8 +58,8 @@ struct Machine {
 impl Machine {
     fn new(seed: u64) -> Self {
         let place = Place::new();
-        let archive = place.archive(12);
-        let reader = Archive::open_with(&place.path, place.settings(12)).unwrap();
+        let archive = place.archive(SEGMENT_ROWS);
+        let reader = Archive::open_with(&place.path, place.settings(SEGMENT_ROWS)).unwrap();
         Self {
             place,
             random: ChaCha8Rng::seed_from_u64(seed),
@@ -75,10 +76,10 @@ impl Machine {
 
     fn step(&mut self) -> &'static str {
         match self.random.random_range(0..100) {
-            0..35 => self.write(),
-            35..55 => self.commit(),
-            55..70 => self.compact(),
-            70..76 => self.retain(),
+            0..30 => self.write(),
+            30..50 => self.commit(),
+            50..66 => self.compact(),
+            66..76 => self.retain(),
             76..82 => self.hold(),
             82..92 => self.page(),
             92..97 => self.walk(),
@@ -95,13 +96,12 @@ impl Machine {
     fn write(&mut self) -> &'static str {
         self.clock += self.random.random_range(0..20);
         let mut flows = FlowBuilder::default();
-        let mut next = self.writer().next_id().get();
-        for _ in 0..self.random.random_range(1..9) {
+        let first = self.writer().next_id().get();
+        for id in first..first + self.random.random_range(1..9) {
             let late = if self.random.random_bool(0.1) { 200 } else { 4 };
             let flow = flow(self.clock - self.random.random_range(0..late));
             flows.push(&flow).unwrap();
-            self.staged.push(StoredFlow { id: FlowId::new(next), flow });
-            next += 1;
+            self.staged.push(StoredFlow { id: FlowId::new(id), flow });
         }
         let writer = self.writer();
         let batch = flows.finish(writer.next_id()).unwrap();
@@ -125,7 +125,7 @@ impl Machine {
 
     fn retain(&mut self) -> &'static str {
         let exact = self.random.random_bool(0.5);
-        let before = self.clock - self.random.random_range(0..400);
+        let before = self.clock - self.random.random_range(50..300);
         let bytes = self.archive.snapshot().unwrap().manifest().bytes();
         let bytes = self.random.random_bool(0.2).then(|| bytes * 3 / 4);
         let before = Timestamp::from_millis(before).unwrap();
@@ -214,7 +214,7 @@ impl Machine {
         self.writer = None;
         self.staged.clear();
         if self.random.random_bool(0.5) {
-            self.archive = Archive::open_with(&self.place.path, self.place.settings(12)).unwrap();
+            self.archive = Archive::open_with(&self.place.path, self.place.settings(SEGMENT_ROWS)).unwrap();
         }
         "reopen"
     }
@@ -228,12 +228,12 @@ impl Machine {
 
     fn validate(&self) {
         let expected = self.sorted();
-        let archive = if expected.len() % 2 == 0 { &self.archive } else { &self.reader };
+        let archive = if expected.len().is_multiple_of(2) { &self.archive } else { &self.reader };
         let snapshot = archive.snapshot().unwrap();
         assert_eq!(all(&snapshot), expected);
         let manifest = snapshot.manifest();
         assert_eq!(manifest.rows() as usize, expected.len());
-        assert!(manifest.segments.iter().all(|segment| segment.rows <= 12));
+        assert!(manifest.segments.iter().all(|segment| segment.rows <= SEGMENT_ROWS as u64));
         assert!(manifest.next_flow_id > expected.iter().map(|flow| flow.id.get()).max().unwrap_or(0));
         assert_eq!(self.place.globbed(), ids(&expected), "other tools find other flows");
     }
@@ -243,7 +243,11 @@ fn run(seed: u64) {
     let mut machine = Machine::new(seed);
     for step in 0..STEPS {
         let name = machine.step();
-        let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| machine.validate()));
+        // What only reads has changed nothing, and was looked at itself.
+        let told = match name {
+            "hold" | "let go" | "page" | "walk" | "no walk" => continue,
+            _ => std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| machine.validate())),
+        };
         assert!(told.is_ok(), "seed {seed}, step {step}: after {name}");
     }
     let Machine { place, archive, reader, writer, held, .. } = machine;
