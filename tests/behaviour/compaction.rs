@@ -172,18 +172,18 @@ fn the_archive_stays_locked_until_the_last_compactor_is_dropped() {
 fn a_segment_that_is_damaged_is_named_and_nothing_is_merged() {
     let place = Place::new();
     let archive = place.archive(40);
-    (0..3).for_each(|first| commit(&archive, first..first + 10));
+    (0..3).for_each(|first| commit(&archive, first..first * 2 + 10));
     let manifest = archive.snapshot().unwrap().manifest().clone();
     let path = &manifest.segments[1].path;
     let good = std::fs::read(place.path.join(path)).unwrap();
-    // The footer, its length, a page, and a segment that is another's.
+    // The footer, its length, a page, the end, and a segment that is another's.
     let other = std::fs::read(place.path.join(&manifest.segments[0].path)).unwrap();
     let changed = |at: usize| {
         let mut bytes = good.clone();
         bytes[at] ^= 0xff;
         bytes
     };
-    for bad in [changed(good.len() - 9), changed(good.len() - 6), changed(8), good[..good.len() / 2].to_vec()] {
+    for bad in [changed(good.len() - 9), changed(good.len() - 6), changed(8), good[..good.len() / 2].to_vec(), other] {
         std::fs::write(place.path.join(path), bad).unwrap();
         let compactor = archive.writer().unwrap().compactor();
         let error = compactor.run_once(Effort::Full).unwrap_err();
@@ -191,7 +191,7 @@ fn a_segment_that_is_damaged_is_named_and_nothing_is_merged() {
         assert!(error.to_string().contains(path), "{error}");
         assert_eq!(*archive.snapshot().unwrap().manifest(), manifest);
     }
-    std::fs::write(place.path.join(path), other).unwrap();
+    std::fs::write(place.path.join(path), good).unwrap();
     std::fs::remove_file(place.path.join(&manifest.segments[2].path)).unwrap();
     let error = archive.writer().unwrap().compactor().run_once(Effort::Full).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error}");
