@@ -1,31 +1,23 @@
 //! Writing: segments first, then the manifest that names them.
 
-use std::{
-    fs::File,
-    io::{BufWriter, Write},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use uuid::Uuid;
 
-use super::{Archive, Manifest, SegmentEntry};
-use crate::{
-    error::{Error, ErrorKind, Result},
-    flow::FlowId,
-    segment::write_segment,
-};
+use super::{Archive, Compactor, Retained, Retention, SegmentEntry, exclusive::Exclusive, manifest::Edit, retain};
+use crate::{error::Result, flow::FlowId};
 
 /// The one writer of an archive. What it has written is no part of the archive before it is committed; what is not
 /// committed when it is dropped is discarded.
+///
+/// It shares the archive with its [`compactor`](Self::compactor), which may work in another thread meanwhile.
 #[derive(Debug)]
 pub struct Writer {
-    archive: Archive,
-    base: Arc<Manifest>,
+    exclusive: Arc<Exclusive>,
     staged: Vec<SegmentEntry>,
+    /// The ID of the first flow that is not committed.
+    first: FlowId,
     next: FlowId,
-    /// Held for as long as the writer lives.
-    _lock: File,
 }
 
 /// What a commit has added.
@@ -41,12 +33,10 @@ pub struct Commit {
 }
 
 impl Writer {
-    pub(super) fn new(archive: Archive) -> Result<Self> {
-        let lock = archive.inner.files.lock()?;
-        let base = archive.snapshot()?.manifest().clone();
-        archive.inner.files.sweep(&base)?;
-        let next = FlowId::new(base.next_flow_id);
-        Ok(Self { archive, base, staged: Vec::new(), next, _lock: lock })
+    pub(super) fn new(archive: &Archive) -> Result<Self> {
+        let exclusive = Exclusive::take(archive)?;
+        let next = FlowId::new(exclusive.newest().next_flow_id);
+        Ok(Self { exclusive, staged: Vec::new(), first: next, next })
     }
 
     /// The ID that the next flow gets.
@@ -55,69 +45,80 @@ impl Writer {
     }
 
     /// Writes flows as a segment. Their IDs begin with [`next_id`](Self::next_id) and leave no gap.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where the segment cannot be written; nothing of it is left then.
     pub fn write(&mut self, flows: &RecordBatch) -> Result<()> {
         if flows.num_rows() == 0 {
             return Ok(());
         }
-        // The file is named by the day of its newest flow, which is the first. There are no folders below `data`: some
-        // readers would pass over them.
-        let day = crate::schema::Flows::new(flows)?.get(0).map(|newest| newest.flow.start_time.to_string());
-        let day = day.as_deref().and_then(|time| time.get(..10)).unwrap_or("unknown");
-        let path = format!("data/{day}-{}.parquet", Uuid::new_v4().simple());
-        let files = &self.archive.inner.files;
-        let written = files.begin(&path).and_then(|file| {
-            let mut sink = BufWriter::with_capacity(1 << 20, &file);
-            let summary = write_segment(flows, &mut sink, self.archive.inner.settings.segment)?;
-            let durable = sink.flush().and_then(|()| file.sync_all());
-            durable.map_err(Error::with(ErrorKind::Io, format!("segment {path} cannot be written")))?;
-            Ok(summary)
-        });
-        match written {
-            Ok(summary) => {
-                self.next = FlowId::new(self.next.get() + summary.rows);
-                self.staged.push(SegmentEntry::new(path, &summary));
-                Ok(())
-            }
-            Err(error) => {
-                files.discard(&path);
-                Err(error)
-            }
-        }
+        let archive = self.exclusive.archive();
+        let segment = archive.files().stage(flows, archive.settings().segment)?;
+        self.next = FlowId::new(self.next.get() + segment.rows);
+        self.staged.push(segment);
+        Ok(())
     }
 
     /// Adds everything that was written to the archive: when this returns, it is durable and visible.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`]; the archive is then as it was before, and what was written is still to be committed.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io): what was written is then still to be committed, and a later commit does
+    /// that, once. The archive is as it was, unless the very last step has failed, which makes the commit durable:
+    /// then readers see it, and only a power failure could take it back.
     pub fn commit(&mut self) -> Result<Commit> {
-        let first = FlowId::new(self.base.next_flow_id);
+        let first = self.first;
         if self.staged.is_empty() {
-            return Ok(Commit { version: self.base.version, flows: 0, first });
+            return Ok(Commit { version: self.exclusive.newest().version, flows: 0, first });
         }
-        let files = &self.archive.inner.files;
-        for segment in &self.staged {
-            if !self.archive.segment_path(segment).exists() {
-                files.finish(&segment.path)?;
-            }
-        }
-        let manifest = self.base.with(self.staged.clone(), self.next.get());
-        if !files.publish(&manifest)? {
-            return Err(Error::new(
-                ErrorKind::Locked,
-                "another process has written to the archive in spite of the lock",
-            ));
-        }
+        self.exclusive.files().finish(&self.staged)?;
+        let edit = Edit::Append { segments: self.staged.clone(), next_flow_id: self.next.get() };
+        let published = self.exclusive.publish(edit)?;
+        let version = published.map_or_else(|| self.exclusive.newest().version, |manifest| manifest.version);
         let flows = self.staged.iter().map(|segment| segment.rows).sum();
         self.staged.clear();
-        self.base = Arc::new(manifest);
-        Ok(Commit { version: self.base.version, flows, first })
+        self.first = self.next;
+        Ok(Commit { version, flows, first })
+    }
+
+    /// What merges the segments of the archive, in whichever thread. The archive stays locked for other processes
+    /// until the writer and all its compactors are dropped.
+    pub fn compactor(&self) -> Compactor {
+        Compactor::new(Arc::clone(&self.exclusive))
+    }
+
+    /// Removes flows by their age, or for want of space, as one version. What is written and not committed stays as
+    /// it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::Damaged`](crate::ErrorKind::Damaged); no flow is removed
+    /// then, unless only the last step has failed, as in [`commit`](Self::commit).
+    ///
+    /// ```
+    /// use flowseek::{Archive, Flow, archive::Retention};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+    /// let mut appender = archive.appender()?;
+    /// for day in ["2022-11-01T00:00:00Z", "2022-11-02T00:00:00Z"] {
+    ///     appender.push(&Flow::starting(day.parse()?))?;
+    /// }
+    /// appender.commit()?;
+    /// drop(appender);
+    ///
+    /// let before = Some("2022-11-02T00:00:00Z".parse()?);
+    /// let retained = archive.writer()?.retain(Retention { before, exact: true, ..Retention::default() })?;
+    /// assert_eq!((retained.rows, archive.snapshot()?.manifest().rows()), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn retain(&self, retention: Retention) -> Result<Retained> {
+        retain::retain(&self.exclusive, retention)
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        for segment in &self.staged {
-            self.archive.inner.files.discard(&segment.path);
+        if !self.staged.is_empty() {
+            self.exclusive.abandon(&self.staged);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What a version of an archive consists of.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash64;
 
@@ -23,6 +25,9 @@ pub struct Manifest {
     pub next_flow_id: u64,
     /// The segments, in the order they were added.
     pub segments: Vec<SegmentEntry>,
+    /// Files that made older versions and may still be read by whoever has a snapshot of one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retired: Vec<Retired>,
 }
 
 /// A segment in a manifest.
@@ -38,6 +43,9 @@ pub struct SegmentEntry {
     pub start_time: (i64, i64),
     /// The least and the greatest flow ID.
     pub flow_id: (u64, u64),
+    /// The first version with it; 0 where that is not known.
+    #[serde(default)]
+    pub added: u64,
 }
 
 impl SegmentEntry {
@@ -48,6 +56,7 @@ impl SegmentEntry {
             bytes: summary.bytes,
             start_time: (summary.start_time.0.as_millis(), summary.start_time.1.as_millis()),
             flow_id: (summary.flow_id.0.get(), summary.flow_id.1.get()),
+            added: 0,
         }
     }
 
@@ -56,6 +65,26 @@ impl SegmentEntry {
         let time = |millis, otherwise| Timestamp::from_millis(millis).unwrap_or(otherwise);
         (time(self.start_time.0, Timestamp::MIN), time(self.start_time.1, Timestamp::MAX))
     }
+}
+
+/// A segment that was part of an archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retired {
+    /// Its path, when it was part of the archive.
+    pub path: String,
+    /// The first version with it; 0 where that is not known.
+    pub added: u64,
+    /// The first version without it.
+    pub removed: u64,
+}
+
+/// A change of an archive.
+#[derive(Clone, Debug)]
+pub(super) enum Edit {
+    /// New flows: the IDs before `next_flow_id` are then taken.
+    Append { segments: Vec<SegmentEntry>, next_flow_id: u64 },
+    /// Segments for others, by their paths: what was merged or removed, and what has come of it.
+    Replace { removed: HashSet<String>, segments: Vec<SegmentEntry> },
 }
 
 /// What is known of a segment before it is opened.
@@ -84,13 +113,34 @@ impl Bounds for SegmentEntry {
 impl Manifest {
     /// The manifest of an archive that was just created.
     pub(super) fn first() -> Self {
-        Self { format: FORMAT, version: 1, next_flow_id: 1, segments: Vec::new() }
+        Self { format: FORMAT, version: 1, next_flow_id: 1, segments: Vec::new(), retired: Vec::new() }
     }
 
-    /// The next version, with `segments` added and their flow IDs taken.
-    pub(super) fn with(&self, segments: Vec<SegmentEntry>, next_flow_id: u64) -> Self {
-        let segments = self.segments.iter().cloned().chain(segments).collect();
-        Self { format: FORMAT, version: self.version + 1, next_flow_id, segments }
+    /// The next version, without the retired files in `gone`, which are deleted. `None` where the change does not
+    /// apply: a segment that it replaces is not there.
+    pub(super) fn with(&self, edit: Edit, gone: &HashSet<String>) -> Option<Self> {
+        let version = self.version + 1;
+        let mut next = Self { version, ..self.clone() };
+        next.retired.retain(|retired| !gone.contains(&retired.path));
+        let new = match edit {
+            Edit::Append { segments, next_flow_id } => {
+                next.next_flow_id = next_flow_id;
+                segments
+            }
+            Edit::Replace { removed, segments } => {
+                let (old, kept): (Vec<_>, Vec<_>) =
+                    next.segments.into_iter().partition(|segment| removed.contains(&segment.path));
+                if old.len() != removed.len() {
+                    return None;
+                }
+                next.segments = kept;
+                let retire = |old: SegmentEntry| Retired { path: old.path, added: old.added, removed: version };
+                next.retired.extend(old.into_iter().map(retire));
+                segments
+            }
+        };
+        next.segments.extend(new.into_iter().map(|segment| SegmentEntry { added: version, ..segment }));
+        Some(next)
     }
 
     /// How many flows the archive has.

@@ -2,34 +2,85 @@
 //!
 //! ```text
 //! ARCHIVE/data/2022-11-01-<id>.parquet         a segment, named by the day of its newest flow
-//! ARCHIVE/manifests/00000000000000000007.json  the segments that make version 7
-//! ARCHIVE/lock                                 held by the one writing process
+//! ARCHIVE/manifests/00000000000000000007.json  the segments that make version 7, the newest
+//! ARCHIVE/retired/...                          manifests and segments of older versions that are still being read
+//! ARCHIVE/lock                                 locked by the one writing process
 //! ```
 //!
-//! A commit first makes its segments durable, then publishes the next manifest in one atomic step: a reader sees all
-//! of a commit or nothing of it, and so does whoever opens the archive after a crash.
+//! # How a version is published
+//! A commit adds segments, a compaction replaces some by others, a retention removes some. Each of them is one version,
+//! and each takes these steps, in this order:
+//!
+//! 1. *Write* the new segments to `data/<name>.parquet.tmp`, and sync each file. Nobody looks for such names: a crash
+//!    here leaves the archive as it was, and files that the next writer sweeps.
+//! 2. *Name* them: rename each to `data/<name>.parquet`, then sync `data`. Their bytes are durable already, so under
+//!    these names there is never half a file. No manifest has them yet: the archive is still as it was.
+//! 3. *Publish* the next manifest: write `manifests/<random>.tmp` and sync it, link it to the number of the version,
+//!    then sync `manifests`. The link either is there or is not, and everything that the manifest names is durable
+//!    since step 2: whoever opens the archive, after whatever crash, finds all of the version or nothing of it. It has
+//!    a checksum, so that other damage shows. Were there a second writer in spite of the lock, its link would fail, as
+//!    a link replaces nothing.
+//! 4. *Clear away* what the version has no more: move the older manifests and the removed segments to `retired`. A
+//!    glob for `data/*.parquet` finds no flow twice then; between steps 2 and 4 of a compaction it may, and after a
+//!    crash in between until the next writer opens the archive.
+//! 5. *Delete* what is in `retired` and no longer read.
+//!
+//! A version is there from step 3 on. Whatever fails after it is tried again with the next version, and by the next
+//! writer, which finishes steps 4 and 5 before anything else: the manifest lists the retired segments, so that a file
+//! that is no part of the archive is known for one that was, or for one that never came to be. If the last
+//! sync of step 3 fails, the version is visible though maybe not durable. The caller gets an error, and the next
+//! attempt first looks what is there, so that nothing is added twice.
+//!
+//! # How files stay that are read
+//! A [`Snapshot`] holds a shared lock on the file of its manifest. A segment is deleted only after the manifests of all
+//! versions that have it were locked exclusively and removed, which the system grants only when no process holds them.
+//! A reader that opens a manifest while it is moved away finds that after locking, and takes the newer one. So a
+//! version stays readable for as long as a snapshot of it lives, in whichever process, without any time limit; it is
+//! free at once when that is dropped, or its process is killed; and the disk space is free with the next version, with
+//! the next [`Compactor::run_once`], or when the archive is next opened for writing.
+//!
+//! A reader asks the file system, for every snapshot, whether there is a manifest of the next number, and whether its
+//! own is still in place: so it sees a new version as soon as that is published, without opening the archive anew.
+//!
+//! # The lock
+//! There is one writing process at a time. The lock belongs to an open file, and a crash frees it. In that process
+//! the [`Writer`] and its [`Compactor`]s share it: they work at the same time, and wait for one another only to publish.
 
 mod commit;
+mod compact;
 mod counts;
+mod exclusive;
 mod files;
+mod lease;
 mod manifest;
+mod retain;
+mod retire;
 mod snapshot;
+mod stage;
+mod storage;
 
 use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    collections::HashSet,
+    path::Path,
+    sync::{Arc, PoisonError, RwLock, Weak},
 };
 
 pub use commit::{Commit, Writer};
-pub use manifest::{Manifest, SegmentEntry};
+pub use compact::{Compaction, Compactor, Effort, Job};
+pub use manifest::{Manifest, Retired, SegmentEntry};
 use quick_cache::{Weighter, sync::Cache};
+pub use retain::{Retained, Retention};
 pub use snapshot::Snapshot;
+pub use storage::{LocalStorage, Storage, StoredFile};
 
-use self::{counts::CountCache, files::Files};
+use self::{counts::CountCache, files::Files, lease::Lease};
 use crate::{
     error::{Error, ErrorKind, Result},
     segment::{PageCache, SegmentOptions, SegmentReader},
 };
+
+/// How often a reader looks again for the newest version when a writer has just replaced it.
+const LOOKS: usize = 1000;
 
 /// How an archive is written, and how much memory it may hold on to.
 #[derive(Clone, Debug)]
@@ -41,14 +92,16 @@ pub struct Settings {
     pub segment_rows: usize,
     /// Bytes of memory for the footers and indexes of segments that are not in use at the moment.
     pub index_cache_bytes: u64,
-    /// Bytes of memory for pages, decompressed, and for lists of the indexes.
+    /// Bytes of memory for pages, decoded, and for lists of the indexes.
     pub page_cache_bytes: u64,
     /// Bytes of memory for exact counts: how many flows of a segment match a filter, for the filters asked for last.
     pub count_cache_bytes: u64,
+    /// What changes the files.
+    pub storage: Arc<dyn Storage>,
 }
 
 impl Default for Settings {
-    /// Segments of 2,097,152 flows; 256 MiB for indexes, 512 MiB for pages, 4 MiB for counts.
+    /// Segments of 2,097,152 flows; 256 MiB for indexes, 512 MiB for pages, 4 MiB for counts; a local file system.
     fn default() -> Self {
         Self {
             segment: SegmentOptions::default(),
@@ -56,6 +109,7 @@ impl Default for Settings {
             index_cache_bytes: 256 << 20,
             page_cache_bytes: 512 << 20,
             count_cache_bytes: 4 << 20,
+            storage: Arc::new(LocalStorage),
         }
     }
 }
@@ -106,10 +160,18 @@ pub struct Archive {
 struct Inner {
     files: Files,
     settings: Settings,
-    newest: RwLock<Arc<Manifest>>,
+    newest: RwLock<Newest>,
     readers: Cache<String, Arc<SegmentReader>, ReaderWeighter>,
     pages: Arc<PageCache>,
     counts: CountCache,
+}
+
+/// The newest version that is known.
+#[derive(Clone, Debug)]
+struct Newest {
+    manifest: Arc<Manifest>,
+    /// Alive while some snapshot is.
+    lease: Weak<Lease>,
 }
 
 #[derive(Clone, Debug)]
@@ -133,12 +195,9 @@ impl Archive {
 
     /// [`open`](Self::open), with settings.
     pub fn open_with(path: impl AsRef<Path>, settings: Settings) -> Result<Self> {
-        let files = Files::new(path.as_ref().to_owned());
-        let Some(version) = files.newest_manifest()? else {
-            let message = format!("there is no flow archive at {}", path.as_ref().display());
-            return Err(Error::new(ErrorKind::NotFound, message));
-        };
-        Self::at(files, settings, version)
+        let files = Files::new(path.as_ref().to_owned(), Arc::clone(&settings.storage));
+        let manifest = files.newest_manifest()?.ok_or_else(|| nothing_at(path.as_ref()))?;
+        Ok(Self::at(files, settings, manifest))
     }
 
     /// Opens the archive in a directory, or creates one where there is nothing yet.
@@ -151,53 +210,88 @@ impl Archive {
 
     /// [`open_or_create`](Self::open_or_create), with settings.
     pub fn open_or_create_with(path: impl AsRef<Path>, settings: Settings) -> Result<Self> {
-        let files = Files::new(path.as_ref().to_owned());
-        let version = match files.newest_manifest()? {
-            Some(version) => version,
+        let files = Files::new(path.as_ref().to_owned(), Arc::clone(&settings.storage));
+        let manifest = match files.newest_manifest()? {
+            Some(manifest) => manifest,
             None => {
                 files.create()?;
-                // Another process may have been faster; then its first manifest serves as well.
-                files.publish(&Manifest::first())?;
-                Manifest::first().version
+                let published = files.publish(&Manifest::first());
+                let manifest = files.newest_manifest()?;
+                match (published, manifest) {
+                    (Ok(_), Some(manifest)) => manifest,
+                    // Another process may have been faster; then its first manifest serves as well.
+                    (Err(_), Some(manifest)) => {
+                        files.sync_manifests().map_err(|error| files.failed("it cannot be made durable", error))?;
+                        manifest
+                    }
+                    (Ok(_), None) => return Err(nothing_at(path.as_ref())),
+                    (Err(error), None) => return Err(error),
+                }
             }
         };
-        Self::at(files, settings, version)
+        Ok(Self::at(files, settings, manifest))
     }
 
-    fn at(files: Files, settings: Settings, version: u64) -> Result<Self> {
-        let newest = RwLock::new(Arc::new(files.manifest(version)?));
+    fn at(files: Files, settings: Settings, manifest: Manifest) -> Self {
+        let newest = RwLock::new(Newest { manifest: Arc::new(manifest), lease: Weak::new() });
         // A segment's footer and index take about a megabyte.
         let segments = usize::try_from(settings.index_cache_bytes >> 20).unwrap_or(usize::MAX).max(16);
         let readers = Cache::with_weighter(segments, settings.index_cache_bytes, ReaderWeighter);
         let pages = Arc::new(PageCache::new(settings.page_cache_bytes));
         let counts = CountCache::new(settings.count_cache_bytes);
-        Ok(Self { inner: Arc::new(Inner { files, settings, newest, readers, pages, counts }) })
+        Self { inner: Arc::new(Inner { files, settings, newest, readers, pages, counts }) }
     }
 
     /// The archive as it is now, whichever process wrote it last.
     ///
     /// # Errors
-    /// [`ErrorKind::Damaged`], [`ErrorKind::Unsupported`] or [`ErrorKind::Io`] where a new manifest cannot be read.
+    /// [`ErrorKind::Damaged`], [`ErrorKind::Unsupported`] or [`ErrorKind::Io`] where a new manifest cannot be read, and
+    /// [`ErrorKind::NotFound`] where the archive is there no more.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        let mut manifest = Arc::clone(&self.inner.newest.read().unwrap_or_else(PoisonError::into_inner));
-        // Versions follow on one another, so one look at the file system tells whether there is a newer one.
-        while self.inner.files.has_manifest(manifest.version + 1) {
-            manifest = Arc::new(self.inner.files.manifest(manifest.version + 1)?);
+        let files = self.files();
+        for _ in 0..LOOKS {
+            let Newest { manifest, lease } = self.inner.newest.read().unwrap_or_else(PoisonError::into_inner).clone();
+            if !files.is_newest(manifest.version) {
+                let newer = files.newest_manifest()?.ok_or_else(|| nothing_at(self.path()))?;
+                self.adopt(&Arc::new(newer));
+                continue;
+            }
+            let lease = match lease.upgrade() {
+                Some(lease) => Some(lease),
+                None => files.lease(manifest.version)?.map(Arc::new),
+            };
+            if let Some(lease) = lease {
+                let mut newest = self.inner.newest.write().unwrap_or_else(PoisonError::into_inner);
+                if newest.manifest.version == manifest.version {
+                    newest.lease = Arc::downgrade(&lease);
+                }
+                drop(newest);
+                return Ok(Snapshot::new(self.clone(), manifest, lease));
+            }
         }
-        let mut newest = self.inner.newest.write().unwrap_or_else(PoisonError::into_inner);
-        if newest.version < manifest.version {
-            *newest = Arc::clone(&manifest);
-        }
-        drop(newest);
-        Ok(Snapshot::new(self.clone(), manifest))
+        let message = format!("the newest version of the archive {} cannot be held", self.path().display());
+        Err(Error::new(ErrorKind::Io, message))
     }
 
-    /// The right to write to the archive: one process and one writer at a time.
+    /// Takes notice of a new version.
+    fn adopt(&self, manifest: &Arc<Manifest>) {
+        let mut newest = self.inner.newest.write().unwrap_or_else(PoisonError::into_inner);
+        if manifest.version <= newest.manifest.version {
+            return;
+        }
+        *newest = Newest { manifest: Arc::clone(manifest), lease: Weak::new() };
+        drop(newest);
+        // An open file that is deleted would take its room on the disk for as long as it is cached.
+        let named: HashSet<&str> = manifest.segments.iter().map(|segment| segment.path.as_str()).collect();
+        self.inner.readers.retain(|path, _| named.contains(path.as_str()));
+    }
+
+    /// The right to write to the archive: one process and one writer at a time. What a crash has left is cleared away.
     ///
     /// # Errors
-    /// [`ErrorKind::Locked`] where another writer has it; [`ErrorKind::Io`].
+    /// [`ErrorKind::Locked`] where another writer has it; [`ErrorKind::Io`]; as [`snapshot`](Self::snapshot).
     pub fn writer(&self) -> Result<Writer> {
-        Writer::new(self.clone())
+        Writer::new(self)
     }
 
     /// How it is written and what it may hold on to.
@@ -227,7 +321,11 @@ impl Archive {
         &self.inner.counts
     }
 
-    fn segment_path(&self, entry: &SegmentEntry) -> PathBuf {
-        self.inner.files.root().join(&entry.path)
+    fn files(&self) -> &Files {
+        &self.inner.files
     }
+}
+
+fn nothing_at(path: &Path) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no flow archive at {}", path.display()))
 }

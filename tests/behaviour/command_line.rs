@@ -405,3 +405,46 @@ fn stats_tell_what_is_there() {
     let text = flowseek(&["stats", &archive]).done();
     assert!(text.contains("oldest start time: 2022-10-17T13:17:51.000Z\n"), "{text}");
 }
+
+#[test]
+fn compact_makes_few_segments_of_many_and_a_second_run_does_nothing() {
+    let place = Place::new();
+    let archive = place.path("flows");
+    let good = place.file("good", GOOD);
+    for _ in 0..3 {
+        flowseek(&["import", &archive, &good]).done();
+    }
+    let before = flowseek(&["query", &archive, "--all"]).done();
+    assert_eq!(flowseek(&["compact", &archive]).done(), "compacted=3 segments=1\n");
+    assert_eq!(flowseek(&["compact", &archive, "--full"]).done(), "compacted=0 segments=1\n");
+    assert_eq!(flowseek(&["query", &archive, "--all"]).done(), before);
+    let data = fs::read_dir(Path::new(&archive).join("data")).unwrap();
+    assert_eq!(data.count(), 1);
+    let missing = flowseek(&["compact", &place.path("nothing")]);
+    assert_eq!(missing.status, 1, "{missing:?}");
+}
+
+#[test]
+fn retain_removes_by_age_and_by_size_and_says_what_is_allowed() {
+    let place = Place::new();
+    let archive = place.path("flows");
+    flowseek(&["import", &archive, &place.file("good", GOOD)]).done();
+    let stats = || -> Value { serde_json::from_str(&flowseek(&["stats", &archive, "--json"]).done()).unwrap() };
+    let (rows, bytes) = (stats()["flows"].as_u64().unwrap(), stats()["bytes"].as_u64().unwrap());
+    // The flows are of 2022, and a hundred years are kept.
+    assert_eq!(flowseek(&["retain", &archive, "--keep", "36500d"]).done(), "removed=0 segments=0 bytes=0\n");
+    assert_eq!(flowseek(&["retain", &archive, "--max-bytes", "1GB"]).done(), "removed=0 segments=0 bytes=0\n");
+    let done = flowseek(&["retain", &archive, "--keep", "1d", "--max-bytes", "10GB", "--exact"]).done();
+    assert_eq!(done, format!("removed={rows} segments=1 bytes={bytes}\n"));
+    assert_eq!(stats()["flows"], 0);
+    for (arguments, told) in [
+        (&["--keep", "90"][..], "90d"),
+        (&["--max-bytes", "many"], "10GB"),
+        (&[], "--keep"),
+        (&["--max-bytes", "1GB", "--exact"], "--keep"),
+    ] {
+        let wrong = flowseek(&[&["retain", &archive], arguments].concat());
+        assert_eq!(wrong.status, 2, "{wrong:?}");
+        assert!(wrong.err.contains(told), "{wrong:?}");
+    }
+}

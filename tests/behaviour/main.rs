@@ -3,12 +3,19 @@
 
 mod archive;
 mod command_line;
+mod compaction;
 mod cost;
+mod crash;
 mod cursors;
+mod faults;
 mod golden_queries;
 mod import_formats;
 mod ingest;
+mod kept;
 mod layers;
 mod oracle;
+mod retention;
 mod sql;
+mod state_machine;
+mod storage;
 mod support;

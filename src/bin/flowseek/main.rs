@@ -1,12 +1,15 @@
 //! The program `flowseek`: an archive of flows, from a command line.
 
+mod amount;
 mod archive_path;
+mod compact;
 mod failure;
 mod generate;
 mod import;
 mod output;
 mod progress;
 mod query;
+mod retain;
 mod source;
 mod sql;
 mod stats;
@@ -37,6 +40,8 @@ enum Command {
     Sql(sql::Sql),
     Generate(generate::Generate),
     Stats(stats::Stats),
+    Compact(compact::Compact),
+    Retain(retain::Retain),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +59,8 @@ fn main() -> ExitCode {
         Command::Sql(command) => command.run(),
         Command::Generate(command) => command.run(),
         Command::Stats(command) => command.run(),
+        Command::Compact(command) => command.run(),
+        Command::Retain(command) => command.run(),
     };
     done.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
 }

@@ -1,0 +1,276 @@
+//! Segments to segments: sorted inputs to sorted outputs, in bounded memory.
+
+use std::{
+    collections::BinaryHeap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMillisecondArray, UInt64Array},
+    compute::{concat, interleave_record_batch},
+    datatypes::{TimestampMillisecondType, UInt64Type},
+    error::ArrowError,
+};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+
+use super::{
+    super::{Archive, SegmentEntry, Snapshot},
+    MOST_ROWS,
+    cutter::Cutter,
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    flow::{Field, Timestamp},
+    schema::schema,
+};
+
+/// Rows that are put together in one go.
+const CHUNK_ROWS: usize = 8192;
+/// Rows of all inputs together that are held decoded.
+const AHEAD_ROWS: usize = 1 << 17;
+
+/// What is merged.
+pub(in super::super) struct Merge<'a> {
+    pub(in super::super) inputs: Vec<&'a SegmentEntry>,
+    /// Flows that started before are left out.
+    pub(in super::super) from: Option<Timestamp>,
+    /// Times, descending, where an output may end early.
+    pub(in super::super) cuts: &'a [i64],
+}
+
+/// Merges segments of a snapshot into staged ones of about the same size, in the order of time, newest first. `None`
+/// where it was stopped; then, and after an error, nothing is left.
+///
+/// # Errors
+/// [`ErrorKind::Io`] or [`ErrorKind::Damaged`].
+pub(in super::super) fn merge(
+    snapshot: &Snapshot,
+    merge: Merge<'_>,
+    is_stopped: &AtomicBool,
+    observe: &mut dyn FnMut(u64),
+) -> Result<Option<Vec<SegmentEntry>>> {
+    let mut outputs = Outputs::new(snapshot.archive(), &merge);
+    let mut fill = || {
+        let mut sources = Sources::open(snapshot, &merge)?;
+        while let Some(chunk) = sources.next()? {
+            if is_stopped.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
+            observe(chunk.num_rows() as u64);
+            outputs.push(&chunk)?;
+        }
+        outputs.write()?;
+        Ok(true)
+    };
+    let filled = fill();
+    if !matches!(filled, Ok(true)) {
+        outputs.staged.iter().for_each(|segment| snapshot.archive().files().discard(&segment.path));
+    }
+    filled.map(|done| done.then_some(outputs.staged))
+}
+
+/// The inputs, read in step.
+struct Sources<'a> {
+    inputs: Vec<Source<'a>>,
+    /// The next row of each input that has one: start, ID, input.
+    heads: BinaryHeap<(i64, u64, usize)>,
+    from: i64,
+}
+
+/// An input, from its next row on.
+struct Source<'a> {
+    entry: &'a SegmentEntry,
+    reader: ParquetRecordBatchReader,
+    batch: RecordBatch,
+    starts: TimestampMillisecondArray,
+    ids: UInt64Array,
+    row: usize,
+    /// Rows of the batches before.
+    passed: u64,
+    last: Option<(i64, u64)>,
+}
+
+impl<'a> Sources<'a> {
+    fn open(snapshot: &Snapshot, merge: &Merge<'a>) -> Result<Self> {
+        let batch_rows = (AHEAD_ROWS / merge.inputs.len().max(1)).clamp(1024, CHUNK_ROWS);
+        let from = merge.from.map_or(i64::MIN, Timestamp::as_millis);
+        let mut sources = Self { inputs: Vec::new(), heads: BinaryHeap::new(), from };
+        for entry in &merge.inputs {
+            let mut source = Source::open(snapshot, entry, batch_rows)?;
+            if source.advance()? {
+                sources.heads.extend(source.head()?.map(|(start, id)| (start, id, sources.inputs.len())));
+            }
+            sources.inputs.push(source);
+        }
+        Ok(sources)
+    }
+
+    /// The next rows, newest first; `None` where there are no more.
+    fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let mut batches: Vec<RecordBatch> = self.inputs.iter().map(|input| input.batch.clone()).collect();
+        // Where the batch of each input is among them.
+        let mut places: Vec<usize> = (0..batches.len()).collect();
+        let mut rows = Vec::with_capacity(CHUNK_ROWS);
+        while let Some((start, id, at)) = self.heads.pop() {
+            if start < self.from {
+                // All others are older still.
+                self.heads.clear();
+                break;
+            }
+            let next = self.heads.peek().copied();
+            let lost = || Error::internal("an input of a merge was let go");
+            let (source, place) = self.inputs.get_mut(at).zip(places.get_mut(at)).ok_or_else(lost)?;
+            let mut head = Some((start, id));
+            // As long as no other input comes first, this one goes on.
+            while let Some((start, id)) = head.filter(|(start, id)| next.is_none_or(|next| (*start, *id, at) >= next)) {
+                if rows.len() >= CHUNK_ROWS || start < self.from {
+                    break;
+                }
+                rows.push((*place, source.row));
+                source.pass((start, id))?;
+                if source.row >= source.batch.num_rows() && source.advance()? {
+                    *place = batches.len();
+                    batches.push(source.batch.clone());
+                }
+                head = source.head()?;
+            }
+            self.heads.extend(head.map(|(start, id)| (start, id, at)));
+            if rows.len() >= CHUNK_ROWS {
+                break;
+            }
+        }
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let batches: Vec<&RecordBatch> = batches.iter().collect();
+        interleave_record_batch(&batches, &rows).map(Some).map_err(internal)
+    }
+}
+
+impl<'a> Source<'a> {
+    fn open(snapshot: &Snapshot, entry: &'a SegmentEntry, batch_rows: usize) -> Result<Self> {
+        let message = format!("segment {} cannot be read", entry.path);
+        let file = snapshot.file(entry).map_err(Error::with(ErrorKind::Io, message.clone()))?;
+        // The Parquet reader panics on some damaged footers.
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(batch_rows).build()
+        }));
+        let reader = opened.map_err(|_| damaged(entry, "its footer is damaged"))?;
+        let reader = reader.map_err(Error::with(ErrorKind::Damaged, message))?;
+        let batch = RecordBatch::new_empty(schema());
+        let (starts, ids) = keys(&batch)?;
+        Ok(Self { entry, reader, batch, starts, ids, row: 0, passed: 0, last: None })
+    }
+
+    /// Goes on to the next batch; `false` where there is none, which must be after as many rows as there should be.
+    fn advance(&mut self) -> Result<bool> {
+        self.passed += self.batch.num_rows() as u64;
+        self.row = 0;
+        let unreadable = || Error::with(ErrorKind::Damaged, format!("segment {} cannot be read", self.entry.path));
+        let next = loop {
+            match self.reader.next().transpose().map_err(unreadable())? {
+                Some(batch) if batch.num_rows() == 0 => {}
+                next => break next,
+            }
+        };
+        let is_more = next.is_some();
+        self.batch = match next {
+            Some(batch) => RecordBatch::try_new(schema(), batch.columns().to_vec()).map_err(unreadable())?,
+            None => RecordBatch::new_empty(schema()),
+        };
+        (self.starts, self.ids) = keys(&self.batch)?;
+        if !is_more && self.passed != self.entry.rows {
+            let message = format!("it has {} flows where {} were written", self.passed, self.entry.rows);
+            return Err(damaged(self.entry, &message));
+        }
+        Ok(is_more)
+    }
+
+    /// The key of the next row; `None` behind the last.
+    fn head(&self) -> Result<Option<(i64, u64)>> {
+        if self.row >= self.batch.num_rows() {
+            return Ok(None);
+        }
+        let start = self.starts.values().get(self.row).copied();
+        let head = start.zip(self.ids.values().get(self.row).copied());
+        head.map(Some).ok_or_else(|| Error::internal("a batch has fewer rows than it says"))
+    }
+
+    /// Passes the next row, whose key is `head`.
+    fn pass(&mut self, head: (i64, u64)) -> Result<()> {
+        if self.last.is_some_and(|last| last <= head) {
+            return Err(damaged(self.entry, "its flows are not in order"));
+        }
+        self.last = Some(head);
+        self.row += 1;
+        Ok(())
+    }
+}
+
+fn keys(batch: &RecordBatch) -> Result<(TimestampMillisecondArray, UInt64Array)> {
+    let column = |field: Field| batch.column_by_name(field.name());
+    let starts = column(Field::StartTime).and_then(|column| column.as_primitive_opt::<TimestampMillisecondType>());
+    let ids = column(Field::FlowId).and_then(|column| column.as_primitive_opt::<UInt64Type>());
+    let keys = starts.cloned().zip(ids.cloned());
+    keys.ok_or_else(|| Error::internal("a batch has no start times or no IDs"))
+}
+
+/// Segments that are written from flows that come in order.
+struct Outputs<'a> {
+    archive: &'a Archive,
+    staged: Vec<SegmentEntry>,
+    /// The next output, column by column.
+    columns: Vec<Vec<ArrayRef>>,
+    cutter: Cutter,
+}
+
+impl<'a> Outputs<'a> {
+    fn new(archive: &'a Archive, merge: &Merge<'_>) -> Self {
+        let rows = merge.inputs.iter().map(|input| input.rows).sum();
+        let segment_rows = archive.settings().segment_rows.clamp(1, MOST_ROWS) as u64;
+        let cutter = Cutter::new(rows, segment_rows, merge.cuts);
+        Self { archive, staged: Vec::new(), columns: Vec::new(), cutter }
+    }
+
+    fn push(&mut self, chunk: &RecordBatch) -> Result<()> {
+        let (starts, _) = keys(chunk)?;
+        let mut begin = 0;
+        for (row, start) in starts.values().iter().enumerate() {
+            if self.cutter.is_cut_before(*start) {
+                self.gather(&chunk.slice(begin, row - begin));
+                self.write()?;
+                begin = row;
+            }
+        }
+        self.gather(&chunk.slice(begin, chunk.num_rows() - begin));
+        Ok(())
+    }
+
+    fn gather(&mut self, flows: &RecordBatch) {
+        if flows.num_rows() > 0 {
+            self.columns.resize_with(flows.num_columns(), Vec::new);
+            self.columns.iter_mut().zip(flows.columns()).for_each(|(column, values)| column.push(values.clone()));
+        }
+    }
+
+    /// Writes what was gathered.
+    fn write(&mut self) -> Result<()> {
+        if self.columns.is_empty() {
+            return Ok(());
+        }
+        let join = |parts: Vec<ArrayRef>| concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<&dyn Array>>());
+        let columns = std::mem::take(&mut self.columns).into_iter().map(join).collect::<Result<_, _>>();
+        let flows = columns.and_then(|columns| RecordBatch::try_new(schema(), columns)).map_err(internal)?;
+        self.staged.push(self.archive.files().stage(&flows, self.archive.settings().segment)?);
+        Ok(())
+    }
+}
+
+fn damaged(entry: &SegmentEntry, message: &str) -> Error {
+    Error::damaged(format!("segment {}: {message}", entry.path))
+}
+
+fn internal(error: ArrowError) -> Error {
+    Error::with(ErrorKind::Internal, "segments could not be merged")(error)
+}

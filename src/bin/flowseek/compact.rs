@@ -1,0 +1,50 @@
+//! Many small segments to few large ones.
+
+use std::path::PathBuf;
+
+use clap::{
+    Args,
+    builder::{OsStringValueParser, TypedValueParser},
+};
+use flowseek::{Archive, archive::Effort};
+
+use super::{
+    archive_path,
+    failure::{Failure, answer},
+    progress,
+};
+
+/// Merges the small and overlapping segments of an archive, until nothing is left that pays.
+///
+/// Flows keep their IDs, cursors stay good, and queries go on meanwhile. It can be stopped at any moment; what was
+/// merged by then stays merged. It prints `compacted=N segments=M`: how many segments were merged, and how many the
+/// archive has now.
+#[derive(Debug, Args)]
+pub struct Compact {
+    /// The archive.
+    #[arg(value_parser = OsStringValueParser::new().try_map(archive_path::parse))]
+    archive: PathBuf,
+    /// Merge all segments that overlap in time, however little: this may write the whole archive anew.
+    #[arg(long)]
+    full: bool,
+}
+
+impl Compact {
+    /// Merges until nothing is left.
+    pub fn run(&self) -> Result<(), Failure> {
+        let effort = if self.full { Effort::Full } else { Effort::Thorough };
+        let archive = Archive::open(&self.archive)?;
+        let compactor = archive.writer()?.compactor();
+        let bar = progress::flows(0);
+        let mut compacted = 0;
+        while let Some(job) = compactor.next_job(effort) {
+            bar.inc_length(job.rows());
+            if let Some(done) = compactor.run(&job, &mut |rows| bar.inc(rows))? {
+                compacted += done.merged;
+            }
+        }
+        bar.finish_and_clear();
+        let segments = archive.snapshot()?.manifest().segments.len();
+        answer(format_args!("compacted={compacted} segments={segments}"))
+    }
+}

@@ -1,0 +1,57 @@
+//! Flows that are too old, or too many.
+
+use std::{
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use clap::{
+    ArgGroup, Args,
+    builder::{OsStringValueParser, TypedValueParser},
+};
+use flowseek::{Archive, archive::Retention, flow::Timestamp};
+
+use super::{
+    amount, archive_path,
+    failure::{Failure, answer},
+};
+
+/// Removes the oldest flows of an archive, by age or for want of space.
+///
+/// Whole segments go: by age those whose flows are all too old, for want of space those with the oldest flows. It
+/// prints `removed=ROWS segments=N bytes=B`: the flows and the segments that are gone, and by how many bytes the
+/// archive has become smaller. Queries that are under way still see them, and take the room on the disk until they end.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("limit").required(true).multiple(true).args(["keep", "max_bytes"])))]
+pub struct Retain {
+    /// The archive.
+    #[arg(value_parser = OsStringValueParser::new().try_map(archive_path::parse))]
+    archive: PathBuf,
+    /// Keep the flows that started within this time before now: 90d, 36h.
+    #[arg(long, value_name = "DURATION", value_parser = amount::duration)]
+    keep: Option<i64>,
+    /// Keep at most so many bytes of segments: 10GB, 512MiB.
+    #[arg(long, value_name = "SIZE", value_parser = amount::size)]
+    max_bytes: Option<u64>,
+    /// Write segments anew that have flows to be kept and flows that are too old, so that none of these is left.
+    #[arg(long, requires = "keep")]
+    exact: bool,
+}
+
+impl Retain {
+    /// Removes them.
+    pub fn run(&self) -> Result<(), Failure> {
+        let before = self.keep.map(before).transpose()?;
+        let archive = Archive::open(&self.archive)?;
+        let retained = archive.writer()?.retain(Retention { before, bytes: self.max_bytes, exact: self.exact })?;
+        answer(format_args!("removed={} segments={} bytes={}", retained.rows, retained.segments, retained.bytes))
+    }
+}
+
+/// The time so many milliseconds ago.
+fn before(keep: i64) -> Result<Timestamp, Failure> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|now| i64::try_from(now.as_millis()).ok());
+    let now = now.ok_or_else(|| Failure::Failed("the clock of the system is wrong".to_owned()))?;
+    // What began before the year 0 is kept by any archive.
+    Ok(Timestamp::from_millis(now.saturating_sub(keep)).unwrap_or(Timestamp::MIN))
+}

@@ -1,0 +1,209 @@
+//! Every step of every change fails once, and crashes once: the archive is as before or as after, and goes on.
+
+use flowseek::{
+    Archive, Result, StoredFlow,
+    archive::{Effort, Retention, Writer},
+    flow::Timestamp,
+    schema::FlowBuilder,
+};
+
+use crate::{
+    faults::{Fault, Loss},
+    kept::{Place, commit, flow, now},
+};
+
+/// What changes an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    Commit,
+    Compact,
+    RetainWhole,
+    RetainExact,
+}
+
+impl Change {
+    const EACH: [Self; 4] = [Self::Commit, Self::Compact, Self::RetainWhole, Self::RetainExact];
+
+    fn run(self, archive: &Archive, writer: &mut Writer) -> Result<()> {
+        let before = Some(Timestamp::from_millis(10).unwrap());
+        match self {
+            Self::Commit => {
+                // Two segments of two flows. What an earlier attempt has written is not written again.
+                while writer.next_id().get() < 17 {
+                    let first = writer.next_id();
+                    let mut flows = FlowBuilder::default();
+                    (0..2).for_each(|nth| flows.push(&flow(first.get() as i64 * 7 % 40 + nth)).unwrap());
+                    writer.write(&flows.finish(first)?)?;
+                }
+                writer.commit().map(drop)
+            }
+            Self::Compact => {
+                let compactor = writer.compactor();
+                while compactor.run_once(Effort::Full)?.is_some() {}
+                Ok(())
+            }
+            Self::RetainWhole => writer.retain(Retention { before, ..Retention::default() }).map(drop),
+            Self::RetainExact => writer.retain(Retention { before, exact: true, bytes: None }).map(drop),
+        }
+        .inspect(|()| assert!(archive.snapshot().is_ok()))
+    }
+
+    /// The flows before and after.
+    fn expected(self) -> (Vec<StoredFlow>, Vec<StoredFlow>) {
+        let place = prepared();
+        let archive = place.archive(8);
+        let before = now(&archive);
+        let mut writer = archive.writer().unwrap();
+        self.run(&archive, &mut writer).unwrap();
+        drop(writer);
+        let after = now(&archive);
+        assert_eq!(before == after, self == Self::Compact, "{self:?} changes the flows");
+        place.assert_clean(&archive);
+        goes_on(&place, &archive, "nothing has failed");
+        (before, after)
+    }
+}
+
+/// An archive of several segments, some of which overlap.
+fn prepared() -> Place {
+    let place = Place::new();
+    let archive = place.archive(8);
+    for first in 0..3 {
+        commit(&archive, (0..4).map(|flow| first * 7 + flow * 3));
+    }
+    place
+}
+
+/// Asserts that an archive goes on as if nothing had been.
+fn goes_on(place: &Place, archive: &Archive, told: &str) {
+    place.storage.set(Fault::Never);
+    let mut flows = now(archive);
+    commit(archive, [1_000]);
+    let found = now(archive);
+    assert_eq!(found.len(), flows.len() + 1, "{told}");
+    flows.push(found[found.len() - 1].clone());
+    assert_eq!(found, flows, "{told}");
+    place.assert_clean(archive);
+}
+
+#[test]
+fn a_crash_at_any_step_leaves_the_archive_as_it_was_before_or_as_it_is_after() {
+    let template = prepared();
+    for change in Change::EACH {
+        let (before, after) = change.expected();
+        for loss in Loss::EACH {
+            for step in 1.. {
+                let told = format!("{change:?}, crash at step {step}, lost {loss:?}");
+                let place = template.copy();
+                let archive = place.archive(8);
+                place.storage.set(Fault::CrashAt(step));
+                let done = archive.writer().and_then(|mut writer| change.run(&archive, &mut writer));
+                let has_struck = place.storage.has_struck();
+                drop(archive);
+                place.storage.restart(loss, &place.path);
+
+                let archive = place.archive(8);
+                let found = now(&archive);
+                assert!(found == after || (found == before && done.is_err()), "{told}: {found:?}");
+                goes_on(&place, &archive, &told);
+                if !has_struck {
+                    assert!(step > 5, "{told}");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_step_that_fails_loses_nothing_and_the_next_attempt_does_all_of_it_once() {
+    let template = prepared();
+    for change in Change::EACH {
+        let (before, after) = change.expected();
+        for fault in [Fault::At, Fault::AfterAll] {
+            for step in 1.. {
+                let told = format!("{change:?}, {:?}", fault(step));
+                let place = template.copy();
+                let archive = place.archive(8);
+                let mut writer = archive.writer().unwrap();
+                place.storage.set(fault(step));
+                let done = change.run(&archive, &mut writer);
+                let has_struck = place.storage.has_struck();
+                let found = now(&archive);
+                assert!(found == after || (found == before && done.is_err()), "{told}: {found:?}");
+                if done.is_err() {
+                    change.run(&archive, &mut writer).unwrap();
+                }
+                assert_eq!(now(&archive), after, "{told}");
+                drop(writer);
+                goes_on(&place, &archive, &told);
+                if !has_struck {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_writer_that_is_dropped_after_a_commit_has_failed_takes_nothing_with_it() {
+    let template = prepared();
+    let (before, after) = Change::Commit.expected();
+    for fault in [Fault::At, Fault::AfterAll] {
+        for step in 1.. {
+            let place = template.copy();
+            let archive = place.archive(8);
+            let mut writer = archive.writer().unwrap();
+            place.storage.set(fault(step));
+            let done = Change::Commit.run(&archive, &mut writer);
+            drop(writer);
+            let has_struck = place.storage.has_struck();
+            let found = now(&archive);
+            assert!(found == after || (found == before && done.is_err()), "{:?}: {found:?}", fault(step));
+            goes_on(&place, &archive, &format!("{:?}", fault(step)));
+            if !has_struck {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn an_archive_can_be_created_after_a_crash_at_any_step_of_its_creation() {
+    for loss in Loss::EACH {
+        for step in 1.. {
+            let place = Place::new();
+            place.storage.set(Fault::CrashAt(step));
+            let created = Archive::open_or_create_with(&place.path, place.settings(8)).is_ok();
+            let has_struck = place.storage.has_struck();
+            place.storage.restart(loss, place.path.parent().unwrap().parent().unwrap());
+            if created {
+                assert!(Archive::open(&place.path).is_ok(), "step {step}, lost {loss:?}");
+            }
+            let archive = place.archive(8);
+            goes_on(&place, &archive, &format!("step {step}, lost {loss:?}"));
+            if !has_struck {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn the_leftovers_of_a_crash_are_swept_and_other_files_are_left_alone() {
+    let place = prepared();
+    let archive = place.archive(8);
+    let data = place.path.join("data");
+    let id = "0123456789abcdef0123456789abcdef";
+    for name in [format!("2022-11-01-{id}.parquet"), format!("2022-11-01-{id}.parquet.tmp")] {
+        std::fs::write(data.join(name), "half").unwrap();
+    }
+    std::fs::write(place.path.join("manifests/00000000000000000009.x.tmp"), "half").unwrap();
+    std::fs::write(data.join("my-own.parquet"), "mine").unwrap();
+    let before = now(&archive);
+    drop(archive.writer().unwrap());
+    assert!(data.join("my-own.parquet").exists());
+    std::fs::remove_file(data.join("my-own.parquet")).unwrap();
+    place.assert_clean(&archive);
+    assert_eq!(now(&archive), before);
+}

@@ -1,0 +1,120 @@
+//! Retention: the old goes, the rest stays.
+
+use flowseek::{
+    Archive,
+    archive::{Retained, Retention},
+    flow::Timestamp,
+};
+
+use crate::kept::{Place, all, commit, ids, now};
+
+/// Segments of flows at 0 to 9, 10 to 19, 20 to 29, and one from 5 to 25.
+fn archive(place: &Place) -> Archive {
+    let archive = place.archive(100);
+    (0..3).for_each(|first| commit(&archive, first * 10..first * 10 + 10));
+    commit(&archive, [5, 15, 25]);
+    archive
+}
+
+fn retain(archive: &Archive, retention: Retention) -> Retained {
+    archive.writer().unwrap().retain(retention).unwrap()
+}
+
+fn before(millis: i64) -> Retention {
+    Retention { before: Timestamp::from_millis(millis), ..Retention::default() }
+}
+
+fn starts(archive: &Archive) -> Vec<i64> {
+    now(archive).iter().map(|flow| flow.flow.start_time.as_millis()).collect()
+}
+
+#[test]
+fn segments_go_whose_flows_are_all_too_old() {
+    let place = Place::new();
+    let archive = archive(&place);
+    let bytes = archive.snapshot().unwrap().manifest().bytes();
+    let done = retain(&archive, before(20));
+    assert_eq!((done.rows, done.segments, done.rewritten), (20, 2, 0));
+    assert_eq!(done.bytes, bytes - archive.snapshot().unwrap().manifest().bytes());
+    assert_eq!(starts(&archive), [5, 15, 20, 21, 22, 23, 24, 25, 25, 26, 27, 28, 29]);
+    let version = archive.snapshot().unwrap().manifest().version;
+    let again = retain(&archive, before(20));
+    assert_eq!(again, Retained { version, ..Retained::default() });
+    assert_eq!(done.version, version);
+    place.assert_clean(&archive);
+}
+
+#[test]
+fn exact_retention_leaves_no_flow_that_is_too_old_and_every_other_as_it_was() {
+    for millis in [-1, 0, 1, 5, 15, 16, 24, 25, 26, 29, 30, 99] {
+        let place = Place::new();
+        let archive = archive(&place);
+        let mut expected = now(&archive);
+        expected.retain(|flow| flow.flow.start_time.as_millis() >= millis);
+        let done = retain(&archive, Retention { exact: true, ..before(millis) });
+        assert_eq!(now(&archive), expected, "before {millis}");
+        assert_eq!(done.rows as usize, 33 - expected.len());
+        place.assert_clean(&archive);
+        let again = retain(&archive, Retention { exact: true, ..before(millis) });
+        assert_eq!((again.rows, again.segments, again.rewritten), (0, 0, 0));
+    }
+}
+
+#[test]
+fn for_want_of_space_the_oldest_segments_go_and_no_more_than_needed() {
+    let place = Place::new();
+    let archive = archive(&place);
+    let segments = archive.snapshot().unwrap().manifest().segments.clone();
+    let total: u64 = segments.iter().map(|segment| segment.bytes).sum();
+    let at_most = |bytes| retain(&archive, Retention { bytes: Some(bytes), ..Retention::default() });
+    assert_eq!(at_most(total).segments, 0);
+    let done = at_most(total - 1);
+    assert_eq!((done.rows, done.segments, done.bytes), (10, 1, segments[0].bytes));
+    assert_eq!(ids(&now(&archive)), (11..=33).collect::<Vec<_>>());
+    // A segment is as old as its newest flow.
+    assert_eq!(at_most(segments[2].bytes).segments, 2);
+    assert_eq!(ids(&now(&archive)), (21..=30).collect::<Vec<_>>());
+    assert_eq!(at_most(0).rows, 10);
+    assert!(now(&archive).is_empty());
+    place.assert_clean(&archive);
+    // Numbers of flows that are gone are not given again.
+    commit(&archive, [1]);
+    assert_eq!(ids(&now(&archive)), [34]);
+}
+
+#[test]
+fn age_and_space_together_remove_what_either_would() {
+    let place = Place::new();
+    let archive = archive(&place);
+    let bytes = archive.snapshot().unwrap().manifest().segments[2].bytes;
+    let done = retain(&archive, Retention { exact: true, bytes: Some(bytes), ..before(22) });
+    assert_eq!((done.segments, done.rewritten), (3, 1));
+    assert_eq!(starts(&archive), [22, 23, 24, 25, 26, 27, 28, 29]);
+    place.assert_clean(&archive);
+}
+
+#[test]
+fn a_snapshot_still_has_what_was_removed() {
+    let place = Place::new();
+    let archive = archive(&place);
+    let snapshot = archive.snapshot().unwrap();
+    let expected = now(&archive);
+    let _ = retain(&archive, before(1_000));
+    assert!(now(&archive).is_empty());
+    assert_eq!(all(&snapshot), expected);
+    assert!(place.globbed().is_empty());
+}
+
+#[test]
+fn flows_that_are_written_and_not_committed_are_not_touched() {
+    let place = Place::new();
+    let archive = archive(&place);
+    let mut writer = archive.writer().unwrap();
+    let mut flows = flowseek::schema::FlowBuilder::default();
+    flows.push(&crate::kept::flow(3)).unwrap();
+    writer.write(&flows.finish(writer.next_id()).unwrap()).unwrap();
+    assert_eq!(writer.retain(before(1_000)).unwrap().rows, 33);
+    assert_eq!(writer.commit().unwrap().flows, 1);
+    drop(writer);
+    assert_eq!(starts(&archive), [3]);
+}
