@@ -9,6 +9,7 @@ mod golden_queries;
 mod import_formats;
 mod ingest;
 mod layers;
+mod live;
 mod oracle;
 mod sql;
 mod support;
