@@ -24,7 +24,7 @@ use flowseek::{
 use futures::future::join_all;
 use proptest::{collection::vec, prelude::*};
 use tempfile::TempDir;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::{block_on, flow};
 
@@ -268,6 +268,7 @@ fn where_nothing_can_be_written_the_queue_fills_every_caller_is_told_and_nothing
         // One after the other until there is no room; then a call waits, and hears of the next attempt that fails.
         let mut number = 3;
         let waiting = loop {
+            assert!(number < 40, "the queue takes more than it holds");
             let waiting = appender.append([numbered(number)]);
             match timeout(LONG, waiting).await.expect("who waits for room is told what fails") {
                 Ok(_) => number += 1,
@@ -275,7 +276,7 @@ fn where_nothing_can_be_written_the_queue_fills_every_caller_is_told_and_nothing
             }
         };
         assert_eq!(waiting.kind(), ErrorKind::Io);
-        assert!((10..40).contains(&number), "{number}");
+        assert!(number >= 10, "{number}");
 
         // Whoever waits for what is in it is told as well, and can wait again.
         let receipt = appender.clone();
@@ -297,10 +298,11 @@ fn a_failure_that_nobody_waited_for_is_told_to_one_caller_and_tried_again_by_its
         let appender = scratch.appender(LiveOptions { flush_age: Duration::ZERO, ..NEVER });
         scratch.break_disk();
         let receipt = appender.append([numbered(1)]).await.unwrap();
+        let begin = Instant::now();
         let error = loop {
-            // Nothing that is refused is appended, and what is taken is kept.
-            match appender.append([] as [Flow; 0]).await.and(appender.append([numbered(2)]).await) {
-                Ok(_) => tokio::task::yield_now().await,
+            assert!(begin.elapsed() < LONG, "no caller is told");
+            match appender.append([numbered(2)]).await {
+                Ok(_) => sleep(Duration::from_millis(1)).await,
                 Err(error) => break error,
             }
         };
@@ -324,6 +326,7 @@ fn an_append_that_is_dropped_while_it_waits_has_appended_nothing() {
         scratch.break_disk();
         let mut number = 0;
         let refused = loop {
+            assert!(number < 40, "the queue takes more than it holds");
             let flow = [numbered(number)];
             let mut waiting = Box::pin(appender.append(&flow));
             match waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
