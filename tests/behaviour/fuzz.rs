@@ -33,9 +33,9 @@ use twox_hash::XxHash64;
 
 use crate::{
     child,
-    golden_queries::cases,
+    golden_queries::{cases, flows},
     mutate::Mutator,
-    support::{SAMPLES, block_on},
+    support::{SAMPLES, append, block_on},
 };
 
 /// Kilobytes of address space of a process that damages: room for its threads, and for no length that damage has made.
@@ -357,6 +357,7 @@ fn foreign_parquet() -> Box<dyn FnMut(&mut Mutator)> {
 
 fn cursors() -> Box<dyn FnMut(&mut Mutator)> {
     let scratch = Scratch::with_flows();
+    append(&scratch.archive, &[flows().into_iter().map(|named| named.flow).collect()]);
     let snapshot = scratch.archive.snapshot().unwrap();
     let by = |field, direction| Order::new([SortKey { field, direction }], Direction::Ascending);
     let queries: Vec<Query> = [
@@ -367,7 +368,7 @@ fn cursors() -> Box<dyn FnMut(&mut Mutator)> {
         by(Field::EndTime, Direction::Descending),
     ]
     .into_iter()
-    .map(|order| snapshot.query(Filter::all()).order(order).limit(50))
+    .map(|order| snapshot.query(Filter::all()).order(order).limit(20))
     .collect();
     let answers: Vec<Vec<StoredFlow>> = queries.iter().map(|query| walk(query.clone()).unwrap()).collect();
     let cursors: Vec<String> =
@@ -435,6 +436,7 @@ fn queries() -> Box<dyn FnMut(&mut Mutator)> {
 fn manifests() -> Box<dyn FnMut(&mut Mutator)> {
     let scratch = Scratch::copied();
     let whole = walk(scratch.archive.snapshot().unwrap().query(Filter::all())).unwrap();
+    let manifest = scratch.archive.snapshot().unwrap().manifest().clone();
     let names = ["manifests/00000000000000000002.json", "manifests/00000000000000000001.json"];
     let inputs = names.map(|name| fs::read(scratch.path().join(name)).unwrap());
     let path = scratch.path().join(names[0]);
@@ -451,7 +453,10 @@ fn manifests() -> Box<dyn FnMut(&mut Mutator)> {
         };
         fs::write(&path, &bytes).unwrap();
         match ask(scratch.path()) {
-            Ok(flows) => assert!(resealed || flows == whole),
+            Ok(flows) => {
+                let opened = Archive::open(scratch.path()).unwrap().snapshot().unwrap();
+                assert!(resealed || (flows == whole && *opened.manifest() == manifest));
+            }
             Err(error) => expect(&error, STORED),
         }
     })

@@ -324,9 +324,9 @@ fn an_append_that_is_dropped_while_it_waits_has_appended_nothing() {
     block_on(async {
         let appender = scratch.appender(LiveOptions { queue_bytes: 2 * 88, ..NEVER });
         scratch.break_disk();
-        let mut number = 0;
+        let (begin, mut number) = (Instant::now(), 0);
         let refused = loop {
-            assert!(number < 40, "the queue takes more than it holds");
+            assert!(number < 40 && begin.elapsed() < LONG, "the queue takes more than it holds, or nothing");
             let flow = [numbered(number)];
             let mut waiting = Box::pin(appender.append(&flow));
             match waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -518,7 +518,7 @@ proptest! {
             let stored = scratch.stored().await;
             prop_assert_eq!(stored.iter().map(|stored| stored.flow.clone()).collect::<Vec<_>>(), taken);
             for (receipt, place) in receipts {
-                let ids = receipt.durable().await.unwrap();
+                let ids = timeout(LONG, receipt.durable()).await.unwrap().unwrap();
                 prop_assert_eq!(ids.end.get() - ids.start.get(), receipt.flows());
                 prop_assert!(receipt.flows() == 0 || ids.start == stored[place].id);
             }
