@@ -397,9 +397,13 @@ fn cursors() -> Box<dyn FnMut(&mut Mutator)> {
         };
         assert!(resealed || cursors.contains(&text), "{text} is another cursor");
         for (query, answer) in queries.iter().zip(&answers) {
-            match walk(query.clone().after(cursor.clone())) {
-                // Whatever the position, the answer is the rest of the order.
-                Ok(flows) => assert!(answer.ends_with(&flows)),
+            match block_on(query.clone().after(cursor.clone()).page()) {
+                // Whatever the position, the page is the next of the order.
+                Ok(page) => {
+                    let flows = page.flows().unwrap();
+                    let place = answer.iter().position(|flow| Some(flow) == flows.first()).unwrap_or(answer.len());
+                    assert!(answer[place..].iter().take(20).eq(&flows));
+                }
                 Err(error) => expect(&error, &[ErrorKind::InvalidCursor]),
             }
         }
