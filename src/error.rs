@@ -92,7 +92,8 @@ impl fmt::Display for Error {
         let mut source = self.source();
         while let Some(error) = source {
             write!(f, ": {error}")?;
-            source = error.source();
+            // One of these has told its own sources.
+            source = error.source().filter(|_| !error.is::<Self>());
         }
         Ok(())
     }

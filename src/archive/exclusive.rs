@@ -16,7 +16,7 @@ pub(super) struct Exclusive {
     archive: Archive,
     /// Locked only while a version is published.
     state: Mutex<State>,
-    _lock: File,
+    lock: File,
 }
 
 #[derive(Debug)]
@@ -28,6 +28,13 @@ struct State {
     is_unsure: bool,
 }
 
+impl Drop for Exclusive {
+    fn drop(&mut self) {
+        // A process that this one is just starting has the file open too: closing it alone would not free the lock.
+        let _ = self.lock.unlock();
+    }
+}
+
 impl Exclusive {
     /// Takes the lock, and clears up what a crash of the last one who had it may have left.
     pub(super) fn take(archive: &Archive) -> Result<Arc<Self>> {
@@ -35,7 +42,7 @@ impl Exclusive {
         let newest = Arc::clone(archive.snapshot()?.manifest());
         archive.files().sweep(&newest)?;
         let state = Mutex::new(State { newest, gone: HashSet::new(), is_unsure: false });
-        let exclusive = Self { archive: archive.clone(), state, _lock: lock };
+        let exclusive = Self { archive: archive.clone(), state, lock };
         exclusive.delete_retired();
         Ok(Arc::new(exclusive))
     }

@@ -8,13 +8,19 @@ use std::fs::File;
 /// the system's, so it ends with the last snapshot that has it, and with a process that is killed.
 #[derive(Debug)]
 pub(super) struct Lease {
-    /// Open for as long as the lease lives: closing it frees the lock.
-    _manifest: File,
+    manifest: File,
 }
 
 impl Lease {
     /// The lease that this file, locked, is.
     pub(super) fn new(manifest: File) -> Self {
-        Self { _manifest: manifest }
+        Self { manifest }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // A process that this one is just starting has the file open too: closing it alone would not free the lock.
+        let _ = self.manifest.unlock();
     }
 }

@@ -46,7 +46,10 @@ impl Files {
             let file = File::open(&path)?;
             match file.try_lock() {
                 // While it is locked no reader can come to hold it, and afterwards its name is no more.
-                Ok(()) => self.storage.remove(&path)?,
+                Ok(()) => {
+                    self.storage.remove(&path)?;
+                    file.unlock()?;
+                }
                 Err(TryLockError::WouldBlock) => held.push(version),
                 Err(TryLockError::Error(error)) => return Err(error),
             }

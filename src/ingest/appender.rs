@@ -22,7 +22,8 @@ const MOST_ROWS: usize = 1 << 23;
 /// Flows are gathered in memory until there are enough for a segment, which is then sorted and written in the
 /// background while the next is gathered; so it holds the flows of two segments, at most. Nothing is part of the
 /// archive before [`commit`](Self::commit), and what is not committed when the appender is dropped is discarded. Its
-/// methods block on the processor and the disk: an asynchronous host calls them from a thread where that is allowed.
+/// methods block on the processor and the disk: an asynchronous host calls them from a thread where that is allowed, or
+/// takes a [`LiveAppender`](super::LiveAppender).
 ///
 /// A full disk loses nothing: a segment that cannot be written shows as an error of a later call, its flows are kept,
 /// and each call after that tries again.
@@ -78,15 +79,15 @@ impl Appender {
         self.flows.push(flow)
     }
 
-    /// Appends flows in their order. Where a segment cannot be written, those that found no room are left out.
-    pub(super) fn append(&mut self, mut flows: UnsortedFlows) -> Result<()> {
+    /// Appends flows in their order. Where a segment cannot be written, those that found no room are left in `flows`.
+    pub(super) fn append(&mut self, flows: &mut UnsortedFlows) -> Result<()> {
         while flows.len() > 0 {
             if self.flows.len() >= self.segment_rows {
                 self.roll()?;
             }
             let (now, later) = flows.split(self.segment_rows - self.flows.len());
             self.flows.append(&now)?;
-            flows = later;
+            *flows = later;
         }
         Ok(())
     }

@@ -110,7 +110,7 @@ impl<'a> Import<'a> {
         Ok(self.report)
     }
 
-    fn take(&mut self, chunk: Chunk) -> Result<()> {
+    fn take(&mut self, mut chunk: Chunk) -> Result<()> {
         for mut rejected in chunk.rejected {
             rejected.line += self.lines;
             if self.strictness == Strictness::Strict {
@@ -122,7 +122,7 @@ impl<'a> Import<'a> {
         self.lines += chunk.lines;
         self.report.skipped += chunk.skipped;
         let flows = chunk.flows.len() as u64;
-        self.appender.append(chunk.flows)?;
+        self.appender.append(&mut chunk.flows)?;
         self.report.imported += flows;
         (self.observer)(ImportEvent::Progress { bytes: chunk.bytes, flows: self.report.imported });
         Ok(())

@@ -1,4 +1,5 @@
-//! Flows in: one by one through [`Appender::push`], or whole inputs through [`Appender::import`].
+//! Flows in: one by one through [`Appender::push`], whole inputs through [`Appender::import`], or from the tasks of a
+//! server through a [`LiveAppender`].
 //!
 //! ```
 //! use flowseek::{Archive, ingest::ImportOptions};
@@ -33,9 +34,11 @@ mod format;
 mod importer;
 mod in_order;
 mod lines;
+mod live;
 mod parquet;
 mod report;
 
 pub use appender::Appender;
 pub use format::ImportFormat;
+pub use live::{LiveAppender, LiveOptions, Receipt};
 pub use report::{ImportEvent, ImportOptions, ImportReport, Strictness};

@@ -15,6 +15,7 @@ use arrow::{
 use bytes::Bytes;
 use parquet::column::page::Page;
 use quick_cache::{Weighter, sync::Cache};
+use tokio::task::JoinError;
 
 use super::{
     SegmentReader,
@@ -115,8 +116,7 @@ impl PageCache {
         if !missing.is_empty() {
             let (cache, segment) = (Arc::clone(self), Arc::clone(segment));
             let read = tokio::task::spawn_blocking(move || cache.read_columns(&segment, &missing)).await;
-            let (read, bytes) =
-                read.map_err(Error::with(ErrorKind::Internal, "the reading of pages was interrupted"))??;
+            let (read, bytes) = read.map_err(interrupted)??;
             counters.read.fetch_add(bytes, Ordering::Relaxed);
             columns
                 .iter_mut()
@@ -201,7 +201,7 @@ impl PageCache {
         if !missing.is_empty() {
             let (cache, segment) = (Arc::clone(self), Arc::clone(segment));
             let read = tokio::task::spawn_blocking(move || cache.read_lists(&segment, &missing)).await;
-            let read = read.map_err(Error::with(ErrorKind::Internal, "the reading of lists was interrupted"))??;
+            let read = read.map_err(interrupted)??;
             lists.iter_mut().filter(|list| list.is_none()).zip(read).for_each(|(list, read)| *list = Some(read));
         }
         Ok(lists.into_iter().flatten().collect())
@@ -223,6 +223,14 @@ impl PageCache {
 impl fmt::Debug for PageCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PageCache").field("bytes", &self.bytes()).finish_non_exhaustive()
+    }
+}
+
+fn interrupted(error: JoinError) -> Error {
+    match error.is_panic() {
+        // The Parquet crate panics on some pages that were not written by a sound writer.
+        true => Error::damaged("a segment cannot be read: a page is damaged"),
+        false => Error::with(ErrorKind::Internal, "the reading of a segment was interrupted")(error),
     }
 }
 

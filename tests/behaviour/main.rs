@@ -2,18 +2,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod archive;
+mod child;
 mod command_line;
 mod compaction;
 mod cost;
 mod crash;
 mod cursors;
 mod faults;
+mod fuzz;
 mod golden_queries;
 mod import_formats;
 mod ingest;
 mod kept;
 mod layers;
+mod live;
+mod mutate;
 mod oracle;
+mod processes;
 mod retention;
 mod sql;
 mod state_machine;

@@ -1,0 +1,112 @@
+//! What callers hand to the thread that writes.
+
+use std::{
+    ops::Range,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::rows::Rows;
+use crate::{archive::Commit, error::Result};
+
+/// Jobs in the order of the calls. How much may wait here, the permits of the callers bound.
+#[derive(Debug)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    jobs: Vec<Job>,
+    /// How many flows were put in since the beginning.
+    flows: u64,
+    open: bool,
+}
+
+/// What a caller wants.
+#[derive(Debug)]
+pub(super) enum Job {
+    Append(Appended),
+    /// A commit of all that was put in before.
+    Commit(Caller),
+}
+
+/// Flows that wait to be taken in.
+#[derive(Debug)]
+pub(super) struct Appended {
+    pub(super) rows: Rows,
+    /// When they were put in.
+    pub(super) since: Instant,
+    /// Their room in the queue, free again when they are taken in.
+    pub(super) _room: OwnedSemaphorePermit,
+}
+
+/// Who waits for a commit.
+pub(super) type Caller = oneshot::Sender<Result<Commit>>;
+
+impl Queue {
+    pub(super) fn new() -> Self {
+        Self { state: Mutex::new(State { jobs: Vec::new(), flows: 0, open: true }), changed: Condvar::new() }
+    }
+
+    /// Puts flows in; the answer is their place among all flows since the beginning. Where the queue is closed they are
+    /// dropped.
+    pub(super) fn append(&self, rows: Rows, room: OwnedSemaphorePermit) -> Range<u64> {
+        let mut state = self.lock();
+        let first = state.flows;
+        state.flows += rows.count;
+        let place = first..state.flows;
+        self.put(state, Job::Append(Appended { rows, since: Instant::now(), _room: room }));
+        place
+    }
+
+    /// Asks for a commit. Where the queue is closed the caller is dropped, and so hears of it.
+    pub(super) fn commit(&self, caller: Caller) {
+        self.put(self.lock(), Job::Commit(caller));
+    }
+
+    fn put(&self, mut state: MutexGuard<'_, State>, job: Job) {
+        if state.open {
+            state.jobs.push(job);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Everything that is in, as soon as there is something, or nothing at `deadline`; `None` once the queue is closed.
+    pub(super) fn take(&self, deadline: Option<Instant>) -> Option<Vec<Job>> {
+        let mut state = self.lock();
+        loop {
+            if !state.open {
+                return None;
+            }
+            if !state.jobs.is_empty() {
+                return Some(std::mem::take(&mut state.jobs));
+            }
+            state = match deadline {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => match deadline.saturating_duration_since(Instant::now()) {
+                    left if left.is_zero() => return Some(Vec::new()),
+                    left => self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+                },
+            };
+        }
+    }
+
+    /// Lets nothing in any more, and drops what is there.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.open = false;
+        let jobs = std::mem::take(&mut state.jobs);
+        drop(state);
+        self.changed.notify_one();
+        // Not under the lock: it wakes the callers.
+        drop(jobs);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

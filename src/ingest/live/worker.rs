@@ -1,0 +1,164 @@
+//! The thread that writes: one appender, and whoever waits for it.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::watch;
+
+use super::{
+    LiveOptions,
+    queue::{Appended, Caller, Job, Queue},
+};
+use crate::{
+    archive::Commit,
+    error::{Error, Result},
+    ingest::Appender,
+};
+
+/// How long after a failure it tries again by itself.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How far the thread has come.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress {
+    /// How many flows, of all that were put in, are durable and visible.
+    pub(super) durable: u64,
+    /// The ID of a flow less its place; known with the first commit.
+    pub(super) origin: u64,
+    /// How many times something could not be written.
+    pub(super) failures: u64,
+    /// Why the last time, until something can be written again.
+    pub(super) failure: Option<Arc<Error>>,
+}
+
+/// What the thread works with. Its fields are dropped in their order: the archive is free before anyone hears that the
+/// thread has ended.
+#[derive(Debug)]
+pub(super) struct Worker {
+    appender: Appender,
+    /// What the appender has not taken in yet: for a moment, or while nothing can be written.
+    waiting: VecDeque<Appended>,
+    /// What is not committed.
+    flows: u64,
+    bytes: u64,
+    oldest: Option<Instant>,
+    /// After a failure, when it tries again.
+    retry: Option<Instant>,
+    options: LiveOptions,
+    queue: Arc<Queue>,
+    progress: watch::Sender<Progress>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        appender: Appender,
+        options: LiveOptions,
+        queue: Arc<Queue>,
+        progress: watch::Sender<Progress>,
+    ) -> Self {
+        let waiting = VecDeque::new();
+        Self { appender, waiting, flows: 0, bytes: 0, oldest: None, retry: None, options, queue, progress }
+    }
+
+    /// Works until the queue is closed.
+    pub(super) fn run(mut self) {
+        while let Some(jobs) = self.queue.take(self.deadline()) {
+            // All who wait for a commit share the next one.
+            let mut callers = Vec::new();
+            for job in jobs {
+                match job {
+                    Job::Append(appended) => self.gather(appended),
+                    Job::Commit(caller) => callers.push(caller),
+                }
+            }
+            let now = Instant::now();
+            if !callers.is_empty() || self.retry.is_none_or(|retry| retry <= now) {
+                let wanted = !callers.is_empty() || self.is_due(now);
+                let done = self.write(wanted);
+                self.tell(done, callers, now);
+            }
+        }
+    }
+
+    fn gather(&mut self, appended: Appended) {
+        self.flows += appended.rows.count;
+        self.bytes = self.bytes.saturating_add(appended.rows.bytes);
+        self.oldest.get_or_insert(appended.since);
+        self.waiting.push_back(appended);
+    }
+
+    /// When there is something to do though nobody asks.
+    fn deadline(&self) -> Option<Instant> {
+        self.retry.or_else(|| self.oldest?.checked_add(self.options.flush_age))
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        let is_old = |oldest: Instant| oldest.checked_add(self.options.flush_age).is_some_and(|due| due <= now);
+        let is_much = self.flows >= self.options.flush_rows || self.bytes >= self.options.flush_bytes;
+        self.oldest.is_some_and(|oldest| is_much || is_old(oldest))
+    }
+
+    /// Takes everything in, then commits it, if that is wanted: so the flows of one call are in one commit.
+    fn write(&mut self, commit: bool) -> Result<Option<Commit>> {
+        while let Some(appended) = self.waiting.front_mut() {
+            while let Some(flows) = appended.rows.parts.front_mut() {
+                self.appender.append(flows)?;
+                appended.rows.parts.pop_front();
+            }
+            self.waiting.pop_front();
+        }
+        if !commit {
+            return Ok(None);
+        }
+        let commit = self.appender.commit()?;
+        (self.flows, self.bytes, self.oldest) = (0, 0, None);
+        Ok(Some(commit))
+    }
+
+    fn tell(&mut self, done: Result<Option<Commit>>, callers: Vec<Caller>, now: Instant) {
+        match done {
+            Ok(commit) => {
+                self.retry = None;
+                self.progress.send_if_modified(|progress| {
+                    let recovered = progress.failure.take().is_some();
+                    let added = commit.filter(|commit| commit.flows > 0);
+                    if let Some(commit) = added {
+                        progress.origin = commit.first.get() - progress.durable;
+                        progress.durable += commit.flows;
+                    }
+                    recovered || added.is_some()
+                });
+                for (caller, commit) in callers.into_iter().zip(std::iter::repeat(commit)) {
+                    // Who does not wait any more does not want to know.
+                    let _ = commit.map(|commit| caller.send(Ok(commit)));
+                }
+            }
+            Err(error) => {
+                self.retry = now.checked_add(RETRY);
+                let error = Arc::new(error);
+                self.progress.send_modify(|progress| {
+                    progress.failures += 1;
+                    progress.failure = Some(Arc::clone(&error));
+                });
+                for caller in callers {
+                    let _ = caller.send(Err(uncommitted(&error)));
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Worker {
+    /// After a panic nobody waits for ever.
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+/// The error of a commit, once more for each who waits for it.
+pub(super) fn uncommitted(error: &Arc<Error>) -> Error {
+    Error::new(error.kind(), format!("what was appended could not be committed, and waits: {error}"))
+}
