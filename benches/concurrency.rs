@@ -3,18 +3,17 @@
 
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{asked::Asked, fixture, measure, report::Report, sample::Sample, suites};
 use flowseek::{
     Snapshot, filter,
     query::{Count, Query},
 };
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde_json::json;
-use tokio::{
-    runtime::Runtime,
-    time::{Instant, sleep_until},
-};
+use tokio::runtime::Runtime;
 
 const CLIENTS: u32 = 64;
 /// A client that reads what it gets asks no more often.
@@ -31,9 +30,13 @@ fn main() {
     let alone: Vec<Duration> = queries.iter().map(|query| alone(&runtime, query)).collect();
     println!("pages and needles in turn; one client: median {} ms", measure::millis(measure::median(alone.clone())));
     let mut report = Report::new();
-    for (name, pause) in [("each asks 5 times a second", PAUSE), ("each asks again at once", Duration::ZERO)] {
+    let runs: [(&str, &dyn Fn() -> Vec<(usize, Duration)>); 2] = [
+        ("each asks 5 times a second", &|| arrivals(&runtime, &queries, pages)),
+        ("each asks again at once", &|| clients(&runtime, &queries, pages)),
+    ];
+    for (name, run) in runs {
         let begin = Instant::now();
-        let waits = clients(&runtime, &queries, pages, pause);
+        let waits = run();
         let rate = waits.len() as f64 / begin.elapsed().as_secs_f64();
         let times: Vec<Duration> = waits.iter().map(|(_, wait)| *wait).collect();
         let [median, late] = [0.5, 0.99].map(|share| measure::quantile(times.clone(), share));
@@ -72,7 +75,7 @@ fn stop(runtime: &Runtime, snapshot: &Snapshot, after: Duration) -> Duration {
     runtime.block_on(async {
         let _ = tokio::time::timeout(after, scan.page()).await;
     });
-    let dropped = std::time::Instant::now();
+    let dropped = Instant::now();
     while runtime.metrics().num_alive_tasks() > 0 {
         std::hint::spin_loop();
     }
@@ -84,19 +87,37 @@ fn alone(runtime: &Runtime, query: &Query) -> Duration {
     measure::in_turn(&mut [|| drop(runtime.block_on(query.page()).unwrap())])[0]
 }
 
-/// Which query each client asked, and how long it waited for its page from the moment it was to ask.
-fn clients(runtime: &Runtime, queries: &[Query], pages: usize, pause: Duration) -> Vec<(usize, Duration)> {
+/// Clients that ask at random moments, whether they have been answered or not, `PAUSE` apart on the average: which query
+/// each asked, and how long it waited from the moment it asked.
+fn arrivals(runtime: &Runtime, queries: &[Query], pages: usize) -> Vec<(usize, Duration)> {
+    let mut random = ChaCha8Rng::seed_from_u64(7);
+    let due = |_| PAUSE.mul_f64(random.random_range(0.0..pages as f64));
+    let mut dues: Vec<Duration> = (0..pages * CLIENTS as usize).map(due).collect();
+    dues.sort();
     let begin = Instant::now();
+    let ask = |(number, due): (usize, &Duration)| {
+        std::thread::sleep((begin + *due).saturating_duration_since(Instant::now()));
+        let place = number % queries.len();
+        let (query, asked) = (queries[place].clone(), Instant::now());
+        runtime.spawn(async move {
+            query.page().await.unwrap();
+            (place, asked.elapsed())
+        })
+    };
+    let tasks: Vec<_> = dues.iter().enumerate().map(ask).collect();
+    tasks.into_iter().map(|task| runtime.block_on(task).unwrap()).collect()
+}
+
+/// Clients that each ask again as soon as they are answered: which query each asked, and how long it waited.
+fn clients(runtime: &Runtime, queries: &[Query], pages: usize) -> Vec<(usize, Duration)> {
     let client = |number: u32| {
         let queries = queries.to_vec();
-        let mut due = begin + pause * number / CLIENTS;
         async move {
             let mut waits = Vec::with_capacity(pages);
             for (place, query) in queries.iter().enumerate().cycle().skip(number as usize).take(pages) {
-                sleep_until(due).await;
+                let asked = Instant::now();
                 query.page().await.unwrap();
-                waits.push((place, due.elapsed()));
-                due = if pause.is_zero() { Instant::now() } else { due + pause };
+                waits.push((place, asked.elapsed()));
                 // The others come first.
                 tokio::task::yield_now().await;
             }

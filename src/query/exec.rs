@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use tokio::task::JoinSet;
+use tokio::{runtime::Handle, task::JoinSet};
 
 use super::condition::Condition;
 use crate::{
@@ -83,15 +83,21 @@ impl Scanner {
             }
             return Ok(hits);
         }
+        let parts = scans.into_iter().enumerate().flat_map(|(place, scan)| {
+            let parts = scan.rows.split(TASK_ROWS).into_iter();
+            parts.map(move |rows| (place, Scan { rows, ..scan.clone() }))
+        });
+        let mut parts = parts.collect::<Vec<_>>().into_iter();
+        // No more tasks than threads: whoever else asks meanwhile waits for one of them, and not for all.
+        let threads = Handle::current().metrics().num_workers();
         let mut tasks = JoinSet::new();
-        for (place, scan) in scans.into_iter().enumerate() {
-            for rows in scan.rows.split(TASK_ROWS) {
-                let (scanner, scan) = (self.clone(), Scan { rows, ..scan.clone() });
+        // Dropping the set, be it with this future, ends the tasks.
+        loop {
+            for (place, scan) in parts.by_ref().take(threads.saturating_sub(tasks.len())) {
+                let scanner = self.clone();
                 tasks.spawn(async move { (place, scanner.scan(&scan).await) });
             }
-        }
-        // Dropping the set, be it with this future, ends the tasks.
-        while let Some(done) = tasks.join_next().await {
+            let Some(done) = tasks.join_next().await else { break };
             let (place, part) = done.map_err(Error::with(ErrorKind::Internal, "a scan was interrupted"))?;
             hits.push((place, part?));
         }
