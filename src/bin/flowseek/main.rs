@@ -7,6 +7,7 @@ mod import;
 mod output;
 mod progress;
 mod query;
+mod serve;
 mod source;
 mod sql;
 mod stats;
@@ -34,6 +35,7 @@ ARCHIVE is a directory: a path, or a URL such as file:///var/lib/flows.";
 enum Command {
     Import(import::Import),
     Query(query::Query),
+    Serve(serve::Serve),
     Sql(sql::Sql),
     Generate(generate::Generate),
     Stats(stats::Stats),
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
     let done = match &arguments.command {
         Command::Import(command) => command.run(),
         Command::Query(command) => command.run(),
+        Command::Serve(command) => command.run(),
         Command::Sql(command) => command.run(),
         Command::Generate(command) => command.run(),
         Command::Stats(command) => command.run(),
