@@ -14,7 +14,7 @@ use axum::{
 };
 
 use super::{
-    answer,
+    answer::{self, aside},
     authorizer::Authorizer,
     gate::Gate,
     metrics::{Gauges, Metrics},
@@ -134,7 +134,9 @@ impl<A: Authorizer> Inner<A> {
         if self.stopping.load(Ordering::Relaxed) {
             return Problem::busy("the server is about to stop").into_response();
         }
-        match self.snapshot().await {
+        // Opened anew: what is open already would not miss its directory.
+        let path = self.archive.path().to_owned();
+        match aside(move || Archive::open(path)).await {
             Ok(_) => text("application/json", "{\"status\":\"ready\"}"),
             Err(error) => {
                 tracing::error!(%error, "the archive cannot be read");

@@ -6,6 +6,7 @@ mod command_line;
 mod cost;
 mod cursors;
 mod golden_queries;
+mod http;
 mod import_formats;
 mod ingest;
 mod layers;
