@@ -59,18 +59,14 @@ pub fn text(document: &Value) -> String {
 
 fn described(parameter: &Parameter, limits: &Limits) -> Value {
     let schema = schema(parameter.name, parameter.kind, limits);
-    let mut described = json!({
+    // A list is repeated: that is the default of a query.
+    json!({
         "name": parameter.name,
         "in": "query",
         "required": false,
         "description": format!("{} Allowed: {}.", parameter.about, parameter.kind.allowed()),
         "schema": schema,
-    });
-    if parameter.is_repeatable() {
-        described["style"] = json!("form");
-        described["explode"] = json!(true);
-    }
-    described
+    })
 }
 
 /// A comma list of what `item` matches.

@@ -35,7 +35,7 @@ ARCHIVE is a directory: a path, or a URL such as file:///var/lib/flows.";
 enum Command {
     Import(import::Import),
     Query(query::Query),
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     Sql(sql::Sql),
     Generate(generate::Generate),
     Stats(stats::Stats),

@@ -84,6 +84,7 @@ impl Connection {
                 .timer(TokioTimer::new())
                 .header_read_timeout(connections.head_time)
                 .max_buf_size(HEAD_BYTES)
+                .max_header_size(HEAD_BYTES)
                 .max_headers(HEAD_FIELDS)
                 .serve_connection(TokioIo::new(guard), service)
         );

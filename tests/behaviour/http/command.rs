@@ -44,18 +44,18 @@ fn command(arguments: &[&str]) -> Command {
 impl Serving {
     fn start(arguments: &[&str]) -> Self {
         let mut child = command(&[&["--listen", "127.0.0.1:0"], arguments].concat()).spawn().unwrap();
-        let mut said = BufReader::new(child.stderr.take().unwrap());
-        let mut operations = None;
-        loop {
+        let said = BufReader::new(child.stderr.take().unwrap());
+        let mut serving = Self { child, said, url: String::new(), operations: None };
+        while serving.url.is_empty() {
             let mut line = String::new();
-            assert!(said.read_line(&mut line).unwrap() > 0, "it ended early");
-            if let Some(url) = line.trim_end().strip_prefix("operations on ") {
-                operations = Some(url.to_owned());
-            }
-            if let Some(url) = line.trim_end().strip_prefix("listening on ") {
-                return Self { child, said, url: url.to_owned(), operations };
+            assert!(serving.said.read_line(&mut line).unwrap() > 0, "it ended early");
+            match line.trim_end().split_once(" on ") {
+                Some(("operations", url)) => serving.operations = Some(url.to_owned()),
+                Some(("listening", url)) => serving.url = url.to_owned(),
+                _ => {}
             }
         }
+        serving
     }
 
     fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {

@@ -62,7 +62,7 @@ fn the_same_page_comes_as_json_lines_csv_or_arrow() {
     for (row, flow) in flows.iter().enumerate() {
         let text = |name: &str| {
             let column = batch.column_by_name(name).unwrap().as_string::<i32>();
-            column.is_valid(row).then(|| Value::from(column.value(row))).unwrap_or_default()
+            if column.is_valid(row) { Value::from(column.value(row)) } else { Value::Null }
         };
         for name in ["destIP", "sourceIP", "destNode", "sourceNode", "protocol", "tcpFlags", "activityID"] {
             assert_eq!(text(name), flow[name], "{name}");
