@@ -64,6 +64,7 @@ fn described(parameter: &Parameter, limits: &Limits) -> Value {
         "name": parameter.name,
         "in": "query",
         "required": false,
+        "allowEmptyValue": true,
         "description": format!("{} Allowed: {}.", parameter.about, parameter.kind.allowed()),
         "schema": schema,
     })

@@ -13,7 +13,10 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::{crowd::Place, refused::replaced};
+use super::{
+    crowd::Place,
+    refused::{FirstLine, replaced},
+};
 
 /// How long what a client still sends is read after it was refused. To close at once would have the system reset the
 /// connection, and the client not see why.
@@ -26,8 +29,7 @@ pub(super) struct Guard<S> {
     stall_time: Duration,
     /// Runs while the client takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
-    /// Whether the first line of the next request is not read to its end.
-    in_line: bool,
+    line: FirstLine,
     /// An answer in place of the library's, and how much of it is written.
     refusal: Option<(Vec<u8>, usize)>,
     linger: Option<Pin<Box<Sleep>>>,
@@ -35,7 +37,7 @@ pub(super) struct Guard<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
     pub(super) fn new(stream: S, place: Arc<Place>, stall_time: Duration) -> Self {
-        Self { stream, place, stall_time, stalled: None, in_line: true, refusal: None, linger: None }
+        Self { stream, place, stall_time, stalled: None, line: FirstLine::default(), refusal: None, linger: None }
     }
 
     /// What came of writing, or an error where that has waited too long.
@@ -80,7 +82,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
         let read = buffer.filled().get(before..).unwrap_or_default();
         if !read.is_empty() {
             self.place.moved();
-            self.in_line &= !read.contains(&b'\n');
+            self.line.read(read);
         }
         Poll::Ready(Ok(()))
     }
@@ -89,13 +91,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.refusal.is_none() {
-            self.refusal = replaced(bytes, self.in_line).map(|answer| (answer, 0));
+            self.refusal = replaced(bytes, self.line).map(|answer| (answer, 0));
         }
         if self.refusal.is_some() {
             return self.refuse(context, bytes.len());
         }
         // What is written answers a request that was read; the next line is another's.
-        self.in_line = true;
+        self.line = FirstLine::default();
         self.place.moved();
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.unless_stalled(context, written)
@@ -110,7 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         if let (Some(first), None) = (filled.next(), filled.next()) {
             return self.poll_write(context, first);
         }
-        self.in_line = true;
+        self.line = FirstLine::default();
         self.place.moved();
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
         self.unless_stalled(context, written)
