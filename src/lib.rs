@@ -5,6 +5,8 @@ pub mod error;
 pub mod filter;
 pub mod flow;
 pub mod generate;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod import;
 pub mod ingest;
 pub mod order;

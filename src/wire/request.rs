@@ -1,6 +1,14 @@
 //! A query string as a typed request.
 
-use super::{filters, number::whole_number, operator::word, problem::Wrong, reader::Reader, sort};
+use super::{
+    filters,
+    limits::{Exports, Extent, Limits},
+    number::whole_number,
+    operator::word,
+    problem::Wrong,
+    reader::Reader,
+    sort,
+};
 use crate::{
     archive::Snapshot,
     error::{Error, Result},
@@ -9,33 +17,8 @@ use crate::{
     query::{Count, Query, Start},
 };
 
-/// The longest query string that is read, in bytes.
-pub const MAX_QUERY_BYTES: usize = 64 * 1024;
-
-/// How many rows a page has.
-///
-/// ```
-/// use flowseek::wire::{Limits, Request};
-///
-/// let limits = Limits { default: 50, largest: 200 };
-/// assert_eq!(Request::parse_with("", &limits)?.limit, 50);
-/// assert!(Request::parse_with("limit=201", &limits).is_err());
-/// # Ok::<(), flowseek::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Limits {
-    /// Where the query names no limit.
-    pub default: usize,
-    /// At most: a query that names more is wrong.
-    pub largest: usize,
-}
-
-impl Default for Limits {
-    /// 1,000 rows, and at most 10,000.
-    fn default() -> Self {
-        Self { default: 1000, largest: 10_000 }
-    }
-}
+/// The longest query string that is read, in bytes. A whole URL of 64 KiB is more than HTTP libraries let through.
+pub const MAX_QUERY_BYTES: usize = 60 * 1024;
 
 /// What a query string asks for.
 ///
@@ -65,8 +48,10 @@ pub struct Request {
     pub filter: Filter,
     /// In which order they come.
     pub order: Order,
-    /// How many of them at most.
+    /// How many of them at most make a page.
     pub limit: usize,
+    /// Whether one page is the answer.
+    pub extent: Extent,
     /// From which on.
     pub start: Start,
     /// Whether they are counted.
@@ -102,13 +87,14 @@ impl Request {
         }
         let mut reader = Reader::new(query);
         let filter = filters::read(&mut reader);
-        let limit = reader.one("limit", |text| limit(text, limits.largest)).unwrap_or(limits.default);
-        let start = reader.one("page", page).unwrap_or(Ok(Start::First));
+        let rows = reader.one("limit", |text| limit(text, limits));
+        let (limit, extent) = rows.unwrap_or((limits.default, Extent::Page));
+        let start = reader.one("page", |text| page(text, extent)).unwrap_or(Ok(Start::First));
         let order = sort::read(&mut reader);
         let count = reader.one("count", count).unwrap_or_default();
         let mut problems = reader.problems;
         match start {
-            Ok(start) if problems.is_empty() => Ok(Self { filter, order, limit, start, count }),
+            Ok(start) if problems.is_empty() => Ok(Self { filter, order, limit, extent, start, count }),
             Err(cursor) if problems.is_empty() => Err(cursor),
             Ok(_) => Err(Error::invalid_query(problems.finish())),
             Err(cursor) => {
@@ -119,17 +105,27 @@ impl Request {
     }
 }
 
-fn limit(text: &str, largest: usize) -> Result<usize, Wrong> {
-    let limit = whole_number(text).and_then(|number| usize::try_from(number).ok()).filter(|limit| *limit <= largest);
-    limit.ok_or_else(|| Wrong::value(text, "is not a limit").allowed(format!("0 to {largest}")))
+fn limit(text: &str, limits: &Limits) -> Result<(usize, Extent), Wrong> {
+    let all = limits.exports == Exports::Allowed;
+    if all && text == "all" {
+        return Ok((limits.largest, Extent::All));
+    }
+    let limit = whole_number(text).and_then(|number| usize::try_from(number).ok());
+    let limit = limit.filter(|limit| *limit <= limits.largest).map(|limit| (limit, Extent::Page));
+    let or_all = if all { ", and all" } else { "" };
+    limit.ok_or_else(|| Wrong::value(text, "is not a limit").allowed(format!("0 to {}{or_all}", limits.largest)))
 }
 
 /// Reads a page number or a cursor; what is wrong with a cursor is an error of its own kind.
-fn page(text: &str) -> Result<Result<Start>, Wrong> {
+fn page(text: &str, extent: Extent) -> Result<Result<Start>, Wrong> {
     // No archive has so many pages that a greater number would be another one.
     let digits = text.bytes().all(|digit| digit.is_ascii_digit());
     match whole_number(text).or(digits.then_some(u64::MAX)) {
         Some(0) => Err(Wrong::value(text, "is not a page")),
+        Some(_) if extent == Extent::All => {
+            let wrong = Wrong::because("the number of a page does not go with all rows in `limit`");
+            Err(wrong.allowed("the cursor of the page before"))
+        }
         Some(number) => Ok(Ok(Start::Number(number))),
         None => Ok(text.parse().map(Start::At)),
     }
@@ -157,6 +153,7 @@ mod tests {
             filter: Filter::all(),
             order: Order::oldest_first(),
             limit: 1000,
+            extent: Extent::Page,
             start: Start::First,
             count: Count::Auto,
         };
@@ -188,11 +185,24 @@ mod tests {
 
     #[test]
     fn the_limits_are_the_callers() {
-        let limits = Limits { default: 5, largest: 7 };
+        let limits = Limits { default: 5, largest: 7, ..Limits::default() };
         assert_eq!(Request::parse_with("", &limits).unwrap().limit, 5);
         assert_eq!(Request::parse_with("limit=7.0", &limits).unwrap().limit, 7);
         let error = Request::parse_with("limit=8", &limits).unwrap_err();
         assert_eq!(error.problems(), [r#"`limit`: "8" is not a limit; allowed: 0 to 7"#]);
+    }
+
+    #[test]
+    fn all_rows_are_a_limit_where_exports_are_allowed() {
+        assert_eq!(problems("limit=all"), [r#"`limit`: "all" is not a limit; allowed: 0 to 10000"#]);
+        let limits = Limits { exports: Exports::Allowed, ..Limits::default() };
+        let request = Request::parse_with("limit=all", &limits).unwrap();
+        assert_eq!((request.limit, request.extent), (10_000, Extent::All));
+        assert_eq!(Request::parse_with("limit=5", &limits).unwrap().extent, Extent::Page);
+        let error = Request::parse_with("limit=all&page=2", &limits).unwrap_err();
+        assert!(error.problems()[0].starts_with("`page`: the number of a page"), "{error}");
+        let error = Request::parse_with("limit=any", &limits).unwrap_err();
+        assert!(error.problems()[0].ends_with("0 to 10000, and all"), "{error}");
     }
 
     #[test]

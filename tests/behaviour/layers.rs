@@ -16,6 +16,7 @@ const LAYERS: &[(&str, usize)] = &[
     ("ingest", 5),
     ("query", 5),
     ("wire", 6),
+    ("http", 7),
 ];
 
 /// The files that may name DataFusion.

@@ -11,6 +11,7 @@ mod cursors;
 mod faults;
 mod fuzz;
 mod golden_queries;
+mod http;
 mod import_formats;
 mod ingest;
 mod kept;

@@ -13,6 +13,8 @@ use flowseek::{Error, ErrorKind, wire::problem_list};
 pub enum Failure {
     /// The query is wrong: its problems.
     Query(Vec<String>),
+    /// The arguments do not go together.
+    Usage(String),
     /// The work could not be done.
     Failed(String),
     /// The reader of standard output wants no more: no failure to anybody.
@@ -27,6 +29,7 @@ impl Failure {
     pub fn report(self) -> ExitCode {
         let (problems, status) = match self {
             Self::Query(problems) => (problems, ExitCode::from(Self::WRONG_USAGE)),
+            Self::Usage(message) => (vec![message], ExitCode::from(Self::WRONG_USAGE)),
             Self::Failed(message) => (vec![message], ExitCode::FAILURE),
             Self::Closed => (Vec::new(), ExitCode::SUCCESS),
         };

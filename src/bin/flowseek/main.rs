@@ -10,6 +10,7 @@ mod output;
 mod progress;
 mod query;
 mod retain;
+mod serve;
 mod source;
 mod sql;
 mod stats;
@@ -37,6 +38,7 @@ ARCHIVE is a directory: a path, or a URL such as file:///var/lib/flows.";
 enum Command {
     Import(import::Import),
     Query(query::Query),
+    Serve(Box<serve::Serve>),
     Sql(sql::Sql),
     Generate(generate::Generate),
     Stats(stats::Stats),
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
     let done = match &arguments.command {
         Command::Import(command) => command.run(),
         Command::Query(command) => command.run(),
+        Command::Serve(command) => command.run(),
         Command::Sql(command) => command.run(),
         Command::Generate(command) => command.run(),
         Command::Stats(command) => command.run(),

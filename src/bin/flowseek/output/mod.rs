@@ -1,17 +1,18 @@
 //! Flows on standard output, in one of several formats.
 
 pub mod columns;
-mod csv;
-mod json;
-mod ndjson;
 mod table;
+mod text;
 
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 use clap::ValueEnum;
-use flowseek::{StoredFlow, wire::FlagsFormat};
+use flowseek::{
+    StoredFlow,
+    wire::{FlagsFormat, TextForm},
+};
 
-use self::{csv::Csv, json::Json, ndjson::Ndjson, table::Table};
+use self::{table::Table, text::Text};
 
 const BUFFER_BYTES: usize = 1 << 18;
 /// TCP flags look alike in all formats.
@@ -43,7 +44,7 @@ trait Pages {
     fn page(&mut self, out: &mut dyn Write, flows: &[StoredFlow]) -> io::Result<()>;
 
     /// Writes what stands behind the last page.
-    fn finish(&mut self, _out: &mut dyn Write) -> io::Result<()> {
+    fn finish(self: Box<Self>, _out: &mut dyn Write) -> io::Result<()> {
         Ok(())
     }
 }
@@ -59,9 +60,9 @@ impl Output {
     pub fn to_stdout(format: Format) -> Self {
         let pages: Box<dyn Pages> = match format {
             Format::Table => Box::new(Table::default()),
-            Format::Ndjson => Box::new(Ndjson),
-            Format::Json => Box::new(Json::default()),
-            Format::Csv => Box::new(Csv::default()),
+            Format::Ndjson => Box::new(Text::new(TextForm::Ndjson)),
+            Format::Json => Box::new(Text::new(TextForm::Json)),
+            Format::Csv => Box::new(Text::new(TextForm::Csv)),
         };
         Self { out: BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock()), pages }
     }

@@ -1,0 +1,272 @@
+//! One request to its answer.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{OriginalUri, Request},
+    http::{HeaderName, HeaderValue, Response, StatusCode, header, request::Parts},
+};
+use futures::FutureExt;
+use tokio::{task::spawn_blocking, time::timeout};
+use tracing::{Instrument, Span, field::Empty};
+
+use super::{
+    accept::{Coding, Form},
+    authorizer::{Authorizer, PERMISSION},
+    export::Export,
+    gate::{Gate, Pass},
+    link,
+    metrics::Metrics,
+    problem::Problem,
+    render::Renderer,
+    service::Inner,
+};
+use crate::{
+    archive::Snapshot,
+    error::{Error, ErrorKind, Result},
+    query::{Explain, Page, Query},
+    wire::{Extent, MAX_QUERY_BYTES, Request as FlowRequest},
+};
+
+/// Rows that are written on the spot; more would keep other requests of the thread waiting.
+const ROWS_ON_THE_SPOT: usize = 2000;
+
+pub(super) const NEXT_PAGE: HeaderName = HeaderName::from_static("x-next-page");
+pub(super) const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+
+/// Answers a request, whatever happens.
+pub(super) async fn answer<A: Authorizer>(inner: Arc<Inner<A>>, request: Request) -> Response<Body> {
+    let (parts, _) = request.into_parts();
+    let answered = async move {
+        let shared = Arc::clone(&inner.shared);
+        let mut watch = Watch { metrics: &shared.metrics, begun: Instant::now(), done: false };
+        // Some damaged files make the Parquet reader panic; that must be the end of no more than this request.
+        let answered = AssertUnwindSafe(inner.try_answer(&parts)).catch_unwind().await;
+        let answered = answered.unwrap_or_else(|_| {
+            tracing::error!("a request ended in a panic");
+            Err(Problem::internal())
+        });
+        let response = answered.unwrap_or_else(Problem::into_response);
+        watch.done(response.status());
+        response
+    };
+    answered.instrument(span()).await
+}
+
+/// What the log knows of a request: who asked, and what it cost. Not what was asked, nor by which credential: a client
+/// may put its secrets anywhere.
+fn span() -> Span {
+    tracing::info_span!(
+        "flow_logs",
+        subject = Empty,
+        segments = Empty,
+        segments_opened = Empty,
+        blocks_read = Empty,
+        rows_scanned = Empty,
+        rows_returned = Empty,
+        bytes_read = Empty,
+        bytes_cached = Empty,
+        budget_spent = Empty,
+        search_micros = Empty,
+        fetch_micros = Empty,
+        count_micros = Empty,
+    )
+}
+
+/// Notes in the log what a page has cost.
+fn note(explain: &Explain) {
+    let span = Span::current();
+    for (name, number) in [
+        ("segments", explain.segments),
+        ("segments_opened", explain.segments_opened),
+        ("blocks_read", explain.blocks_read),
+        ("rows_scanned", explain.rows_scanned),
+        ("rows_returned", explain.rows_returned),
+        ("bytes_read", explain.bytes_read),
+        ("bytes_cached", explain.bytes_cached),
+        ("search_micros", micros(explain.search_time)),
+        ("fetch_micros", micros(explain.fetch_time)),
+        ("count_micros", micros(explain.count_time)),
+    ] {
+        span.record(name, number);
+    }
+    span.record("budget_spent", explain.budget_spent);
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Counts a request however it ends; a client that went away ends it by dropping the future.
+struct Watch<'a> {
+    metrics: &'a Metrics,
+    begun: Instant,
+    done: bool,
+}
+
+impl Watch<'_> {
+    fn done(&mut self, status: StatusCode) {
+        self.done = true;
+        let time = self.begun.elapsed();
+        self.metrics.answered(status, time);
+        tracing::info!(status = status.as_u16(), micros = micros(time), "answered");
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.metrics.left();
+            tracing::info!("the client went away");
+        }
+    }
+}
+
+impl<A: Authorizer> Inner<A> {
+    async fn try_answer(&self, parts: &Parts) -> Result<Response<Body>, Problem> {
+        let grant = self.authorizer.authorize(parts).await?;
+        if !grant.permits(PERMISSION) {
+            return Err(Problem::not_permitted());
+        }
+        if let Some(subject) = &grant.subject {
+            Span::current().record("subject", subject.as_str());
+        }
+        let query = parts.uri.query().unwrap_or_default();
+        if query.len() > MAX_QUERY_BYTES {
+            let sentence = format!("the query has {} bytes; allowed: at most {MAX_QUERY_BYTES}", query.len());
+            return Err(Problem::new(StatusCode::URI_TOO_LONG, sentence));
+        }
+        let mut request = FlowRequest::parse_with(query, &self.limits)?;
+        // Before anything is made of the filter: a cursor's fingerprint covers the grant's as well.
+        request.filter = request.filter.and(grant.filter);
+        match request.extent {
+            Extent::Page => self.page(parts, &request).await,
+            Extent::All => self.export(parts, &request).await,
+        }
+    }
+
+    async fn page(&self, parts: &Parts, request: &FlowRequest) -> Result<Response<Body>, Problem> {
+        let shared = &self.shared;
+        let turn = enter(&shared.queries, 1).await?;
+        let (form, coding) = (Form::accepted(&parts.headers), Coding::accepted(&parts.headers));
+        let flags = self.settings.flags;
+        let work = async {
+            let (_, page) = self.first_page(request).await?;
+            let render = move || -> Result<_> {
+                let mut renderer = Renderer::new(form, coding, flags)?;
+                let mut body = renderer.page(&page)?;
+                body.extend(renderer.finish()?);
+                Ok((body, page))
+            };
+            if request.limit <= ROWS_ON_THE_SPOT { render() } else { aside(render).await }
+        };
+        let (body, page) = timed(self, work).await?;
+        drop(turn);
+        let held = enter(&shared.answers, body.len().div_ceil(1024)).await?;
+        let mut response = Response::new(Body::from(Bytes::from_owner(Held { body, _held: held })));
+        self.head(&mut response, form, coding);
+        let headers = response.headers_mut();
+        if let Some(next) = &page.next {
+            let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
+            insert(headers, NEXT_PAGE, HeaderValue::from_str(&next.to_string()).ok());
+            insert(headers, header::LINK, link::next(uri, next));
+        }
+        insert(headers, TOTAL_COUNT, page.total.map(HeaderValue::from));
+        Ok(response)
+    }
+
+    async fn export(&self, parts: &Parts, request: &FlowRequest) -> Result<Response<Body>, Problem> {
+        let shared = &self.shared;
+        let pass = shared.exports.enter(1).await;
+        let pass = pass.map_err(|_| Problem::busy("too many exports are running; ask again in a while"))?;
+        let (form, coding) = (Form::accepted(&parts.headers), Coding::accepted(&parts.headers));
+        // Its first page is there before its head, so that what can be told by a status is.
+        let (query, page) = timed(self, self.first_page(request)).await?;
+        let total = page.total;
+        let renderer = Renderer::new(form, coding, self.settings.flags)?;
+        let export = Export::new(query, page, renderer, pass, Arc::clone(shared), self.settings.export_time);
+        let mut response = Response::new(Body::from_stream(export.stream()));
+        self.head(&mut response, form, coding);
+        insert(response.headers_mut(), TOTAL_COUNT, total.map(HeaderValue::from));
+        Ok(response)
+    }
+
+    /// The first page of a request, and its query to go on with.
+    async fn first_page(&self, request: &FlowRequest) -> Result<(Query, Page)> {
+        let snapshot = self.snapshot().await?;
+        let version = snapshot.manifest().version;
+        let mut query = request.query(&snapshot).budget(self.settings.budget);
+        let mut page = query.page().await;
+        if page.as_ref().is_err_and(is_of_files) {
+            // A file that was retired while it was searched for is not in the newest version.
+            let snapshot = self.snapshot().await?;
+            if snapshot.manifest().version != version {
+                query = request.query(&snapshot).budget(self.settings.budget);
+                page = query.page().await;
+            }
+        }
+        let page = page?;
+        self.shared.metrics.paid(&page.explain);
+        note(&page.explain);
+        Ok((query, page))
+    }
+
+    /// The archive as it is now. Finding out waits for the file system.
+    pub(super) async fn snapshot(&self) -> Result<Snapshot> {
+        let archive = self.archive.clone();
+        aside(move || archive.snapshot()).await
+    }
+
+    fn head(&self, response: &mut Response<Body>, form: Form, coding: Coding) {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form.media_type()));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding, authorization"));
+        insert(headers, header::CONTENT_ENCODING, coding.name().map(HeaderValue::from_static));
+    }
+}
+
+fn insert(headers: &mut axum::http::HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+    if let Some(value) = value {
+        headers.insert(name, value);
+    }
+}
+
+/// The bytes of an answer, which are counted until the last of them has left.
+struct Held {
+    body: Vec<u8>,
+    _held: Pass,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+fn is_of_files(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Io | ErrorKind::NotFound | ErrorKind::Damaged)
+}
+
+async fn enter(gate: &Gate, places: usize) -> Result<Pass, Problem> {
+    gate.enter(places).await.map_err(|_| Problem::busy("too many requests are waiting; ask again in a while"))
+}
+
+/// The end of `work`, or 503 where its time has run out.
+async fn timed<A, T>(inner: &Inner<A>, work: impl Future<Output = Result<T>>) -> Result<T, Problem> {
+    let time = inner.settings.budget.time.saturating_add(inner.settings.overtime);
+    match timeout(time, work).await {
+        Ok(done) => Ok(done?),
+        Err(_) => Err(Problem::busy("the time for this request has run out; narrow the filter")),
+    }
+}
+
+/// Runs on a thread that may be kept waiting.
+pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    spawn_blocking(work).await.map_err(Error::with(ErrorKind::Internal, "a request was interrupted"))?
+}

@@ -1,0 +1,191 @@
+//! Who may ask, and of which flows.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use axum::http::{HeaderMap, header, request::Parts};
+
+use crate::filter::Filter;
+
+/// The permission to read flow logs.
+pub const PERMISSION: &str = "audits::read:flows";
+
+/// What a request may do: its permissions, and the flows that exist for it.
+///
+/// ```
+/// use flowseek::{filter, http::{Grant, PERMISSION}};
+///
+/// let grant = Grant::new([PERMISSION]).only(filter::node_id().eq("node-7")).subject("alice");
+/// assert!(grant.permits(PERMISSION));
+/// assert!(!Grant::new(["audits::read:events"]).permits(PERMISSION));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Grant {
+    permissions: BTreeSet<String>,
+    pub(super) filter: Filter,
+    pub(super) subject: Option<String>,
+}
+
+impl Grant {
+    /// A grant of these permissions, over all flows.
+    pub fn new(permissions: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let permissions = permissions.into_iter().map(Into::into).collect();
+        Self { permissions, filter: Filter::all(), subject: None }
+    }
+
+    /// Over no flows but those that match `filter`, too, as if there were no others: every query is narrowed by it, no
+    /// parameter widens it, and a cursor of a query under another filter is refused.
+    pub fn only(self, filter: Filter) -> Self {
+        Self { filter: self.filter.and(filter), ..self }
+    }
+
+    /// To this user or service, for the log.
+    pub fn subject(self, subject: impl Into<String>) -> Self {
+        Self { subject: Some(subject.into()), ..self }
+    }
+
+    /// Whether a permission is among those granted.
+    pub fn permits(&self, permission: &str) -> bool {
+        self.permissions.contains(permission)
+    }
+}
+
+/// Why a request may not.
+///
+/// ```
+/// use flowseek::http::Refusal;
+///
+/// let refusal = Refusal::unauthorized("the session has ended").challenge("Session realm=\"flows\"");
+/// assert!(matches!(refusal, Refusal::Unauthorized { .. }));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use]
+pub enum Refusal {
+    /// It has no credential, or a bad one: 401.
+    Unauthorized {
+        /// The value of `WWW-Authenticate`: which credential is wanted.
+        challenge: String,
+        /// What is wrong, for the client to read.
+        reason: String,
+    },
+    /// Its credential is good, but not for this: 403, with what is wrong.
+    Forbidden(String),
+    /// Nobody can tell at the moment: 503, with what is wrong.
+    Unavailable(String),
+}
+
+impl Refusal {
+    /// Credentials are wanted by RFC 6750: a bearer token.
+    pub fn unauthorized(reason: impl Into<String>) -> Self {
+        Self::Unauthorized { challenge: "Bearer realm=\"flow-logs\"".to_owned(), reason: reason.into() }
+    }
+
+    /// With another challenge, where it is one for credentials.
+    pub fn challenge(self, challenge: impl Into<String>) -> Self {
+        match self {
+            Self::Unauthorized { reason, .. } => Self::Unauthorized { challenge: challenge.into(), reason },
+            other => other,
+        }
+    }
+}
+
+/// Tells what a request may do, before anything of it is read but its head.
+///
+/// A closure from the head to a grant or a refusal is one; so is [`Jwt`](super::Jwt). One that has to ask others
+/// implements the method as an `async fn`.
+///
+/// ```
+/// use axum::http::request::Parts;
+/// use flowseek::http::{Authorizer, Grant, PERMISSION, Refusal};
+///
+/// struct ApiKeys;
+///
+/// impl Authorizer for ApiKeys {
+///     async fn authorize(&self, request: &Parts) -> Result<Grant, Refusal> {
+///         match request.headers.get("x-api-key") {
+///             Some(key) if key == "example" => Ok(Grant::new([PERMISSION])),
+///             _ => Err(Refusal::unauthorized("an API key is wanted").challenge("ApiKey")),
+///         }
+///     }
+/// }
+/// ```
+pub trait Authorizer: Send + Sync + 'static {
+    /// The grant for a request.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn authorize(&self, request: &Parts) -> impl Future<Output = Result<Grant, Refusal>> + Send;
+}
+
+impl<F> Authorizer for F
+where
+    F: Fn(&Parts) -> Result<Grant, Refusal> + Send + Sync + 'static,
+{
+    fn authorize(&self, request: &Parts) -> impl Future<Output = Result<Grant, Refusal>> + Send {
+        std::future::ready(self(request))
+    }
+}
+
+/// Lets everybody in who asks for this machine by a name of its loopback interface.
+///
+/// The name is looked at because a page in a browser can have a name of its own lead to the loopback interface, and
+/// would read the answers.
+///
+/// ```
+/// use flowseek::{Archive, http::{FlowLogs, Loopback}};
+///
+/// let logs = FlowLogs::new(Archive::open("testdata/archive")?, Loopback);
+/// # Ok::<(), flowseek::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Loopback;
+
+impl Authorizer for Loopback {
+    async fn authorize(&self, request: &Parts) -> Result<Grant, Refusal> {
+        match host(&request.headers) {
+            Some(host) if !is_loopback(host) => {
+                let reason = "without authorization this server answers to localhost and loopback addresses only";
+                Err(Refusal::Forbidden(reason.to_owned()))
+            }
+            _ => Ok(Grant::new([PERMISSION])),
+        }
+    }
+}
+
+fn host(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::HOST).map(|host| host.to_str().unwrap_or("?"))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let name = name.trim_end_matches('.');
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_has_many_names() {
+        for host in ["localhost", "LOCALHOST:80", "localhost.", "127.0.0.1:8080", "127.9.9.9", "[::1]:80", "[::1]"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["", "?", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "10.0.0.1", "[::]"]
+        {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn filters_of_a_grant_add_up() {
+        let node = |id: &str| crate::filter::node_id().eq(id);
+        let grant = Grant::new([PERMISSION]).only(node("a")).only(node("b"));
+        assert_eq!(grant.filter.normal(), node("a").and(node("b")).normal());
+    }
+}

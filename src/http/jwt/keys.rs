@@ -1,0 +1,186 @@
+//! Keys that tokens are signed with, each for one algorithm.
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use jsonwebtoken::{
+    Algorithm, DecodingKey,
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse},
+};
+use serde_json::Value;
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    http::watched::Watched,
+};
+
+/// Bytes of an uncompressed point of P-256 (SEC 1, section 2.3.3).
+const P256_POINT_BYTES: usize = 65;
+
+/// Where the keys are that tokens must be signed with.
+///
+/// A key goes with one algorithm, whatever a token says: a secret with HS256, an RSA key with RS256, one on the curve
+/// P-256 with ES256, one on Ed25519 with EdDSA. A file is read again when it changes; while what it holds cannot be
+/// used, what it held before stays in force.
+///
+/// ```
+/// use flowseek::http::KeySource;
+///
+/// assert!(KeySource::secret(b"a secret of at least 32 bytes...").is_ok());
+/// assert!(KeySource::secret(b"").is_err());
+/// assert!(KeySource::jwks_file("no-such-file.json").is_err());
+/// ```
+#[derive(Debug)]
+pub struct KeySource(Source);
+
+#[derive(Debug)]
+enum Source {
+    Fixed(Arc<Keys>),
+    File(Watched<Keys>),
+}
+
+impl KeySource {
+    /// A secret that the issuer of tokens shares with this server.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] where it is empty.
+    pub fn secret(secret: &[u8]) -> Result<Self> {
+        Keys::secret(secret).map(|keys| Self(Source::Fixed(Arc::new(keys))))
+    }
+
+    /// A file that is a secret, less one newline at its end.
+    ///
+    /// # Errors
+    /// As [`secret`](Self::secret); [`ErrorKind::NotFound`] or [`ErrorKind::Io`] where it cannot be read.
+    pub fn secret_file(path: impl Into<PathBuf>) -> Result<Self> {
+        Self::file(path, |files| {
+            let secret = first(files);
+            Keys::secret(secret.strip_suffix(b"\n").unwrap_or(secret))
+        })
+    }
+
+    /// A file with one public key in PEM: RSA, P-256 or Ed25519.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] where it is none; [`ErrorKind::NotFound`] or [`ErrorKind::Io`] where it cannot be
+    /// read.
+    pub fn public_key_file(path: impl Into<PathBuf>) -> Result<Self> {
+        Self::file(path, |files| Keys::pem(first(files)))
+    }
+
+    /// A file with a JSON Web Key Set (RFC 7517). Keys for encryption or other algorithms are passed over.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] where no key of it can be used; [`ErrorKind::NotFound`] or [`ErrorKind::Io`] where it
+    /// cannot be read.
+    pub fn jwks_file(path: impl Into<PathBuf>) -> Result<Self> {
+        Self::file(path, |files| Keys::jwks(first(files)))
+    }
+
+    fn file(path: impl Into<PathBuf>, read: fn(&[Vec<u8>]) -> Result<Keys>) -> Result<Self> {
+        Watched::open(vec![path.into()], read).map(|keys| Self(Source::File(keys)))
+    }
+
+    /// The keys as they are now.
+    pub(super) fn current(&self) -> Arc<Keys> {
+        match &self.0 {
+            Source::Fixed(keys) => Arc::clone(keys),
+            Source::File(keys) => keys.current(),
+        }
+    }
+}
+
+fn first(files: &[Vec<u8>]) -> &[u8] {
+    files.first().map_or(&[], Vec::as_slice)
+}
+
+/// A key, its algorithm and perhaps its name.
+pub(super) struct Key {
+    id: Option<String>,
+    pub(super) algorithm: Algorithm,
+    pub(super) key: DecodingKey,
+}
+
+/// The keys that may have signed a token.
+pub(super) struct Keys(Vec<Key>);
+
+impl fmt::Debug for Keys {
+    /// Says nothing of what the keys are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} keys", self.0.len())
+    }
+}
+
+impl Keys {
+    fn secret(secret: &[u8]) -> Result<Self> {
+        if secret.is_empty() {
+            return Err(invalid("the secret is empty"));
+        }
+        Ok(Self(vec![Key { id: None, algorithm: Algorithm::HS256, key: DecodingKey::from_secret(secret) }]))
+    }
+
+    fn pem(pem: &[u8]) -> Result<Self> {
+        if pem.windows(11).any(|window| window == b"PRIVATE KEY") {
+            return Err(invalid(
+                "it holds a private key; the public key is needed, and the private one best kept away",
+            ));
+        }
+        let rsa = DecodingKey::from_rsa_pem(pem).map(|key| (Algorithm::RS256, key));
+        let curve = DecodingKey::from_ec_pem(pem).map(|key| (Algorithm::ES256, key));
+        let edwards = DecodingKey::from_ed_pem(pem).map(|key| (Algorithm::EdDSA, key));
+        let (algorithm, key) = rsa.or(curve).or(edwards).map_err(|_| {
+            invalid("it is no public key in PEM; allowed: RSA, P-256 and Ed25519 under BEGIN PUBLIC KEY")
+        })?;
+        if algorithm == Algorithm::ES256 && key.try_get_as_bytes().map(<[u8]>::len).ok() != Some(P256_POINT_BYTES) {
+            return Err(invalid("its key is on another curve than P-256"));
+        }
+        Ok(Self(vec![Key { id: None, algorithm, key }]))
+    }
+
+    fn jwks(json: &[u8]) -> Result<Self> {
+        let set: Value =
+            serde_json::from_slice(json).map_err(Error::with(ErrorKind::InvalidInput, "it is not JSON"))?;
+        let keys = set.get("keys").and_then(Value::as_array);
+        let keys = keys.ok_or_else(|| invalid("it is no JSON Web Key Set: it has no list `keys`"))?;
+        // Others may be of kinds that this version knows nothing of.
+        let known = keys.iter().filter_map(|key| serde_json::from_value::<Jwk>(key.clone()).ok());
+        let usable: Vec<Key> = known.filter_map(|jwk| usable(&jwk)).collect();
+        if usable.is_empty() {
+            return Err(invalid(
+                "none of its keys can be used; allowed: RSA, P-256, Ed25519 and secrets, for signatures",
+            ));
+        }
+        Ok(Self(usable))
+    }
+
+    /// The keys of this algorithm, and of this name where token and key both have one.
+    pub(super) fn candidates<'a>(&'a self, algorithm: Algorithm, id: Option<&'a str>) -> impl Iterator<Item = &'a Key> {
+        let named = move |key: &&Key| match (key.id.as_deref(), id) {
+            (Some(key), Some(id)) => key == id,
+            _ => true,
+        };
+        self.0.iter().filter(move |key| key.algorithm == algorithm).filter(named)
+    }
+}
+
+/// A key of a set, where it is for signatures by one of the algorithms.
+fn usable(jwk: &Jwk) -> Option<Key> {
+    if jwk.common.public_key_use.as_ref().is_some_and(|usage| *usage != PublicKeyUse::Signature) {
+        return None;
+    }
+    let algorithm = match &jwk.algorithm {
+        AlgorithmParameters::RSA(_) => Algorithm::RS256,
+        AlgorithmParameters::EllipticCurve(parameters) if parameters.curve == EllipticCurve::P256 => Algorithm::ES256,
+        AlgorithmParameters::OctetKeyPair(parameters) if parameters.curve == EllipticCurve::Ed25519 => Algorithm::EdDSA,
+        AlgorithmParameters::OctetKey(parameters) if !parameters.value.is_empty() => Algorithm::HS256,
+        _ => return None,
+    };
+    if jwk.common.key_algorithm.is_some_and(|stated| stated != KeyAlgorithm::from(algorithm)) {
+        return None;
+    }
+    let key = DecodingKey::from_jwk(jwk).ok()?;
+    Some(Key { id: jwk.common.key_id.clone(), algorithm, key })
+}
+
+fn invalid(message: &str) -> Error {
+    Error::new(ErrorKind::InvalidInput, message)
+}

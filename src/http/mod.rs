@@ -1,0 +1,61 @@
+//! The endpoint over HTTP: a router that any axum server mounts, and who may use it.
+//!
+//! ```no_run
+//! # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+//! use axum::{Router, http::request::Parts};
+//! use flowseek::{Archive, http::{FlowLogs, Grant, PERMISSION, Refusal}};
+//!
+//! let logs = FlowLogs::new(Archive::open("flows")?, |request: &Parts| {
+//!     let session = request.extensions.get::<String>().ok_or(Refusal::unauthorized("log in first"))?;
+//!     Ok(Grant::new([PERMISSION]).subject(session))
+//! });
+//! let app: Router = Router::new().merge(logs.router());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is answered
+//!
+//! `GET` [`PATH`] with the [parameters](crate::wire::PARAMETERS) answers a page: 200 and a JSON array of objects with the
+//! [fields](crate::wire::FIELDS), or what `Accept` prefers of `application/x-ndjson`, `text/csv` and
+//! `application/vnd.apache.arrow.stream`; compressed with gzip or zstd where `Accept-Encoding` names them.
+//!
+//! | header | when |
+//! |---|---|
+//! | `x-next-page` | there may be more: the cursor to hand in as `page` |
+//! | `link` | likewise: the path and query of the next page, with `rel="next"` |
+//! | `x-total-count` | the number of all matches is known |
+//!
+//! A request is looked at in this order, and the first that is wrong is answered: credential (401), permission (403),
+//! length (414), every parameter at once (422). 503 with `Retry-After` says that there is too much to do at the moment.
+//! Each of these is a JSON array of sentences. 500 says nothing of its cause, which the log has.
+//!
+//! `limit=all`, where [`Settings::exports`] allows it, answers every match of one moment as a stream, a page of it in
+//! memory at a time. It has no `x-next-page`. One that cannot be finished is broken off before its end: a client sees
+//! an incomplete body (no last chunk, no closing bracket), never a short one that looks whole.
+//!
+//! A client that goes away ends its search. What is logged, by `tracing`, has no tokens and no queries in it.
+
+mod accept;
+mod answer;
+mod authorizer;
+mod export;
+mod gate;
+mod jwt;
+mod link;
+mod metrics;
+pub mod openapi;
+mod problem;
+mod render;
+#[cfg(feature = "serve")]
+mod server;
+mod service;
+mod settings;
+mod watched;
+
+pub use authorizer::{Authorizer, Grant, Loopback, PERMISSION, Refusal};
+pub use jwt::{Jwt, KeySource};
+#[cfg(feature = "serve")]
+pub use server::{Connections, Server, Tls};
+pub use service::{FlowLogs, PATH, not_found};
+pub use settings::Settings;

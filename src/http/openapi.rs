@@ -1,0 +1,236 @@
+//! The endpoint's OpenAPI 3.1 document, made from the tables that the endpoint itself is made from.
+
+use serde_json::{Map, Value, json};
+
+use super::{accept::Form, authorizer::PERMISSION, service::PATH};
+use crate::{
+    flow::{Field, Kind, MAX_TEXT_BYTES, TcpFlags},
+    order::MAX_CURSOR_BYTES,
+    wire::{Exports, FIELDS, Limits, PARAMETERS, Parameter, ParameterKind, TextForm},
+};
+
+/// The version of the endpoint, not of this crate.
+const VERSION: &str = "1.0.0";
+
+const COMPARISONS: [&str; 6] = ["eq", "ne", "gt", "gte", "lt", "lte"];
+
+/// The document of an endpoint with these limits.
+///
+/// ```
+/// use flowseek::{http::openapi, wire::Limits};
+///
+/// let document = openapi::document(&Limits::default());
+/// assert_eq!(document["openapi"], "3.1.0");
+/// assert!(document["paths"]["/v2/audit/flow-logs"]["get"]["parameters"].is_array());
+/// ```
+pub fn document(limits: &Limits) -> Value {
+    let parameters: Vec<Value> = PARAMETERS.iter().map(|parameter| described(parameter, limits)).collect();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Flow logs",
+            "version": VERSION,
+            "description": "Network traffic flow logs, filtered, sorted and page by page.",
+        },
+        "paths": {PATH: {"get": {
+            "operationId": "getFlowLogs",
+            "summary": "Retrieve network traffic flow logs with filtering and pagination",
+            "description": format!(
+                "Needs the permission `{PERMISSION}`. Values that a flow does not have are left out of its object, and never \
+                 match a filter, not even `ne`. Every order is total: after the keys of `sort` come the start time and the \
+                 ID of the flow."
+            ),
+            "tags": ["audit"],
+            "security": [{"bearer": [PERMISSION]}],
+            "parameters": parameters,
+            "responses": responses(),
+        }}},
+        "components": {
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "schemas": {"Flow": flow(), "Problems": problems()},
+        },
+    })
+}
+
+/// The document as it is served and committed.
+pub fn text(document: &Value) -> String {
+    format!("{document:#}\n")
+}
+
+fn described(parameter: &Parameter, limits: &Limits) -> Value {
+    let schema = schema(parameter.name, parameter.kind, limits);
+    // A list is repeated: that is the default of a query.
+    json!({
+        "name": parameter.name,
+        "in": "query",
+        "required": false,
+        "allowEmptyValue": true,
+        "description": format!("{} Allowed: {}.", parameter.about, parameter.kind.allowed()),
+        "schema": schema,
+    })
+}
+
+/// A comma list of what `item` matches.
+fn list(item: &str) -> String {
+    format!("^(?:{item})(?:,(?:{item}))*$")
+}
+
+fn schema(name: &str, kind: ParameterKind, limits: &Limits) -> Value {
+    let comparison = |default: Option<&str>| match default {
+        Some(default) => json!({"type": "string", "enum": COMPARISONS, "default": default}),
+        None => json!({"type": "string", "enum": COMPARISONS}),
+    };
+    match kind {
+        ParameterKind::Time => json!({"anyOf": [
+            {"type": "number", "minimum": -62_167_219_200_i64, "exclusiveMaximum": 100_000_000_000_i64},
+            {"type": "string", "format": "date-time"},
+        ]}),
+        ParameterKind::Comparison => comparison(Some(match name {
+            "sTimeOp" => "gte",
+            "eTimeOp" => "lte",
+            _ => "eq",
+        })),
+        ParameterKind::Equality => json!({"type": "string", "enum": ["eq", "ne"], "default": "eq"}),
+        ParameterKind::Protocols => {
+            let number = "25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9]";
+            let names = "[Tt][Cc][Pp]|[Uu][Dd][Pp]|[Ii][Cc][Mm][Pp]|[Uu][Nn][Kk][Nn][Oo][Ww][Nn]|[Aa][Ll][Ll]";
+            json!({"type": "string", "pattern": list(&format!("{names}|{number}")), "examples": ["TCP"]})
+        }
+        ParameterKind::Addresses => {
+            let byte = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
+            let v4 = format!("{byte}(?:\\.{byte}){{3}}(?:/(?:3[0-2]|[12]?[0-9]))?");
+            let v6 = "[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?:/[0-9]{1,3})?";
+            json!({"type": "string", "pattern": list(&format!("{v4}|{v6}")), "examples": ["10.0.0.0/8"]})
+        }
+        ParameterKind::Ports => {
+            let port = "6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9]?[0-9]{1,3}";
+            let item = format!("(?:{port})(?:\\.0+)?(?:-(?:{port}))?");
+            json!({"anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": u16::MAX},
+                {"type": "string", "pattern": list(&item)},
+            ], "examples": [443]})
+        }
+        ParameterKind::Names => json!({"type": "string", "pattern": list("[^,]+"), "examples": ["node-7"]}),
+        ParameterKind::Flags => {
+            let names = TcpFlags::NAMES.join("|");
+            let number = "25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9][0-9]?|0[xX](?:0?[1-9A-Fa-f]|[1-9A-Fa-f][0-9A-Fa-f])";
+            let term = format!("(?:{names}|{number})");
+            let item = format!("{term}(?:\\+{term})*");
+            json!({"type": "array", "items": {"anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": 255},
+                {"type": "string", "pattern": list(&item)},
+            ]}, "examples": [[2, 16]]})
+        }
+        ParameterKind::Limit => {
+            let number = json!({"type": "integer", "minimum": 0, "maximum": limits.largest, "default": limits.default});
+            match limits.exports {
+                Exports::Allowed => json!({"anyOf": [number, {"const": "all"}]}),
+                Exports::Refused => number,
+            }
+        }
+        ParameterKind::Page => json!({"anyOf": [
+            {"type": "integer", "minimum": 1},
+            {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": MAX_CURSOR_BYTES},
+        ]}),
+        ParameterKind::Sort => {
+            let names: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
+            let aliases = "srcPort|dstPort|port|srcIp|dstIp|srcBytes|dstBytes|srcNode|dstNode|node|sTime|eTime";
+            let item = format!("(?:{}|{aliases})(?::(?:asc|desc))?", names.join("|"));
+            json!({"type": "string", "pattern": list(&item), "examples": ["destBytes:desc"]})
+        }
+        ParameterKind::Switch => json!({"type": "boolean", "default": false}),
+        ParameterKind::Count => json!({"type": "string", "enum": ["auto", "exact", "none"], "default": "auto"}),
+    }
+}
+
+fn flow() -> Value {
+    let shown = |field: Field| match (field, field.kind()) {
+        (Field::Protocol, _) => json!({"type": "string", "enum": ["TCP", "UDP", "ICMP", "UNKNOWN"]}),
+        (Field::TcpFlags, _) => json!({
+            "type": "string",
+            "description": "Eight binary digits, bit 7 first: CWR ECE URG ACK PSH RST SYN FIN; or as the server is set up, \
+                            a decimal or hexadecimal number.",
+            "pattern": "^(?:[01]{8}|[0-9]{1,3}|0x[0-9a-f]{2})$",
+        }),
+        (Field::SrcPort | Field::DstPort, _) => json!({"type": "integer", "minimum": 0, "maximum": u16::MAX}),
+        (_, Kind::Number) => json!({"type": "integer", "minimum": 0, "maximum": u64::MAX}),
+        (_, Kind::Time) => json!({
+            "type": "string",
+            "format": "date-time",
+            "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z$",
+        }),
+        (_, Kind::Address) => json!({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}),
+        (_, Kind::Text) => json!({"type": "string", "maxLength": MAX_TEXT_BYTES}),
+    };
+    let properties: Map<String, Value> =
+        FIELDS.into_iter().map(|(name, field)| (name.to_owned(), shown(field))).collect();
+    let required: Vec<&str> =
+        FIELDS.into_iter().filter(|(_, field)| field.always_present()).map(|(name, _)| name).collect();
+    json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+}
+
+fn problems() -> Value {
+    json!({
+        "type": "array",
+        "items": {"type": "string"},
+        "minItems": 1,
+        "description": "What is wrong, a sentence each.",
+    })
+}
+
+fn responses() -> Value {
+    let mut content = Map::new();
+    for form in Form::ALL {
+        let media_type = form.media_type().split(';').next().unwrap_or_default();
+        let schema = match form {
+            Form::Text(TextForm::Json) => json!({"type": "array", "items": {"$ref": "#/components/schemas/Flow"}}),
+            _ => json!({"type": "string"}),
+        };
+        content.insert(media_type.to_owned(), json!({"schema": schema}));
+    }
+    let problem = |about: &str, headers: Value| {
+        let schema = json!({"$ref": "#/components/schemas/Problems"});
+        json!({"description": about, "headers": headers, "content": {"application/json": {"schema": schema}}})
+    };
+    let challenge = json!({"WWW-Authenticate": {
+        "description": "Which credential is wanted.",
+        "required": true,
+        "schema": {"type": "string"},
+    }});
+    let retry = json!({"Retry-After": {
+        "description": "Seconds after which to ask again.",
+        "required": true,
+        "schema": {"type": "integer", "minimum": 0},
+    }});
+    json!({
+        "200": {
+            "description": "The flows of the page, in order.",
+            "headers": {
+                "x-next-page": {
+                    "description": "The cursor to hand in as `page`. Absent only where nothing more can match.",
+                    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": MAX_CURSOR_BYTES},
+                },
+                "Link": {
+                    "description": "The next page, with `rel=\"next\"`, where there may be one.",
+                    "schema": {"type": "string"},
+                },
+                "x-total-count": {
+                    "description": "How many flows match on all pages, where that is known.",
+                    "schema": {"type": "integer", "minimum": 0},
+                },
+            },
+            "content": content,
+        },
+        "401": problem("No credential, or a bad one.", challenge),
+        "403": problem(&format!("The credential does not come with the permission `{PERMISSION}`."), json!({})),
+        "405": problem("Another method than GET and HEAD.", json!({"Allow": {
+            "description": "The methods that there are.",
+            "required": true,
+            "schema": {"type": "string"},
+        }})),
+        "414": problem("The URL is too long.", json!({})),
+        "422": problem("Everything that is wrong with the parameters, at once.", json!({})),
+        "500": problem("An error in the server.", json!({})),
+        "503": problem("Too much to do at the moment.", retry),
+    })
+}

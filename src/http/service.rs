@@ -1,0 +1,178 @@
+//! The endpoint over an archive, as routes.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, Response, StatusCode, header},
+    routing::get,
+};
+
+use super::{
+    answer::{self, aside},
+    authorizer::Authorizer,
+    gate::Gate,
+    metrics::{Gauges, Metrics},
+    openapi,
+    problem::Problem,
+    settings::Settings,
+};
+use crate::{
+    archive::Archive,
+    wire::{Exports, Limits},
+};
+
+/// The path of the endpoint.
+pub const PATH: &str = "/v2/audit/flow-logs";
+
+/// The endpoint over an archive: make routes of it, and mount them into a server.
+///
+/// ```
+/// use axum::{Router, http::request::Parts};
+/// use flowseek::{Archive, http::{FlowLogs, Grant, PERMISSION}};
+///
+/// let archive = Archive::open("testdata/archive")?;
+/// let logs = FlowLogs::new(archive, |_: &Parts| Ok(Grant::new([PERMISSION]))); // your authorization
+/// let app: Router = Router::new().merge(logs.router()).merge(logs.operations());
+/// # Ok::<(), flowseek::Error>(())
+/// ```
+///
+/// It answers on the runtime of its server. Clones share their limits and metrics.
+#[derive(Debug)]
+pub struct FlowLogs<A> {
+    inner: Arc<Inner<A>>,
+}
+
+impl<A> Clone for FlowLogs<A> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Inner<A> {
+    pub(super) archive: Archive,
+    pub(super) authorizer: A,
+    pub(super) settings: Settings,
+    /// The limits that queries are held to.
+    pub(super) limits: Limits,
+    pub(super) shared: Arc<Shared>,
+    stopping: AtomicBool,
+}
+
+/// What outlives a request, because its answer may.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) queries: Gate,
+    /// A place is a KiB of an answer.
+    pub(super) answers: Gate,
+    pub(super) exports: Gate,
+    pub(super) metrics: Metrics,
+}
+
+impl<A: Authorizer> FlowLogs<A> {
+    /// The endpoint over `archive` for those that `authorizer` lets in, with the default [`Settings`].
+    pub fn new(archive: Archive, authorizer: A) -> Self {
+        Self::with_settings(archive, authorizer, Settings::default())
+    }
+
+    /// The endpoint with settings.
+    pub fn with_settings(archive: Archive, authorizer: A, settings: Settings) -> Self {
+        let exports = if settings.exports > 0 { Exports::Allowed } else { Exports::Refused };
+        let shared = Shared {
+            queries: Gate::new(settings.queries, settings.queue, settings.patience),
+            answers: Gate::new(settings.answer_bytes >> 10, settings.queue, settings.patience),
+            exports: Gate::new(settings.exports, 0, settings.patience),
+            metrics: Metrics::default(),
+        };
+        let limits = Limits { exports, ..settings.limits };
+        let stopping = AtomicBool::new(false);
+        let shared = Arc::new(shared);
+        Self { inner: Arc::new(Inner { archive, authorizer, settings, limits, shared, stopping }) }
+    }
+
+    /// The route of the endpoint, [`PATH`].
+    pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        let inner = Arc::clone(&self.inner);
+        let answer = get(move |request: Request| answer::answer(inner, request));
+        Router::new().route(PATH, answer.fallback(not_allowed))
+    }
+
+    /// Routes for those who run the server. Nobody is asked for a credential here.
+    ///
+    /// - `/healthz`: 200 while the process answers.
+    /// - `/readyz`: 200 while the archive can be read, and 503 where it cannot or the server is about to stop.
+    /// - `/metrics`: counters and times as Prometheus reads them.
+    pub fn operations<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        let (ready, metrics) = (Arc::clone(&self.inner), Arc::clone(&self.inner));
+        Router::new()
+            .route("/healthz", get(async || text("application/json", "{\"status\":\"ok\"}")).fallback(not_allowed))
+            .route("/readyz", get(move || ready.ready()).fallback(not_allowed))
+            .route("/metrics", get(move || metrics.metrics()).fallback(not_allowed))
+    }
+
+    /// The route of the endpoint's OpenAPI document, `/openapi.json`, with the limits in force.
+    pub fn document<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        let document = openapi::text(&openapi::document(&self.inner.limits));
+        let answer = get(async move || text("application/json", document)).fallback(not_allowed);
+        Router::new().route("/openapi.json", answer)
+    }
+
+    /// From now on `/readyz` says that the server is about to stop, so that no new clients are sent to it.
+    pub fn stopping(&self) {
+        self.inner.stopping.store(true, Ordering::Relaxed);
+    }
+}
+
+impl<A: Authorizer> Inner<A> {
+    async fn ready(self: Arc<Self>) -> Response<Body> {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Problem::busy("the server is about to stop").into_response();
+        }
+        // Opened anew: what is open already would not miss its directory.
+        let path = self.archive.path().to_owned();
+        match aside(move || Archive::open(path)).await {
+            Ok(_) => text("application/json", "{\"status\":\"ready\"}"),
+            Err(error) => {
+                tracing::error!(%error, "the archive cannot be read");
+                Problem::busy("the archive cannot be read; the server's log has the cause").into_response()
+            }
+        }
+    }
+
+    async fn metrics(self: Arc<Self>) -> Response<Body> {
+        let snapshot = self.snapshot().await.ok();
+        let gauges = Gauges {
+            running: self.shared.queries.taken(),
+            waiting: self.shared.queries.waiting(),
+            exports: self.shared.exports.taken(),
+            archive: snapshot.map(|snapshot| (snapshot.manifest().rows(), snapshot.manifest().segments.len() as u64)),
+        };
+        text("text/plain; version=0.0.4; charset=utf-8", self.shared.metrics.text(gauges))
+    }
+}
+
+/// What is answered on every path that leads nowhere: 404, as all errors are.
+///
+/// ```
+/// let app: axum::Router = axum::Router::new().fallback(flowseek::http::not_found);
+/// ```
+pub async fn not_found() -> Response<Body> {
+    Problem::new(StatusCode::NOT_FOUND, format!("there is nothing here; the flow logs are at {PATH}")).into_response()
+}
+
+async fn not_allowed() -> Response<Body> {
+    Problem::not_allowed().into_response()
+}
+
+fn text(media_type: &'static str, body: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

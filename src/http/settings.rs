@@ -1,0 +1,61 @@
+//! What the endpoint may spend on its clients.
+
+use std::{thread, time::Duration};
+
+use crate::{
+    query::Budget,
+    wire::{FlagsFormat, Limits},
+};
+
+/// What the endpoint answers, and what it may spend on that.
+///
+/// ```
+/// use flowseek::{http::Settings, wire::Limits};
+///
+/// let settings = Settings { limits: Limits { default: 100, ..Limits::default() }, exports: 2, ..Settings::default() };
+/// assert_eq!(settings.limits.largest, 10_000);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How many rows a page has. Whether `limit=all` is one of them is decided by [`exports`](Self::exports).
+    pub limits: Limits,
+    /// How TCP flags are written.
+    pub flags: FlagsFormat,
+    /// What one page may cost. A search that has used it up answers what it has, and where to go on.
+    pub budget: Budget,
+    /// How long a page may take beyond its budget before the request is given up with 503, from when its turn has
+    /// come. The budget ends a search; this ends what hangs.
+    pub overtime: Duration,
+    /// Pages that are worked on at a time, at least 1.
+    pub queries: usize,
+    /// Requests that wait for their turn; more are sent away with 503.
+    pub queue: usize,
+    /// How long a request waits for its turn before it is sent away with 503.
+    pub patience: Duration,
+    /// Bytes of answers that are in memory until their clients have read them. What would need more waits, and is sent
+    /// away with 503 where that takes too long.
+    pub answer_bytes: usize,
+    /// Answers to `limit=all` that are streamed at a time; with 0 that limit is a wrong query.
+    pub exports: usize,
+    /// How long an answer to `limit=all` may take. One that takes longer is broken off, so that it does not look whole.
+    pub export_time: Duration,
+}
+
+impl Default for Settings {
+    /// Pages as the contract has them; 4 queries a core at a time, 1,024 waiting for at most 10 seconds; 256 MiB of
+    /// answers; no exports.
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            flags: FlagsFormat::Binary,
+            budget: Budget::default(),
+            overtime: Duration::from_secs(20),
+            queries: 4 * thread::available_parallelism().map_or(1, usize::from),
+            queue: 1024,
+            patience: Duration::from_secs(10),
+            answer_bytes: 256 << 20,
+            exports: 0,
+            export_time: Duration::from_secs(3600),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! How many rows an answer may have.
+
+/// Whether `limit=all` is a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Exports {
+    /// It is a wrong query.
+    #[default]
+    Refused,
+    /// It asks for every match, in pages of the largest limit.
+    Allowed,
+}
+
+/// How much of its matches a request wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Extent {
+    /// One page.
+    #[default]
+    Page,
+    /// Every match from the start on.
+    All,
+}
+
+/// How many rows an answer has.
+///
+/// ```
+/// use flowseek::wire::{Limits, Request};
+///
+/// let limits = Limits { default: 50, largest: 200, ..Limits::default() };
+/// assert_eq!(Request::parse_with("", &limits)?.limit, 50);
+/// assert!(Request::parse_with("limit=201", &limits).is_err());
+/// # Ok::<(), flowseek::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// Where the query names no limit.
+    pub default: usize,
+    /// At most: a query that names more is wrong.
+    pub largest: usize,
+    /// Whether a query may ask for all rows at once.
+    pub exports: Exports,
+}
+
+impl Default for Limits {
+    /// 1,000 rows, and at most 10,000.
+    fn default() -> Self {
+        Self { default: 1000, largest: 10_000, exports: Exports::Refused }
+    }
+}

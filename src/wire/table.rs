@@ -1,0 +1,67 @@
+//! Flows as Arrow columns with the names of the endpoint.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::{
+    array::{ArrayRef, RecordBatch, StringBuilder},
+    datatypes::{DataType, Field as Column, Schema, SchemaRef},
+};
+
+use super::{Cell, FIELDS, FlagsFormat};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    flow::{Field, StoredFlow},
+    schema::{Flows, column_type},
+};
+
+static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let column = |(name, field): (&str, Field)| {
+        let shown = if is_text(field) { DataType::Utf8 } else { column_type(field) };
+        Column::new(name, shown, !field.always_present())
+    };
+    Arc::new(Schema::new(FIELDS.into_iter().map(column).collect::<Vec<_>>()))
+});
+
+/// The columns of an answer: the [`FIELDS`], numbers and times as such (UTC milliseconds), all else as the text that
+/// JSON has.
+pub fn table_schema() -> SchemaRef {
+    Arc::clone(&SCHEMA)
+}
+
+/// The flows of a page as columns of [`table_schema`].
+///
+/// ```
+/// use flowseek::{flow::{Flow, FlowId}, schema::FlowBuilder, wire::{FlagsFormat, table}};
+///
+/// let mut builder = FlowBuilder::default();
+/// builder.push(&Flow { dst_port: Some(443), ..Flow::starting("2022-11-01T22:46:01Z".parse()?) })?;
+/// let table = table(&builder.finish(FlowId::new(7))?, FlagsFormat::Binary)?;
+/// assert_eq!((table.num_columns(), table.num_rows()), (13, 1));
+/// assert!(table.column_by_name("destPort").is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`ErrorKind::Internal`] where the columns of `batch` are not those of [`schema`](crate::schema::schema).
+pub fn table(batch: &RecordBatch, flags: FlagsFormat) -> Result<RecordBatch> {
+    let flows: Vec<StoredFlow> = Flows::new(batch)?.iter().collect();
+    let column = |field: Field| -> Result<ArrayRef> {
+        if !is_text(field) {
+            let column = batch.column_by_name(field.name()).cloned();
+            return column.ok_or_else(|| Error::internal(format!("a batch has no column {}", field.name())));
+        }
+        let mut texts = StringBuilder::with_capacity(flows.len(), flows.len() * 16);
+        for stored in &flows {
+            texts.append_option(Cell::of(&stored.flow, field, flags).map(|cell| cell.to_string()));
+        }
+        Ok(Arc::new(texts.finish()))
+    };
+    let columns: Result<Vec<ArrayRef>> = FIELDS.into_iter().map(|(_, field)| column(field)).collect();
+    RecordBatch::try_new(table_schema(), columns?)
+        .map_err(Error::with(ErrorKind::Internal, "an answer's columns do not fit together"))
+}
+
+/// Whether a field is shown by a text that its column does not hold.
+fn is_text(field: Field) -> bool {
+    matches!(field, Field::Protocol | Field::SrcIp | Field::DstIp | Field::TcpFlags)
+}

@@ -1,0 +1,235 @@
+//! Pages, headers and errors.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+
+use axum::Router;
+use flowseek::{
+    Archive,
+    flow::StoredFlow,
+    http::{Connections, FlowLogs, Settings},
+    query::Budget,
+    wire::{FlagsFormat, Limits, Request},
+};
+use serde_json::Value;
+
+use super::{Answer, Running, archive_of, encoded, golden_archive, many, open, shown};
+use crate::{golden_queries, support::block_on};
+
+#[test]
+fn golden_queries_are_answered_over_a_socket() {
+    let running = Running::golden();
+    let flows = golden_queries::flows();
+    for case in golden_queries::cases() {
+        let answer = running.ask(&case.query);
+        let Some(expected) = &case.flows else {
+            let problems = answer.problems(422);
+            assert_eq!(problems.len(), case.problems.len(), "{}: {problems:#?}", case.name);
+            for fragment in &case.problems {
+                assert!(problems.iter().any(|problem| problem.contains(fragment)), "{}: {problems:#?}", case.name);
+            }
+            continue;
+        };
+        let stored = |id: &u64| flows.iter().find(|flow| flow.id.get() == *id).map(shown).unwrap();
+        assert_eq!(answer.flows(), expected.iter().map(stored).collect::<Vec<_>>(), "{}", case.name);
+    }
+}
+
+/// The pages of a walk by the cursors of `x-next-page`.
+fn walk(running: &Running, query: &str) -> Vec<Answer> {
+    let mut pages = vec![running.ask(query)];
+    while let Some(next) = pages.last().unwrap().header("x-next-page") {
+        assert!(next.len() <= 512 && next.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
+        pages.push(running.ask(&format!("{query}&page={next}")));
+        assert!(pages.len() < 1000);
+    }
+    pages
+}
+
+fn all_of(archive: &Archive, query: &str) -> Vec<Value> {
+    let page = block_on(Request::parse(query).unwrap().query(&archive.snapshot().unwrap()).page()).unwrap();
+    assert!(page.next.is_none());
+    page.flows().unwrap().iter().map(shown).collect()
+}
+
+#[test]
+fn a_walk_over_pages_gives_the_answer_of_the_library() {
+    let (directory, archive) = golden_archive();
+    let running = Running::with((directory, archive.clone()), open, Settings::default());
+    for query in ["sort=destBytes:desc,srcIp", "reverse=true", "protocol=TCP&sort=sourceNode", "dstPort=443,80&limit=3"]
+    {
+        let pages = walk(&running, &format!("{query}&limit=7").replace("&limit=3&limit=7", "&limit=3"));
+        assert!(pages.len() > 1);
+        let walked: Vec<Value> = pages.iter().flat_map(Answer::flows).collect();
+        assert_eq!(walked, all_of(&archive, &query.replace("&limit=3", "")), "{query}");
+    }
+}
+
+#[test]
+fn the_link_leads_on_wherever_the_router_is_mounted() {
+    let (_directory, archive) = golden_archive();
+    let logs = FlowLogs::new(archive.clone(), open);
+    let app = Router::new().nest("/tenants/7", logs.router());
+    let running = Running::routes(app, Connections::default());
+    let mut path = "/tenants/7/v2/audit/flow-logs?limit=9&srcNodeOp=&sort=destPort:desc".to_owned();
+    let mut walked = Vec::new();
+    loop {
+        let answer = running.get(&path, &[]);
+        walked.extend(answer.flows());
+        let Some(link) = answer.header("link") else {
+            assert_eq!(answer.header("x-next-page"), None);
+            break;
+        };
+        let (target, relation) = link.split_once("; ").unwrap();
+        assert_eq!(relation, "rel=\"next\"");
+        path = target.strip_prefix('<').and_then(|target| target.strip_suffix('>')).unwrap().to_owned();
+        assert!(path.ends_with(&format!("&page={}", answer.header("x-next-page").unwrap())));
+    }
+    assert_eq!(walked, all_of(&archive, "sort=destPort:desc"));
+}
+
+#[test]
+fn the_total_is_told_where_it_is_free_or_asked_for() {
+    let running = Running::golden();
+    let total = |query: &str| running.ask(query).header("x-total-count").map(str::to_owned);
+    let flows = golden_queries::flows();
+    let tcp = flows.iter().filter(|stored: &&StoredFlow| stored.flow.protocol.name() == "TCP").count().to_string();
+    assert_eq!(total("limit=1"), Some(flows.len().to_string()));
+    assert_eq!(total("limit=0"), Some(flows.len().to_string()));
+    assert_eq!(total("protocol=TCP"), Some(tcp.clone()));
+    assert_eq!(total("protocol=TCP&limit=1&sort=destBytes&count=exact"), Some(tcp));
+    assert_eq!(total("count=none"), None);
+}
+
+#[test]
+fn everything_wrong_is_told_at_once() {
+    let running = Running::golden();
+    let problems = running.ask("limit=10001&dstPrt=1&reverse=perhaps&sTime=1666012671000").problems(422);
+    assert_eq!(problems.len(), 4, "{problems:?}");
+    assert!(problems.iter().any(|problem| problem.contains("did you mean `dstPort`")));
+    assert!(problems.iter().any(|problem| problem.contains("milliseconds")));
+}
+
+#[test]
+fn a_cursor_that_is_damaged_or_of_another_query_is_one_problem() {
+    let running = Running::golden();
+    let next = running.ask("limit=3").header("x-next-page").unwrap().to_owned();
+    assert!(!running.ask(&format!("limit=5&page={next}")).flows().is_empty());
+    for query in [format!("dstPort=443&page={next}"), format!("reverse=true&page={next}"), format!("page={next}A")] {
+        assert_eq!(running.ask(&query).problems(422).len(), 1, "{query}");
+    }
+}
+
+#[test]
+fn limits_and_flags_are_settings() {
+    let settings = Settings {
+        limits: Limits { default: 2, largest: 3, ..Limits::default() },
+        flags: FlagsFormat::Hex,
+        ..Settings::default()
+    };
+    let running = Running::with(golden_archive(), open, settings);
+    assert_eq!(running.ask("").flows().len(), 2);
+    assert_eq!(running.ask("limit=3").flows().len(), 3);
+    assert!(running.ask("limit=4").problems(422)[0].ends_with("allowed: 0 to 3"));
+    let flags = running.ask("tcpFlags=SYN&limit=1").flows()[0]["tcpFlags"].clone();
+    assert!(flags.as_str().unwrap().starts_with("0x"), "{flags}");
+}
+
+#[test]
+fn a_search_that_stops_early_says_where_to_go_on() {
+    let budget = Budget { rows: 1, ..Budget::default() };
+    let running = Running::with(archive_of(&many(5000)), open, Settings { budget, ..Settings::default() });
+    // Sorted by what lies in no order of its own, and filtered by a value that only the last flows have.
+    let pages = walk(&running, "sort=sourceNode:desc&srcNode=none,0&limit=10");
+    assert!(pages.iter().all(|page| page.status == 200));
+    let pages = walk(&running, "sort=sourceBytes&limit=1000");
+    assert_eq!(pages.iter().map(|page| page.flows().len()).sum::<usize>(), 5000);
+    let problems = running.ask("sTime=500.5&limit=1&count=exact").problems(422);
+    assert!(problems[0].contains("too many to count"), "{problems:?}");
+}
+
+#[test]
+fn head_is_answered_as_get_without_a_body() {
+    let running = Running::golden();
+    let url = format!("http://{}/v2/audit/flow-logs?limit=3", running.address);
+    let mut response = ureq::head(&url).call().unwrap();
+    let got = running.ask("limit=3");
+    for name in ["content-type", "content-length", "x-next-page", "link", "x-total-count"] {
+        assert_eq!(response.headers().get(name), got.headers.get(name), "{name}");
+    }
+    assert!(response.body_mut().read_to_vec().unwrap().is_empty());
+}
+
+#[test]
+fn other_paths_and_methods_are_errors_as_all_are() {
+    let running = Running::golden();
+    for path in ["/", "/v2/audit/flow-logs/", "/v2/audit", "/v2/audit/flow-log", "/metrics/x"] {
+        running.get(path, &[]).problems(404);
+    }
+    for path in ["/v2/audit/flow-logs", "/openapi.json", "/healthz", "/readyz", "/metrics"] {
+        let url = format!("http://{}{path}", running.address);
+        let request = ureq::post(&url).config().http_status_as_error(false).build();
+        let mut response = request.send("{\"limit\": 1}").unwrap();
+        assert_eq!((response.status().as_u16(), &response.headers()["allow"]), (405, &"GET, HEAD".parse().unwrap()));
+        let body = response.body_mut().read_to_string().unwrap();
+        assert!(serde_json::from_str::<Vec<String>>(&body).is_ok(), "{path}: {body}");
+    }
+}
+
+#[test]
+fn a_long_query_is_answered_and_an_overlong_one_is_414() {
+    let running = Running::golden();
+    let list = |bytes: usize| format!("dstPort={}443", "80,".repeat((bytes - 11) / 3));
+    assert!(!running.ask(&list(60_000)).flows().is_empty());
+    running.ask(&list(62_000)).problems(414);
+    // What no client library sends by itself.
+    for bytes in [66_000, 100_000, 1_000_000, 5_000_000] {
+        let mut stream = TcpStream::connect(running.address).unwrap();
+        let _ = write!(stream, "GET /v2/audit/flow-logs?{} HTTP/1.1\r\nhost: localhost\r\n\r\n", list(bytes));
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 414 URI Too Long\r\n"), "{answer} to {bytes} bytes");
+        assert!(serde_json::from_str::<Vec<String>>(answer.split("\r\n\r\n").last().unwrap()).is_ok());
+    }
+}
+
+#[test]
+fn nothing_internal_is_told_of_an_error_within() {
+    let (directory, archive) = golden_archive();
+    let path = directory.path().to_str().unwrap().to_owned();
+    let data = directory.path().join("data");
+    for entry in std::fs::read_dir(&data).unwrap() {
+        let file = entry.unwrap().path();
+        let bytes = std::fs::read(&file).unwrap().len();
+        std::fs::write(&file, vec![0xff; bytes]).unwrap();
+    }
+    let archive = Archive::open(archive.path()).unwrap();
+    let running = Running::with((directory, archive), open, Settings::default());
+    for _ in 0..3 {
+        let problems = running.ask("limit=5").problems(500);
+        assert!(!problems[0].contains(&path) && !problems[0].contains("parquet"), "{problems:?}");
+    }
+    running.ask("limt=5").problems(422);
+}
+
+#[test]
+fn what_is_odd_in_a_url_is_read_as_it_is_meant() {
+    let running = Running::golden();
+    let one = |query: &str| running.get(&format!("/v2/audit/flow-logs?{query}"), &[]).flows();
+    let https = one("dstPort=443");
+    assert!(!https.is_empty());
+    for same in [
+        "dstPort=443&",
+        "&&dstPort=443",
+        "dstPort=%34%34%33",
+        "d%73tPort=443.0",
+        "dstPort=443&srcIp=",
+        "dstPort=443&srcPortOp=ne",
+    ] {
+        assert_eq!(one(same), https, "{same}");
+    }
+    assert_eq!(running.get("/v2/audit/flow-logs", &[]).flows(), one(""));
+    assert_eq!(encoded("a b|c%20"), "a%20b%7Cc%20");
+}

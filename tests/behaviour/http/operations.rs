@@ -1,0 +1,53 @@
+//! What those see who run the server.
+
+use std::fs;
+
+use flowseek::http::Settings;
+
+use super::{Running, golden_archive, open};
+
+#[test]
+fn a_server_is_ready_while_its_archive_is_there() {
+    let (directory, archive) = golden_archive();
+    let place = directory.path().to_owned();
+    let running = Running::with((directory, archive), open, Settings::default());
+    for path in ["/healthz", "/readyz"] {
+        let answer = running.get(path, &[]);
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+        assert!(answer.json()["status"].is_string());
+    }
+    fs::rename(place.join("manifests"), place.join("elsewhere")).unwrap();
+    running.get("/readyz", &[]).problems(503);
+    assert_eq!(running.get("/healthz", &[]).status, 200);
+    fs::rename(place.join("elsewhere"), place.join("manifests")).unwrap();
+    assert_eq!(running.get("/readyz", &[]).status, 200);
+}
+
+#[test]
+fn metrics_count_requests_and_what_they_cost() {
+    let running = Running::golden();
+    for query in ["limit=3", "limit=4", "limt=4"] {
+        running.ask(query);
+    }
+    let answer = running.get("/metrics", &[]);
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let value = |name: &str| -> f64 {
+        let line = answer.text().lines().find(|line| line.starts_with(&format!("{name} "))).unwrap();
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    assert_eq!(value("flowseek_requests_total{status=\"200\"}"), 2.0);
+    assert_eq!(value("flowseek_requests_total{status=\"422\"}"), 1.0);
+    assert_eq!(value("flowseek_request_duration_seconds_count"), 3.0);
+    assert_eq!(value("flowseek_rows_returned_total"), 7.0);
+    assert_eq!(value("flowseek_pages_total"), 2.0);
+    assert!(value("flowseek_bytes_read_total") > 0.0 && value("flowseek_blocks_read_total") >= 2.0);
+    assert_eq!(value("flowseek_archive_flows"), crate::golden_queries::flows().len() as f64);
+    // Every sample has its family's help and type before it.
+    let mut family = "";
+    for line in answer.text().lines() {
+        match line.strip_prefix("# TYPE ") {
+            Some(named) => family = named.split(' ').next().unwrap(),
+            None => assert!(line.starts_with("# HELP ") || line.starts_with(family), "{line}"),
+        }
+    }
+}
