@@ -1,5 +1,5 @@
 //! Flows in, from the first to the durable commit.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod common;
 
@@ -10,6 +10,7 @@ use flowseek::{
     Archive,
     generate::Generator,
     ingest::{Appender, ImportOptions},
+    segment::SegmentReader,
     wire::{FlagsFormat, write_line},
 };
 use serde_json::json;
@@ -34,6 +35,22 @@ fn main() {
         assert_eq!((report.imported, report.rejected), (imported, 0));
     };
     tell(&mut report, "import of JSON lines", imported, runs(imported, import));
+    index_parts(&mut report);
+}
+
+/// What the index takes of the first segment, part by part.
+fn index_parts(report: &mut Report) {
+    let archive = fixture::archive(fixture::flows());
+    let entry = archive.snapshot().unwrap().manifest().segments[0].clone();
+    let segment = SegmentReader::open(&archive.path().join(&entry.path)).unwrap();
+    let share = |bytes: u64| 100.0 * bytes as f64 / entry.bytes as f64;
+    let parts = segment.index_bytes();
+    for (name, bytes) in &parts {
+        println!("index, {name}: {:.3} bytes a flow, {:.1} %", *bytes as f64 / entry.rows as f64, share(*bytes));
+    }
+    let all: u64 = parts.iter().map(|(_, bytes)| bytes).sum();
+    println!("index: {:.1} % of the file", share(all));
+    report.line(&json!({"suite": "ingest", "name": "index", "percent": share(all)}));
 }
 
 /// The median time in which `flows` flows were taken in and committed, each time by a new archive.

@@ -1,6 +1,6 @@
 //! The flows of a page, of which so far only the keys were read.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{array::RecordBatch, compute::interleave_record_batch};
 
@@ -11,6 +11,9 @@ use crate::{
     schema::schema,
 };
 
+/// Pages of each column that are held at a time, decoded: some 200 KB of all columns each.
+const MOST_PAGES: usize = 64;
+
 impl Search<'_> {
     /// The found flows as one batch, in their order.
     pub(super) async fn fetch(&mut self, found: &[Found]) -> Result<RecordBatch> {
@@ -18,28 +21,28 @@ impl Search<'_> {
         for (place, found) in found.iter().enumerate() {
             segments.entry(found.segment).or_default().push((found.row, place));
         }
-        let mut scans = Vec::with_capacity(segments.len());
-        for (segment, rows) in &mut segments {
-            rows.sort_unstable();
-            scans.push(Scan {
-                segment: self.reader(*segment).await?,
-                rows: rows.iter().map(|(row, _)| *row..row + 1).collect(),
-                conditions: Vec::new(),
-                columns: Field::ALL.to_vec(),
-            });
-        }
-        // Where each flow is: the batch of its segment, and its row there.
+        // Where each flow is: a batch, and its row there.
         let mut places = vec![(0, 0); found.len()];
         let mut batches = Vec::with_capacity(segments.len());
-        for (scan, rows) in scans.iter().zip(segments.values()) {
-            for (row, (_, place)) in rows.iter().enumerate() {
-                if let Some(at) = places.get_mut(*place) {
-                    *at = (batches.len(), row);
+        for (segment, mut rows) in segments {
+            let segment = self.reader(segment).await?;
+            rows.sort_unstable();
+            for rows in by_pages(&rows, segment.shape().page_rows) {
+                for (row, (_, place)) in rows.iter().enumerate() {
+                    if let Some(at) = places.get_mut(*place) {
+                        *at = (batches.len(), row);
+                    }
                 }
+                let scan = Scan {
+                    segment: Arc::clone(&segment),
+                    rows: rows.iter().map(|(row, _)| *row..row + 1).collect(),
+                    conditions: Vec::new(),
+                    columns: Field::ALL.to_vec(),
+                };
+                let batch = RecordBatch::try_new(schema(), self.scanner.scan(&scan).await?.columns);
+                let damaged = Error::with(ErrorKind::Damaged, "a segment holds other flows than it should");
+                batches.push(batch.map_err(damaged)?);
             }
-            let hits = self.scanner.scan(scan).await?;
-            let batch = RecordBatch::try_new(schema(), hits.columns);
-            batches.push(batch.map_err(Error::with(ErrorKind::Damaged, "a segment holds other flows than it should"))?);
         }
         let in_order = places.iter().enumerate().all(|(place, at)| *at == (0, place));
         match batches.as_slice() {
@@ -52,4 +55,18 @@ impl Search<'_> {
             }
         }
     }
+}
+
+/// Rows, ascending, in parts that lie in few pages each.
+fn by_pages(rows: &[(usize, usize)], page_rows: usize) -> Vec<&[(usize, usize)]> {
+    let page = |(row, _): &(usize, usize)| row / page_rows;
+    let pages: Vec<_> = rows.chunk_by(|left, right| page(left) == page(right)).collect();
+    let mut rest = rows;
+    let parts = pages.chunks(MOST_PAGES).map(|pages| {
+        let length = pages.iter().map(|rows| rows.len()).sum();
+        let (part, left) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+        rest = left;
+        part
+    });
+    parts.collect()
 }

@@ -199,8 +199,8 @@ fn gather<'r>(
         }
         _ => match (pages, rows.clone().into_iter().next().map(RowRanges::as_slice)) {
             ([], _) => Ok(new_empty_array(&column_type(field))),
-            // Whatever lies together needs no copy.
-            ([page], Some([range])) => Ok(page.slice(range.start, range.len())),
+            // What lies together needs no copy, unless it would keep much else in memory.
+            ([page], Some([range])) if range.len() * 8 >= page.len() => Ok(page.slice(range.start, range.len())),
             (pages, _) if field.kind() == Kind::Address => {
                 let mut addresses = FixedSizeBinaryBuilder::new(16);
                 for (page, rows) in pages.iter().zip(rows) {
