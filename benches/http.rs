@@ -6,8 +6,11 @@ mod common;
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    sync::mpsc::channel,
-    thread,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::channel,
+    },
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -15,7 +18,9 @@ use axum::http::request::Parts;
 use common::{fixture, measure, report::Report};
 use flowseek::{
     Archive,
+    generate::Generator,
     http::{Connections, FlowLogs, Grant, PERMISSION, Server},
+    ingest::LiveOptions,
     wire::{FlagsFormat, Request, write_array},
 };
 use serde_json::json;
@@ -25,7 +30,7 @@ const QUERIES: [&str; 4] = ["limit=1", "limit=100&reverse=true", "limit=1000", "
 const CLIENTS: [usize; 4] = [1, 16, 64, 256];
 
 fn main() {
-    let archive = fixture::archive(fixture::flows());
+    let archive = fixture::written_to(&fixture::archive(fixture::flows()));
     let address = serve(&archive);
     let mut report = Report::new();
     let runtime = Runtime::new().unwrap();
@@ -45,6 +50,8 @@ fn main() {
         println!("{query}: {library_ms:.3} ms by the library with its JSON, {http_ms:.3} ms over HTTP");
         report.line(&json!({"suite": "http", "name": query, "library_ms": library_ms, "http_ms": http_ms}));
     }
+    // From here on somebody writes as well.
+    let writer = write(&archive);
     let pages = if measure::is_bench() { 20_000 } else { 8 };
     for clients in CLIENTS {
         let begun = Instant::now();
@@ -55,7 +62,35 @@ fn main() {
             "{clients} clients, 100 of the newest flows each: {rate:.0} pages/s, p50 {p50:.2} ms, p99 {p99:.2} ms"
         );
         report.line(&json!({"suite": "http", "name": format!("{clients} clients"), "p50_ms": p50, "p99_ms": p99}));
+        let handles = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+        let peak = measure::peak_memory().map_or(0, |bytes| bytes >> 20);
+        println!("    {handles} open files, {peak} MiB of memory at most so far");
     }
+    STOP.store(true, Ordering::Relaxed);
+    println!("{} flows were appended and committed meanwhile", writer.join().unwrap());
+}
+
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Appends 5,000 flows a second, commits each second, and lets small segments be merged, until it is told to stop.
+fn write(archive: &Archive) -> JoinHandle<u64> {
+    let archive = archive.clone();
+    thread::spawn(move || {
+        let appender = archive.live_appender(LiveOptions::default()).unwrap();
+        let runtime = Runtime::new().unwrap();
+        let mut flows = Generator::new(11).flows(u64::MAX);
+        let mut written = 0;
+        while !STOP.load(Ordering::Relaxed) {
+            let begun = Instant::now();
+            let some: Vec<_> = flows.by_ref().take(5000).collect();
+            runtime.block_on(async {
+                drop(appender.append(some).await.unwrap());
+                written += appender.commit().await.unwrap().flows;
+            });
+            thread::sleep(Duration::from_secs(1).saturating_sub(begun.elapsed()));
+        }
+        written
+    })
 }
 
 /// Serves the endpoint, for as long as the process lives.

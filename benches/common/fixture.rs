@@ -41,6 +41,20 @@ pub fn reopened(archive: &Archive) -> Archive {
     Archive::open_with(archive.path(), settings()).unwrap()
 }
 
+/// A copy of an archive that can be written to; its segments are the same files.
+pub fn written_to(archive: &Archive) -> Archive {
+    let path = directory().join("archive-written-to");
+    drop(create(&path));
+    for folder in ["data", "manifests"] {
+        fs::remove_dir_all(path.join(folder)).unwrap();
+        fs::create_dir(path.join(folder)).unwrap();
+        for file in fs::read_dir(archive.path().join(folder)).unwrap().map(Result::unwrap) {
+            fs::hard_link(file.path(), path.join(folder).join(file.file_name())).unwrap();
+        }
+    }
+    Archive::open_with(path, settings()).unwrap()
+}
+
 /// A new archive at `path`, whatever is there.
 pub fn create(path: &Path) -> Archive {
     if path.exists() {
