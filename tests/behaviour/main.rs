@@ -24,3 +24,4 @@ mod sql;
 mod state_machine;
 mod storage;
 mod support;
+mod upkeep;
