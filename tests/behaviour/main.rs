@@ -20,6 +20,7 @@ mod mutate;
 mod oracle;
 mod processes;
 mod retention;
+mod simulation;
 mod sql;
 mod state_machine;
 mod storage;
