@@ -1,4 +1,4 @@
-//! A day of a server: 5,000 flows a second and a commit each few seconds, made smaller with the same shape.
+//! A day of a server of 5,000 flows and a commit each second, made smaller with the same shape.
 
 use std::{
     io::{self, Write},
@@ -33,7 +33,7 @@ const COMMITS: u64 = 60;
 const COMMIT_FLOWS: u64 = 16;
 /// As many commits as make a segment: a real one has 420.
 const SEGMENT_ROWS: usize = 64 * COMMIT_FLOWS as usize;
-/// Most segments that are not large, whatever the time: as many as any commit can leave.
+/// Segments that are not large, at most, in the first hour and in the last.
 const SMALL_SEGMENTS: u64 = 64;
 
 /// A file system that counts what is written, and syncs nothing.
@@ -137,7 +137,7 @@ async fn check(hour: u64, reader: &Archive) {
     assert_eq!(flows, 20);
     let (flows, needle) = cost(&snapshot, filter::src_ip().any_of([needle()])).await;
     assert_eq!(flows, 3);
-    // From the first hours to the last: what is newest, and where the index says that it is.
+    // In the last hour as in the first. Only how many indexes a rare address is looked up in grows with the archive.
     for explain in [newest, needle] {
         assert!(explain.blocks_read <= 4 && explain.rows_scanned <= 128, "hour {hour}: {explain}");
         assert_eq!(explain.segments, segments.len() as u64);

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Far longer than anything here takes: only what never ends is ended by it.
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(60);
 
 /// Commits for nobody but who asks.
 fn options() -> LiveOptions {
