@@ -8,7 +8,7 @@ use std::{
 use arrow::array::RecordBatch;
 
 use crate::{
-    archive::{Archive, Commit, Writer},
+    archive::{Archive, Commit, Compactor, Writer},
     error::{Error, Result},
     flow::Flow,
     schema::{FlowBuilder, UnsortedFlows},
@@ -102,6 +102,11 @@ impl Appender {
         self.hand_over();
         self.settle()?;
         lock(&self.stage).writer.commit()
+    }
+
+    /// What merges and removes segments meanwhile, in another thread.
+    pub(super) fn compactor(&self) -> Compactor {
+        lock(&self.stage).writer.compactor()
     }
 
     /// Begins to write what was gathered, as soon as nothing else is being written.

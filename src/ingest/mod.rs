@@ -40,5 +40,5 @@ mod report;
 
 pub use appender::Appender;
 pub use format::ImportFormat;
-pub use live::{LiveAppender, LiveOptions, Receipt};
+pub use live::{LiveAppender, LiveOptions, LiveStatus, Receipt};
 pub use report::{ImportEvent, ImportOptions, ImportReport, Strictness};

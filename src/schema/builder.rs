@@ -122,8 +122,7 @@ impl FlowBuilder {
     pub(crate) fn unsorted(&mut self) -> Result<UnsortedFlows> {
         let mut columns = vec![times(std::mem::take(&mut self.start_time))];
         columns.extend(self.rest());
-        let fields = schema().fields().iter().skip(1).cloned().collect::<Vec<_>>();
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map(UnsortedFlows).map_err(internal)
+        UnsortedFlows::of(columns)
     }
 
     /// All its flows as one batch, newest first; their IDs begin with `first` and go up in the order they came.
@@ -169,6 +168,12 @@ impl FlowBuilder {
 pub(crate) struct UnsortedFlows(RecordBatch);
 
 impl UnsortedFlows {
+    /// Flows in the columns of an archive, in their order, without that of the IDs. Their values can be stored.
+    pub(crate) fn of(columns: Vec<ArrayRef>) -> Result<Self> {
+        let fields = schema().fields().iter().skip(1).cloned().collect::<Vec<_>>();
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map(Self).map_err(internal)
+    }
+
     /// How many flows there are.
     pub(crate) fn len(&self) -> usize {
         self.0.num_rows()
@@ -220,7 +225,8 @@ fn append_address(builder: &mut FixedSizeBinaryBuilder, address: Option<Address>
     }
 }
 
-fn check_text(field: Field, text: Option<&str>) -> Result<()> {
+/// Whether a text can be stored.
+pub(crate) fn check_text(field: Field, text: Option<&str>) -> Result<()> {
     let Some(text) = text.filter(|text| text.is_empty() || text.len() > MAX_TEXT_BYTES) else {
         return Ok(());
     };

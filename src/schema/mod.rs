@@ -8,6 +8,6 @@ mod expr;
 pub use batch::Flows;
 pub(crate) use batch::Values;
 pub use builder::FlowBuilder;
-pub(crate) use builder::UnsortedFlows;
+pub(crate) use builder::{UnsortedFlows, check_text};
 pub use columns::{column_type, schema};
 pub(crate) use expr::{after_expr, filter_expr, lead_expr};

@@ -16,6 +16,7 @@ use arrow::{
 };
 use flowseek::{
     Archive, ErrorKind, Filter, Flow, FlowId, Order, Settings, StoredFlow,
+    archive::Effort,
     flow::{Field, Timestamp},
     ingest::{LiveAppender, LiveOptions, Receipt},
     order::{Direction, SortKey},
@@ -32,8 +33,15 @@ use crate::support::{block_on, flow};
 const LONG: Duration = Duration::from_secs(60);
 
 /// What commits by itself never.
-const NEVER: LiveOptions =
-    LiveOptions { flush_rows: u64::MAX, flush_bytes: u64::MAX, flush_age: Duration::MAX, queue_bytes: 1 << 20 };
+const NEVER: LiveOptions = LiveOptions {
+    flush_rows: u64::MAX,
+    flush_bytes: u64::MAX,
+    flush_age: Duration::MAX,
+    queue_bytes: 1 << 20,
+    compaction: Some(Effort::Background),
+    keep: None,
+    max_bytes: None,
+};
 
 struct Scratch {
     archive: Archive,

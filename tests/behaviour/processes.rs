@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    fs,
     io::stdin,
     path::Path,
     sync::{
@@ -33,6 +34,9 @@ const KILLS: u64 = 100;
 /// Tasks of the writer that append at the same time.
 const HANDLERS: u64 = 3;
 
+/// Segments that are merged while others read, at least: their files go, and so do the versions that had them.
+const MERGED: u64 = 24;
+
 /// The flows of one call of the writer: it and those that check it know them by their numbers.
 fn call(round: u64, handler: u64, call: u64) -> Vec<Flow> {
     let flow = |index: u64| {
@@ -57,8 +61,9 @@ fn call_of(flow: &Flow) -> [u64; 3] {
     [(); 3].map(|()| numbers.next().unwrap())
 }
 
+/// So small that many segments are merged to large ones in a short life.
 fn settings() -> Settings {
-    Settings { segment_rows: 5, ..Settings::default() }
+    Settings { segment_rows: 200, ..Settings::default() }
 }
 
 #[test]
@@ -140,6 +145,10 @@ fn every_flow_that_was_acknowledged_before_a_kill_is_there_exactly_once() {
         assert!(stored.is_sorted_by_key(|stored| (stored.flow.start_time, stored.id)));
         let stored: BTreeMap<u64, Flow> = stored.into_iter().map(|stored| (stored.id.get(), stored.flow)).collect();
         assert!(acknowledged.iter().all(|(id, flow)| stored.get(id) == Some(flow)));
+        // Each life has left some that the next has merged.
+        let snapshot = archive.snapshot().unwrap();
+        let segments = snapshot.manifest().segments.len() as u64;
+        assert!(segments * 4 < snapshot.manifest().version, "{segments} segments");
     }
 }
 
@@ -229,20 +238,25 @@ fn reading_process() {
 }
 
 #[test]
-fn other_processes_see_every_commit_at_once_and_page_through_everything_exactly_once_meanwhile() {
+fn other_processes_see_every_commit_at_once_and_page_through_everything_exactly_once_though_it_is_merged() {
     let directory = tempfile::tempdir().unwrap();
     let archive = Archive::open_or_create_with(directory.path(), settings()).unwrap();
-    let mut appender = archive.appender().unwrap();
-    (0..60).flat_map(|number| call(0, 0, number)).for_each(|flow| appender.push(&flow).unwrap());
-    let mut flows = appender.commit().unwrap().flows;
+    let options = LiveOptions { flush_age: Duration::MAX, ..LiveOptions::default() };
+    let appender = archive.live_appender(options).unwrap();
+    let commit = |calls: Vec<Flow>| {
+        block_on(async {
+            appender.append(calls).await.unwrap();
+            appender.commit().await.unwrap().flows
+        })
+    };
+    let mut flows = commit((0..60).flat_map(|number| call(0, 0, number)).collect());
     let mut readers: Vec<Child> = (0..2)
         .map(|number| Child::start("processes::reading_process", directory.path(), &number.to_string()))
         .collect();
     // For each reader, how many of its walks a commit has fallen into.
     let mut walks = [0; 2];
     for number in 0..500 {
-        call(0, 1, number).iter().for_each(|flow| appender.push(flow).unwrap());
-        flows += appender.commit().unwrap().flows;
+        flows += commit(call(0, 1, number));
         for (reader, walks) in readers.iter_mut().zip(&mut walks) {
             reader.tell("look");
             loop {
@@ -253,10 +267,16 @@ fn other_processes_see_every_commit_at_once_and_page_through_everything_exactly_
                 }
             }
         }
-        if walks.iter().all(|walks| *walks >= 4) {
+        if walks.iter().all(|walks| *walks >= 4) && appender.status().merged >= MERGED {
             break;
         }
     }
     assert!(walks.iter().all(|walks| *walks >= 4), "{walks:?} walks while something was committed");
+    let status = appender.status();
+    assert!(status.merged >= MERGED && status.failures == 0, "{status:?}");
     readers.into_iter().for_each(|reader| drop(reader.finish()));
+    drop(appender);
+    // Nobody reads any more: what the readers had kept is gone.
+    drop(archive.writer().unwrap());
+    assert_eq!(fs::read_dir(directory.path().join("retired")).unwrap().count(), 0);
 }

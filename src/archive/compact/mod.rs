@@ -16,7 +16,7 @@ use std::{
 
 pub(super) use self::merge::{Merge, merge};
 use self::pick::{PickOptions, pick};
-use super::{SegmentEntry, exclusive::Exclusive, manifest::Edit};
+use super::{Retained, Retention, SegmentEntry, exclusive::Exclusive, manifest::Edit, retain};
 use crate::error::Result;
 
 /// Flows of a segment, at most, whatever the settings say: as many of the longest names still have 32-bit offsets.
@@ -45,6 +45,11 @@ pub struct Job {
 }
 
 impl Job {
+    /// The files it merges, as the manifest names them.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.inputs.iter().map(|input| input.path.as_str())
+    }
+
     /// How many segments it merges.
     pub fn segments(&self) -> usize {
         self.inputs.len()
@@ -113,16 +118,27 @@ impl Compactor {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn run_once(&self, effort: Effort) -> Result<Option<Compaction>> {
-        self.exclusive.delete_retired();
+        self.delete_retired();
         self.next_job(effort).map_or(Ok(None), |job| self.run(&job, &mut |_| {}))
     }
 
     /// What should be merged next. This looks at the manifest alone, and costs nothing.
     pub fn next_job(&self, effort: Effort) -> Option<Job> {
+        self.next_job_without(effort, &HashSet::new())
+    }
+
+    /// [`next_job`](Self::next_job), as if the segments at these paths were not there.
+    pub(crate) fn next_job_without(&self, effort: Effort, paths: &HashSet<String>) -> Option<Job> {
         let settings = self.exclusive.archive().settings();
         let segment_rows = settings.segment_rows.clamp(1, MOST_ROWS) as u64;
         let tiny_rows = (settings.segment.block_rows as u64).min(segment_rows / 16);
-        pick(&self.exclusive.newest().segments, PickOptions { segment_rows, tiny_rows, effort })
+        let options = PickOptions { segment_rows, tiny_rows, effort };
+        let newest = self.exclusive.newest();
+        if paths.is_empty() {
+            return pick(&newest.segments, options);
+        }
+        let segments = newest.segments.iter().filter(|segment| !paths.contains(&segment.path));
+        pick(&segments.cloned().collect::<Vec<_>>(), options)
     }
 
     /// Does a job, and tells `observe` of each some thousand flows how many there were. `None` where the compactor is
@@ -150,6 +166,19 @@ impl Compactor {
             self.exclusive.abandon(&segments);
         }
         Ok(published?.map(|manifest| Compaction { version: manifest.version, merged, written, rows: job.rows() }))
+    }
+
+    /// [`Writer::retain`](super::Writer::retain), beside the writer.
+    ///
+    /// # Errors
+    /// As that.
+    pub fn retain(&self, retention: Retention) -> Result<Retained> {
+        retain::retain(&self.exclusive, retention)
+    }
+
+    /// Deletes the files that no query needs any more.
+    pub(crate) fn delete_retired(&self) {
+        self.exclusive.delete_retired();
     }
 
     /// Stops this compactor and its clones for good: a job that is under way in another thread ends soon, undone.

@@ -8,8 +8,9 @@
 //! 2. segments,
 //! 3. the sum of the times that the segments span, which is least where they do not overlap.
 //!
-//! No moment comes to be covered by more segments than before, except by such as are no larger than a block: segments
-//! are merged over a gap only where nothing lies in it and it is shorter than both of them, or than a minute.
+//! No moment comes to be covered by more segments than before, except by such as are no larger than a block, and but for
+//! gaps of a minute: over a longer one segments are merged only where nothing lies in it and it is shorter than both of
+//! them. Without that minute, flows that come an hour late would leave slivers beside the large segments of that hour.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +23,7 @@ const MOST: usize = 64;
 /// The same for [`Effort::Background`], whose jobs should be short.
 const MANY: usize = 32;
 /// A gap of so many milliseconds is none.
-const GAP: i64 = 60_000;
+pub(super) const GAP: i64 = 60_000;
 
 /// What [`pick`] aims at.
 #[derive(Clone, Copy, Debug)]
@@ -143,7 +144,7 @@ impl<'a> Run<'a> {
         let end = self.start_time.1;
         let gap = segment.start_time.0.saturating_sub(end);
         let shorter = end.saturating_sub(self.start_time.0).min(span(segment));
-        let is_near = gap <= 0 || (gap <= shorter.max(GAP) && !coverage.meets(end, segment.start_time.0));
+        let is_near = gap <= GAP || (gap <= shorter && !coverage.meets(end, segment.start_time.0));
         let is_bridge = self.is_bridge || !is_near;
         if !self.segments.is_empty() && is_bridge {
             if self.rows.saturating_add(segment.rows) > tiny_rows {

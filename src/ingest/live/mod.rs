@@ -6,13 +6,15 @@ mod queue;
 mod receipt;
 mod rows;
 mod shared;
+mod status;
+mod upkeep;
 mod worker;
 
 use std::{borrow::Borrow, sync::Arc};
 
 use arrow::array::RecordBatch;
 
-pub use self::{options::LiveOptions, receipt::Receipt};
+pub use self::{options::LiveOptions, receipt::Receipt, status::LiveStatus};
 use self::{rows::Rows, shared::Shared};
 use crate::{
     archive::{Archive, Commit},
@@ -33,10 +35,15 @@ use crate::{
 /// When flows come in faster than they are written, the queue fills and [`append`](Self::append) waits. Memory is held
 /// for the queue, for what was taken in since the last commit, and for the segment that is being written.
 ///
+/// A second thread keeps the archive in order meanwhile: after commits it merges small segments to large ones, as a
+/// [`Compactor`](crate::archive::Compactor) does, and removes flows that are too old or too many, where the options say
+/// so. A commit waits for it only while a version is published. It never fails a call; [`status`](Self::status) tells
+/// what it does.
+///
 /// What was acknowledged, by `commit` or by a [`Receipt`], is durable. Where a commit fails, whoever waits for it hears
 /// of it, or else the next caller does; nothing that was appended is lost, and it is tried again every second and with
 /// each `commit`. When the last clone and the last receipt are dropped, what is not committed is discarded and the
-/// archive is free for another appender. To drop the last one may wait for a segment that is being written;
+/// archive is free for another appender. To drop the last one may wait for segments that are being written;
 /// [`close`](Self::close) commits first, and blocks nothing.
 ///
 /// ```
@@ -125,6 +132,12 @@ impl LiveAppender {
     /// nothing that was appended is lost: a later commit tries again.
     pub async fn commit(&self) -> Result<Commit> {
         self.shared.commit().await
+    }
+
+    /// What becomes of the archive besides: what was merged, removed, or has failed. Where the options ask for none of
+    /// it, it tells nothing.
+    pub fn status(&self) -> LiveStatus {
+        self.shared.status()
     }
 
     /// Commits, and gives this clone up. If no other clone and no receipt is left, the archive is free for another

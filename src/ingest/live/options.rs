@@ -1,8 +1,11 @@
-//! When a live appender commits by itself, and how much it holds.
+//! When a live appender commits by itself, how much it holds, and what it does about old flows.
 
 use std::time::Duration;
 
-/// When a [`LiveAppender`](super::LiveAppender) commits by itself, and how much may wait for it.
+use crate::archive::Effort;
+
+/// When a [`LiveAppender`](super::LiveAppender) commits by itself, how much may wait for it, and how it keeps the archive
+/// in order.
 ///
 /// Whichever limit is reached first makes a commit of everything that was appended. The bytes of a flow are those it
 /// takes in memory: 88, and those of its names and IDs.
@@ -12,9 +15,13 @@ use std::time::Duration;
 ///
 /// use flowseek::ingest::LiveOptions;
 ///
-/// // Visible after a quarter of a second at the latest; not more than 16 MiB wait to be taken in.
-/// let options =
-///     LiveOptions { flush_age: Duration::from_millis(250), queue_bytes: 16 << 20, ..LiveOptions::default() };
+/// // Visible after a quarter of a second at the latest; not more than 16 MiB wait to be taken in; of the last 90 days.
+/// let options = LiveOptions {
+///     flush_age: Duration::from_millis(250),
+///     queue_bytes: 16 << 20,
+///     keep: Some(Duration::from_secs(90 * 86_400)),
+///     ..LiveOptions::default()
+/// };
 /// assert_eq!(options.flush_rows, 1 << 20);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +36,28 @@ pub struct LiveOptions {
     /// Bytes of the flows that wait to be taken in, from 1 to 4,294,967,295; another number counts as the nearest of
     /// these. Who appends more waits.
     pub queue_bytes: u64,
+    /// How segments are merged after commits, on a thread of its own; `None` leaves them as they are.
+    /// [`Effort::Background`] is made for this: the others write the newest flows again with every commit.
+    pub compaction: Option<Effort>,
+    /// Removes flows that started longer ago, by the system's clock, a minute later at the latest: segments whose flows
+    /// are all so old. Late flows are no exception.
+    pub keep: Option<Duration>,
+    /// Removes the segments with the oldest flows, until all have no more bytes than this.
+    pub max_bytes: Option<u64>,
 }
 
 impl Default for LiveOptions {
-    /// A commit after 1,048,576 flows, 256 MiB or one second; a queue of 64 MiB.
+    /// A commit after 1,048,576 flows, 256 MiB or one second; a queue of 64 MiB; compaction in the background; nothing
+    /// is removed.
     fn default() -> Self {
-        Self { flush_rows: 1 << 20, flush_bytes: 256 << 20, flush_age: Duration::from_secs(1), queue_bytes: 64 << 20 }
+        Self {
+            flush_rows: 1 << 20,
+            flush_bytes: 256 << 20,
+            flush_age: Duration::from_secs(1),
+            queue_bytes: 64 << 20,
+            compaction: Some(Effort::Background),
+            keep: None,
+            max_bytes: None,
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{borrow::Borrow, collections::VecDeque};
 
+use arrow::array::{ArrayRef, AsArray};
+
 use crate::{
     error::{Error, Result},
     flow::Flow,
@@ -33,26 +35,32 @@ impl Rows {
         }
         rows.finish()
     }
+
+    /// Flows in the columns of an archive, without that of the IDs. Their values can be stored.
+    pub(super) fn of_columns(columns: Vec<ArrayRef>) -> Result<Self> {
+        let texts = columns.iter().filter_map(|column| column.as_string_opt::<i32>());
+        let lengths = texts.map(|texts| texts.offsets().lengths().sum::<usize>());
+        let texts: usize = lengths.sum();
+        let flows = UnsortedFlows::of(columns)?;
+        let count = flows.len() as u64;
+        let parts = if count > 0 { [flows].into() } else { VecDeque::new() };
+        Ok(Self { parts, count, bytes: count.saturating_mul(FLOW_BYTES).saturating_add(texts as u64) })
+    }
 }
 
 /// Gathers the flows of a call.
 #[derive(Debug, Default)]
-pub(super) struct RowsBuilder {
+struct RowsBuilder {
     rows: Rows,
     part: FlowBuilder,
 }
 
 impl RowsBuilder {
-    pub(super) fn push(&mut self, flow: &Flow) -> Result<()> {
+    fn push(&mut self, flow: &Flow) -> Result<()> {
         if self.part.len() >= PART_ROWS {
             self.rows.parts.push_back(self.part.unsorted()?);
         }
-        let refused = |error: Error| {
-            Error::with(error.kind(), format!("flow {} of those handed in cannot be appended", self.rows.count + 1))(
-                error,
-            )
-        };
-        self.part.push(flow).map_err(refused)?;
+        self.part.push(flow).map_err(|error| refused(self.rows.count, error))?;
         let texts = [&flow.src_node, &flow.dst_node, &flow.node_id, &flow.activity_id];
         let texts: usize = texts.into_iter().flatten().map(String::len).sum();
         self.rows.count += 1;
@@ -60,12 +68,17 @@ impl RowsBuilder {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Result<Rows> {
+    fn finish(mut self) -> Result<Rows> {
         if !self.part.is_empty() {
             self.rows.parts.push_back(self.part.unsorted()?);
         }
         Ok(self.rows)
     }
+}
+
+/// The error of the flow in a row.
+pub(super) fn refused(row: u64, error: Error) -> Error {
+    Error::with(error.kind(), format!("flow {} of those handed in cannot be appended", row + 1))(error)
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ use super::{
     LiveOptions,
     queue::Queue,
     rows::Rows,
+    status::{Board, LiveStatus},
+    upkeep::Upkeep,
     worker::{Progress, Worker, uncommitted},
 };
 use crate::{
@@ -33,17 +35,21 @@ pub(super) struct Shared {
     room: Arc<Semaphore>,
     queue_bytes: u32,
     progress: watch::Receiver<Progress>,
+    /// Of the thread that keeps the archive in order, where there is one.
+    board: Option<Arc<Board>>,
     /// How many failures some caller has heard of.
     told: AtomicU64,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Shared {
-    /// Starts the thread.
+    /// Starts the threads.
     pub(super) fn start(appender: Appender, options: LiveOptions) -> Result<Self> {
         let queue = Arc::new(Queue::new());
         let (sender, progress) = watch::channel(Progress::default());
-        let worker = Worker::new(appender, options, Arc::clone(&queue), sender);
+        let upkeep = Upkeep::start(appender.compactor(), options)?;
+        let board = upkeep.as_ref().map(|upkeep| Arc::clone(upkeep.board()));
+        let worker = Worker::new(appender, upkeep, options, Arc::clone(&queue), sender);
         let thread = thread::Builder::new().name("flowseek-append".to_owned()).spawn(|| worker.run());
         let thread = thread.map_err(Error::with(ErrorKind::Io, "a thread cannot be started"))?;
         let queue_bytes = u32::try_from(options.queue_bytes).unwrap_or(u32::MAX).max(1);
@@ -52,6 +58,7 @@ impl Shared {
             room: Arc::new(Semaphore::new(queue_bytes as usize)),
             queue_bytes,
             progress,
+            board,
             told: AtomicU64::new(0),
             thread: Mutex::new(Some(thread)),
         })
@@ -103,7 +110,12 @@ impl Shared {
         if progress.durable >= flows { Ok(progress.origin) } else { Err(self.failed(&progress)) }
     }
 
-    /// Stops the thread, and waits until it has ended and the archive is free.
+    /// What the thread that keeps the archive in order tells.
+    pub(super) fn status(&self) -> LiveStatus {
+        self.board.as_ref().map(|board| board.status()).unwrap_or_default()
+    }
+
+    /// Stops the threads, and waits until they have ended and the archive is free.
     pub(super) async fn stop(&self) {
         self.queue.close();
         let mut progress = self.progress.clone();

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::{
     LiveOptions,
     queue::{Appended, Caller, Job, Queue},
+    upkeep::Upkeep,
 };
 use crate::{
     archive::Commit,
@@ -38,6 +39,7 @@ pub(super) struct Progress {
 /// thread has ended.
 #[derive(Debug)]
 pub(super) struct Worker {
+    upkeep: Option<Upkeep>,
     appender: Appender,
     /// What the appender has not taken in yet: for a moment, or while nothing can be written.
     waiting: VecDeque<Appended>,
@@ -55,12 +57,13 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(
         appender: Appender,
+        upkeep: Option<Upkeep>,
         options: LiveOptions,
         queue: Arc<Queue>,
         progress: watch::Sender<Progress>,
     ) -> Self {
         let waiting = VecDeque::new();
-        Self { appender, waiting, flows: 0, bytes: 0, oldest: None, retry: None, options, queue, progress }
+        Self { upkeep, appender, waiting, flows: 0, bytes: 0, oldest: None, retry: None, options, queue, progress }
     }
 
     /// Works until the queue is closed.
@@ -115,6 +118,9 @@ impl Worker {
         }
         let commit = self.appender.commit()?;
         (self.flows, self.bytes, self.oldest) = (0, 0, None);
+        if let Some(upkeep) = self.upkeep.as_ref().filter(|_| commit.flows > 0) {
+            upkeep.board().ring();
+        }
         Ok(Some(commit))
     }
 

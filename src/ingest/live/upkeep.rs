@@ -1,0 +1,158 @@
+//! The thread that keeps the archive in order while others append.
+
+use std::{
+    collections::HashSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use super::{LiveOptions, status::Board};
+use crate::{
+    archive::{Compactor, Effort, Job, Retention},
+    error::{Error, ErrorKind, Result},
+    flow::Timestamp,
+};
+
+/// How long after the last time it looks again, though nothing was committed: flows grow old, and readers end.
+const ROUND: Duration = Duration::from_secs(60);
+/// How long after a failure it tries again, twice as long each time that it fails once more.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(64));
+
+/// The thread, which ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    board: Arc<Board>,
+    compactor: Compactor,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Upkeep {
+    /// Starts the thread; `None` where there is nothing for it to do.
+    pub(super) fn start(compactor: Compactor, options: LiveOptions) -> Result<Option<Self>> {
+        let LiveOptions { compaction, keep, max_bytes, .. } = options;
+        if compaction.is_none() && keep.is_none() && max_bytes.is_none() {
+            return Ok(None);
+        }
+        let board = Arc::new(Board::new());
+        let keeper = Keeper {
+            board: Arc::clone(&board),
+            compactor: compactor.clone(),
+            compaction,
+            keep,
+            max_bytes,
+            spoiled: HashSet::new(),
+        };
+        let thread = thread::Builder::new().name("flowseek-upkeep".to_owned()).spawn(|| keeper.run());
+        let thread = thread.map_err(Error::with(ErrorKind::Io, "a thread cannot be started"))?;
+        Ok(Some(Self { board, compactor, thread: Some(thread) }))
+    }
+
+    pub(super) fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+}
+
+impl Drop for Upkeep {
+    /// Waits for the thread, so that nothing is done to the archive any more.
+    fn drop(&mut self) {
+        self.compactor.stop();
+        self.board.close();
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// What the thread works with.
+#[derive(Debug)]
+struct Keeper {
+    board: Arc<Board>,
+    compactor: Compactor,
+    compaction: Option<Effort>,
+    keep: Option<Duration>,
+    max_bytes: Option<u64>,
+    /// Segments that are left alone, as they could not be merged with others.
+    spoiled: HashSet<String>,
+}
+
+impl Keeper {
+    fn run(mut self) {
+        let mut pause = PAUSES.0;
+        let mut goes_on = self.board.is_open();
+        while goes_on {
+            goes_on = match self.work() {
+                Ok(()) => {
+                    pause = PAUSES.0;
+                    self.board.rest(Instant::now() + ROUND)
+                }
+                Err(error) => {
+                    self.fail(error);
+                    let until = Instant::now() + pause;
+                    pause = PAUSES.1.min(pause * 2);
+                    self.board.pause(until)
+                }
+            };
+        }
+    }
+
+    /// Does what there is to do.
+    fn work(&mut self) -> Result<()> {
+        self.compactor.delete_retired();
+        while self.board.is_open() {
+            // First, so that nothing is merged that goes anyway.
+            self.retain()?;
+            let next = |effort| self.compactor.next_job_without(effort, &self.spoiled);
+            let Some(job) = self.compaction.and_then(next) else { break };
+            match self.merge(&job) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) if error.kind() == ErrorKind::Io => return Err(error),
+                // It would fail for ever, and nothing else would be merged.
+                Err(error) => {
+                    self.spoiled.extend(job.paths().map(str::to_owned));
+                    self.fail(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Does a job; `false` where it was stopped.
+    fn merge(&self, job: &Job) -> Result<bool> {
+        // The Parquet reader panics on some damaged files.
+        let merged = catch_unwind(AssertUnwindSafe(|| self.compactor.run(job, &mut |_| {})));
+        let merged =
+            merged.map_err(|_| Error::internal("segments could not be merged: the compaction has panicked"))?;
+        let Some(compaction) = merged? else { return Ok(false) };
+        self.board.tell(|status| {
+            status.merged += compaction.merged;
+            status.written += compaction.written;
+            status.rewritten += compaction.rows;
+        });
+        Ok(true)
+    }
+
+    fn retain(&self) -> Result<()> {
+        let before = self.keep.and_then(before);
+        if before.is_none() && self.max_bytes.is_none() {
+            return Ok(());
+        }
+        let retained = self.compactor.retain(Retention { before, bytes: self.max_bytes, exact: false })?;
+        self.board.tell(|status| status.removed += retained.rows);
+        Ok(())
+    }
+
+    fn fail(&self, error: Error) {
+        self.board.tell(|status| {
+            status.failures += 1;
+            status.failure = Some(Arc::new(error));
+        });
+    }
+}
+
+/// The time so long ago; `None` where no flow is as old as that.
+fn before(keep: Duration) -> Option<Timestamp> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    let millis = |time: Duration| i64::try_from(time.as_millis()).ok();
+    Timestamp::from_millis(millis(now)?.checked_sub(millis(keep)?)?)
+}
