@@ -53,11 +53,13 @@ mod exclusive;
 mod files;
 mod lease;
 mod manifest;
+mod repair;
 mod retain;
 mod retire;
 mod snapshot;
 mod stage;
 mod storage;
+mod verify;
 
 use std::{
     collections::HashSet,
@@ -69,9 +71,11 @@ pub use commit::{Commit, Writer};
 pub use compact::{Compaction, Compactor, Effort, Job};
 pub use manifest::{Manifest, Retired, SegmentEntry};
 use quick_cache::{Weighter, sync::Cache};
+pub use repair::{Loss, Rebuilt, Repaired};
 pub use retain::{Retained, Retention};
 pub use snapshot::Snapshot;
 pub use storage::{LocalStorage, Storage, StoredFile};
+pub use verify::{Depth, Extent, Finding, FindingKind, Report};
 
 use self::{counts::CountCache, files::Files, lease::Lease};
 use crate::{

@@ -59,12 +59,14 @@ use crate::{
     flow::{Field, Kind},
 };
 
-const MAGIC: &[u8; 8] = b"flowseek";
+pub(in super::super) const MAGIC: &[u8; 8] = b"flowseek";
 const VERSION: u16 = 1;
 const BOUNDS: u32 = 1;
 const DIRECTORY: u32 = 2;
-const PAGES: u32 = 3;
-const CHECKSUM_BYTES: usize = 8;
+pub(super) const PAGES: u32 = 3;
+pub(super) const CHECKSUM_BYTES: usize = 8;
+/// Before the heads of the sections.
+pub(super) const HEAD_BYTES: usize = 12;
 
 /// What the index of a segment tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,6 +131,24 @@ pub(in super::super) fn decode(bytes: &[u8]) -> Result<Index> {
         }
     }
     Ok(Index { bounds: bounds.ok_or_else(damaged)?, directory, pages: pages.ok_or_else(damaged)? })
+}
+
+/// The bytes of the index that `bytes` begin with, if they do.
+pub(in super::super) fn prefix(bytes: &[u8]) -> Result<&[u8]> {
+    let heads = heads(bytes)?;
+    let sections = heads.iter().map(|(_, length)| *length as usize).fold(0, usize::saturating_add);
+    let length = sections.saturating_add(HEAD_BYTES + heads.len() * 8 + CHECKSUM_BYTES);
+    bytes.get(..length).ok_or_else(damaged)
+}
+
+/// The tags and lengths of the sections of an index.
+pub(super) fn heads(bytes: &[u8]) -> Result<Vec<(u32, u32)>> {
+    let mut input = Input::new(bytes);
+    if input.array::<8>()? != *MAGIC || u16::from_le_bytes(input.array()?) != VERSION {
+        return Err(damaged());
+    }
+    let sections = u16::from_le_bytes(input.array()?);
+    (0..sections).map(|_| Ok((input.number()?, input.number()?))).collect()
 }
 
 fn encode_bounds(bounds: &BoundsTable) -> Result<Vec<u8>> {

@@ -1,0 +1,1 @@
+//! Files of version 1 are read for ever.
