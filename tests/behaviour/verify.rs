@@ -172,7 +172,7 @@ fn every_byte_of_a_segment_is_watched_and_a_repair_loses_no_more_than_the_pages_
             let copy = place.copy();
             let repaired = repair(&copy);
             assert_repaired(&copy, &before, &repaired);
-            assert_eq!(repaired.quarantined, [path.clone()]);
+            assert_eq!(repaired.quarantined, std::slice::from_ref(&path));
             let lost: u64 = repaired.lost.iter().map(|loss| loss.flows.rows).sum();
             let most = if at < 4 || at >= data_end { 0 } else { 16 };
             assert!(lost <= most, "byte {at} of {}, data to {data_end}: {:?}", whole.len(), repaired.lost);
@@ -523,4 +523,40 @@ fn a_writer_that_works_is_not_repaired_under() {
     let settings = flowseek::Settings { storage: Arc::new(place.storage.clone()), ..flowseek::Settings::default() };
     assert_eq!(Archive::repair(nothing, settings, &mut |_| {}).unwrap_err().kind(), ErrorKind::NotFound);
     let _ = all(&archive.snapshot().unwrap());
+}
+
+#[cfg(feature = "cli")]
+fn flowseek(arguments: &[&str]) -> (i32, String, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_flowseek")).args(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn the_program_names_each_damage_in_a_line_and_tells_by_its_status_whether_all_is_sound() {
+    let (place, _) = three_segments();
+    let path = place.path.to_str().unwrap();
+    let sound = (0, "verified=3 damaged=0\n".to_owned(), String::new());
+    assert_eq!(flowseek(&["verify", path]), sound);
+    assert_eq!(flowseek(&["verify", path, "--bytes"]), sound);
+    let (name, file) = segment(&place, 1);
+    let damaged = page(&file, Field::DstPort, 1);
+    change(&file, |bytes| bytes[damaged.end - 1] ^= 1);
+    let flows = "4 flows from 1970-01-01T00:00:00.261Z to 1970-01-01T00:00:00.276Z with IDs from 113 to 116";
+    let finding = format!("pages: {name}: of rows 4 to 8, a page of dst_port is not what was written ({flows})\n");
+    let told = format!("flowseek: the archive {path} is damaged: `flowseek verify --repair` repairs it\n");
+    assert_eq!(flowseek(&["verify", path]), (1, format!("{finding}verified=3 damaged=1\n"), told));
+    let (status, json, _) = flowseek(&["verify", path, "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((status, &json["damaged"]), (1, &1.into()));
+    assert_eq!(json["findings"][0]["affected"]["flowId"], serde_json::json!([113, 116]));
+    let (status, out, err) = flowseek(&["verify", path, "--repair"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines[0], finding.trim_end());
+    assert!(lines[1].starts_with(&format!("rebuilt: {name}: 56 flows, now in data/")), "{out}");
+    let rest = [format!("lost: {name}: {flows}"), format!("quarantined: {name}"), "verified=3 damaged=1".to_owned()];
+    assert_eq!(lines[2..], rest);
+    assert_eq!(flowseek(&["verify", path]), sound);
 }

@@ -225,3 +225,40 @@ fn decode_lane(input: &mut Input<'_>, field: Field, blocks: usize) -> Result<Lan
 pub(super) fn too_large() -> Error {
     Error::internal("an index is larger than its format allows")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_of_a_later_version_is_passed_over() {
+        let pages = PageTable {
+            rows: 4,
+            times: vec![(1, 2), (0, 1)],
+            checksums: vec![vec![7, 8]; Field::ALL.len()],
+            dictionaries: vec![vec![0]; Field::ALL.len()],
+        };
+        let index = Index { bounds: BoundsTable::unknown(7, 4), directory: Directory::default(), pages };
+        let lanes = Field::ALL.map(|field| Lane {
+            presence: vec![(false, true); 2],
+            extents: match field.kind() {
+                Kind::Time | Kind::Number => Extents::Numbers(vec![(0, 0); 2]),
+                Kind::Address => Extents::Addresses(vec![(0, 0); 2]),
+                Kind::Text => Extents::Texts { names: Vec::new(), places: vec![(0, 0); 2] },
+            },
+        });
+        let bounds = BoundsTable { lanes: lanes.to_vec(), flags: vec![(0, 255); 2], ..index.bounds.clone() };
+        let index = Index { bounds, ..index };
+        let bytes = encode(&index).unwrap();
+        assert_eq!(decode(&bytes).unwrap(), index);
+
+        let (head, rest) = bytes[..bytes.len() - CHECKSUM_BYTES].split_at(HEAD_BYTES);
+        let (heads, sections) = rest.split_at(3 * 8);
+        let later = [&4711u32.to_le_bytes()[..], &5u32.to_le_bytes()].concat();
+        let mut more = [&head[..10], &4u16.to_le_bytes(), &heads[..8], &later, &heads[8..]].concat();
+        let (first, others) = sections.split_at(u32::from_le_bytes(heads[4..8].try_into().unwrap()) as usize);
+        more.extend([first, b"later", others].concat());
+        more.extend(XxHash64::oneshot(0, &more).to_le_bytes());
+        assert_eq!(decode(&more).unwrap(), index);
+    }
+}
