@@ -8,6 +8,10 @@ use std::{
     sync::Arc,
 };
 
+use arrow::{
+    array::{RecordBatch, UInt32Array},
+    compute::take_record_batch,
+};
 use flowseek::{
     Archive, ErrorKind, Filter, Order, StoredFlow,
     archive::{Depth, Effort, FindingKind, Repaired, Report, Retention},
@@ -15,8 +19,14 @@ use flowseek::{
     flow::Field,
     order::{Direction, SortKey},
     query::{Count, Gaps, Pruning},
+    segment::write_segment,
 };
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::{
+    arrow::arrow_reader::ParquetRecordBatchReaderBuilder,
+    file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader},
+};
+use serde_json::Value;
+use twox_hash::XxHash64;
 
 use crate::{
     faults::{Fault, Loss},
@@ -525,6 +535,104 @@ fn a_writer_that_works_is_not_repaired_under() {
     let _ = all(&archive.snapshot().unwrap());
 }
 
+/// Changes the newest manifest and its checksum.
+fn edit_manifest(place: &Place, edit: impl FnOnce(&mut Value)) {
+    let file = place.path.join("manifests").join(place.names("manifests").pop_last().unwrap());
+    let text = fs::read_to_string(&file).unwrap();
+    let mut manifest = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    edit(&mut manifest);
+    let line = manifest.to_string();
+    fs::write(&file, format!("{line}\n{:016x}\n", XxHash64::oneshot(0, line.as_bytes()))).unwrap();
+}
+
+#[test]
+fn flows_out_of_order_are_found_and_put_in_order() {
+    let (place, archive) = three_segments();
+    let before = now(&archive);
+    let (path, file) = segment(&place, 1);
+    let flows = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(&file).unwrap()).unwrap();
+    let flows = flows.with_batch_size(100).build().unwrap().next().unwrap().unwrap();
+    // All bytes and the index are right; only two neighbours have changed places.
+    let order: UInt32Array = (0..5).chain([6, 5]).chain(7..60).collect::<Vec<u32>>().into();
+    let flows = take_record_batch(&flows, &order).unwrap();
+    let flows = RecordBatch::try_new(flowseek::schema::schema(), flows.columns().to_vec()).unwrap();
+    let summary = write_segment(&flows, fs::File::create(&file).unwrap(), place.settings(64).segment).unwrap();
+    edit_manifest(&place, |manifest| {
+        manifest["segments"][1]["bytes"] = summary.bytes.into();
+        manifest["segments"][1]["footer"] = summary.footer.into();
+    });
+    let bytes = Archive::verify(&place.path, Depth::Bytes, &mut |_| {}).unwrap();
+    assert!(bytes.is_sound());
+    let report = verify(&place);
+    assert_eq!(kinds(&report), [FindingKind::Disorder], "{:?}", report.findings);
+    assert_eq!(
+        (report.findings[0].path.as_str(), report.findings[0].message.as_str()),
+        (path.as_str(), "row 6 is not in order")
+    );
+    let repaired = repair(&place);
+    assert_eq!(repaired.lost, []);
+    assert_repaired(&place, &before, &repaired);
+}
+
+#[test]
+fn an_index_that_is_not_that_of_its_rows_is_found_and_made_anew() {
+    let (place, archive) = three_segments();
+    let before = now(&archive);
+    let (_, file) = segment(&place, 0);
+    let index = index(&file);
+    change(&file, |bytes| {
+        // The head, the heads of three sections, the number of blocks and the rows of each: then the TCP flags.
+        bytes[index.start + 12 + 3 * 8 + 4 + 4 * 4] ^= 2;
+        let sum = XxHash64::oneshot(0, &bytes[index.start..index.end - 8]);
+        bytes[index.end - 8..index.end].copy_from_slice(&sum.to_le_bytes());
+    });
+    assert!(Archive::verify(&place.path, Depth::Bytes, &mut |_| {}).unwrap().is_sound());
+    let report = verify(&place);
+    assert_eq!(kinds(&report), [FindingKind::Contradiction], "{:?}", report.findings);
+    assert!(report.findings[0].message.starts_with("the bounds of its blocks"));
+    let repaired = repair(&place);
+    assert_eq!(repaired.lost, []);
+    assert_repaired(&place, &before, &repaired);
+}
+
+#[test]
+fn ids_that_are_there_twice_are_found_and_left_to_a_person() {
+    let (place, _) = three_segments();
+    let (_, file) = segment(&place, 0);
+    let twin = "data/1970-01-01-0123456789abcdef0123456789abcdef.parquet".to_owned();
+    fs::copy(&file, place.path.join(&twin)).unwrap();
+    edit_manifest(&place, |manifest| {
+        let segments = manifest["segments"].as_array_mut().unwrap();
+        let mut entry = segments[0].clone();
+        entry["path"] = twin.clone().into();
+        segments.push(entry);
+    });
+    let report = verify(&place);
+    assert_eq!((kinds(&report), report.segments), (vec![FindingKind::Doubled], 4));
+    assert_eq!(report.findings[0].path, twin);
+    assert_eq!(report.findings[0].message, "60 flow IDs are there already");
+    let before = files(&place);
+    let repaired = repair(&place);
+    assert_eq!((repaired.left.len(), repaired.lost.len()), (1, 0));
+    assert_eq!(files(&place), before);
+}
+
+#[test]
+fn a_footer_with_any_byte_changed_is_not_answered_from() {
+    let (place, _) = three_segments();
+    let (_, file) = segment(&place, 1);
+    let whole = fs::read(&file).unwrap();
+    for at in (index(&file).end..whole.len()).step_by(23) {
+        change(&file, |bytes| bytes[at] ^= 1 << (at % 8));
+        let archive = Archive::open(&place.path).unwrap();
+        let query = archive.snapshot().unwrap().query(Filter::all());
+        let error = block_on(query.page()).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Unsupported), "byte {at}: {error}");
+        assert_eq!(error.file(), Some(file.as_path()));
+        fs::write(&file, &whole).unwrap();
+    }
+}
+
 #[cfg(feature = "cli")]
 fn flowseek(arguments: &[&str]) -> (i32, String, String) {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_flowseek")).args(arguments).output().unwrap();
@@ -548,7 +656,7 @@ fn the_program_names_each_damage_in_a_line_and_tells_by_its_status_whether_all_i
     let told = format!("flowseek: the archive {path} is damaged: `flowseek verify --repair` repairs it\n");
     assert_eq!(flowseek(&["verify", path]), (1, format!("{finding}verified=3 damaged=1\n"), told));
     let (status, json, _) = flowseek(&["verify", path, "--json"]);
-    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((status, &json["damaged"]), (1, &1.into()));
     assert_eq!(json["findings"][0]["affected"]["flowId"], serde_json::json!([113, 116]));
     let (status, out, err) = flowseek(&["verify", path, "--repair"]);
