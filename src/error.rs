@@ -1,6 +1,10 @@
 //! One error for the whole crate: few kinds, each of which tells the caller what to do.
 
-use std::{error::Error as StdError, fmt};
+use std::{
+    error::Error as StdError,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// What to do about an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +45,8 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     problems: Vec<String>,
+    /// The file that it is about.
+    file: Option<PathBuf>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -49,7 +55,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), problems: Vec::new(), source: None }
+        Self { kind, message: message.into(), problems: Vec::new(), file: None, source: None }
     }
 
     pub(crate) fn invalid_query(problems: Vec<String>) -> Self {
@@ -70,6 +76,16 @@ impl Error {
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
         move |source| Self { source: Some(source.into()), ..Self::new(kind, message) }
+    }
+
+    /// The same error, of a file.
+    pub(crate) fn of_file(self, file: &Path) -> Self {
+        Self { file: Some(file.to_owned()), ..self }
+    }
+
+    /// The file that could not be read, where that is known.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     /// What the caller can do about it.

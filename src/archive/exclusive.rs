@@ -38,7 +38,11 @@ impl Drop for Exclusive {
 impl Exclusive {
     /// Takes the lock, and clears up what a crash of the last one who had it may have left.
     pub(super) fn take(archive: &Archive) -> Result<Arc<Self>> {
-        let lock = archive.files().lock()?;
+        Self::with_lock(archive, archive.files().lock()?)
+    }
+
+    /// The same, with the lock that was taken already.
+    pub(super) fn with_lock(archive: &Archive, lock: File) -> Result<Arc<Self>> {
         let newest = Arc::clone(archive.snapshot()?.manifest());
         archive.files().sweep(&newest)?;
         let state = Mutex::new(State { newest, gone: HashSet::new(), is_unsure: false });

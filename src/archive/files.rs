@@ -9,12 +9,14 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{Manifest, Storage, lease::Lease};
+use super::{Manifest, SegmentEntry, Storage, lease::Lease};
 use crate::error::{Error, ErrorKind, Result};
 
 pub(super) const MANIFESTS: &str = "manifests";
 pub(super) const DATA: &str = "data";
 pub(super) const RETIRED: &str = "retired";
+/// Damaged files, and files that were none of the archive's, where a repair has put them.
+pub(super) const QUARANTINE: &str = "quarantine";
 const LOCK: &str = "lock";
 /// The ending of a file that is not part of the archive yet. No glob for Parquet files finds it.
 pub(super) const UNFINISHED: &str = "tmp";
@@ -83,7 +85,7 @@ impl Files {
         }
     }
 
-    fn newest_version(&self) -> Result<Option<u64>> {
+    pub(super) fn newest_version(&self) -> Result<Option<u64>> {
         let entries = match fs::read_dir(self.folder(MANIFESTS)) {
             Ok(entries) => entries,
             Err(error) if matches!(error.kind(), IoErrorKind::NotFound | IoErrorKind::NotADirectory) => {
@@ -186,6 +188,18 @@ impl Files {
         let place = self.root.join(path);
         let retired = self.folder(RETIRED).join(place.file_name().unwrap_or_default());
         (place, retired)
+    }
+
+    /// The file of a segment, wherever it lies; `None` where there is none.
+    pub(super) fn segment_file(&self, entry: &SegmentEntry) -> Option<PathBuf> {
+        let (place, retired) = self.segment_paths(&entry.path);
+        [place, retired].into_iter().find(|path| path.exists())
+    }
+
+    /// The path of a manifest, from the archive's directory on.
+    pub(super) fn manifest_name(&self, version: u64) -> String {
+        let path = self.manifest_path(version);
+        path.strip_prefix(&self.root).unwrap_or(&path).display().to_string()
     }
 
     pub(super) fn manifest_path(&self, version: u64) -> PathBuf {

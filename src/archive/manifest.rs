@@ -8,8 +8,8 @@ use twox_hash::XxHash64;
 use crate::{
     error::{Error, ErrorKind, Result},
     filter::Bounds,
-    flow::{Field, FlowId, Span, Timestamp},
-    segment::SegmentSummary,
+    flow::{Field, FlowId, Span, Timestamp, ValueRef},
+    segment::{SegmentReader, SegmentSummary},
 };
 
 /// The version of the format of manifests and of the layout of the directory.
@@ -46,6 +46,10 @@ pub struct SegmentEntry {
     /// The first version with it; 0 where that is not known.
     #[serde(default)]
     pub added: u64,
+    /// The XXH64 with seed 0 of its Parquet footer: of the bytes from the end of its index on. The checksums of all
+    /// other bytes are in the index. `None` of segments that were written before footers had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub footer: Option<u64>,
 }
 
 impl SegmentEntry {
@@ -57,7 +61,29 @@ impl SegmentEntry {
             start_time: (summary.start_time.0.as_millis(), summary.start_time.1.as_millis()),
             flow_id: (summary.flow_id.0.get(), summary.flow_id.1.get()),
             added: 0,
+            footer: Some(summary.footer),
         }
+    }
+
+    /// What there is to say of an opened segment; `None` where its bounds or its footer cannot be read.
+    pub(super) fn of(reader: &SegmentReader, path: String) -> Option<Self> {
+        let whole = reader.whole();
+        let extent = |field: Field| match whole.field(field)?.values? {
+            (ValueRef::Number(least), ValueRef::Number(greatest)) => {
+                u64::try_from(least).ok().zip(u64::try_from(greatest).ok())
+            }
+            _ => None,
+        };
+        let (oldest, newest) = extent(Field::StartTime)?;
+        Some(Self {
+            path,
+            rows: reader.shape().rows as u64,
+            bytes: reader.file_bytes(),
+            start_time: (Timestamp::ordinal_millis(oldest), Timestamp::ordinal_millis(newest)),
+            flow_id: extent(Field::FlowId)?,
+            added: 0,
+            footer: Some(reader.footer_checksum().ok()?),
+        })
     }
 
     /// The least and the greatest start time.
@@ -141,6 +167,16 @@ impl Manifest {
         };
         next.segments.extend(new.into_iter().map(|segment| SegmentEntry { added: version, ..segment }));
         Some(next)
+    }
+
+    /// The same as the next version.
+    pub(super) fn again(&self) -> Self {
+        Self { version: self.version + 1, ..self.clone() }
+    }
+
+    /// The next version, with these new segments.
+    pub(super) fn followed_by(&self, segments: Vec<SegmentEntry>, next_flow_id: u64) -> Option<Self> {
+        self.with(Edit::Append { segments, next_flow_id }, &HashSet::new())
     }
 
     /// How many flows the archive has.

@@ -5,6 +5,7 @@
 //! ARCHIVE/manifests/00000000000000000007.json  the segments that make version 7, the newest
 //! ARCHIVE/retired/...                          manifests and segments of older versions that are still being read
 //! ARCHIVE/lock                                 locked by the one writing process
+//! ARCHIVE/quarantine/...                       what a repair has found damaged or foreign; nobody reads it
 //! ```
 //!
 //! # How a version is published
@@ -42,6 +43,23 @@
 //! A reader asks the file system, for every snapshot, whether there is a manifest of the next number, and whether its
 //! own is still in place: so it sees a new version as soon as that is published, without opening the archive anew.
 //!
+//! # How damage shows
+//! Every byte has a checksum. A manifest has its own, and for each segment one of its Parquet footer; the index of a
+//! segment has its own, and one for each page, dictionary and list. A reader checks what it reads, when it reads it, so
+//! that a damage is an error and never another answer; [`Archive::verify`] reads everything, and [`Archive::repair`]
+//! makes good what can be made good. A query can pass over what cannot be read ([`Gaps`](crate::query::Gaps)).
+//!
+//! # The format, and how it may change
+//! The format of manifests and of segments is 1. Archives of it are read by every later version; `testdata/format`
+//! keeps one that was written first. A reader refuses a manifest or a segment of a format that it does not know, and
+//! names both numbers. Within format 1:
+//!
+//! - A key may be added to a manifest, and a section or a list to an index: readers pass over what they do not know.
+//! - A column may be added: nullable, and behind all others. Then a segment without it stays what it is, and a later
+//!   reader fills in absent values; an earlier reader refuses a segment with it by the name of the column, as it would
+//!   leave out a part of each flow otherwise. A compaction by an earlier version can so never drop the column.
+//! - Everything else, and every change of what a byte means, makes format 2.
+//!
 //! # The lock
 //! There is one writing process at a time. The lock belongs to an open file, and a crash frees it. In that process
 //! the [`Writer`] and its [`Compactor`]s share it: they work at the same time, and wait for one another only to publish.
@@ -53,11 +71,13 @@ mod exclusive;
 mod files;
 mod lease;
 mod manifest;
+mod repair;
 mod retain;
 mod retire;
 mod snapshot;
 mod stage;
 mod storage;
+mod verify;
 
 use std::{
     collections::HashSet,
@@ -69,9 +89,11 @@ pub use commit::{Commit, Writer};
 pub use compact::{Compaction, Compactor, Effort, Job};
 pub use manifest::{Manifest, Retired, SegmentEntry};
 use quick_cache::{Weighter, sync::Cache};
+pub use repair::{Loss, Rebuilt, Repaired};
 pub use retain::{Retained, Retention};
 pub use snapshot::Snapshot;
 pub use storage::{LocalStorage, Storage, StoredFile};
+pub use verify::{Depth, Extent, Finding, FindingKind, Report};
 
 use self::{counts::CountCache, files::Files, lease::Lease};
 use crate::{

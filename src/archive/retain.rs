@@ -53,7 +53,9 @@ pub(super) fn retain(exclusive: &Arc<Exclusive>, retention: Retention) -> Result
         let mut staged = Vec::new();
         for entry in &plan.cut {
             let merge_one = Merge { inputs: vec![*entry], from: retention.before, cuts: &[] };
-            match merge(&snapshot, merge_one, &AtomicBool::new(false), &mut |_| {}) {
+            let merged =
+                snapshot.check(entry).and_then(|()| merge(&snapshot, merge_one, &AtomicBool::new(false), &mut |_| {}));
+            match merged {
                 Ok(segments) => staged.extend(segments.unwrap_or_default()),
                 Err(error) => {
                     exclusive.abandon(&staged);

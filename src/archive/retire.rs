@@ -94,7 +94,7 @@ impl Files {
     }
 }
 
-fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
     fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
 }
 
@@ -107,7 +107,7 @@ fn remove_if_there(files: &Files, path: &Path) -> io::Result<()> {
 
 /// Whether a file is named as a segment, finished or not: `2022-11-01-<32 hex digits>.parquet`. Other files are not
 /// the archive's, whoever put them there.
-fn is_segment(path: &Path) -> bool {
+pub(super) fn is_segment(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let stem = name.strip_suffix(&format!(".{UNFINISHED}")).unwrap_or(name).strip_suffix(".parquet");
     let id = stem.and_then(|stem| stem.rsplit_once('-')).map_or("", |(_, id)| id);

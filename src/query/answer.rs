@@ -1,6 +1,6 @@
 //! A query to its page.
 
-use std::{sync::atomic::Ordering as Atomic, time::Instant};
+use std::{collections::BTreeSet, sync::atomic::Ordering as Atomic, time::Instant};
 
 use super::{Count, Page, Query, Start, kept::Found, search::Search};
 use crate::{
@@ -11,8 +11,8 @@ use crate::{
 /// The largest number of flows that are passed over in one go on the way to a page number.
 const LARGEST_SKIP: u128 = 10_000;
 
-/// Answers a query.
-pub(super) async fn page(query: &Query) -> Result<Page> {
+/// Answers a query from all segments but some.
+pub(super) async fn page(query: &Query, left_out: &BTreeSet<usize>) -> Result<Page> {
     let started = Instant::now();
     let fingerprint = query.fingerprint();
     let (position, mut skip) = match &query.start {
@@ -24,6 +24,7 @@ pub(super) async fn page(query: &Query) -> Result<Page> {
         }
     };
     let mut search = Search::new(query, position, started);
+    search.left_out.clone_from(left_out);
     let mut stopped = false;
     while skip > 0 && !stopped {
         let step = skip.min(LARGEST_SKIP);
@@ -67,6 +68,7 @@ impl Search<'_> {
         let complete = query.start == Start::First && next.is_none() && query.limit > 0;
         let total = match query.count {
             Count::None => None,
+            _ if !self.left_out.is_empty() => None,
             _ if complete => Some(batch.num_rows() as u64),
             Count::Auto => self.goal.filter.is_all().then(|| self.snapshot.manifest().rows()),
             Count::Exact => Some(self.count().await?),
@@ -76,6 +78,6 @@ impl Search<'_> {
         let counters = self.scanner.reader.counters();
         self.explain.bytes_read = counters.read.load(Atomic::Relaxed);
         self.explain.bytes_cached = counters.cached.load(Atomic::Relaxed);
-        Ok(Page { batch, next, total, explain: self.explain })
+        Ok(Page { batch, next, total, gaps: Vec::new(), explain: self.explain })
     }
 }

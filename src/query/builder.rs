@@ -2,7 +2,7 @@
 
 use twox_hash::XxHash64;
 
-use super::{Budget, Count, Page, Start, answer};
+use super::{Budget, Count, Gaps, Page, Start, gaps};
 use crate::{
     archive::Snapshot,
     error::Result,
@@ -45,6 +45,7 @@ pub struct Query {
     pub(super) count: Count,
     pub(super) budget: Budget,
     pub(super) pruning: Pruning,
+    pub(super) gaps: Gaps,
 }
 
 impl Snapshot {
@@ -59,6 +60,7 @@ impl Snapshot {
             count: Count::Auto,
             budget: Budget::default(),
             pruning: Pruning::On,
+            gaps: Gaps::Error,
         }
     }
 }
@@ -105,15 +107,21 @@ impl Query {
         self
     }
 
+    /// What to do about a segment that cannot be read.
+    pub fn gaps(mut self, gaps: Gaps) -> Self {
+        self.gaps = gaps;
+        self
+    }
+
     /// The page. The search runs where the future is polled, and ends when it is dropped.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidCursor`](crate::ErrorKind::InvalidCursor) where the cursor is of another query;
     /// [`ErrorKind::InvalidQuery`](crate::ErrorKind::InvalidQuery) where an exact count was asked for that the budget
     /// does not reach; [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) or [`ErrorKind::Io`](crate::ErrorKind::Io)
-    /// where a segment cannot be read.
+    /// where a segment cannot be read, unless [`gaps`](Self::gaps) are skipped.
     pub async fn page(&self) -> Result<Page> {
-        answer::page(self).await
+        gaps::page(self).await
     }
 
     /// What tells the query from others, whatever its limit: a cursor holds it.

@@ -2,7 +2,7 @@
 
 use arrow::array::RecordBatch;
 
-use super::Explain;
+use super::{Explain, Gap};
 use crate::{error::Result, flow::StoredFlow, order::Cursor, schema::Flows};
 
 /// Flows in the order that was asked for, and where the next page begins.
@@ -16,6 +16,9 @@ pub struct Page {
     pub next: Option<Cursor>,
     /// How many flows match, on all pages; `None` where that was not asked for or is not known for free.
     pub total: Option<u64>,
+    /// The segments that could not be read and were left out, where [`gaps`](super::Query::gaps) are skipped. A flow of
+    /// theirs may be missing on this page, and [`total`](Self::total) is not known.
+    pub gaps: Vec<Gap>,
     /// What the page has cost.
     pub explain: Explain,
 }

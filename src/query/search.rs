@@ -1,6 +1,10 @@
 //! Best bound first.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use super::{
     Dropped, Explain, Pruning, Query,
@@ -36,6 +40,8 @@ pub(super) struct Search<'a> {
     pub(super) spending: Spending,
     pub(super) scanner: Scanner,
     pub(super) readers: BTreeMap<usize, Arc<SegmentReader>>,
+    /// Segments of which nothing is looked at.
+    pub(super) left_out: BTreeSet<usize>,
     pub(super) explain: Explain,
     /// Segments and blocks that were passed over because of a part of the filter.
     blamed: BTreeMap<usize, (u64, u64)>,
@@ -54,6 +60,7 @@ impl<'a> Search<'a> {
             spending: Spending::new(query.budget, now),
             scanner: Scanner { reader },
             readers: BTreeMap::new(),
+            left_out: BTreeSet::new(),
             explain: Explain {
                 segments: snapshot.manifest().segments.len() as u64,
                 bytes: snapshot.manifest().segments.iter().map(|segment| segment.bytes).sum(),
@@ -138,6 +145,9 @@ impl<'a> Search<'a> {
         let mut frontier = Frontier::new(Arc::clone(&self.goal.order));
         let snapshot = self.snapshot;
         for (segment, entry) in snapshot.manifest().segments.iter().enumerate() {
+            if self.left_out.contains(&segment) {
+                continue;
+            }
             if self.pruning == Pruning::Off {
                 frontier.push(Key::new(), Place::Segment(segment));
                 continue;

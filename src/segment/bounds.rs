@@ -10,6 +10,7 @@ use arrow::{
 use super::{
     cores::on_all_cores,
     names::{AllRanks, Ranks},
+    writer::block_range,
 };
 use crate::{
     error::Result,
@@ -80,6 +81,13 @@ impl BoundsTable {
             flags: blocks.iter().cloned().map(masks).collect(),
             lanes,
         })
+    }
+
+    /// Bounds that say nothing of so many rows, in blocks of `block_rows`.
+    pub(super) fn unknown(rows: usize, block_rows: usize) -> Self {
+        let blocks = 0..rows.div_ceil(block_rows.max(1));
+        let rows = blocks.map(|block| u32::try_from(block_range(block, block_rows, rows).len()).unwrap_or(u32::MAX));
+        Self { rows: rows.collect(), lanes: Vec::new(), flags: Vec::new() }
     }
 
     /// The bounds of all blocks together, as those of one.

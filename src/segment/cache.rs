@@ -114,9 +114,9 @@ impl PageCache {
         }
         counters.cached.fetch_add(cached as u64, Ordering::Relaxed);
         if !missing.is_empty() {
-            let (cache, segment) = (Arc::clone(self), Arc::clone(segment));
-            let read = tokio::task::spawn_blocking(move || cache.read_columns(&segment, &missing)).await;
-            let (read, bytes) = read.map_err(interrupted)??;
+            let (cache, reader) = (Arc::clone(self), Arc::clone(segment));
+            let read = tokio::task::spawn_blocking(move || cache.read_columns(&reader, &missing)).await;
+            let (read, bytes) = read.map_err(|error| segment.named(interrupted(error)))??;
             counters.read.fetch_add(bytes, Ordering::Relaxed);
             columns
                 .iter_mut()
@@ -125,6 +125,13 @@ impl PageCache {
                 .for_each(|(column, read)| *column = Some(read));
         }
         Ok(columns.into_iter().flatten().collect())
+    }
+
+    /// A page of some columns. This blocks on the file system.
+    pub(super) fn page(&self, segment: &SegmentReader, fields: &[Field], page: usize) -> Result<Vec<ArrayRef>> {
+        let place = |field: &Field| Ok((*field, page, segment.page(*field, page)?));
+        let places = fields.iter().map(place).collect::<Result<Vec<_>>>()?;
+        Ok(self.read_columns(segment, &places)?.0)
     }
 
     /// Reads pages from the file; and how many bytes that were.
@@ -199,9 +206,9 @@ impl PageCache {
         counters.read.fetch_add(bytes(missing), Ordering::Relaxed);
         let missing = chunks;
         if !missing.is_empty() {
-            let (cache, segment) = (Arc::clone(self), Arc::clone(segment));
-            let read = tokio::task::spawn_blocking(move || cache.read_lists(&segment, &missing)).await;
-            let read = read.map_err(interrupted)??;
+            let (cache, reader) = (Arc::clone(self), Arc::clone(segment));
+            let read = tokio::task::spawn_blocking(move || cache.read_lists(&reader, &missing)).await;
+            let read = read.map_err(|error| segment.named(interrupted(error)))??;
             lists.iter_mut().filter(|list| list.is_none()).zip(read).for_each(|(list, read)| *list = Some(read));
         }
         Ok(lists.into_iter().flatten().collect())
@@ -229,7 +236,7 @@ impl fmt::Debug for PageCache {
 fn interrupted(error: JoinError) -> Error {
     match error.is_panic() {
         // The Parquet crate panics on some pages that were not written by a sound writer.
-        true => Error::damaged("a segment cannot be read: a page is damaged"),
+        true => Error::damaged("a page is damaged"),
         false => Error::with(ErrorKind::Internal, "the reading of a segment was interrupted")(error),
     }
 }

@@ -52,6 +52,17 @@ impl RowReader {
         let arrays = self.cache.columns(segment, fields, &pages, &self.counters).await?;
         Ok(Columns { fields: fields.to_vec(), pages, page_rows, arrays })
     }
+
+    /// The values of one page, a column for each field. This blocks on the file system.
+    ///
+    /// # Errors
+    /// As [`columns`](Self::columns).
+    pub(crate) fn page(&self, segment: &SegmentReader, fields: &[Field], page: usize) -> Result<Vec<ArrayRef>> {
+        let arrays = self.cache.page(segment, fields, page)?;
+        let columns =
+            Columns { fields: fields.to_vec(), pages: vec![page], page_rows: segment.shape().page_rows, arrays };
+        columns.select(&std::iter::once(segment.page_rows(page)).collect())
+    }
 }
 
 /// Pages of some columns, decoded.

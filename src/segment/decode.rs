@@ -42,9 +42,17 @@ fn levels(schema: &Schema) -> Option<(SchemaDescriptor, Vec<FieldLevels>)> {
     Some((columns, levels))
 }
 
-/// Whether the columns of a file are those of a segment.
-pub(super) fn has_our_columns(columns: &SchemaDescriptor) -> bool {
-    DECODERS.as_ref().is_some_and(|(ours, _)| ours.root_schema().get_fields() == columns.root_schema().get_fields())
+/// The columns of a segment.
+pub(super) fn our_columns() -> ParquetResult<SchemaDescriptor> {
+    DECODERS.as_ref().map(|(columns, _)| columns.clone()).ok_or_else(short)
+}
+
+/// The columns of a file that come after all those of a segment: a later version may have added them.
+pub(super) fn further_columns(columns: &SchemaDescriptor) -> Option<Vec<&str>> {
+    let (ours, _) = DECODERS.as_ref()?;
+    let (ours, theirs) = (ours.root_schema().get_fields(), columns.root_schema().get_fields());
+    let (known, further) = theirs.split_at_checked(ours.len())?;
+    (known == ours).then(|| further.iter().map(|column| column.name()).collect())
 }
 
 /// What the values of a page refer to.

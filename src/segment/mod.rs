@@ -6,16 +6,19 @@
 
 mod bounds;
 mod cache;
+mod check;
 mod columns;
 mod cores;
 mod decode;
 mod decompress;
 mod index;
 mod names;
+mod page_header;
 mod probe;
 mod raw;
 mod reader;
 mod rows;
+mod salvage;
 mod writer;
 
 pub use bounds::{BlockBounds, BoundsTable};

@@ -13,10 +13,11 @@ use std::{
 
 use bytes::Bytes;
 use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use twox_hash::XxHash64;
 
 use super::{
     bounds::{BlockBounds, BoundsTable},
-    decode::has_our_columns,
+    decode::further_columns,
     index::{self, Directory, Index, PageTable},
     writer::{FORMAT, FORMAT_KEY, INDEX_KEY, block_range},
 };
@@ -42,8 +43,8 @@ pub struct SegmentReader {
     directory: Directory,
     pages: PageTable,
     shape: Shape,
-    /// Bytes of the index without the lists.
-    index_bytes: u64,
+    /// Where the index lies in the file, without the lists.
+    index: Range<u64>,
 }
 
 /// Where a page lies in its file.
@@ -78,11 +79,12 @@ impl SegmentReader {
     pub fn open(path: &Path) -> Result<Self> {
         let name = || format!("segment {}", path.display());
         let file = File::open(path).map_err(Error::with(ErrorKind::Io, format!("{} cannot be opened", name())))?;
-        Self::read(file, path.to_owned())
+        Self::read(file, path.to_owned(), |bytes, _| index::decode(bytes))
             .map_err(|error| Error::with(error.kind(), format!("{} cannot be read", name()))(error))
     }
 
-    fn read(file: File, path: PathBuf) -> Result<Self> {
+    /// Opens it, with an index that `decode` makes of its bytes and the number of rows.
+    pub(super) fn read(file: File, path: PathBuf, decode: impl FnOnce(&[u8], usize) -> Result<Index>) -> Result<Self> {
         let io = |what: &'static str| Error::with(ErrorKind::Io, what);
         let bytes = file.metadata().map_err(io("its size is unknown"))?.len();
         // The blocks are chosen by the index of the segment, so of Parquet's own only the offsets of pages are needed.
@@ -103,8 +105,14 @@ impl SegmentReader {
             }
             None => return Err(Error::damaged("it was not written by flowseek")),
         }
-        if !has_our_columns(metadata.file_metadata().schema_descr()) {
-            return Err(Error::damaged("its columns are not those of an archive"));
+        match further_columns(metadata.file_metadata().schema_descr()) {
+            Some(further) if further.is_empty() => {}
+            Some(further) => {
+                let message =
+                    format!("it has columns that this version of flowseek does not know: {}", further.join(", "));
+                return Err(Error::new(ErrorKind::Unsupported, message));
+            }
+            None => return Err(Error::damaged("its columns are not those of an archive")),
         }
         let place = value(INDEX_KEY).and_then(|text| {
             let (offset, length) = text.split_once(':')?;
@@ -115,12 +123,25 @@ impl SegmentReader {
             .ok_or_else(|| Error::damaged("it does not say where its index is"))?;
         let mut index = vec![0; usize::try_from(length).map_err(|_| Error::damaged("its index is too large"))?];
         file.read_exact_at(&mut index, offset).map_err(io("its index cannot be read"))?;
-        let Index { bounds: blocks, directory, pages } = index::decode(&index)?;
+        let rows = usize::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
+        Self::with(file, path, metadata, decode(&index, rows)?, offset..offset + length)
+    }
+
+    /// The segment with this footer and this index, which lies at `place`.
+    pub(super) fn with(
+        file: File,
+        path: PathBuf,
+        metadata: ParquetMetaData,
+        index: Index,
+        place: Range<u64>,
+    ) -> Result<Self> {
+        let bytes = file.metadata().map_err(Error::with(ErrorKind::Io, "its size is unknown"))?.len();
+        let Index { bounds: blocks, directory, pages } = index;
         let whole = blocks.folded();
         let shape = shape(&metadata, &blocks, &pages).ok_or_else(|| Error::damaged("its index is not of its rows"))?;
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
         let (file, metadata) = (Arc::new(file), Arc::new(metadata));
-        Ok(Self { number, path, file, bytes, metadata, whole, blocks, directory, pages, shape, index_bytes: length })
+        Ok(Self { number, path, file, bytes, metadata, whole, blocks, directory, pages, shape, index: place })
     }
 
     /// What its parts are cached under: no other segment that this process has opened has the number.
@@ -159,6 +180,26 @@ impl SegmentReader {
         &self.blocks
     }
 
+    /// The checksum of its Parquet footer, as the bytes are. This blocks on the file system.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] where the file cannot be read.
+    pub(crate) fn footer_checksum(&self) -> Result<u64> {
+        let length = usize::try_from(self.bytes.saturating_sub(self.index.end)).unwrap_or(usize::MAX);
+        let bytes = self.read_exact(self.index.end, length).map_err(|error| self.named(error))?;
+        Ok(XxHash64::oneshot(0, &bytes))
+    }
+
+    /// Where the index lies in the file, without the lists.
+    pub(super) fn index(&self) -> &Range<u64> {
+        &self.index
+    }
+
+    /// How it is cut into pages.
+    pub(super) fn pages(&self) -> &PageTable {
+        &self.pages
+    }
+
     pub(super) fn directory(&self) -> &Directory {
         &self.directory
     }
@@ -167,7 +208,7 @@ impl SegmentReader {
     pub fn index_bytes(&self) -> Vec<(String, u64)> {
         let name = |fields: &[Field]| fields.iter().map(|field| field.name()).collect::<Vec<_>>().join("+");
         let lists = self.directory.sizes().map(|(fields, bytes)| (name(fields), bytes));
-        lists.chain([("bounds, directory and checksums".to_owned(), self.index_bytes)]).collect()
+        lists.chain([("bounds, directory and checksums".to_owned(), self.index.end - self.index.start)]).collect()
     }
 
     /// How its rows are cut.
@@ -241,7 +282,7 @@ impl SegmentReader {
     /// The same error, with the name of the segment.
     pub(super) fn named(&self, error: Error) -> Error {
         let message = format!("segment {} cannot be read", self.path.display());
-        Error::with(error.kind(), message)(error)
+        Error::with(error.kind(), message)(error).of_file(&self.path)
     }
 }
 

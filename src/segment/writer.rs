@@ -20,6 +20,7 @@ use parquet::{
     },
     schema::types::ColumnPath,
 };
+use twox_hash::XxHash64;
 
 use super::{
     bounds::BoundsTable,
@@ -72,6 +73,8 @@ pub struct SegmentSummary {
     pub start_time: (Timestamp, Timestamp),
     /// The least and the greatest flow ID.
     pub flow_id: (FlowId, FlowId),
+    /// The XXH64 with seed 0 of its last bytes, from the end of the index on: the Parquet footer.
+    pub footer: u64,
 }
 
 /// Writes flows, sorted as [`FlowBuilder::finish`](crate::schema::FlowBuilder::finish) sorts them, to `sink`.
@@ -115,7 +118,10 @@ pub fn write_segment(flows: &RecordBatch, sink: impl Write + Send, options: Segm
     file.append_key_value_metadata(KeyValue::new(INDEX_KEY.to_owned(), format!("{offset}:{}", bytes.len())));
     file.append_key_value_metadata(KeyValue::new(FORMAT_KEY.to_owned(), FORMAT.to_owned()));
     file.finish().map_err(failed)?;
-    summary(&index.bounds, file.bytes_written() as u64)
+    let length = file.bytes_written() - offset - bytes.len();
+    let recorded = &file.inner().recorded;
+    let footer = recorded.get(recorded.len().saturating_sub(length)..).unwrap_or_default();
+    summary(&index.bounds, file.bytes_written() as u64, XxHash64::oneshot(0, footer))
 }
 
 /// Encodes the columns of a row group.
@@ -135,7 +141,7 @@ fn lists(flows: &RecordBatch, names: &AllRanks<'_>, block_rows: usize, page_rows
 }
 
 /// The table of the pages of `flows`, without their checksums.
-fn page_table(flows: &RecordBatch, page_rows: usize) -> Result<PageTable> {
+pub(super) fn page_table(flows: &RecordBatch, page_rows: usize) -> Result<PageTable> {
     let times = Values::of(flows, Field::StartTime)?;
     let time = |row: usize| match times.get(row) {
         Some(ValueRef::Number(time)) => u64::try_from(time).unwrap_or(0),
@@ -206,8 +212,6 @@ fn page_rows(block_rows: usize) -> usize {
 }
 
 fn properties(names: &AllRanks<'_>, page_rows: usize, group_rows: usize) -> Result<WriterProperties> {
-    // Of pages this small, higher levels make more, and not less; from the seventh on a little less, in twice the time.
-    let zstd = Compression::ZSTD(ZstdLevel::try_new(1).map_err(failed)?);
     let newest_first = |field: Field| SortingColumn { column_idx: field as i32, descending: true, nulls_first: false };
     let mut properties = WriterProperties::builder()
         // The first version has no dictionaries of addresses.
@@ -227,21 +231,32 @@ fn properties(names: &AllRanks<'_>, page_rows: usize, group_rows: usize) -> Resu
         let column = ColumnPath::from(field.name());
         // Differences are packed to the bit: smaller for start times, which are sorted, and for source ports, which
         // are drawn evenly; of the other numbers Zstandard finds more. Addresses recur within a row group.
-        let (dictionary, encoding, compression) = match field {
-            Field::StartTime | Field::SrcPort => (false, Encoding::DELTA_BINARY_PACKED, Compression::UNCOMPRESSED),
-            Field::Protocol | Field::TcpFlags | Field::SrcIp | Field::DstIp => (true, Encoding::PLAIN, zstd),
-            _ if names.contains_key(&field) => (has_few_names(field), Encoding::PLAIN, zstd),
-            _ => (false, Encoding::PLAIN, zstd),
+        let (dictionary, encoding) = match field {
+            Field::StartTime | Field::SrcPort => (false, Encoding::DELTA_BINARY_PACKED),
+            Field::Protocol | Field::TcpFlags | Field::SrcIp | Field::DstIp => (true, Encoding::PLAIN),
+            _ if names.contains_key(&field) => (has_few_names(field), Encoding::PLAIN),
+            _ => (false, Encoding::PLAIN),
         };
         properties = properties
             .set_column_dictionary_enabled(column.clone(), dictionary)
             .set_column_encoding(column.clone(), encoding)
-            .set_column_compression(column, compression);
+            .set_column_compression(column, compression(field)?);
     }
     Ok(properties.build())
 }
 
-fn summary(bounds: &BoundsTable, bytes: u64) -> Result<SegmentSummary> {
+/// How the pages of a column are compressed.
+pub(super) fn compression(field: Field) -> Result<Compression> {
+    Ok(match field {
+        // Packed to the bit already.
+        Field::StartTime | Field::SrcPort => Compression::UNCOMPRESSED,
+        // Of pages this small, higher levels make more, and not less; from the seventh on a little less, in twice the
+        // time.
+        _ => Compression::ZSTD(ZstdLevel::try_new(1).map_err(failed)?),
+    })
+}
+
+fn summary(bounds: &BoundsTable, bytes: u64, footer: u64) -> Result<SegmentSummary> {
     let segment = bounds.folded();
     let extent = |field: Field| match segment.block(0).field(field).and_then(|span| span.values) {
         Some((ValueRef::Number(least), ValueRef::Number(greatest))) => {
@@ -260,6 +275,7 @@ fn summary(bounds: &BoundsTable, bytes: u64) -> Result<SegmentSummary> {
         bytes,
         start_time: (time(oldest)?, time(newest)?),
         flow_id: (FlowId::new(first), FlowId::new(last)),
+        footer,
     })
 }
 

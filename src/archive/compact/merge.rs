@@ -42,6 +42,9 @@ pub(in super::super) struct Merge<'a> {
 /// Merges segments of a snapshot into staged ones of about the same size, in the order of time, newest first. `None`
 /// where it was stopped; then, and after an error, nothing is left.
 ///
+/// What is read is plain Parquet, past the checksums of the segments: [`Snapshot::check`] comes first, so that no damage
+/// is copied as truth.
+///
 /// # Errors
 /// [`ErrorKind::Io`] or [`ErrorKind::Damaged`].
 pub(in super::super) fn merge(

@@ -9,7 +9,7 @@ mod simulation;
 use std::{
     collections::HashSet,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -17,7 +17,7 @@ use std::{
 pub(super) use self::merge::{Merge, merge};
 use self::pick::{PickOptions, pick};
 use super::{Retained, Retention, SegmentEntry, exclusive::Exclusive, manifest::Edit, retain};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 
 /// Flows of a segment, at most, whatever the settings say: as many of the longest names still have 32-bit offsets.
 const MOST_ROWS: usize = 1 << 23;
@@ -103,11 +103,13 @@ pub struct Compaction {
 pub struct Compactor {
     exclusive: Arc<Exclusive>,
     is_stopped: Arc<AtomicBool>,
+    /// Segments that were found damaged.
+    damaged: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Compactor {
     pub(super) fn new(exclusive: Arc<Exclusive>) -> Self {
-        Self { exclusive, is_stopped: Arc::default() }
+        Self { exclusive, is_stopped: Arc::default(), damaged: Arc::default() }
     }
 
     /// Merges what should be merged next; `None` where nothing should, where the compactor is stopped, and where
@@ -122,7 +124,8 @@ impl Compactor {
         self.next_job(effort).map_or(Ok(None), |job| self.run(&job, &mut |_| {}))
     }
 
-    /// What should be merged next. This looks at the manifest alone, and costs nothing.
+    /// What should be merged next. This looks at the manifest alone, and costs nothing. Segments that this compactor
+    /// or a clone of it has found damaged are left out.
     pub fn next_job(&self, effort: Effort) -> Option<Job> {
         self.next_job_without(effort, &HashSet::new())
     }
@@ -132,13 +135,11 @@ impl Compactor {
         let settings = self.exclusive.archive().settings();
         let segment_rows = settings.segment_rows.clamp(1, MOST_ROWS) as u64;
         let tiny_rows = (settings.segment.block_rows as u64).min(segment_rows / 16);
-        let options = PickOptions { segment_rows, tiny_rows, effort };
         let newest = self.exclusive.newest();
-        if paths.is_empty() {
-            return pick(&newest.segments, options);
-        }
-        let segments = newest.segments.iter().filter(|segment| !paths.contains(&segment.path));
-        pick(&segments.cloned().collect::<Vec<_>>(), options)
+        let damaged = self.damaged();
+        let is_left_out = |path: &String| paths.contains(path) || damaged.contains(path);
+        let segments = newest.segments.iter().filter(|segment| !is_left_out(&segment.path));
+        pick(&segments.cloned().collect::<Vec<_>>(), PickOptions { segment_rows, tiny_rows, effort })
     }
 
     /// Does a job, and tells `observe` of each some thousand flows how many there were. `None` where the compactor is
@@ -146,7 +147,8 @@ impl Compactor {
     ///
     /// # Errors
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) where a segment cannot be read or written, and
-    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where one is not what was written. The archive is then as it
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where one is not what was written: every byte is held against
+    /// its checksum before it is merged, and the next job leaves that segment out. The archive is then as it
     /// was, unless only the last step has failed, as in [`Writer::commit`](super::Writer::commit).
     pub fn run(&self, job: &Job, observe: &mut dyn FnMut(u64)) -> Result<Option<Compaction>> {
         let snapshot = self.exclusive.archive().snapshot()?;
@@ -154,6 +156,13 @@ impl Compactor {
         let present = snapshot.manifest().segments.iter().filter(|segment| removed.contains(&segment.path));
         if present.count() != removed.len() {
             return Ok(None);
+        }
+        for input in &job.inputs {
+            let checked = snapshot.check(input);
+            if checked.as_ref().is_err_and(|error| error.kind() == ErrorKind::Damaged) {
+                self.damaged().insert(input.path.clone());
+            }
+            checked?;
         }
         let merge_all = Merge { inputs: job.inputs.iter().collect(), from: None, cuts: &job.cuts };
         let Some(segments) = merge(&snapshot, merge_all, &self.is_stopped, observe)? else { return Ok(None) };
@@ -179,6 +188,10 @@ impl Compactor {
     /// Deletes the files that no query needs any more.
     pub(crate) fn delete_retired(&self) {
         self.exclusive.delete_retired();
+    }
+
+    fn damaged(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stops this compactor and its clones for good: a job that is under way in another thread ends soon, undone.

@@ -27,6 +27,7 @@ impl Simulation {
             start_time: (starts[starts.len() - 1], starts[0]),
             flow_id: (self.written, self.written),
             added: 0,
+            footer: None,
         };
         self.segments.push((entry, starts));
     }

@@ -6,11 +6,11 @@ use clap::{
     Args,
     builder::{OsStringValueParser, TypedValueParser},
 };
-use flowseek::{Archive, archive::Effort};
+use flowseek::{Archive, ErrorKind, archive::Effort};
 
 use super::{
     archive_path,
-    failure::{Failure, answer},
+    failure::{Failure, answer, say},
     progress,
 };
 
@@ -18,7 +18,7 @@ use super::{
 ///
 /// Flows keep their IDs, cursors stay good, and queries go on meanwhile. It can be stopped at any moment; what was
 /// merged by then stays merged. It prints `compacted=N segments=M`: how many segments were merged, and how many the
-/// archive has now.
+/// archive has now. Damaged segments are left as they are, and named.
 #[derive(Debug, Args)]
 pub struct Compact {
     /// The archive.
@@ -37,14 +37,21 @@ impl Compact {
         let compactor = archive.writer()?.compactor();
         let bar = progress::flows(0);
         let mut compacted = 0;
+        let mut damaged = None;
         while let Some(job) = compactor.next_job(effort) {
             bar.inc_length(job.rows());
-            if let Some(done) = compactor.run(&job, &mut |rows| bar.inc(rows))? {
-                compacted += done.merged;
+            match compactor.run(&job, &mut |rows| bar.inc(rows)) {
+                Ok(done) => compacted += done.map_or(0, |done| done.merged),
+                // The next job leaves that segment out.
+                Err(error) if error.kind() == ErrorKind::Damaged => {
+                    bar.suspend(|| damaged.replace(error).into_iter().for_each(say));
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         bar.finish_and_clear();
         let segments = archive.snapshot()?.manifest().segments.len();
-        answer(format_args!("compacted={compacted} segments={segments}"))
+        answer(format_args!("compacted={compacted} segments={segments}"))?;
+        damaged.map_or(Ok(()), |error| Err(error.into()))
     }
 }

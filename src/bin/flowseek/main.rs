@@ -15,6 +15,7 @@ mod source;
 mod sql;
 mod stats;
 mod threads;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,7 @@ enum Command {
     Stats(stats::Stats),
     Compact(compact::Compact),
     Retain(retain::Retain),
+    Verify(verify::Verify),
 }
 
 fn main() -> ExitCode {
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         Command::Stats(command) => command.run(),
         Command::Compact(command) => command.run(),
         Command::Retain(command) => command.run(),
+        Command::Verify(command) => command.run(),
     };
     done.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
 }

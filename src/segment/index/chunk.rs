@@ -25,13 +25,18 @@ pub(in super::super) struct Chunk {
 }
 
 impl Chunk {
+    /// Whether these, in the file, are the bytes that were written.
+    pub(in super::super) fn is_of(&self, packed: &[u8]) -> bool {
+        XxHash64::oneshot(0, packed) == self.checksum
+    }
+
     /// Its bytes, from those in the file.
     ///
     /// # Errors
     /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where they are not those that were written.
     pub(in super::super) fn unpack(&self, packed: &[u8]) -> Result<Bytes> {
         let length = self.length as usize;
-        if XxHash64::oneshot(0, packed) != self.checksum || length > LARGEST {
+        if !self.is_of(packed) || length > LARGEST {
             return Err(damaged());
         }
         let bytes = zstd::bulk::decompress(packed, length).map_err(|_| damaged())?;

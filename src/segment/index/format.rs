@@ -59,12 +59,14 @@ use crate::{
     flow::{Field, Kind},
 };
 
-const MAGIC: &[u8; 8] = b"flowseek";
+pub(in super::super) const MAGIC: &[u8; 8] = b"flowseek";
 const VERSION: u16 = 1;
 const BOUNDS: u32 = 1;
 const DIRECTORY: u32 = 2;
-const PAGES: u32 = 3;
-const CHECKSUM_BYTES: usize = 8;
+pub(super) const PAGES: u32 = 3;
+pub(super) const CHECKSUM_BYTES: usize = 8;
+/// Before the heads of the sections.
+pub(super) const HEAD_BYTES: usize = 12;
 
 /// What the index of a segment tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,6 +131,24 @@ pub(in super::super) fn decode(bytes: &[u8]) -> Result<Index> {
         }
     }
     Ok(Index { bounds: bounds.ok_or_else(damaged)?, directory, pages: pages.ok_or_else(damaged)? })
+}
+
+/// The bytes of the index that `bytes` begin with, if they do.
+pub(in super::super) fn prefix(bytes: &[u8]) -> Result<&[u8]> {
+    let heads = heads(bytes)?;
+    let sections = heads.iter().map(|(_, length)| *length as usize).fold(0, usize::saturating_add);
+    let length = sections.saturating_add(HEAD_BYTES + heads.len() * 8 + CHECKSUM_BYTES);
+    bytes.get(..length).ok_or_else(damaged)
+}
+
+/// The tags and lengths of the sections of an index.
+pub(super) fn heads(bytes: &[u8]) -> Result<Vec<(u32, u32)>> {
+    let mut input = Input::new(bytes);
+    if input.array::<8>()? != *MAGIC || u16::from_le_bytes(input.array()?) != VERSION {
+        return Err(damaged());
+    }
+    let sections = u16::from_le_bytes(input.array()?);
+    (0..sections).map(|_| Ok((input.number()?, input.number()?))).collect()
 }
 
 fn encode_bounds(bounds: &BoundsTable) -> Result<Vec<u8>> {
@@ -204,4 +224,41 @@ fn decode_lane(input: &mut Input<'_>, field: Field, blocks: usize) -> Result<Lan
 
 pub(super) fn too_large() -> Error {
     Error::internal("an index is larger than its format allows")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_of_a_later_version_is_passed_over() {
+        let pages = PageTable {
+            rows: 4,
+            times: vec![(1, 2), (0, 1)],
+            checksums: vec![vec![7, 8]; Field::ALL.len()],
+            dictionaries: vec![vec![0]; Field::ALL.len()],
+        };
+        let index = Index { bounds: BoundsTable::unknown(7, 4), directory: Directory::default(), pages };
+        let lanes = Field::ALL.map(|field| Lane {
+            presence: vec![(false, true); 2],
+            extents: match field.kind() {
+                Kind::Time | Kind::Number => Extents::Numbers(vec![(0, 0); 2]),
+                Kind::Address => Extents::Addresses(vec![(0, 0); 2]),
+                Kind::Text => Extents::Texts { names: Vec::new(), places: vec![(0, 0); 2] },
+            },
+        });
+        let bounds = BoundsTable { lanes: lanes.to_vec(), flags: vec![(0, 255); 2], ..index.bounds.clone() };
+        let index = Index { bounds, ..index };
+        let bytes = encode(&index).unwrap();
+        assert_eq!(decode(&bytes).unwrap(), index);
+
+        let (head, rest) = bytes[..bytes.len() - CHECKSUM_BYTES].split_at(HEAD_BYTES);
+        let (heads, sections) = rest.split_at(3 * 8);
+        let later = [&4711u32.to_le_bytes()[..], &5u32.to_le_bytes()].concat();
+        let mut more = [&head[..10], &4u16.to_le_bytes(), &heads[..8], &later, &heads[8..]].concat();
+        let (first, others) = sections.split_at(u32::from_le_bytes(heads[4..8].try_into().unwrap()) as usize);
+        more.extend([first, b"later", others].concat());
+        more.extend(XxHash64::oneshot(0, &more).to_le_bytes());
+        assert_eq!(decode(&more).unwrap(), index);
+    }
 }

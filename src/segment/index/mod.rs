@@ -1,6 +1,7 @@
 //! The index in a segment: bytes before the Parquet footer, which other readers pass over.
 
 mod chunk;
+mod damaged;
 mod entries;
 mod format;
 mod input;
@@ -8,6 +9,7 @@ mod pages;
 mod postings;
 
 pub(super) use chunk::Chunk;
-pub(super) use format::{Index, decode, encode};
+pub(super) use damaged::{decode_corrected, decode_pages, decode_with};
+pub(super) use format::{Index, MAGIC, decode, encode, prefix};
 pub(super) use pages::{PageTable, checksum};
 pub(super) use postings::{Built, Directory, LISTS, build};

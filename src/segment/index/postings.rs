@@ -3,13 +3,16 @@
 //! The values are sorted and cut into chunks of a few kilobytes, each a run of entries. A directory of the chunks stays
 //! in memory; of the chunks only those are read that a question touches.
 
+use std::hash::{Hash, Hasher};
+
 use arrow::array::RecordBatch;
+use bytes::Bytes;
 use twox_hash::XxHash64;
 
 use super::{
     super::{names::AllRanks, writer::block_range},
     chunk::Chunk,
-    entries::{EntryWriter, Holder},
+    entries::{Entries, EntryWriter, Holder},
     format::too_large,
     input::{Input, damaged},
 };
@@ -53,6 +56,31 @@ pub(in super::super) struct Built {
     list: List,
     /// For each chunk its first value and its bytes.
     chunks: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Built {
+    /// Whether it has the same entries as `chunks`, which `read` reads, however these are cut.
+    pub(in super::super) fn has_entries_of(
+        &self,
+        chunks: &[Chunk],
+        mut read: impl FnMut(&Chunk) -> Result<Bytes>,
+    ) -> Result<bool> {
+        let (mut built, mut stored) = (XxHash64::with_seed(0), XxHash64::with_seed(0));
+        let width = self.list.width();
+        self.chunks.iter().try_for_each(|(first, bytes)| digest(bytes, first, width, &mut built))?;
+        chunks.iter().try_for_each(|chunk| digest(&read(chunk)?, &chunk.first, width, &mut stored))?;
+        Ok(built.finish() == stored.finish())
+    }
+}
+
+/// Takes the entries of a chunk into a checksum.
+fn digest(bytes: &[u8], first: &[u8], width: Option<usize>, sum: &mut XxHash64) -> Result<()> {
+    let mut entries = Entries::from(bytes, first, width, &[])?;
+    while let Some((value, blocks)) = entries.next()? {
+        (value, blocks).hash(sum);
+        entries.holders(blocks, |holder| (holder.block, holder.pages, holder.count).hash(sum))?;
+    }
+    Ok(())
 }
 
 /// What a question touches of a list.
@@ -315,6 +343,11 @@ impl Directory {
     pub(in super::super) fn memory(&self) -> usize {
         let chunk = |chunk: &Chunk| size_of::<Chunk>() + chunk.first.len();
         self.0.iter().flat_map(|(_, chunks)| chunks).map(chunk).sum()
+    }
+
+    /// For each list its columns and its chunks.
+    pub(in super::super) fn chunks(&self) -> impl Iterator<Item = (&[Field], &[Chunk])> {
+        self.0.iter().map(|(list, chunks)| (list.0.as_slice(), chunks.as_slice()))
     }
 
     /// For each list its columns, and how many bytes of the file it takes.

@@ -1,0 +1,75 @@
+//! Whether an archive is what was written, and if not, what of it is damaged.
+
+mod foreign;
+mod ids;
+mod report;
+mod segment;
+
+use std::{path::Path, sync::Arc};
+
+pub use self::report::{Depth, Extent, Finding, FindingKind, Report};
+pub(super) use self::{
+    foreign::foreign_files,
+    segment::{Damage, Examiner, all_of, extent_of, keys, page_count, read_pages},
+};
+use super::{Archive, LocalStorage, files::Files, nothing_at};
+use crate::error::{ErrorKind, Result};
+
+impl Archive {
+    /// Looks for damage in the newest version of the archive in a directory, and tells `observe` of each segment how
+    /// many flows it has, once that was looked through.
+    ///
+    /// It only reads, takes no lock, and sees the archive as a query does: writers and queries go on meanwhile. It
+    /// blocks on the processor and the disk. To the depth of [`Depth::Rows`] it holds the flows of one segment in
+    /// memory, at some 200 bytes each, and a bit for every ID that was given.
+    ///
+    /// It is no method of an open archive, as a damaged one may not open.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where there is no archive; [`ErrorKind::Unsupported`] where a newer version wrote it;
+    /// [`ErrorKind::Io`] where the directories cannot be listed. Damage is no error but a finding.
+    ///
+    /// ```
+    /// use flowseek::{Archive, archive::Depth};
+    ///
+    /// let report = Archive::verify("testdata/archive", Depth::Rows, &mut |_| {})?;
+    /// assert!(report.is_sound() && report.segments == 1);
+    /// # Ok::<(), flowseek::Error>(())
+    /// ```
+    pub fn verify(path: impl AsRef<Path>, depth: Depth, observe: &mut dyn FnMut(u64)) -> Result<Report> {
+        let path = path.as_ref();
+        let files = Files::new(path.to_owned(), Arc::new(LocalStorage));
+        let version = files.newest_version()?.ok_or_else(|| nothing_at(path))?;
+        let archive = match Self::open(path) {
+            Ok(archive) => archive,
+            Err(error) if error.kind() == ErrorKind::Damaged => {
+                return Ok(Report::of_manifest(version, files.manifest_name(version), &error));
+            }
+            Err(error) => return Err(error),
+        };
+        archive.examine(depth, observe).map(|(report, _)| report)
+    }
+
+    /// Looks for damage in the newest version: what was found, and of which of its segments.
+    pub(super) fn examine(&self, depth: Depth, observe: &mut dyn FnMut(u64)) -> Result<(Report, Vec<Damage>)> {
+        // What is there before all else, and still no part of the archive after it, is on its way to nothing.
+        let files = self.files();
+        let strangers = foreign_files(files, self.snapshot()?.manifest())?;
+        let snapshot = self.snapshot()?;
+        let manifest = snapshot.manifest();
+        let mut report = Report::new(manifest.version);
+        let mut examiner = Examiner::new(files, manifest, depth);
+        let mut damages = Vec::new();
+        for entry in &manifest.segments {
+            let damage = examiner.examine(entry);
+            report.add(&damage);
+            if !damage.findings.is_empty() {
+                damages.push(damage);
+            }
+            observe(entry.rows);
+        }
+        let now = foreign_files(files, self.snapshot()?.manifest())?;
+        report.findings.extend(strangers.into_iter().filter(|finding| now.contains(finding)));
+        Ok((report, damages))
+    }
+}

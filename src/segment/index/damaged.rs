@@ -1,0 +1,74 @@
+//! What can be made of an index whose bytes are not what was written.
+
+use std::ops::Range;
+
+use twox_hash::XxHash64;
+
+use super::{
+    super::bounds::BoundsTable,
+    format::{CHECKSUM_BYTES, HEAD_BYTES, Index, PAGES, decode, heads},
+    input::{Input, damaged},
+    pages::PageTable,
+    postings::Directory,
+};
+use crate::error::Result;
+
+/// The table of the pages in a damaged index, for so many rows, with blocks as large as pages of which nothing is known.
+/// What it says is only to be believed as far as the bytes of the pages bear it out.
+///
+/// # Errors
+/// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where there is no such table.
+pub(in super::super) fn decode_pages(bytes: &[u8], rows: usize) -> Result<Index> {
+    let section = bytes.get(pages_section(bytes)?).ok_or_else(damaged)?;
+    let pages = PageTable::decode(&mut Input::new(section))?;
+    if pages.times.len() != rows.div_ceil(pages.rows) {
+        return Err(damaged());
+    }
+    Ok(Index { bounds: BoundsTable::unknown(rows, pages.rows), directory: Directory::default(), pages })
+}
+
+/// The index with these checksums of the pages in the place of its own, if its own checksum proves that it was so.
+///
+/// # Errors
+/// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where it was not.
+pub(in super::super) fn decode_with(bytes: &[u8], pages: &PageTable) -> Result<Index> {
+    let mut bytes = bytes.to_vec();
+    let sums = pages.encode()?;
+    let section = pages_section(&bytes)?;
+    let section = bytes.get_mut(section).filter(|section| section.len() == sums.len());
+    section.ok_or_else(damaged)?.copy_from_slice(&sums);
+    decode(&bytes)
+}
+
+/// The index with one bit put right of those that say where its parts lie, if its checksum proves that it was so.
+///
+/// # Errors
+/// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where it was not.
+pub(in super::super) fn decode_corrected(bytes: &[u8]) -> Result<Index> {
+    /// Bytes at the beginning of an index, and of the table of its pages.
+    const LAYOUT_BYTES: usize = HEAD_BYTES + 64;
+    let (body, sum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or_else(damaged)?;
+    let sum = u64::from_le_bytes(*sum);
+    let mut body = body.to_vec();
+    let pages = pages_section(bytes).map_or(0..0, |section| section.start..section.start.saturating_add(LAYOUT_BYTES));
+    for place in (0..LAYOUT_BYTES).chain(pages) {
+        for bit in 0..8 {
+            *body.get_mut(place).ok_or_else(damaged)? ^= 1 << bit;
+            if XxHash64::oneshot(0, &body) == sum {
+                body.extend(sum.to_le_bytes());
+                return decode(&body);
+            }
+            *body.get_mut(place).ok_or_else(damaged)? ^= 1 << bit;
+        }
+    }
+    Err(damaged())
+}
+
+/// Where the table of the pages lies in an index.
+fn pages_section(bytes: &[u8]) -> Result<Range<usize>> {
+    let heads = heads(bytes)?;
+    let before = heads.iter().take_while(|(tag, _)| *tag != PAGES).map(|(_, length)| *length as usize);
+    let start = before.fold(HEAD_BYTES + heads.len() * 8, usize::saturating_add);
+    let (_, length) = heads.iter().find(|(tag, _)| *tag == PAGES).ok_or_else(damaged)?;
+    Ok(start..start.saturating_add(*length as usize))
+}

@@ -1,0 +1,206 @@
+//! Files of version 1 are read for ever.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arrow::{
+    array::{ArrayRef, RecordBatch, new_null_array},
+    datatypes::{DataType, Field as Column, Schema},
+};
+use flowseek::{
+    Archive, Cursor, ErrorKind, FlowId, Settings,
+    archive::{Depth, Effort, FindingKind},
+    filter,
+    flow::{AddressRange, Protocol, TcpFlags, Timestamp},
+    query::Count,
+    schema::{FlowBuilder, schema},
+    segment::SegmentReader,
+    wire::{FlagsFormat, Request, write_line},
+};
+use parquet::{
+    arrow::ArrowWriter,
+    file::{metadata::KeyValue, properties::WriterProperties},
+};
+use tempfile::TempDir;
+use twox_hash::XxHash64;
+
+use crate::{
+    kept::{flow, now},
+    support::{append, block_on},
+};
+
+fn frozen() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "testdata", "format", "v1"].iter().collect()
+}
+
+/// A copy of the frozen archive.
+fn copied() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for folder in ["data", "manifests", "retired"] {
+        fs::create_dir(directory.path().join(folder)).unwrap();
+        for file in fs::read_dir(frozen().join(folder)).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), directory.path().join(folder).join(file.file_name())).unwrap();
+        }
+    }
+    directory
+}
+
+/// All flows of a query, page by page, as the endpoint answers them, with their IDs and the nodes that logged them.
+fn answer(archive: &Archive, query: &str) -> String {
+    let snapshot = archive.snapshot().unwrap();
+    let mut text = String::new();
+    let mut cursor: Option<Cursor> = None;
+    loop {
+        let mut query = Request::parse(query).unwrap().query(&snapshot);
+        if let Some(cursor) = cursor.take() {
+            query = query.after(cursor);
+        }
+        let page = block_on(query.page()).unwrap();
+        for stored in page.flows().unwrap() {
+            let mut line = Vec::new();
+            write_line(&mut line, &stored.flow, FlagsFormat::Binary).unwrap();
+            let node = stored.flow.node_id.as_deref().unwrap_or("-");
+            text += &format!("{} {node} {}", stored.id.get(), String::from_utf8(line).unwrap());
+        }
+        match page.next {
+            Some(next) => cursor = Some(next),
+            None => return text,
+        }
+    }
+}
+
+fn count(archive: &Archive, filter: flowseek::Filter) -> u64 {
+    let query = archive.snapshot().unwrap().query(filter).limit(0).count(Count::Exact);
+    block_on(query.page()).unwrap().total.unwrap()
+}
+
+fn sum(text: &str) -> u64 {
+    XxHash64::oneshot(0, text.as_bytes())
+}
+
+#[test]
+fn an_archive_of_version_1_gives_the_answers_that_it_gave_when_it_was_written() {
+    let directory = copied();
+    let archive = Archive::open(directory.path()).unwrap();
+    let by_time = answer(&archive, "limit=47");
+    assert_eq!((by_time.lines().count(), sum(&by_time)), (300, 17_253_736_142_821_058_528));
+    let by_bytes = answer(&archive, "limit=31&sort=destBytes:desc,srcIp,sourceNode:desc");
+    assert_eq!((by_bytes.lines().count(), sum(&by_bytes)), (300, 380_974_244_167_908_417));
+    let counts = [
+        filter::dst_port().eq(443),
+        filter::protocol().eq(Protocol::UDP),
+        filter::src_ip().any_of(["10.0.0.0/8".parse::<AddressRange>().unwrap()]),
+        filter::tcp_flags().carries_any([TcpFlags::new(2)]),
+        !filter::end_time().lte("9999-01-01T00:00:00Z".parse::<Timestamp>().unwrap()),
+    ]
+    .map(|filter| {
+        let matching = now(&archive).iter().filter(|flow| filter.matches(flow)).count() as u64;
+        assert_eq!(count(&archive, filter), matching);
+        matching
+    });
+    assert_eq!(counts, [104, 71, 230, 174, 26]);
+}
+
+#[test]
+fn an_archive_of_version_1_is_sound_and_can_be_written_on() {
+    let directory = copied();
+    let report = Archive::verify(directory.path(), Depth::Rows, &mut |_| {}).unwrap();
+    assert_eq!((report.findings, report.segments), (Vec::new(), 2));
+    let archive = Archive::open(directory.path()).unwrap();
+    let before = now(&archive);
+    let added = append(&archive, &[vec![flow(1), flow(2)]]);
+    assert_eq!(added[0].id, FlowId::new(301));
+    let compactor = archive.writer().unwrap().compactor();
+    while compactor.run_once(Effort::Full).unwrap().is_some() {}
+    drop(compactor);
+    assert_eq!(archive.snapshot().unwrap().manifest().segments.len(), 1);
+    let mut after = now(&archive);
+    after.retain(|flow| !added.contains(flow));
+    assert!(after == before, "other flows than before");
+    assert_eq!(fs::read_dir(directory.path().join("retired")).unwrap().count(), 0);
+    assert!(Archive::verify(directory.path(), Depth::Rows, &mut |_| {}).unwrap().is_sound());
+}
+
+/// The one file in a folder.
+fn only(folder: &Path) -> PathBuf {
+    fs::read_dir(folder).unwrap().next().unwrap().unwrap().path()
+}
+
+#[test]
+fn a_manifest_of_a_later_format_is_a_clear_error_that_names_both() {
+    let directory = copied();
+    let file = only(&directory.path().join("manifests"));
+    let text = fs::read_to_string(&file).unwrap();
+    let line = text.lines().next().unwrap().replacen("\"format\":1", "\"format\":2,\"unheard\":[{}]", 1);
+    fs::write(&file, format!("{line}\n{:016x}\n", XxHash64::oneshot(0, line.as_bytes()))).unwrap();
+    let errors = [
+        Archive::open(directory.path()).unwrap_err(),
+        Archive::verify(directory.path(), Depth::Rows, &mut |_| {}).unwrap_err(),
+        Archive::repair(directory.path(), Settings::default(), &mut |_| {}).unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("format 2; this version of flowseek reads 1"), "{error}");
+    }
+}
+
+#[test]
+fn a_segment_of_a_later_format_is_a_clear_error_that_names_both_and_no_repair_touches_it() {
+    let directory = copied();
+    let archive = Archive::open(directory.path()).unwrap();
+    let file = directory.path().join(&archive.snapshot().unwrap().manifest().segments[0].path);
+    let mut bytes = fs::read(&file).unwrap();
+    // In the footer the key comes first, then a byte for the field, one for the length, and the value.
+    let key = b"flowseek.format";
+    let at = bytes.windows(key.len()).rposition(|window| window == key).unwrap() + key.len();
+    assert_eq!(&bytes[at + 1..at + 3], b"\x011");
+    bytes[at + 2] = b'2';
+    fs::write(&file, &bytes).unwrap();
+    let told = "format 2; this version of flowseek reads 1";
+    let query = archive.snapshot().unwrap().query(filter::Filter::all());
+    let error = block_on(query.page()).unwrap_err();
+    assert!(error.kind() == ErrorKind::Unsupported && error.to_string().contains(told), "{error}");
+    let report = Archive::verify(directory.path(), Depth::Rows, &mut |_| {}).unwrap();
+    assert_eq!(report.findings[0].kind, FindingKind::Unsupported);
+    assert!(report.findings[0].message.contains(told), "{}", report.findings[0].message);
+    let error = Archive::repair(directory.path(), Settings::default(), &mut |_| {}).unwrap_err();
+    assert!(error.kind() == ErrorKind::Unsupported && error.to_string().contains(told), "{error}");
+    assert_eq!(fs::read(&file).unwrap(), bytes);
+}
+
+#[test]
+fn a_segment_with_a_column_of_a_later_version_is_refused_by_the_name_of_the_column() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("later.parquet");
+    let mut flows = FlowBuilder::default();
+    (0..3).for_each(|start| flows.push(&flow(start)).unwrap());
+    let flows = flows.finish(FlowId::new(1)).unwrap();
+    let later = Column::new("vlan", DataType::UInt16, true);
+    let columns: Vec<Column> = schema().fields().iter().map(|column| column.as_ref().clone()).collect();
+    let write = |columns: Vec<Column>, values: Vec<ArrayRef>| {
+        let columns = Arc::new(Schema::new(columns));
+        let properties = WriterProperties::builder().set_offset_index_disabled(false).build();
+        let sink = fs::File::create(&file).unwrap();
+        let mut writer = ArrowWriter::try_new(sink, Arc::clone(&columns), Some(properties)).unwrap();
+        writer.write(&RecordBatch::try_new(columns, values).unwrap()).unwrap();
+        writer.append_key_value_metadata(KeyValue::new("flowseek.format".to_owned(), "1".to_owned()));
+        writer.close().unwrap();
+        SegmentReader::open(&file).unwrap_err()
+    };
+    let absent = new_null_array(&DataType::UInt16, 3);
+    let (mut more, mut values) = (columns.clone(), flows.columns().to_vec());
+    more.push(later.clone());
+    values.push(Arc::clone(&absent));
+    let error = write(more, values);
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("columns that this version of flowseek does not know: vlan"), "{error}");
+    // A column is only ever added at the end.
+    let (mut other, mut values) = (columns, flows.columns().to_vec());
+    other.insert(3, later);
+    values.insert(3, absent);
+    assert_eq!(write(other, values).kind(), ErrorKind::Damaged);
+}

@@ -1,0 +1,670 @@
+//! Damage is found and named, and what can be repaired is.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arrow::{
+    array::{RecordBatch, UInt32Array},
+    compute::take_record_batch,
+};
+use flowseek::{
+    Archive, ErrorKind, Filter, Order, StoredFlow,
+    archive::{Depth, Effort, FindingKind, Repaired, Report, Retention},
+    filter,
+    flow::Field,
+    order::{Direction, SortKey},
+    query::{Count, Gaps, Pruning},
+    segment::write_segment,
+};
+use parquet::{
+    arrow::arrow_reader::ParquetRecordBatchReaderBuilder,
+    file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader},
+};
+use serde_json::Value;
+use twox_hash::XxHash64;
+
+use crate::{
+    faults::{Fault, Loss},
+    kept::{Place, all, commit, flow, ids, now},
+    support::block_on,
+};
+
+/// An archive of three segments, whose flows overlap in time.
+fn three_segments() -> (Place, Archive) {
+    let place = Place::new();
+    let archive = place.archive(64);
+    for first in 0..3 {
+        commit(&archive, (0..60).map(|flow| first + flow * 5));
+    }
+    (place, archive)
+}
+
+fn verify(place: &Place) -> Report {
+    Archive::verify(&place.path, Depth::Rows, &mut |_| {}).unwrap()
+}
+
+fn repair(place: &Place) -> Repaired {
+    Archive::repair(&place.path, place.settings(64), &mut |_| {}).unwrap()
+}
+
+fn kinds(report: &Report) -> Vec<FindingKind> {
+    report.findings.iter().map(|finding| finding.kind).collect()
+}
+
+/// The path of a segment within the archive, and of its file.
+fn segment(place: &Place, number: usize) -> (String, PathBuf) {
+    let archive = Archive::open(&place.path).unwrap();
+    let path = archive.snapshot().unwrap().manifest().segments[number].path.clone();
+    let file = place.path.join(&path);
+    (path, file)
+}
+
+fn change(file: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(file).unwrap();
+    change(&mut bytes);
+    fs::write(file, bytes).unwrap();
+}
+
+fn metadata(file: &Path) -> ParquetMetaData {
+    let file = fs::File::open(file).unwrap();
+    ParquetMetaDataReader::new().with_offset_index_policy(PageIndexPolicy::Required).parse_and_finish(&file).unwrap()
+}
+
+/// Where a page of a column lies: all pages are of 4 rows, and all row groups of 16.
+fn page(file: &Path, field: Field, page: usize) -> Range<usize> {
+    let metadata = metadata(file);
+    let place = metadata.offset_index().unwrap()[page / 4][field as usize].page_locations()[page % 4].clone();
+    let start = usize::try_from(place.offset).unwrap();
+    start..start + usize::try_from(place.compressed_page_size).unwrap()
+}
+
+/// Where the index lies.
+fn index(file: &Path) -> Range<usize> {
+    let metadata = metadata(file);
+    let pairs = metadata.file_metadata().key_value_metadata().unwrap();
+    let place = pairs.iter().find(|pair| pair.key == "flowseek.index").unwrap().value.clone().unwrap();
+    let (start, length) = place.split_once(':').unwrap();
+    let start: usize = start.parse().unwrap();
+    start..start + length.parse::<usize>().unwrap()
+}
+
+/// The name and the bytes of each file of the archive, but the lock.
+fn files(place: &Place) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for folder in ["data", "manifests", "retired", "quarantine"] {
+        for name in place.names(folder) {
+            let bytes = fs::read(place.path.join(folder).join(&name)).unwrap();
+            files.insert(format!("{folder}/{name}"), bytes);
+        }
+    }
+    files
+}
+
+/// Asserts that after a repair the archive is sound, has just the flows that were not lost, and that what was reported
+/// lost is just what is missing.
+fn assert_repaired(place: &Place, before: &[StoredFlow], repaired: &Repaired) {
+    assert_eq!(verify(place).findings, []);
+    let archive = Archive::open(&place.path).unwrap();
+    let after = now(&archive);
+    let kept: BTreeSet<u64> = ids(&after).into_iter().collect();
+    let (same, gone): (Vec<_>, Vec<_>) = before.iter().cloned().partition(|flow| kept.contains(&flow.id.get()));
+    assert_eq!(after, same, "what is left is what was there");
+    assert_eq!(ids(&after), place.globbed());
+    let told: u64 = repaired.lost.iter().map(|loss| loss.flows.rows).sum();
+    assert_eq!(told, gone.len() as u64, "{:?}", repaired.lost);
+    for flow in &gone {
+        let is_told = repaired.lost.iter().any(|loss| {
+            let ((oldest, newest), (first, last)) = (loss.flows.start_time, loss.flows.flow_id);
+            (oldest..=newest).contains(&flow.flow.start_time) && (first..=last).contains(&flow.id)
+        });
+        assert!(is_told, "{flow:?} is gone and nobody has said so");
+    }
+    let second = repair(place);
+    assert_eq!((second.found.findings.len(), second.lost.len()), (0, 0));
+    assert_eq!(second.version, repaired.version, "a sound archive is left alone");
+}
+
+#[test]
+fn a_sound_archive_has_no_findings_and_nothing_of_it_changes() {
+    let (place, archive) = three_segments();
+    let compactor = archive.writer().unwrap().compactor();
+    let held = archive.snapshot().unwrap();
+    while compactor.run_once(Effort::Full).unwrap().is_some() {}
+    commit_through(compactor, &archive);
+    let before = files(&place);
+    for depth in [Depth::Bytes, Depth::Rows] {
+        let mut rows = 0;
+        let report = Archive::verify(&place.path, depth, &mut |more| rows += more).unwrap();
+        assert!(report.is_sound(), "{:?}", report.findings);
+        assert_eq!(
+            (report.segments, report.damaged),
+            (archive.snapshot().unwrap().manifest().segments.len() as u64, 0)
+        );
+        assert_eq!(rows, archive.snapshot().unwrap().manifest().rows());
+    }
+    assert_eq!(files(&place), before);
+    let repaired = repair(&place);
+    assert!(repaired.found.is_sound() && repaired.quarantined.is_empty());
+    assert_eq!(files(&place), before);
+    drop(held);
+}
+
+/// Commits once more, after a compaction.
+fn commit_through(compactor: flowseek::archive::Compactor, archive: &Archive) {
+    drop(compactor);
+    commit(archive, [7, 8, 9]);
+}
+
+#[test]
+fn every_byte_of_a_segment_is_watched_and_a_repair_loses_no_more_than_the_pages_it_is_in() {
+    let (place, archive) = three_segments();
+    let before = now(&archive);
+    let (path, file) = segment(&place, 1);
+    let whole = fs::read(&file).unwrap();
+    let metadata = metadata(&file);
+    let data_end = metadata.row_groups().iter().flat_map(|group| group.columns()).map(|chunk| {
+        let (start, length) = chunk.byte_range();
+        (start + length) as usize
+    });
+    let data_end = data_end.max().unwrap();
+    // As many places as there is time for, another bit in each.
+    for at in (0..whole.len()).step_by(149) {
+        change(&file, |bytes| bytes[at] ^= 1 << (at % 8));
+        let report = Archive::verify(&place.path, Depth::Bytes, &mut |_| {}).unwrap();
+        assert!(!report.is_sound() && report.damaged == 1, "byte {at} of {}", whole.len());
+        assert!(report.findings.iter().all(|finding| finding.path == path), "{:?}", report.findings);
+        if at / 149 % 5 == 0 {
+            let copy = place.copy();
+            let repaired = repair(&copy);
+            assert_repaired(&copy, &before, &repaired);
+            assert_eq!(repaired.quarantined, std::slice::from_ref(&path));
+            let lost: u64 = repaired.lost.iter().map(|loss| loss.flows.rows).sum();
+            let most = if at < 4 || at >= data_end { 0 } else { 16 };
+            assert!(lost <= most, "byte {at} of {}, data to {data_end}: {:?}", whole.len(), repaired.lost);
+        }
+        fs::write(&file, &whole).unwrap();
+    }
+    assert!(verify(&place).is_sound());
+}
+
+#[test]
+fn a_damaged_page_costs_its_rows_and_is_told_by_times_and_ids() {
+    let (place, archive) = three_segments();
+    let before = now(&archive);
+    let (path, file) = segment(&place, 1);
+    let manifest = archive.snapshot().unwrap().manifest().clone();
+    for field in [Field::DstPort, Field::SrcNode] {
+        for number in [2, 3] {
+            let place = page(&file, field, number);
+            change(&file, |bytes| bytes[place.end - 1] ^= 0x10);
+        }
+    }
+    let report = verify(&place);
+    assert_eq!(kinds(&report), [FindingKind::Pages]);
+    let finding = &report.findings[0];
+    assert_eq!(finding.path, path);
+    assert_eq!(finding.message, "of rows 8 to 16, a page of dst_port, a page of src_node is not what was written");
+    // The segment has the flows 61 to 120, every 5 ms from the first on; rows are newest first.
+    let affected = finding.affected.unwrap();
+    assert_eq!((affected.rows, affected.flow_id.0.get(), affected.flow_id.1.get()), (8, 105, 112));
+    assert_eq!((affected.start_time.0.as_millis(), affected.start_time.1.as_millis()), (1 + 44 * 5, 1 + 51 * 5));
+    let repaired = repair(&place);
+    assert_repaired(&place, &before, &repaired);
+    assert_eq!((repaired.lost.len(), repaired.lost[0].flows), (1, affected));
+    assert_eq!((repaired.rebuilt.len(), repaired.rebuilt[0].rows), (1, 52));
+    assert_eq!(repaired.rebuilt[0].from, path);
+    assert_eq!(
+        fs::read(place.path.join("quarantine").join(file.file_name().unwrap())).unwrap().len(),
+        manifest.segments[1].bytes as usize
+    );
+    // The others are what they were.
+    let after = archive.snapshot().unwrap().manifest().clone();
+    assert_eq!([&after.segments[0], &after.segments[1]], [&manifest.segments[0], &manifest.segments[2]]);
+    assert_eq!(after.next_flow_id, manifest.next_flow_id);
+}
+
+#[test]
+fn a_damaged_list_index_or_footer_costs_no_flow() {
+    type Damage = fn(&Path);
+    let lists: Damage = |file| {
+        let start = index(file).start;
+        change(file, |bytes| bytes[start - 3] ^= 1);
+    };
+    let whole_bounds: Damage = |file| {
+        let index = index(file);
+        change(file, |bytes| bytes[index.start + 40..index.start + 400].fill(0));
+    };
+    let index_end: Damage = |file| {
+        let index = index(file);
+        change(file, |bytes| bytes[index.end - 8..index.end].fill(0));
+    };
+    let heads: Damage = |file| {
+        let index = index(file);
+        change(file, |bytes| bytes[index.start + 13] ^= 4);
+    };
+    let footer: Damage = |file| {
+        let index = index(file);
+        change(file, |bytes| bytes[index.end..].fill(0));
+    };
+    let magic: Damage = |file| change(file, |bytes| bytes[..4].fill(0));
+    for (damage, kind) in [
+        (lists, FindingKind::Index),
+        (whole_bounds, FindingKind::Index),
+        (index_end, FindingKind::Index),
+        (heads, FindingKind::Index),
+        (footer, FindingKind::Footer),
+        (magic, FindingKind::Index),
+    ] {
+        let (place, archive) = three_segments();
+        let before = now(&archive);
+        let (_, file) = segment(&place, 2);
+        damage(&file);
+        let report = verify(&place);
+        assert_eq!(kinds(&report), [kind], "{:?}", report.findings);
+        let repaired = repair(&place);
+        assert_eq!(repaired.lost, []);
+        assert_repaired(&place, &before, &repaired);
+    }
+}
+
+#[test]
+fn missing_truncated_and_exchanged_files_are_named_and_their_flows_told_gone() {
+    type Damage = fn(&Path, &Path);
+    let missing: Damage = |file, _| fs::remove_file(file).unwrap();
+    let truncated: Damage = |file, _| change(file, |bytes| bytes.truncate(bytes.len() / 2));
+    let emptied: Damage = |file, _| fs::write(file, "").unwrap();
+    let longer: Damage = |file, _| change(file, |bytes| bytes.extend([0; 9]));
+    let exchanged: Damage = |file, other| fs::write(file, fs::read(other).unwrap()).unwrap();
+    for (damage, kind, lost) in [
+        (missing, FindingKind::Missing, 60),
+        (truncated, FindingKind::Truncated, 60),
+        (emptied, FindingKind::Truncated, 60),
+        (longer, FindingKind::Mismatch, 0),
+        (exchanged, FindingKind::Mismatch, 60),
+    ] {
+        let (place, archive) = three_segments();
+        let before = now(&archive);
+        let ((path, file), (_, other)) = (segment(&place, 1), segment(&place, 2));
+        damage(&file, &other);
+        let report = verify(&place);
+        assert_eq!(kinds(&report)[0], kind, "{:?}", report.findings);
+        assert!(report.findings.iter().all(|finding| finding.path == path));
+        assert_eq!(report.findings[0].affected.unwrap().rows, 60);
+        let repaired = repair(&place);
+        assert_repaired(&place, &before, &repaired);
+        assert_eq!(repaired.lost.iter().map(|loss| loss.flows.rows).sum::<u64>(), lost, "{kind:?}");
+        assert_eq!(repaired.quarantined.len(), usize::from(kind != FindingKind::Missing));
+        assert_eq!(place.names("quarantine").len(), repaired.quarantined.len());
+    }
+}
+
+#[test]
+fn foreign_files_are_named_and_put_aside_and_unfinished_ones_are_the_writers() {
+    let (place, archive) = three_segments();
+    let before = now(&archive);
+    let (_, file) = segment(&place, 0);
+    let data = place.path.join("data");
+    let ours = "2022-11-01-0123456789abcdef0123456789abcdef.parquet";
+    fs::copy(&file, data.join("copy.parquet")).unwrap();
+    fs::copy(&file, data.join(ours)).unwrap();
+    fs::write(data.join(format!("{ours}.tmp")), "half").unwrap();
+    let report = verify(&place);
+    let found: Vec<_> = report.findings.iter().map(|finding| (finding.kind, finding.path.as_str())).collect();
+    let expected = [format!("data/{ours}"), "data/copy.parquet".to_owned()];
+    assert_eq!(found, expected.each_ref().map(|path| (FindingKind::Foreign, path.as_str())));
+    assert_eq!((report.segments, report.damaged), (3, 0));
+    let repaired = repair(&place);
+    assert_eq!(repaired.quarantined, expected);
+    assert_eq!(place.names("quarantine"), [ours.to_owned(), "copy.parquet".to_owned()].into());
+    assert_repaired(&place, &before, &repaired);
+}
+
+#[test]
+fn a_manifest_with_a_flipped_bit_is_put_right() {
+    let (place, archive) = three_segments();
+    let before = now(&archive);
+    let name = place.names("manifests").pop_first().unwrap();
+    let file = place.path.join("manifests").join(&name);
+    let whole = fs::read(&file).unwrap();
+    drop(archive);
+    for at in (0..whole.len() - 1).step_by(61).chain(whole.len() - 17..whole.len() - 1) {
+        let copy = place.copy();
+        change(&copy.path.join("manifests").join(&name), |bytes| bytes[at] ^= 1 << (at % 7));
+        let report = verify(&copy);
+        assert_eq!(kinds(&report), [FindingKind::Manifest]);
+        assert_eq!(report.findings[0].path, format!("manifests/{name}"));
+        let repaired = repair(&copy);
+        assert_repaired(&copy, &before, &repaired);
+        assert_eq!(repaired.quarantined, [format!("manifests/{name}")]);
+    }
+}
+
+#[test]
+fn a_lost_manifest_is_made_anew_from_the_one_before_and_the_segments_or_it_is_said_what_to_do() {
+    let (place, archive) = three_segments();
+    let held = archive.snapshot().unwrap();
+    // What an appended, a compacted and a reduced version leave behind while a reader has the one before.
+    type Change = fn(&Archive);
+    let appended: Change = |archive| commit(archive, (0..150).map(|start| start * 3));
+    let compacted: Change = |archive| {
+        let compactor = archive.writer().unwrap().compactor();
+        assert!(compactor.run_once(Effort::Full).unwrap().is_some());
+    };
+    let reduced: Change = |archive| {
+        let bytes = Some(archive.snapshot().unwrap().manifest().bytes() / 2);
+        let _ = archive.writer().unwrap().retain(Retention { bytes, ..Retention::default() }).unwrap();
+    };
+    for (change, may_come_back) in [(appended, false), (compacted, false), (reduced, true)] {
+        let copy = place.copy();
+        let archive = copy.archive(64);
+        let before_change = now(&archive);
+        let held = archive.snapshot().unwrap();
+        change(&archive);
+        let expected = if may_come_back { before_change } else { now(&archive) };
+        let newest = format!("{:020}.json", archive.snapshot().unwrap().manifest().version);
+        let crashed = copy.copy();
+        fs::write(crashed.path.join("manifests").join(&newest), "").unwrap();
+        let repaired = repair(&crashed);
+        assert_repaired(&crashed, &expected, &repaired);
+        assert_eq!(repaired.lost, []);
+        let archive = crashed.archive(64);
+        commit(&archive, [1]);
+        assert_eq!(now(&archive).len(), expected.len() + 1, "no ID was given twice");
+        drop(held);
+    }
+    drop(held);
+    // Without the one before, nothing is proven.
+    commit(&archive, [1]);
+    let newest = place.names("manifests").pop_first().unwrap();
+    fs::write(place.path.join("manifests").join(&newest), "{}\n").unwrap();
+    let before = files(&place);
+    let error = Archive::repair(&place.path, place.settings(64), &mut |_| {}).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Damaged);
+    assert!(error.to_string().contains(&newest) && error.to_string().contains("backup"), "{error}");
+    assert_eq!(files(&place), before);
+}
+
+#[test]
+fn a_repair_that_fails_or_crashes_at_any_step_loses_nothing_and_is_done_by_the_next() {
+    let (origin, archive) = three_segments();
+    let before = now(&archive);
+    let (_, file) = segment(&origin, 1);
+    let sound: BTreeSet<u64> = ids(&before).into_iter().filter(|id| !(105..=112).contains(id)).collect();
+    let damaged = page(&file, Field::DstIp, 2);
+    change(&file, |bytes| bytes[damaged.start + 1..damaged.end].fill(0xee));
+    let damaged = page(&file, Field::DstIp, 3);
+    change(&file, |bytes| bytes[damaged.end - 2] ^= 1);
+    let (_, missing) = segment(&origin, 2);
+    fs::remove_file(missing).unwrap();
+    let sound: BTreeSet<u64> = sound.into_iter().filter(|id| *id <= 120).collect();
+    drop(archive);
+    for loss in Loss::EACH {
+        for step in 1.. {
+            let place = origin.copy();
+            place.storage.set(Fault::CrashAt(step));
+            let repaired = Archive::repair(&place.path, place.settings(64), &mut |_| {});
+            let has_struck = place.storage.has_struck();
+            place.storage.restart(loss, &place.path);
+            if !has_struck {
+                assert!(repaired.is_ok());
+                break;
+            }
+            let _ = repair(&place);
+            assert!(verify(&place).is_sound(), "step {step}, {loss:?}: {:?}", verify(&place).findings);
+            let kept: BTreeSet<u64> = ids(&now(&Archive::open(&place.path).unwrap())).into_iter().collect();
+            assert_eq!(kept, sound, "step {step}, {loss:?}");
+            assert!(!place.names("quarantine").is_empty(), "step {step}, {loss:?}");
+        }
+    }
+}
+
+#[test]
+fn a_query_over_a_damaged_segment_is_an_error_or_names_the_gap() {
+    let (place, archive) = three_segments();
+    let before = now(&archive);
+    let (path, file) = segment(&place, 1);
+    let (_, missing) = segment(&place, 2);
+    let damaged = page(&file, Field::DstPort, 5);
+    change(&file, |bytes| bytes[damaged.end - 1] ^= 1);
+    fs::remove_file(&missing).unwrap();
+    drop(archive);
+    let archive = Archive::open(&place.path).unwrap();
+    let query = archive.snapshot().unwrap().query(Filter::all()).order(Order::newest_first()).limit(1000);
+    assert!([ErrorKind::Damaged, ErrorKind::Io].contains(&block_on(query.page()).unwrap_err().kind()));
+    let page = block_on(query.clone().gaps(Gaps::Skip).page()).unwrap();
+    let first: Vec<StoredFlow> = before.iter().filter(|flow| flow.id.get() <= 60).rev().cloned().collect();
+    assert_eq!(page.flows().unwrap(), first);
+    assert_eq!(page.total, None, "how many match is not known");
+    let mut gaps: Vec<_> = page.gaps.iter().map(|gap| (gap.flow_id.0.get(), gap.flow_id.1.get(), gap.rows)).collect();
+    gaps.sort_unstable();
+    assert_eq!(gaps, [(61, 120, 60), (121, 180, 60)]);
+    let gap = page.gaps.iter().find(|gap| gap.path == path).unwrap();
+    assert_eq!((gap.start_time.0.as_millis(), gap.start_time.1.as_millis()), (1, 296));
+    assert!(gap.reason.contains("damaged"), "{}", gap.reason);
+    // What cannot matter to the page is no gap.
+    let early = filter::start_time().lt(flow(1).start_time);
+    let page = block_on(archive.snapshot().unwrap().query(early).gaps(Gaps::Skip).count(Count::Exact).page()).unwrap();
+    assert_eq!((page.gaps.len(), page.flows().unwrap().len(), page.total), (0, 1, Some(1)));
+}
+
+#[test]
+fn a_walk_over_gaps_answers_each_flow_once_and_in_order_and_all_flows_of_sound_segments() {
+    let (place, archive) = three_segments();
+    let before = now(&archive);
+    let (_, file) = segment(&place, 1);
+    let damaged = page(&file, Field::DstPort, 9);
+    change(&file, |bytes| bytes[damaged.end - 1] ^= 1);
+    drop(archive);
+    let by_port =
+        Order::new([SortKey { field: Field::DstPort, direction: Direction::Descending }], Direction::Ascending);
+    for order in [Order::oldest_first(), Order::newest_first(), by_port] {
+        for pruning in [Pruning::On, Pruning::Off] {
+            let archive = Archive::open(&place.path).unwrap();
+            let query = archive.snapshot().unwrap().query(Filter::all()).order(order.clone()).limit(7);
+            let mut query = query.gaps(Gaps::Skip).pruning(pruning);
+            let (mut walked, mut gaps) = (Vec::new(), 0);
+            loop {
+                let page = block_on(query.page()).unwrap();
+                gaps += page.gaps.len();
+                walked.extend(page.flows().unwrap());
+                let Some(next) = page.next else { break };
+                query = query.after(next);
+            }
+            let mut expected = before.clone();
+            expected.sort_by(|left, right| order.compare(&order.key(left), &order.key(right)));
+            let found: BTreeSet<u64> = ids(&walked).into_iter().collect();
+            assert_eq!(found.len(), walked.len(), "no flow comes twice");
+            expected.retain(|flow| found.contains(&flow.id.get()));
+            assert_eq!(walked, expected);
+            assert!((1..=60).chain(121..=180).all(|id| found.contains(&id)));
+            assert!(gaps > 0);
+        }
+    }
+}
+
+#[test]
+fn a_compaction_passes_over_a_damaged_segment_and_names_it() {
+    let (place, archive) = three_segments();
+    let before = now(&archive);
+    let (path, file) = segment(&place, 1);
+    let damaged = page(&file, Field::DstIp, 1);
+    change(&file, |bytes| bytes[damaged.end - 1] ^= 1);
+    let compactor = archive.writer().unwrap().compactor();
+    let mut errors = Vec::new();
+    loop {
+        match compactor.run_once(Effort::Full) {
+            Ok(None) => break,
+            Ok(Some(_)) => {}
+            Err(error) => errors.push(error),
+        }
+    }
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].kind() == ErrorKind::Damaged && errors[0].to_string().contains(&path), "{}", errors[0]);
+    let manifest = archive.snapshot().unwrap().manifest().clone();
+    assert!(manifest.segments.iter().any(|segment| segment.path == path));
+    assert!(manifest.version > 4, "the others were merged");
+    drop(compactor);
+    let error = archive.writer().unwrap().retain(Retention {
+        before: Some(flow(100).start_time),
+        exact: true,
+        ..Retention::default()
+    });
+    assert!(error.unwrap_err().to_string().contains(&path));
+    let repaired = repair(&place);
+    assert_repaired(&place, &before, &repaired);
+    assert_eq!(repaired.lost.iter().map(|loss| loss.flows.rows).sum::<u64>(), 4);
+}
+
+#[test]
+fn a_writer_that_works_is_not_repaired_under() {
+    let (place, archive) = three_segments();
+    let writer = archive.writer().unwrap();
+    let error = Archive::repair(&place.path, place.settings(64), &mut |_| {}).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked);
+    assert!(verify(&place).is_sound());
+    drop(writer);
+    let nothing = place.path.join("nothing");
+    assert_eq!(Archive::verify(&nothing, Depth::Rows, &mut |_| {}).unwrap_err().kind(), ErrorKind::NotFound);
+    let settings = flowseek::Settings { storage: Arc::new(place.storage.clone()), ..flowseek::Settings::default() };
+    assert_eq!(Archive::repair(nothing, settings, &mut |_| {}).unwrap_err().kind(), ErrorKind::NotFound);
+    let _ = all(&archive.snapshot().unwrap());
+}
+
+/// Changes the newest manifest and its checksum.
+fn edit_manifest(place: &Place, edit: impl FnOnce(&mut Value)) {
+    let file = place.path.join("manifests").join(place.names("manifests").pop_last().unwrap());
+    let text = fs::read_to_string(&file).unwrap();
+    let mut manifest = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    edit(&mut manifest);
+    let line = manifest.to_string();
+    fs::write(&file, format!("{line}\n{:016x}\n", XxHash64::oneshot(0, line.as_bytes()))).unwrap();
+}
+
+#[test]
+fn flows_out_of_order_are_found_and_put_in_order() {
+    let (place, archive) = three_segments();
+    let before = now(&archive);
+    let (path, file) = segment(&place, 1);
+    let flows = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(&file).unwrap()).unwrap();
+    let flows = flows.with_batch_size(100).build().unwrap().next().unwrap().unwrap();
+    // All bytes and the index are right; only two neighbours have changed places.
+    let order: UInt32Array = (0..5).chain([6, 5]).chain(7..60).collect::<Vec<u32>>().into();
+    let flows = take_record_batch(&flows, &order).unwrap();
+    let flows = RecordBatch::try_new(flowseek::schema::schema(), flows.columns().to_vec()).unwrap();
+    let summary = write_segment(&flows, fs::File::create(&file).unwrap(), place.settings(64).segment).unwrap();
+    edit_manifest(&place, |manifest| {
+        manifest["segments"][1]["bytes"] = summary.bytes.into();
+        manifest["segments"][1]["footer"] = summary.footer.into();
+    });
+    let bytes = Archive::verify(&place.path, Depth::Bytes, &mut |_| {}).unwrap();
+    assert!(bytes.is_sound());
+    let report = verify(&place);
+    assert_eq!(kinds(&report), [FindingKind::Disorder], "{:?}", report.findings);
+    assert_eq!(
+        (report.findings[0].path.as_str(), report.findings[0].message.as_str()),
+        (path.as_str(), "row 6 is not in order")
+    );
+    let repaired = repair(&place);
+    assert_eq!(repaired.lost, []);
+    assert_repaired(&place, &before, &repaired);
+}
+
+#[test]
+fn an_index_that_is_not_that_of_its_rows_is_found_and_made_anew() {
+    let (place, archive) = three_segments();
+    let before = now(&archive);
+    let (_, file) = segment(&place, 0);
+    let index = index(&file);
+    change(&file, |bytes| {
+        // The head, the heads of three sections, the number of blocks and the rows of each: then the TCP flags.
+        bytes[index.start + 12 + 3 * 8 + 4 + 4 * 4] ^= 2;
+        let sum = XxHash64::oneshot(0, &bytes[index.start..index.end - 8]);
+        bytes[index.end - 8..index.end].copy_from_slice(&sum.to_le_bytes());
+    });
+    assert!(Archive::verify(&place.path, Depth::Bytes, &mut |_| {}).unwrap().is_sound());
+    let report = verify(&place);
+    assert_eq!(kinds(&report), [FindingKind::Contradiction], "{:?}", report.findings);
+    assert!(report.findings[0].message.starts_with("the bounds of its blocks"));
+    let repaired = repair(&place);
+    assert_eq!(repaired.lost, []);
+    assert_repaired(&place, &before, &repaired);
+}
+
+#[test]
+fn ids_that_are_there_twice_are_found_and_left_to_a_person() {
+    let (place, _) = three_segments();
+    let (_, file) = segment(&place, 0);
+    let twin = "data/1970-01-01-0123456789abcdef0123456789abcdef.parquet".to_owned();
+    fs::copy(&file, place.path.join(&twin)).unwrap();
+    edit_manifest(&place, |manifest| {
+        let segments = manifest["segments"].as_array_mut().unwrap();
+        let mut entry = segments[0].clone();
+        entry["path"] = twin.clone().into();
+        segments.push(entry);
+    });
+    let report = verify(&place);
+    assert_eq!((kinds(&report), report.segments), (vec![FindingKind::Doubled], 4));
+    assert_eq!(report.findings[0].path, twin);
+    assert_eq!(report.findings[0].message, "60 flow IDs are there already");
+    let before = files(&place);
+    let repaired = repair(&place);
+    assert_eq!((repaired.left.len(), repaired.lost.len()), (1, 0));
+    assert_eq!(files(&place), before);
+}
+
+#[test]
+fn a_footer_with_any_byte_changed_is_not_answered_from() {
+    let (place, _) = three_segments();
+    let (_, file) = segment(&place, 1);
+    let whole = fs::read(&file).unwrap();
+    for at in (index(&file).end..whole.len()).step_by(23) {
+        change(&file, |bytes| bytes[at] ^= 1 << (at % 8));
+        let archive = Archive::open(&place.path).unwrap();
+        let query = archive.snapshot().unwrap().query(Filter::all());
+        let error = block_on(query.page()).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Unsupported), "byte {at}: {error}");
+        assert_eq!(error.file(), Some(file.as_path()));
+        fs::write(&file, &whole).unwrap();
+    }
+}
+
+#[cfg(feature = "cli")]
+fn flowseek(arguments: &[&str]) -> (i32, String, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_flowseek")).args(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn the_program_names_each_damage_in_a_line_and_tells_by_its_status_whether_all_is_sound() {
+    let (place, _) = three_segments();
+    let path = place.path.to_str().unwrap();
+    let sound = (0, "verified=3 damaged=0\n".to_owned(), String::new());
+    assert_eq!(flowseek(&["verify", path]), sound);
+    assert_eq!(flowseek(&["verify", path, "--bytes"]), sound);
+    let (name, file) = segment(&place, 1);
+    let damaged = page(&file, Field::DstPort, 1);
+    change(&file, |bytes| bytes[damaged.end - 1] ^= 1);
+    let flows = "4 flows from 1970-01-01T00:00:00.261Z to 1970-01-01T00:00:00.276Z with IDs from 113 to 116";
+    let finding = format!("pages: {name}: of rows 4 to 8, a page of dst_port is not what was written ({flows})\n");
+    let told = format!("flowseek: the archive {path} is damaged: `flowseek verify --repair` repairs it\n");
+    assert_eq!(flowseek(&["verify", path]), (1, format!("{finding}verified=3 damaged=1\n"), told));
+    let (status, json, _) = flowseek(&["verify", path, "--json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((status, &json["damaged"]), (1, &1.into()));
+    assert_eq!(json["findings"][0]["affected"]["flowId"], serde_json::json!([113, 116]));
+    let (status, out, err) = flowseek(&["verify", path, "--repair"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines[0], finding.trim_end());
+    assert!(lines[1].starts_with(&format!("rebuilt: {name}: 56 flows, now in data/")), "{out}");
+    let rest = [format!("lost: {name}: {flows}"), format!("quarantined: {name}"), "verified=3 damaged=1".to_owned()];
+    assert_eq!(lines[2..], rest);
+    assert_eq!(flowseek(&["verify", path]), sound);
+}
