@@ -31,6 +31,7 @@ use twox_hash::XxHash64;
 use crate::{
     faults::{Fault, Loss},
     kept::{Place, all, commit, flow, ids, now},
+    mutate::Mutator,
     support::block_on,
 };
 
@@ -190,6 +191,32 @@ fn every_byte_of_a_segment_is_watched_and_a_repair_loses_no_more_than_the_pages_
         fs::write(&file, &whole).unwrap();
     }
     assert!(verify(&place).is_sound());
+}
+
+#[test]
+fn whatever_is_damaged_a_repair_keeps_only_flows_that_were_there_and_tells_all_others_gone() {
+    let (origin, archive) = three_segments();
+    let before = now(&archive);
+    drop(archive);
+    for case in 1..=20 {
+        let place = origin.copy();
+        let mut mutator = Mutator::new(case);
+        for number in 0..2 {
+            let (_, file) = segment(&place, number);
+            change(&file, |bytes| {
+                for _ in 0..=mutator.below(3) {
+                    let start = mutator.below(bytes.len());
+                    let most = 1 << (1 + mutator.below(12));
+                    let end = (start + 1 + mutator.below(most)).min(bytes.len());
+                    let with = mutator.below(256) as u8;
+                    bytes[start..end].iter_mut().for_each(|byte| *byte = byte.wrapping_mul(31) ^ with);
+                }
+            });
+        }
+        assert!(!verify(&place).is_sound());
+        let repaired = repair(&place);
+        assert_repaired(&place, &before, &repaired);
+    }
 }
 
 #[test]
