@@ -17,7 +17,7 @@ use crate::{
     support::block_on,
 };
 
-const SEEDS: u64 = 5;
+const SEEDS: u64 = 12;
 const STEPS: usize = 200;
 const SEGMENT_ROWS: usize = 40;
 
