@@ -34,6 +34,7 @@ mod provider;
 mod read;
 mod search;
 mod start;
+mod survey;
 
 pub use address_functions::address_functions;
 pub use budget::Budget;
