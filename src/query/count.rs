@@ -15,6 +15,7 @@ impl Search<'_> {
     /// All flows that match. What was counted of a segment before is remembered.
     pub(super) async fn count(&mut self) -> Result<u64> {
         let mut total = 0;
+        let mut conditions = None;
         for (segment, entry) in self.snapshot.manifest().segments.iter().enumerate() {
             if let Some(known) = self.goal.filter.count(entry) {
                 total += known;
@@ -26,7 +27,7 @@ impl Search<'_> {
                 continue;
             }
             let reader = self.reader(segment).await?;
-            let counted = self.count_segment(&reader).await?;
+            let counted = self.count_segment(&reader, &mut conditions).await?;
             counts.insert(&entry.path, &self.goal.filter, counted);
             total += counted;
         }
@@ -34,7 +35,12 @@ impl Search<'_> {
     }
 
     /// The flows of a segment that match: known where bounds or lists decide, else counted by the filter's columns alone.
-    async fn count_segment(&mut self, segment: &Arc<SegmentReader>) -> Result<u64> {
+    /// `conditions` are made for the first segment of which a block must be read.
+    async fn count_segment(
+        &mut self,
+        segment: &Arc<SegmentReader>,
+        conditions: &mut Option<Conditions>,
+    ) -> Result<u64> {
         let filter = Arc::clone(&self.goal.filter);
         if let Some(known) = filter.count(&segment.whole()) {
             return Ok(known);
@@ -51,7 +57,11 @@ impl Search<'_> {
                 None => open.push(block),
             }
         }
-        let mut conditions = Conditions::new(&self.goal)?;
+        if open.is_empty() {
+            return Ok(total);
+        }
+        let ready = conditions.take().map_or_else(|| Conditions::new(&self.goal), Ok)?;
+        let conditions = conditions.insert(ready);
         conditions.order(&filter, segment, &probes);
         for round in open.chunks(ROUND) {
             if self.spending.is_spent() {

@@ -13,7 +13,6 @@ use super::{
     exec::Scanner,
     kept::{Found, Kept},
     plan::{Block, Frontier, Goal, Outlook, Place, is_behind},
-    survey::to_blame,
 };
 use crate::{
     archive::Snapshot,
@@ -157,14 +156,10 @@ impl<'a> Search<'a> {
                 outlook = self.goal.outlook(&reader.whole());
             }
             match outlook {
-                Outlook::Never => {
-                    self.explain.segments_never += 1;
-                    let part = match self.readers.get(&segment) {
-                        Some(reader) => to_blame(&self.goal.filter, &reader.whole()),
-                        None => to_blame(&self.goal.filter, entry),
-                    };
-                    self.blame(part, 1, 0);
-                }
+                Outlook::Never => match self.readers.get(&segment).cloned() {
+                    Some(reader) => self.drop_segment(&reader.whole()),
+                    None => self.drop_segment(entry),
+                },
                 Outlook::Done => self.explain.segments_done += 1,
                 Outlook::Ahead { key, .. } => frontier.push(key, Place::Segment(segment)),
                 Outlook::Unknown => return Err(unbounded()),

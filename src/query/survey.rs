@@ -35,20 +35,17 @@ impl Search<'_> {
             return Ok(());
         }
         let filter = Arc::clone(&self.goal.filter);
-        let mut never = filter.verdict(&reader.whole()) == Verdict::Never;
-        let mut part = to_blame(&filter, &reader.whole());
-        if !never {
-            let probes = Probes::ask(&filter, &reader, &self.scanner.reader, Effort::Page).await?;
-            never = filter.verdict(&probes.whole(&reader)) == Verdict::Never;
-            part = to_blame(&filter, &probes.whole(&reader));
-            if !never {
-                conditions.order(&filter, &reader, &probes);
-                return self.look_at_blocks(segment, &reader, &probes, frontier);
-            }
+        if filter.verdict(&reader.whole()) == Verdict::Never {
+            self.drop_segment(&reader.whole());
+            return Ok(());
         }
-        self.explain.segments_never += 1;
-        self.blame(part, 1, 0);
-        Ok(())
+        let probes = Probes::ask(&filter, &reader, &self.scanner.reader, Effort::Page).await?;
+        if filter.verdict(&probes.whole(&reader)) == Verdict::Never {
+            self.drop_segment(&probes.whole(&reader));
+            return Ok(());
+        }
+        conditions.order(&filter, &reader, &probes);
+        self.look_at_blocks(segment, &reader, &probes, frontier)
     }
 
     fn look_at_blocks(
@@ -80,8 +77,14 @@ impl Search<'_> {
         Ok(())
     }
 
+    /// Counts a segment in which no flow matches, by its `bounds`.
+    pub(super) fn drop_segment(&mut self, bounds: &impl Bounds) {
+        self.explain.segments_never += 1;
+        self.blame(to_blame(&self.goal.filter, bounds), 1, 0);
+    }
+
     /// Counts what was passed over because of a part of the filter.
-    pub(super) fn blame(&mut self, part: Option<usize>, segments: u64, blocks: u64) {
+    fn blame(&mut self, part: Option<usize>, segments: u64, blocks: u64) {
         let Some(part) = part else { return };
         let sum = self.blamed.entry(part).or_default();
         *sum = (sum.0 + segments, sum.1 + blocks);
@@ -98,7 +101,7 @@ impl Search<'_> {
 }
 
 /// The part of a filter by which no flow within `bounds` matches, where there is one: its place among the parts.
-pub(super) fn to_blame(filter: &Filter, bounds: &impl Bounds) -> Option<usize> {
+fn to_blame(filter: &Filter, bounds: &impl Bounds) -> Option<usize> {
     parts(filter).iter().position(|part| part.verdict(bounds) == Verdict::Never)
 }
 

@@ -192,19 +192,22 @@ impl PageCache {
         chunks: &[&Chunk],
         counters: &ReadCounters,
     ) -> Result<Vec<Bytes>> {
-        let held = |chunk: &&Chunk| match self.held.get(&(segment.number(), chunk.place.start)) {
-            Some(Held::List(bytes)) => Some(bytes),
-            _ => None,
-        };
-        let mut lists: Vec<Option<Bytes>> = chunks.iter().map(held).collect();
-        let (held, missing): (Vec<_>, Vec<_>) = chunks.iter().zip(&lists).partition(|(_, list)| list.is_some());
-        let bytes = |chunks: Vec<(&&Chunk, &Option<Bytes>)>| -> u64 {
-            chunks.iter().map(|(chunk, _)| chunk.place.end - chunk.place.start).sum()
-        };
-        let chunks: Vec<Chunk> = missing.iter().map(|(chunk, _)| Chunk::clone(chunk)).collect();
-        counters.cached.fetch_add(bytes(held), Ordering::Relaxed);
-        counters.read.fetch_add(bytes(missing), Ordering::Relaxed);
-        let missing = chunks;
+        let mut lists = Vec::with_capacity(chunks.len());
+        let mut missing = Vec::new();
+        for chunk in chunks {
+            let bytes = chunk.place.end - chunk.place.start;
+            match self.held.get(&(segment.number(), chunk.place.start)) {
+                Some(Held::List(list)) => {
+                    counters.cached.fetch_add(bytes, Ordering::Relaxed);
+                    lists.push(Some(list));
+                }
+                _ => {
+                    counters.read.fetch_add(bytes, Ordering::Relaxed);
+                    missing.push(Chunk::clone(chunk));
+                    lists.push(None);
+                }
+            }
+        }
         if !missing.is_empty() {
             let (cache, reader) = (Arc::clone(self), Arc::clone(segment));
             let read = tokio::task::spawn_blocking(move || cache.read_lists(&reader, &missing)).await;
