@@ -25,6 +25,10 @@ pub(super) async fn page(query: &Query, left_out: &BTreeSet<usize>) -> Result<Pa
     };
     let mut search = Search::new(query, position, started);
     search.left_out.clone_from(left_out);
+    if query.limit == 0 {
+        // A next page would be as empty as this one, and so would every page after it.
+        return search.answer(query, Vec::new(), None).await;
+    }
     let mut stopped = false;
     while skip > 0 && !stopped {
         let step = skip.min(LARGEST_SKIP);

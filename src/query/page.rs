@@ -11,8 +11,8 @@ use crate::{error::Result, flow::StoredFlow, order::Cursor, schema::Flows};
 pub struct Page {
     /// The flows, as columns of [`schema`](crate::schema::schema).
     pub batch: RecordBatch,
-    /// The cursor of the next page; `None` only where nothing more can match. A page may be short, even empty, and
-    /// have one: its budget was spent.
+    /// The cursor of the next page; `None` only where nothing more can match, or where the limit is 0. A page may be
+    /// short, even empty, and have one: its budget was spent.
     pub next: Option<Cursor>,
     /// How many flows match, on all pages; `None` where that was not asked for or is not known for free.
     pub total: Option<u64>,

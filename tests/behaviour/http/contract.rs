@@ -104,6 +104,19 @@ fn the_total_is_told_where_it_is_free_or_asked_for() {
 }
 
 #[test]
+fn no_rows_lead_nowhere() {
+    let running = Running::golden();
+    let next = running.ask("limit=1").header("x-next-page").unwrap().to_owned();
+    for query in ["limit=0", "limit=0&dstPort=443&sort=destBytes", "limit=0&page=3", &format!("limit=0&page={next}")] {
+        let answer = running.ask(query);
+        assert_eq!(answer.flows(), [] as [Value; 0], "{query}");
+        assert_eq!((answer.header("x-next-page"), answer.header("link")), (None, None), "{query}");
+    }
+    // What is wrong is wrong, however few rows are asked for.
+    running.ask(&format!("limit=0&dstPort=443&page={next}")).problems(422);
+}
+
+#[test]
 fn everything_wrong_is_told_at_once() {
     let running = Running::golden();
     let problems = running.ask("limit=10001&dstPrt=1&reverse=perhaps&sTime=1666012671000").problems(422);
