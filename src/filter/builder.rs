@@ -11,6 +11,9 @@ use crate::flow::{AddressRange, Field, Instant, Protocol, TcpFlags};
 
 /// Tests on a number. A flow without the number passes none of them, [`ne`](Self::ne) included.
 ///
+/// Of the ports of either end, a flow passes where one end does. Only [`ne`](Self::ne) and [`none_of`](Self::none_of)
+/// look at both: neither end is in the list, and at least one of them has a port.
+///
 /// ```
 /// use flowseek::filter;
 ///
@@ -71,8 +74,7 @@ impl<T: Number> Numbers<T> {
 
     /// It is none of these.
     pub fn none_of(self, numbers: impl IntoIterator<Item = T>) -> Filter {
-        let ranges: Ranges = numbers.into_iter().map(|number| (number.widen(), number.widen())).collect();
-        self.ranges(ranges.complement())
+        self.outside(numbers.into_iter().map(|number| (number.widen(), number.widen())).collect())
     }
 
     /// It lies in this range.
@@ -92,6 +94,12 @@ impl<T: Number> Numbers<T> {
 
     pub(crate) fn ranges(self, ranges: Ranges) -> Filter {
         either(&self.fields, |field| Test::numbers(field, ranges.clone()))
+    }
+
+    /// It lies in none of these.
+    pub(crate) fn outside(self, ranges: Ranges) -> Filter {
+        let others = ranges.complement();
+        neither(&self.fields, |field, listed| Test::numbers(field, if listed { &ranges } else { &others }.clone()))
     }
 }
 
@@ -147,7 +155,8 @@ fn ordinal(time: Instant) -> u128 {
     time.floor().ordinal().into()
 }
 
-/// Tests on an address: addresses, CIDR blocks and ranges. A flow without it passes none of them.
+/// Tests on an address: addresses, CIDR blocks and ranges. A flow without it passes none of them. Of the addresses of
+/// either end, a flow passes [`none_of`](Self::none_of) where neither is in the list, and at least one is there.
 ///
 /// ```
 /// use flowseek::{filter, flow::AddressRange};
@@ -170,8 +179,9 @@ impl Addresses {
 
     /// It lies in none of these.
     pub fn none_of(self, ranges: impl IntoIterator<Item = impl Into<AddressRange>>) -> Filter {
-        let ranges = address_ranges(ranges).complement();
-        either(&self.0, |field| Test::numbers(field, ranges.clone()))
+        let ranges = address_ranges(ranges);
+        let others = ranges.complement();
+        neither(&self.0, |field, listed| Test::numbers(field, if listed { &ranges } else { &others }.clone()))
     }
 
     /// It lies in this block, or is this address.
@@ -185,7 +195,8 @@ fn address_ranges(ranges: impl IntoIterator<Item = impl Into<AddressRange>>) -> 
     ranges.into_iter().map(|range| bits(range.into())).collect()
 }
 
-/// Tests on a name: exact, as bytes. A flow without it passes none of them.
+/// Tests on a name: exact, as bytes. A flow without it passes none of them. Of the names of either end, a flow passes
+/// [`ne`](Self::ne) and [`none_of`](Self::none_of) where neither is in the list, and at least one is there.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Names(Vec<Field>);
@@ -203,17 +214,14 @@ impl Names {
 
     /// It is one of these.
     pub fn any_of(self, names: impl IntoIterator<Item = impl Into<String>>) -> Filter {
-        self.test(names, true)
+        let texts: BTreeSet<String> = names.into_iter().map(Into::into).collect();
+        either(&self.0, |field| Test::texts(field, texts.clone(), true))
     }
 
     /// It is none of these.
     pub fn none_of(self, names: impl IntoIterator<Item = impl Into<String>>) -> Filter {
-        self.test(names, false)
-    }
-
-    fn test(self, names: impl IntoIterator<Item = impl Into<String>>, listed: bool) -> Filter {
         let texts: BTreeSet<String> = names.into_iter().map(Into::into).collect();
-        either(&self.0, |field| Test::texts(field, texts.clone(), listed))
+        neither(&self.0, |field, listed| Test::texts(field, texts.clone(), listed))
     }
 }
 
@@ -244,6 +252,18 @@ fn either(fields: &[Field], test: impl Fn(Field) -> Filter) -> Filter {
     match fields {
         [field] => test(*field),
         fields => Filter::Or(fields.iter().map(|field| test(*field)).collect()),
+    }
+}
+
+/// The test that the field is outside of a set; of two fields, that neither is inside and at least one has a value.
+/// `test` makes the test that a field is inside (`true`) or outside of it; no absent value passes either.
+///
+/// Of the ports of either end and 443 it is `(src != 443 or dst != 443) and not (src = 443 or dst = 443)`: the first half
+/// turns away a flow without ports, the second one with 443 at either end.
+fn neither(fields: &[Field], test: impl Fn(Field, bool) -> Filter) -> Filter {
+    match fields {
+        [field] => test(*field, false),
+        fields => either(fields, |field| test(field, false)).and(!either(fields, |field| test(field, true))),
     }
 }
 

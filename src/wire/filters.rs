@@ -19,16 +19,16 @@ pub(super) fn read(reader: &mut Reader) -> Filter {
         time(reader, ("sTime", "sTimeOp"), Operator::Gte, filter::start_time()),
         time(reader, ("eTime", "eTimeOp"), Operator::Lte, filter::start_time()),
         protocols(reader, filter::protocol()),
-        address(reader, "srcIp", Some("srcIpOp"), filter::src_ip()),
-        address(reader, "dstIp", Some("dstIpOp"), filter::dst_ip()),
-        address(reader, "ip", None, filter::ip()),
+        address(reader, ("srcIp", "srcIpOp"), filter::src_ip()),
+        address(reader, ("dstIp", "dstIpOp"), filter::dst_ip()),
+        address(reader, ("ip", "ipOp"), filter::ip()),
         port(reader, ("srcPort", "srcPortOp"), filter::src_port()),
         port(reader, ("dstPort", "dstPortOp"), filter::dst_port()),
         port(reader, ("port", "portOp"), filter::port()),
-        name(reader, "srcNode", Some("srcNodeOp"), filter::src_node()),
-        name(reader, "dstNode", Some("dstNodeOp"), filter::dst_node()),
-        name(reader, "anyNode", None, filter::any_node()),
-        name(reader, "node", Some("nodeOp"), filter::node_id()),
+        name(reader, ("srcNode", "srcNodeOp"), filter::src_node()),
+        name(reader, ("dstNode", "dstNodeOp"), filter::dst_node()),
+        name(reader, ("anyNode", "anyNodeOp"), filter::any_node()),
+        name(reader, ("node", "nodeOp"), filter::node_id()),
         reader.list("tcpFlags", flags).map(|masks| filter::tcp_flags().carries_any(masks)),
     ];
     tests.into_iter().flatten().fold(Filter::all(), Filter::and)
@@ -52,17 +52,17 @@ fn protocols(reader: &mut Reader, field: Numbers<Protocol>) -> Option<Filter> {
     // With `ALL` among the items there is no filter, whatever the operator.
     let items: Option<Vec<Ranges>> = reader.list("protocol", protocol)?.into_iter().collect();
     let listed: Ranges = items?.iter().flat_map(Ranges::as_slice).copied().collect();
-    Some(field.ranges(if operator == Operator::Ne { listed.complement() } else { listed }))
+    Some(if operator == Operator::Ne { field.outside(listed) } else { field.ranges(listed) })
 }
 
-fn address(reader: &mut Reader, name: &str, operator: Option<&str>, field: Addresses) -> Option<Filter> {
-    let operator = operator.map_or(Operator::Eq, |operator| reader.operator(operator, Operator::Eq));
+fn address(reader: &mut Reader, (name, operator): (&str, &str), field: Addresses) -> Option<Filter> {
+    let operator = reader.operator(operator, Operator::Eq);
     let ranges = reader.list(name, addresses)?;
     Some(if operator == Operator::Ne { field.none_of(ranges) } else { field.any_of(ranges) })
 }
 
-fn name(reader: &mut Reader, name: &str, operator: Option<&str>, field: Names) -> Option<Filter> {
-    let operator = operator.map_or(Operator::Eq, |operator| reader.operator(operator, Operator::Eq));
+fn name(reader: &mut Reader, (name, operator): (&str, &str), field: Names) -> Option<Filter> {
+    let operator = reader.operator(operator, Operator::Eq);
     let names = reader.list(name, |name| Ok(name.to_owned()))?;
     Some(if operator == Operator::Ne { field.none_of(names) } else { field.any_of(names) })
 }
@@ -77,7 +77,7 @@ fn port(reader: &mut Reader, (name, operator): (&str, &str), field: Numbers<u16>
     let ranges = || -> Ranges { listed.iter().map(|&(first, last)| (first.into(), last.into())).collect() };
     match (comparison, single) {
         (Operator::Eq, _) => Some(field.ranges(ranges())),
-        (Operator::Ne, _) => Some(field.ranges(ranges().complement())),
+        (Operator::Ne, _) => Some(field.outside(ranges())),
         (Operator::Gt, Some(port)) => Some(field.within((Excluded(port), Unbounded))),
         (Operator::Gte, Some(port)) => Some(field.within(port..)),
         (Operator::Lt, Some(port)) => Some(field.within(..port)),

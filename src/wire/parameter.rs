@@ -107,7 +107,7 @@ const fn parameter(name: &'static str, kind: ParameterKind, about: &'static str)
 }
 
 /// Every parameter of the endpoint. Names, values and meanings are its contract.
-pub const PARAMETERS: [Parameter; 30] = {
+pub const PARAMETERS: [Parameter; 32] = {
     use ParameterKind::{
         Addresses, Comparison, Count, Equality, Flags, Limit, Names, Page, Ports, Protocols, Sort, Switch, Time,
     };
@@ -127,6 +127,11 @@ pub const PARAMETERS: [Parameter; 30] = {
         parameter("dstIp", Addresses, "The destination's address."),
         parameter("dstIpOp", Equality, "eq: one of the addresses; ne: none of them, but an address."),
         parameter("ip", Addresses, "The address of at least one end."),
+        parameter(
+            "ipOp",
+            Equality,
+            "eq: at least one end has one of the addresses; ne: neither has, but one has an address.",
+        ),
         parameter("srcPort", Ports, "The source's port."),
         parameter("srcPortOp", Comparison, "How the source's port compares; lists and ranges take eq and ne only."),
         parameter("dstPort", Ports, "The destination's port."),
@@ -139,13 +144,18 @@ pub const PARAMETERS: [Parameter; 30] = {
         parameter(
             "portOp",
             Comparison,
-            "How the port of at least one end compares: with ne, at least one end has another port.",
+            "How the port of at least one end compares; ne: neither end has one of the ports, but one has a port.",
         ),
         parameter("srcNode", Names, "The name of the source's node."),
         parameter("srcNodeOp", Equality, "eq: one of the names; ne: none of them, but a name."),
         parameter("dstNode", Names, "The name of the destination's node."),
         parameter("dstNodeOp", Equality, "eq: one of the names; ne: none of them, but a name."),
         parameter("anyNode", Names, "The name of the node of at least one end."),
+        parameter(
+            "anyNodeOp",
+            Equality,
+            "eq: at least one end has one of the names; ne: neither has, but one has a name.",
+        ),
         parameter("node", Names, "The ID of the node that logged the flow."),
         parameter("nodeOp", Equality, "eq: one of the IDs; ne: none of them, but an ID."),
         parameter(

@@ -29,7 +29,8 @@ pub const MAX_QUERY_BYTES: usize = 60 * 1024;
 /// numbers, times and sums of flags.
 ///
 /// Operators are taken literally, `ne` included: it wants a value that is present and none of the listed. On
-/// "either end" (`port`) a comparison holds if it does for at least one end. Where `ALL` is one of the protocols there
+/// "either end" (`ip`, `port`, `anyNode`) a comparison holds if it does for at least one end; but `ne` is what an analyst
+/// means by "not": neither end is one of the listed, and at least one has a value. Where `ALL` is one of the protocols there
 /// is no filter by protocol, whatever the operator. Where `sTime` is later than `eTime` no flow matches; that is no
 /// error. Binary digits in `tcpFlags`, as answers show them, are refused: as decimal numbers they would be
 /// other flags.

@@ -63,6 +63,8 @@ fn every_word_that_is_described_is_accepted_and_the_defaults_are_the_defaults() 
         "portOp" => "port=443",
         "srcIpOp" => "srcIp=10.0.0.0/8",
         "dstIpOp" => "dstIp=10.0.0.0/8",
+        "ipOp" => "ip=10.0.0.0/8",
+        "anyNodeOp" => "anyNode=alpha",
         "protocolOp" => "protocol=TCP",
         _ => "",
     };
