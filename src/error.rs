@@ -12,7 +12,7 @@ use std::{
 pub enum ErrorKind {
     /// Correct the query: [`Error::problems`] lists everything that is wrong with it, at once.
     InvalidQuery,
-    /// Start again at the first page: the cursor is damaged, of another version, or of another query.
+    /// Start again at the first page: the cursor is damaged, or of another version, another archive or another query.
     InvalidCursor,
     /// Correct the flow or the file that was handed in; what was good of it is kept where the caller says so.
     InvalidInput,

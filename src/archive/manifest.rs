@@ -5,10 +5,12 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash64;
 
+use super::identity::Identity;
 use crate::{
     error::{Error, ErrorKind, Result},
     filter::Bounds,
     flow::{Field, FlowId, Span, Timestamp, ValueRef},
+    order::{CursorKey, Seal},
     segment::{SegmentReader, SegmentSummary},
 };
 
@@ -21,6 +23,10 @@ pub struct Manifest {
     format: u32,
     /// The number of the version; each commit adds one.
     pub version: u64,
+    /// The identity of the archive and the key of its cursors. `None` of an archive without flows whose manifest was
+    /// written before there were such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    identity: Option<Identity>,
     /// The number that the next flow gets.
     pub next_flow_id: u64,
     /// The segments, in the order they were added.
@@ -138,8 +144,31 @@ impl Bounds for SegmentEntry {
 
 impl Manifest {
     /// The manifest of an archive that was just created.
-    pub(super) fn first() -> Self {
-        Self { format: FORMAT, version: 1, next_flow_id: 1, segments: Vec::new(), retired: Vec::new() }
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] where the system gives no random numbers.
+    pub(super) fn first() -> Result<Self> {
+        let identity = Some(Identity::random()?);
+        Ok(Self { format: FORMAT, version: 1, identity, next_flow_id: 1, segments: Vec::new(), retired: Vec::new() })
+    }
+
+    /// The same with an identity of its own, if it has none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] where the system gives no random numbers.
+    pub(super) fn identified(self) -> Result<Self> {
+        let identity = self.identity.map_or_else(Identity::random, Ok)?;
+        Ok(Self { identity: Some(identity), ..self })
+    }
+
+    /// The seal of the archive's cursors, with this key or its own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] where the cipher refuses its parameters.
+    pub(super) fn seal(&self, key: Option<&CursorKey>) -> Result<Seal> {
+        const NONE: &Identity = &Identity::none();
+        let identity = self.identity.as_ref().unwrap_or(NONE);
+        Seal::new(key.unwrap_or(identity.key()), identity.archive())
     }
 
     /// The next version, without the retired files in `gone`, which are deleted. `None` where the change does not
@@ -212,7 +241,14 @@ impl Manifest {
             let message = format!("it has format {format}; this version of flowseek reads {FORMAT}");
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
-        let manifest: Self = serde_json::from_str(line).map_err(|_| damaged())?;
-        if manifest.version == version { Ok(manifest) } else { Err(damaged()) }
+        let mut manifest: Self = serde_json::from_str(line).map_err(|_| damaged())?;
+        if manifest.version != version {
+            return Err(damaged());
+        }
+        // Every reader derives the same, and the next commit writes it down: cursors survive that.
+        if manifest.identity.is_none() && !manifest.segments.is_empty() {
+            manifest.identity = Some(Identity::derived(line)?);
+        }
+        Ok(manifest)
     }
 }

@@ -60,6 +60,13 @@
 //!   leave out a part of each flow otherwise. A compaction by an earlier version can so never drop the column.
 //! - Everything else, and every change of what a byte means, makes format 2.
 //!
+//! # The identity
+//! A manifest has the identity of its archive and a key for its cursors: random bytes, drawn when the archive is created,
+//! and the same in every version and every copy. They do not change with a commit, a compaction, a repair or an older
+//! manifest that is put back. A manifest that was written before there were such has none: then every reader derives them
+//! from its text, in the same way, and the next commit writes down what they have derived. An earlier version of flowseek
+//! passes over them, and leaves them out of the manifests that it writes; cursors from before are then refused.
+//!
 //! # The lock
 //! There is one writing process at a time. The lock belongs to an open file, and a crash frees it. In that process
 //! the [`Writer`] and its [`Compactor`]s share it: they work at the same time, and wait for one another only to publish.
@@ -69,6 +76,7 @@ mod compact;
 mod counts;
 mod exclusive;
 mod files;
+mod identity;
 mod lease;
 mod manifest;
 mod repair;
@@ -98,6 +106,7 @@ pub use verify::{Depth, Extent, Finding, FindingKind, Report};
 use self::{counts::CountCache, files::Files, lease::Lease};
 use crate::{
     error::{Error, ErrorKind, Result},
+    order::CursorKey,
     segment::{PageCache, SegmentOptions, SegmentReader},
 };
 
@@ -118,12 +127,16 @@ pub struct Settings {
     pub page_cache_bytes: u64,
     /// Bytes of memory for exact counts: how many flows of a segment match a filter, for the filters asked for last.
     pub count_cache_bytes: u64,
+    /// The key that cursors are sealed with, in place of the archive's own, which its manifest has. Cursors that were
+    /// sealed with another are refused.
+    pub cursor_key: Option<CursorKey>,
     /// What changes the files.
     pub storage: Arc<dyn Storage>,
 }
 
 impl Default for Settings {
-    /// Segments of 2,097,152 flows; 256 MiB for indexes, 512 MiB for pages, 4 MiB for counts; a local file system.
+    /// Segments of 2,097,152 flows; 256 MiB for indexes, 512 MiB for pages, 4 MiB for counts; the archive's own key for
+    /// cursors; a local file system.
     fn default() -> Self {
         Self {
             segment: SegmentOptions::default(),
@@ -131,6 +144,7 @@ impl Default for Settings {
             index_cache_bytes: 256 << 20,
             page_cache_bytes: 512 << 20,
             count_cache_bytes: 4 << 20,
+            cursor_key: None,
             storage: Arc::new(LocalStorage),
         }
     }
@@ -237,7 +251,7 @@ impl Archive {
             Some(manifest) => manifest,
             None => {
                 files.create()?;
-                let published = files.publish(&Manifest::first());
+                let published = files.publish(&Manifest::first()?);
                 let manifest = files.newest_manifest()?;
                 match (published, manifest) {
                     (Ok(_), Some(manifest)) => manifest,

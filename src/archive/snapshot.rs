@@ -13,6 +13,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     filter::Bounds,
     flow::Field,
+    order::Seal,
     segment::SegmentReader,
 };
 
@@ -41,6 +42,14 @@ impl Snapshot {
     /// What it consists of.
     pub fn manifest(&self) -> &Arc<Manifest> {
         &self.manifest
+    }
+
+    /// What seals and opens the cursors of the archive.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] where the cipher refuses its parameters.
+    pub(crate) fn seal(&self) -> Result<Seal> {
+        self.manifest.seal(self.archive.settings().cursor_key.as_ref())
     }
 
     /// A segment, opened, from the cache where it is there.

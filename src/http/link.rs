@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn a_link_has_everything_of_the_query_but_its_page() {
-        let cursor = Cursor::new(7, None, 0).unwrap();
+        let cursor: Cursor = "AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
         for (uri, expected) in [
             ("/v2", "/v2?"),
             ("/v2?", "/v2?"),

@@ -3,27 +3,42 @@
 use std::{fmt, str::FromStr};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use twox_hash::XxHash64;
 
-use super::{Key, Order, Position, Side};
-use crate::{
-    error::{Error, ErrorKind, Result},
-    flow::{Field, Kind, Value},
+use super::{
+    Order, Position,
+    place::{self, Place},
+    seal::{OVERHEAD, Seal},
 };
+use crate::error::{Error, ErrorKind, Result};
 
 /// The longest cursor, in bytes of its text.
 pub const MAX_CURSOR_BYTES: usize = 512;
 
-const VERSION: u8 = 1;
-const CHECKSUM_BYTES: usize = 8;
+/// The version of the form of cursors: their first byte.
+const VERSION: u8 = 2;
+
+/// Bytes of a place in the longest cursor: base64 makes 4 bytes of 3.
+const MOST_PLACE_BYTES: usize = MAX_CURSOR_BYTES / 4 * 3 - 1 - OVERHEAD;
 
 /// Where the next page begins: a position in the order of one query. Opaque, URL-safe text.
 ///
-/// It holds no state of a server: it survives restarts, appends, compaction and patch versions. Its bytes, before
-/// base64url without padding (RFC 4648, section 5): the version, the fingerprint of the query (8 bytes), the number of
-/// flows still to skip (16), the side of the position or its absence (1), each key value as a tag (absent, number, text)
-/// and the value (a number is its length and its big-endian bytes, a text its length and its bytes), and the XXH64
-/// of all that (8).
+/// It needs no state of a server: it survives restarts, appends, compaction and patch versions.
+///
+/// # Its text
+/// Its bytes, before base64url without padding (RFC 4648, section 5), are the version, a nonce (16), the encrypted
+/// place, and an authentication tag (16). The place is the fingerprint of the query (8), the side of the position, how
+/// many flows to pass over, and the values of the sort keys.
+///
+/// - *Encrypted*: where a page ends on its budget, the position may lie at values of flows that the reader may not see.
+///   The length tells nothing either: the place is padded to a length that depends on the order alone.
+/// - *Authenticated*, with the identity of the archive and its [`CursorKey`](super::CursorKey): whatever is changed, and
+///   in any other archive, the cursor is refused. Copies of an archive have the same identity and the same key.
+/// - *Deterministic*: the same place in the same query of the same archive is always the same text, because the nonce is
+///   a keyed hash of the place and not random. So an answer is reproducible byte by byte, a repeated request can be
+///   answered from a cache, and cursors are compared and hashed as texts. The only thing that this tells the holder of
+///   two cursors is whether they are equal.
+///
+/// Reading a cursor from its text checks the form only. Whether it is good is seen where a query resumes from it.
 ///
 /// ```
 /// use flowseek::{ErrorKind, order::Cursor};
@@ -32,57 +47,52 @@ const CHECKSUM_BYTES: usize = 8;
 /// assert_eq!(error.kind(), ErrorKind::InvalidCursor);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Cursor {
-    text: String,
-    fingerprint: u64,
-    skip: u128,
-    position: Option<Position>,
-}
+pub struct Cursor(String);
 
 impl Cursor {
-    /// The cursor at a position of the query with this fingerprint, from which `skip` flows are passed over.
+    /// The cursor at a position of the query with this fingerprint and order, from which `skip` flows are passed over.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidQuery`] where the key's texts are too long for [`MAX_CURSOR_BYTES`].
-    pub(crate) fn new(fingerprint: u64, position: Option<Position>, skip: u128) -> Result<Self> {
-        let mut bytes = vec![VERSION];
-        bytes.extend(fingerprint.to_be_bytes());
-        bytes.extend(skip.to_be_bytes());
-        bytes.push(match position.as_ref().map(|position| position.side) {
-            None => 0,
-            Some(Side::Before) => 1,
-            Some(Side::After) => 2,
-        });
-        for value in position.iter().flat_map(|position| &position.key) {
-            encode(value.as_ref(), &mut bytes)?;
-        }
-        bytes.extend(XxHash64::oneshot(0, &bytes).to_be_bytes());
-        let text = URL_SAFE_NO_PAD.encode(&bytes);
-        if text.len() > MAX_CURSOR_BYTES {
+    pub(crate) fn new(
+        seal: &Seal,
+        fingerprint: u64,
+        order: &Order,
+        position: Option<&Position>,
+        skip: u128,
+    ) -> Result<Self> {
+        let mut place = place::encode(fingerprint, position, skip);
+        let length = place::padded_length(order, skip).min(MOST_PLACE_BYTES);
+        if place.len() > length {
             return Err(too_long());
         }
-        Ok(Self { text, fingerprint, skip, position })
+        place.resize(length, 0);
+        let mut bytes = vec![VERSION];
+        bytes.extend(seal.seal(VERSION, &place)?);
+        Ok(Self(URL_SAFE_NO_PAD.encode(bytes)))
     }
 
     /// The position and how many flows to pass over from it, for the query with this fingerprint and order.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidCursor`] where the cursor is of another query.
-    pub(crate) fn resume(&self, fingerprint: u64, order: &Order) -> Result<(Option<&Position>, u128)> {
-        let fits = self.position.as_ref().is_none_or(|position| {
-            let mut pairs = order.keys().iter().zip(&position.key);
-            position.key.len() == order.keys().len() && pairs.all(|(key, value)| fits(key.field, value.as_ref()))
-        });
-        if self.fingerprint != fingerprint || !fits {
-            return Err(invalid("it belongs to a query with other filters or another order"));
+    /// [`ErrorKind::InvalidCursor`] where the cursor is damaged, of another archive or of another query.
+    pub(crate) fn resume(&self, seal: &Seal, fingerprint: u64, order: &Order) -> Result<(Option<Position>, u128)> {
+        let sealed = sealed(&self.0)?;
+        let place = sealed.split_first().and_then(|(version, sealed)| seal.open(*version, sealed));
+        let place = place.as_deref().and_then(place::decode);
+        let Place { fingerprint: own, position, skip } =
+            place.ok_or_else(|| invalid("it is damaged, or another archive has given it"))?;
+        let fits = position.as_ref().is_none_or(|position| place::fits(order, &position.key));
+        match own == fingerprint && fits {
+            true => Ok((position, skip)),
+            false => Err(invalid("it belongs to a query with other filters or another order")),
         }
-        Ok((self.position.as_ref(), self.skip))
     }
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&self.0)
     }
 }
 
@@ -90,20 +100,21 @@ impl FromStr for Cursor {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        if text.len() > MAX_CURSOR_BYTES {
-            return Err(invalid("it is damaged: a cursor has at most 512 bytes"));
-        }
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| invalid("it is damaged"))?;
-        let (body, sum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or_else(|| invalid("it is damaged"))?;
-        if XxHash64::oneshot(0, body) != u64::from_be_bytes(*sum) {
-            return Err(invalid("it is damaged"));
-        }
-        let (version, body) = body.split_first().ok_or_else(|| invalid("it is damaged"))?;
-        if *version != VERSION {
-            return Err(invalid("it was made by another version of this service"));
-        }
-        let (fingerprint, skip, position) = decode(body).ok_or_else(|| invalid("it is damaged"))?;
-        Ok(Self { text: text.to_owned(), fingerprint, skip, position })
+        sealed(text).map(|_| Self(text.to_owned()))
+    }
+}
+
+/// The bytes of a cursor's text, which has the form of a cursor.
+fn sealed(text: &str) -> Result<Vec<u8>> {
+    if text.len() > MAX_CURSOR_BYTES {
+        return Err(invalid("it is damaged: a cursor has at most 512 bytes"));
+    }
+    // Bits that the text does not need must be zero: no other text has the same bytes.
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| invalid("it is damaged"))?;
+    match bytes.first() {
+        Some(&VERSION) if bytes.len() > OVERHEAD => Ok(bytes),
+        Some(&VERSION) | None => Err(invalid("it is damaged")),
+        Some(_) => Err(invalid("it is damaged, or another version of this service has made it")),
     }
 }
 
@@ -119,64 +130,100 @@ fn too_long() -> Error {
     Error::invalid_query(vec![problem.to_owned()])
 }
 
-fn encode(value: Option<&Value>, out: &mut Vec<u8>) -> Result<()> {
-    match value {
-        None => out.push(0),
-        Some(Value::Number(number)) => {
-            let bytes = number.to_be_bytes();
-            let bytes = bytes.get(number.leading_zeros() as usize / 8..).unwrap_or_default();
-            out.push(1);
-            out.push(u8::try_from(bytes.len()).map_err(|_| too_long())?);
-            out.extend(bytes);
-        }
-        Some(Value::Text(text)) => {
-            out.push(2);
-            out.extend(u16::try_from(text.len()).map_err(|_| too_long())?.to_be_bytes());
-            out.extend(text.bytes());
-        }
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, option, prelude::*};
 
-fn decode(bytes: &[u8]) -> Option<(u64, u128, Option<Position>)> {
-    let (fingerprint, bytes) = bytes.split_first_chunk::<8>()?;
-    let (skip, bytes) = bytes.split_first_chunk::<16>()?;
-    let (side, mut bytes) = bytes.split_first()?;
-    let side = match side {
-        0 => None,
-        1 => Some(Side::Before),
-        2 => Some(Side::After),
-        _ => return None,
+    use super::*;
+    use crate::{
+        flow::{Field, Kind, Value},
+        order::{CursorKey, Direction, Key, SortKey},
     };
-    let mut key = Key::new();
-    while let Some((tag, rest)) = bytes.split_first() {
-        let (value, rest) = match tag {
-            0 => (None, rest),
-            1 => {
-                let (length, rest) = rest.split_first()?;
-                let (number, rest) = rest.split_at_checked(usize::from(*length))?;
-                let number = number.iter().fold(0, |sum: u128, byte| sum << 8 | u128::from(*byte));
-                (Some(Value::Number(number)), rest)
-            }
-            2 => {
-                let (length, rest) = rest.split_first_chunk::<2>()?;
-                let (text, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
-                (Some(Value::Text(String::from_utf8(text.to_vec()).ok()?)), rest)
-            }
-            _ => return None,
-        };
-        key.push(value);
-        bytes = rest;
-    }
-    let position = side.map(|side| Position { key, side });
-    Some((u64::from_be_bytes(*fingerprint), u128::from_be_bytes(*skip), position))
-}
 
-fn fits(field: Field, value: Option<&Value>) -> bool {
-    match (field.kind(), value) {
-        (_, None) => !field.always_present(),
-        (Kind::Text, Some(Value::Text(_))) => true,
-        (Kind::Time | Kind::Number | Kind::Address, Some(Value::Number(number))) => *number <= field.greatest(),
-        _ => false,
+    fn seal_of(key: u8, archive: u8) -> Seal {
+        Seal::new(&CursorKey::new([key; 32]), [archive; 16]).unwrap()
+    }
+
+    fn by(fields: &[Field]) -> Order {
+        let keys = fields.iter().map(|field| SortKey { field: *field, direction: Direction::Descending });
+        Order::new(keys, Direction::Ascending)
+    }
+
+    fn refused(result: Result<impl fmt::Debug>) {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidCursor);
+    }
+
+    fn key(order: &Order) -> impl Strategy<Value = Key> + use<> {
+        let value = |key: &SortKey| {
+            let greatest = key.field.greatest();
+            let value = match key.field.kind() {
+                Kind::Text => "[a-z\u{e9}]{1,60}".prop_map(Value::Text).boxed(),
+                _ => (0..=greatest).prop_map(Value::Number).boxed(),
+            };
+            if key.field.always_present() { value.prop_map(Some).boxed() } else { option::of(value).boxed() }
+        };
+        order.keys().iter().map(value).collect::<Vec<_>>()
+    }
+
+    fn place() -> impl Strategy<Value = (u64, Order, Option<Position>, u128)> {
+        let skip = prop_oneof![Just(0), any::<u128>()];
+        let order = vec(prop::sample::select(Field::ALL.to_vec()), 0..3).prop_map(|fields| by(&fields));
+        (any::<u64>(), order, skip).prop_flat_map(|(fingerprint, order, skip)| {
+            let sides = prop_oneof![Just(Position::before as fn(Key) -> Position), Just(Position::after as _)];
+            let position = option::of((key(&order), sides).prop_map(|(key, side)| side(key)));
+            (Just(fingerprint), Just(order), position, Just(skip))
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn a_cursor_resumes_where_it_was_made_and_nowhere_else((fingerprint, order, position, skip) in place()) {
+            let seal = seal_of(1, 1);
+            let cursor = Cursor::new(&seal, fingerprint, &order, position.as_ref(), skip).unwrap();
+            let text = cursor.to_string();
+            prop_assert!(text.len() <= MAX_CURSOR_BYTES);
+            let read: Cursor = text.parse().unwrap();
+            prop_assert_eq!(&read, &cursor);
+            prop_assert_eq!(read.resume(&seal, fingerprint, &order).unwrap(), (position.clone(), skip));
+            refused(read.resume(&seal, fingerprint ^ 1, &order));
+            refused(read.resume(&seal_of(2, 1), fingerprint, &order));
+            refused(read.resume(&seal_of(1, 2), fingerprint, &order));
+            // The same place is the same text, and every other place another.
+            prop_assert_eq!(Cursor::new(&seal, fingerprint, &order, position.as_ref(), skip).unwrap(), cursor.clone());
+            let further = Cursor::new(&seal, fingerprint, &order, position.as_ref(), skip ^ 1).unwrap();
+            prop_assert_ne!(further, cursor);
+        }
+
+        #[test]
+        fn all_cursors_of_an_order_have_one_length((fingerprint, order, position, _) in place()) {
+            let seal = seal_of(1, 1);
+            let cursor = Cursor::new(&seal, fingerprint, &order, position.as_ref(), 0).unwrap();
+            let first = Cursor::new(&seal, 0, &order, None, 0).unwrap();
+            prop_assert_eq!(cursor.to_string().len(), first.to_string().len());
+        }
+    }
+
+    #[test]
+    fn a_cursor_of_the_form_before_is_refused_by_its_version() {
+        // Version 1 with its fingerprint, skip, side and XXH64.
+        let mut old = vec![1u8];
+        old.extend([0; 25]);
+        old.extend(twox_hash::XxHash64::oneshot(0, &old).to_be_bytes());
+        let error = URL_SAFE_NO_PAD.encode(old).parse::<Cursor>().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidCursor);
+        assert!(error.to_string().contains("another version"), "{error}");
+    }
+
+    #[test]
+    fn a_key_of_other_kinds_than_the_order_is_refused_even_under_the_right_seal() {
+        let seal = seal_of(1, 1);
+        let (numbers, names) = (by(&[Field::DstPort]), by(&[Field::SrcNode]));
+        let key = vec![Some(Value::Text("a".to_owned())), Some(Value::Number(1)), Some(Value::Number(1))];
+        let cursor = Cursor::new(&seal, 7, &names, Some(&Position::after(key)), 0).unwrap();
+        assert!(cursor.resume(&seal, 7, &names).is_ok());
+        refused(cursor.resume(&seal, 7, &numbers));
+        refused(cursor.resume(&seal, 7, &by(&[])));
     }
 }

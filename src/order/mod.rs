@@ -1,11 +1,15 @@
 //! In which order flows are answered, where in it a page ended, and the text that carries that place.
 
 mod cursor;
+mod place;
 mod position;
 mod reach;
+mod seal;
 mod sort;
 
 pub use cursor::{Cursor, MAX_CURSOR_BYTES};
 pub use position::{Position, Side};
 pub use reach::first_key;
+pub use seal::CursorKey;
+pub(crate) use seal::Seal;
 pub use sort::{Direction, Key, Order, SortKey, compare_values};

@@ -15,13 +15,12 @@ const LARGEST_SKIP: u128 = 10_000;
 pub(super) async fn page(query: &Query, left_out: &BTreeSet<usize>) -> Result<Page> {
     let started = Instant::now();
     let fingerprint = query.fingerprint();
+    let seal = query.snapshot.seal()?;
+    let cursor = |position: Option<&Position>, skip| Cursor::new(&seal, fingerprint, &query.order, position, skip);
     let (position, mut skip) = match &query.start {
         Start::First => (None, 0),
         Start::Number(number) => (None, u128::from(number.saturating_sub(1)) * query.limit as u128),
-        Start::At(cursor) => {
-            let (position, skip) = cursor.resume(fingerprint, &query.order)?;
-            (position.cloned(), skip)
-        }
+        Start::At(cursor) => cursor.resume(&seal, fingerprint, &query.order)?,
     };
     let mut search = Search::new(query, position, started);
     search.left_out.clone_from(left_out);
@@ -42,7 +41,7 @@ pub(super) async fn page(query: &Query, left_out: &BTreeSet<usize>) -> Result<Pa
         }
     }
     if stopped {
-        let next = Cursor::new(fingerprint, search.goal.position.clone(), skip)?;
+        let next = cursor(search.goal.position.as_ref(), skip)?;
         return search.answer(query, Vec::new(), Some(next)).await;
     }
     // One more than the page has tells whether there is another page.
@@ -56,7 +55,7 @@ pub(super) async fn page(query: &Query, left_out: &BTreeSet<usize>) -> Result<Pa
         (false, Some(frontier)) => Some(Position::before(frontier)),
         (false, None) => return search.answer(query, results.found, None).await,
     };
-    let next = Cursor::new(fingerprint, end, 0)?;
+    let next = cursor(end.as_ref(), 0)?;
     search.answer(query, results.found, Some(next)).await
 }
 

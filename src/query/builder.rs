@@ -116,7 +116,8 @@ impl Query {
     /// The page. The search runs where the future is polled, and ends when it is dropped.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidCursor`](crate::ErrorKind::InvalidCursor) where the cursor is of another query;
+    /// [`ErrorKind::InvalidCursor`](crate::ErrorKind::InvalidCursor) where the cursor is damaged, or of another archive or
+    /// another query;
     /// [`ErrorKind::InvalidQuery`](crate::ErrorKind::InvalidQuery) where an exact count was asked for that the budget
     /// does not reach; [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) or [`ErrorKind::Io`](crate::ErrorKind::Io)
     /// where a segment cannot be read, unless [`gaps`](Self::gaps) are skipped.

@@ -79,8 +79,8 @@ impl Request {
     /// # Errors
     /// [`InvalidQuery`](crate::ErrorKind::InvalidQuery) with everything that is wrong, the first hundred problems one by
     /// one, or where the string is longer than [`MAX_QUERY_BYTES`].
-    /// [`InvalidCursor`](crate::ErrorKind::InvalidCursor) where nothing is wrong but the cursor. That a cursor belongs
-    /// to another query is found where the query is answered.
+    /// [`InvalidCursor`](crate::ErrorKind::InvalidCursor) where nothing is wrong but the form of the cursor. Whether the
+    /// archive and the query are those of the cursor is found where the query is answered.
     pub fn parse_with(query: &str, limits: &Limits) -> Result<Self> {
         if query.len() > MAX_QUERY_BYTES {
             let problem = format!("the query has {} bytes; allowed: at most {MAX_QUERY_BYTES}", query.len());
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(start("page=1"), Start::Number(1));
         assert_eq!(start("page=%2007"), Start::Number(7));
         assert_eq!(start(&format!("page={}", "9".repeat(400))), Start::Number(u64::MAX));
-        let cursor = Cursor::new(7, None, 0).unwrap();
+        let cursor: Cursor = format!("Ag{}", "A".repeat(60)).parse().unwrap();
         assert_eq!(start(&format!("page={cursor}")), Start::At(cursor));
         assert_eq!(problems("page=0").len(), 1);
     }

@@ -1,13 +1,23 @@
 //! A cursor is either the one that was given, or one clear error.
 
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use flowseek::{
-    Archive, Cursor, Error, ErrorKind, Filter, Order, filter,
+    Archive, Cursor, Error, ErrorKind, Filter, Order, Settings,
+    archive::Effort,
+    filter,
     flow::{Field, Flow, Timestamp},
-    order::{Direction, MAX_CURSOR_BYTES, SortKey},
-    query::{Query, Start},
+    order::{CursorKey, Direction, MAX_CURSOR_BYTES, SortKey},
+    query::{Budget, Page, Query, Start},
+    segment::SegmentOptions,
 };
 use proptest::prelude::*;
+use twox_hash::XxHash64;
 
 use crate::support::{append, block_on};
 
@@ -40,31 +50,71 @@ fn refused(result: Result<impl std::fmt::Debug, Error>) {
     assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidCursor);
 }
 
+/// The text of the cursor after the first page.
+fn first_cursor(archive: &Archive, order: Order) -> String {
+    block_on(query(archive, Filter::all(), order).page()).unwrap().next.unwrap().to_string()
+}
+
+/// The page to which the text of a cursor leads.
+fn page_at(archive: &Archive, order: Order, text: &str) -> Result<Page, Error> {
+    block_on(query(archive, Filter::all(), order).after(text.parse()?).page())
+}
+
+/// The archive in a copy of a directory.
+fn copied(from: &Path, to: &Path) -> Archive {
+    for folder in ["data", "manifests", "retired"] {
+        fs::create_dir_all(to.join(folder)).unwrap();
+        for file in fs::read_dir(from.join(folder)).unwrap() {
+            let file = file.unwrap().path();
+            fs::copy(&file, to.join(folder).join(file.file_name().unwrap())).unwrap();
+        }
+    }
+    Archive::open(to).unwrap()
+}
+
+/// The newest manifest of the archive in a directory.
+fn newest_manifest(directory: &Path) -> PathBuf {
+    let files = fs::read_dir(directory.join("manifests")).unwrap().map(|file| file.unwrap().path());
+    files.max().unwrap()
+}
+
+/// Makes the newest manifest one of the time before archives had an identity.
+fn forget_identity(directory: &Path) {
+    let file = newest_manifest(directory);
+    let text = fs::read_to_string(&file).unwrap();
+    let mut manifest: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert!(manifest.as_object_mut().unwrap().remove("identity").is_some());
+    let line = manifest.to_string();
+    fs::write(&file, format!("{line}\n{:016x}\n", XxHash64::oneshot(0, line.as_bytes()))).unwrap();
+}
+
 #[test]
-fn every_byte_changed_and_every_truncation_is_one_kind_of_error() {
+fn every_byte_changed_removed_or_added_is_one_kind_of_error() {
     with_archive(|archive| {
         for order in [Order::newest_first(), by(Field::SrcNode), by(Field::DstPort)] {
-            let page = block_on(query(archive, Filter::all(), order).page()).unwrap();
-            let text = page.next.unwrap().to_string();
+            let text = first_cursor(archive, order.clone());
             assert!(text.len() <= MAX_CURSOR_BYTES);
             assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
+            assert_eq!(page_at(archive, order.clone(), &text).unwrap().batch.num_rows(), 3);
+            let at_bytes = |bytes: &[u8]| page_at(archive, order.clone(), &URL_SAFE_NO_PAD.encode(bytes));
             let bytes = URL_SAFE_NO_PAD.decode(&text).unwrap();
             for at in 0..bytes.len() {
-                for change in 1..=255u8 {
+                for change in [1, 1 << (at % 8), 0xff] {
                     let mut bytes = bytes.clone();
                     bytes[at] ^= change;
-                    refused(URL_SAFE_NO_PAD.encode(bytes).parse::<Cursor>());
+                    refused(at_bytes(&bytes));
                 }
-                refused(URL_SAFE_NO_PAD.encode(&bytes[..at]).parse::<Cursor>());
+                refused(at_bytes(&bytes[..at]));
+                refused(at_bytes(&[&bytes[..at], &bytes[at + 1..]].concat()));
+                refused(at_bytes(&[&bytes[..at], &[0], &bytes[at..]].concat()));
             }
+            refused(at_bytes(&[bytes.as_slice(), &[0]].concat()));
             for at in 0..text.len() {
-                refused(text[..at].parse::<Cursor>());
                 for other in ["A", "z", "0", "-", "=", " ", "+", "\u{e9}"] {
                     let changed = format!("{}{other}{}", &text[..at], &text[at + 1..]);
-                    assert!(changed == text || changed.parse::<Cursor>().is_err());
+                    assert!(changed == text || page_at(archive, order.clone(), &changed).is_err());
                 }
             }
-            refused(format!("{text}A").parse::<Cursor>());
             refused("A".repeat(MAX_CURSOR_BYTES + 1).parse::<Cursor>());
         }
     });
@@ -88,17 +138,151 @@ fn a_cursor_serves_the_query_that_gave_it_whatever_the_limit_and_no_other() {
 }
 
 #[test]
-fn a_cursor_outlives_the_process_that_gave_it() {
+fn a_cursor_outlives_commits_compactions_and_the_process_that_gave_it() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("archive");
     let archive = Archive::open_or_create(&path).unwrap();
     let stored = append(&archive, &[flows()]);
-    let text =
-        block_on(query(&archive, Filter::all(), Order::oldest_first()).page()).unwrap().next.unwrap().to_string();
+    let text = first_cursor(&archive, Order::oldest_first());
+    let goes_on = |archive: &Archive| {
+        let page = page_at(archive, Order::oldest_first(), &text).unwrap();
+        assert_eq!(page.flows().unwrap(), stored[3..6]);
+    };
+    goes_on(&archive);
+    append(&archive, &[vec![Flow::starting(Timestamp::from_millis(1_777_000_000_000).unwrap())]]);
+    goes_on(&archive);
+    let compactor = archive.writer().unwrap().compactor();
+    while compactor.run_once(Effort::Full).unwrap().is_some() {}
+    drop(compactor);
+    assert_eq!(archive.snapshot().unwrap().manifest().segments.len(), 1);
+    goes_on(&archive);
     drop(archive);
-    let archive = Archive::open(&path).unwrap();
-    let again = query(&archive, Filter::all(), Order::oldest_first()).start(Start::At(text.parse().unwrap()));
-    assert_eq!(block_on(again.page()).unwrap().flows().unwrap(), stored[3..6]);
+    goes_on(&Archive::open(&path).unwrap());
+    // Nor does a repair of the manifest change the identity of the archive.
+    let file = newest_manifest(&path);
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[20] ^= 4;
+    fs::write(&file, bytes).unwrap();
+    assert_eq!(Archive::open(&path).unwrap_err().kind(), ErrorKind::Damaged);
+    let repaired = Archive::repair(&path, Settings::default(), &mut |_| {}).unwrap();
+    assert!(!repaired.found.is_sound());
+    goes_on(&Archive::open(&path).unwrap());
+}
+
+#[test]
+fn a_cursor_belongs_to_one_archive_and_its_copies() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let one = Archive::open_or_create(path("one")).unwrap();
+    let other = Archive::open_or_create(path("other")).unwrap();
+    // The same flows with the same IDs.
+    assert_eq!(append(&one, &[flows()]), append(&other, &[flows()]));
+    let copy = copied(&path("one"), &path("copy"));
+    for order in [Order::newest_first(), by(Field::SrcNode)] {
+        let text = first_cursor(&one, order.clone());
+        let page = page_at(&one, order.clone(), &text).unwrap().flows().unwrap();
+        refused(page_at(&other, order.clone(), &text));
+        assert_eq!(page_at(&copy, order.clone(), &text).unwrap().flows().unwrap(), page);
+        // A page is reproducible, cursor and all.
+        assert_eq!(first_cursor(&copy, order.clone()), text);
+        assert_ne!(first_cursor(&other, order), text);
+    }
+    // Copies that go ways of their own stay copies.
+    append(&copy, &[vec![flows()[0].clone()]]);
+    assert!(page_at(&one, Order::newest_first(), &first_cursor(&copy, Order::newest_first())).is_ok());
+}
+
+#[test]
+fn a_key_of_the_host_seals_in_place_of_the_archives_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let open = |name: &str, key: Option<u8>| {
+        let settings = Settings { cursor_key: key.map(|byte| CursorKey::new([byte; 32])), ..Settings::default() };
+        Archive::open_or_create_with(path(name), settings).unwrap()
+    };
+    append(&open("one", None), &[flows()]);
+    append(&open("other", None), &[flows()]);
+    let text = first_cursor(&open("one", Some(1)), Order::newest_first());
+    assert!(page_at(&open("one", Some(1)), Order::newest_first(), &text).is_ok());
+    refused(page_at(&open("one", Some(2)), Order::newest_first(), &text));
+    refused(page_at(&open("one", None), Order::newest_first(), &text));
+    refused(page_at(&open("other", Some(1)), Order::newest_first(), &text));
+}
+
+#[test]
+fn an_archive_from_before_identities_gets_the_one_that_its_readers_have_derived() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let created = Archive::open_or_create(path("one")).unwrap();
+    append(&created, &[flows()]);
+    drop(created);
+    forget_identity(&path("one"));
+    let reader = Archive::open(path("one")).unwrap();
+    let copy = copied(&path("one"), &path("copy"));
+    let text = first_cursor(&reader, Order::newest_first());
+    assert_eq!(first_cursor(&copy, Order::newest_first()), text);
+    // The first commit of a writer, and all that follow.
+    for _ in 0..2 {
+        append(&reader, &[vec![Flow::starting(Timestamp::from_millis(0).unwrap())]]);
+        for archive in [&reader, &Archive::open(path("one")).unwrap(), &copy] {
+            assert!(page_at(archive, Order::newest_first(), &text).is_ok());
+        }
+    }
+    assert!(fs::read_to_string(newest_manifest(&path("one"))).unwrap().contains("\"identity\""));
+    // An archive without flows has given no cursor, and nothing in its manifest tells it from others.
+    let empty = |name: &str| {
+        drop(Archive::open_or_create(path(name)).unwrap());
+        forget_identity(&path(name));
+        let archive = Archive::open(path(name)).unwrap();
+        append(&archive, &[flows()]);
+        archive
+    };
+    let (one, other) = (empty("empty"), empty("void"));
+    let text = first_cursor(&one, Order::newest_first());
+    assert!(page_at(&one, Order::newest_first(), &text).is_ok());
+    refused(page_at(&other, Order::newest_first(), &text));
+}
+
+#[test]
+fn a_cursor_where_a_budget_ended_tells_nothing_of_flows_that_its_holder_may_not_see() {
+    let directory = tempfile::tempdir().unwrap();
+    let segment = SegmentOptions { block_rows: 4, row_group_blocks: 4 };
+    let archive = Archive::open_or_create_with(directory.path(), Settings { segment, ..Settings::default() }).unwrap();
+    // Every block has one flow of the reader, and three of others whose values come first.
+    let flow = |n: u64| {
+        let (block, is_mine) = (n / 4, n.is_multiple_of(4));
+        let name = if is_mine { String::new() } else { format!("-secret-{}", "x".repeat(block as usize % 40)) };
+        let (address, bytes) = if is_mine { ("", 0) } else { ("bad:cafe:bad:cafe", 0x0bad_cafe_0bad) };
+        Flow {
+            node_id: Some(if is_mine { "mine" } else { "theirs" }.to_owned()),
+            src_node: Some(format!("m-{block:03}{name}")),
+            src_ip: Some(format!("2001:{block:x}:{address}::1").replace(":::", "::").parse().unwrap()),
+            src_bytes: Some(block << 48 | bytes),
+            ..Flow::starting(Timestamp::from_millis(n as i64).unwrap())
+        }
+    };
+    append(&archive, &[(0..400).map(flow).collect()]);
+    for field in [Field::SrcNode, Field::SrcIp, Field::SrcBytes] {
+        let order = Order::new([SortKey { field, direction: Direction::Descending }], Direction::Ascending);
+        let query = || query(&archive, filter::node_id().eq("mine"), order.clone());
+        let budget = Budget { rows: 1, ..Budget::default() };
+        let (mut start, mut found, mut short, mut lengths) = (Start::First, 0, 0, BTreeSet::new());
+        loop {
+            let page = block_on(query().start(start).budget(budget).page()).unwrap();
+            found += page.batch.num_rows();
+            short += u32::from(page.explain.budget_spent);
+            let Some(next) = page.next else { break };
+            let text = next.to_string();
+            let bytes = URL_SAFE_NO_PAD.decode(&text).unwrap();
+            let holds = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
+            assert!(!holds(b"secret") && !holds(&[0x0b, 0xad, 0xca, 0xfe, 0x0b, 0xad]));
+            lengths.insert(text.len());
+            start = Start::At(next);
+        }
+        assert_eq!(found, 100);
+        assert!(short > 0, "no page by {} has ended on its budget", field.name());
+        assert_eq!(lengths.len(), 1, "a cursor tells the length of a value");
+    }
 }
 
 #[test]
@@ -112,8 +296,8 @@ fn a_cursor_that_names_would_make_too_long_is_a_clear_error() {
         let keys = fields.iter().map(|field| SortKey { field: *field, direction: Direction::Ascending });
         Order::new(keys, Direction::Ascending)
     };
-    let one = query(&archive, Filter::all(), keys(&[Field::SrcNode])).limit(1);
-    assert!(block_on(one.page()).unwrap().next.is_some());
+    let one = query(&archive, Filter::all(), keys(&[Field::SrcNode, Field::SrcIp, Field::DstIp])).limit(1);
+    assert!(block_on(one.page()).unwrap().next.unwrap().to_string().len() <= MAX_CURSOR_BYTES);
     let two = query(&archive, Filter::all(), keys(&[Field::SrcNode, Field::DstNode])).limit(1);
     let error = block_on(two.page()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidQuery);

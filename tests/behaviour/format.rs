@@ -106,6 +106,30 @@ fn an_archive_of_version_1_gives_the_answers_that_it_gave_when_it_was_written() 
 }
 
 #[test]
+fn an_archive_of_version_1_that_nobody_may_change_gives_cursors_which_outlive_its_first_change() {
+    let first = |archive: &Archive| {
+        let query = archive.snapshot().unwrap().query(filter::Filter::all()).limit(7);
+        block_on(query.page()).unwrap().next.unwrap()
+    };
+    let frozen = Archive::open(frozen()).unwrap();
+    let directory = copied();
+    let copy = Archive::open(directory.path()).unwrap();
+    let cursor = first(&frozen);
+    assert_eq!(first(&copy), cursor);
+    let second = |archive: &Archive| {
+        let query = archive.snapshot().unwrap().query(filter::Filter::all()).limit(7);
+        block_on(query.after(cursor.clone()).page()).unwrap().flows().unwrap()
+    };
+    let flows = second(&frozen);
+    append(&copy, &[vec![flow(1), flow(2)]]);
+    assert!(second(&Archive::open(directory.path()).unwrap()) == flows);
+    let compactor = copy.writer().unwrap().compactor();
+    while compactor.run_once(Effort::Full).unwrap().is_some() {}
+    drop(compactor);
+    assert!(second(&copy) == flows);
+}
+
+#[test]
 fn an_archive_of_version_1_is_sound_and_can_be_written_on() {
     let directory = copied();
     let report = Archive::verify(directory.path(), Depth::Rows, &mut |_| {}).unwrap();

@@ -1,0 +1,153 @@
+//! The bytes of a place in an order, as a cursor seals them.
+
+use super::{Key, Order, Position, Side};
+use crate::flow::{Field, Kind, MAX_TEXT_BYTES, Value};
+
+/// Ends the values; what follows it is padding.
+const END: u8 = 0;
+const ABSENT: u8 = 1;
+const NUMBER: u8 = 2;
+const TEXT: u8 = 3;
+
+/// Bytes of the fingerprint, and of the byte with the side and the length of the number of flows to pass over.
+const HEAD_BYTES: usize = 9;
+
+/// Where a page of a query begins.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) fingerprint: u64,
+    pub(super) position: Option<Position>,
+    /// How many flows to pass over from there.
+    pub(super) skip: u128,
+}
+
+/// The bytes of a place, without padding: the fingerprint (8); the side (0 none, 1 before, 2 after) times 32 plus the
+/// length of the number of flows to pass over; that number; each value as a tag, and, unless it is absent, its length (1,
+/// of a text 2) and its bytes.
+///
+/// For example, in an order by `src_node` and `dst_port`, right after node `a` and port 443: 8 bytes of fingerprint, `40`
+/// (after; no flows to pass over), `03 00 01 61` (a text of 1 byte), `02 02 01 bb` (a number of 2 bytes), and in the same
+/// way the start time and the flow ID.
+pub(super) fn encode(fingerprint: u64, position: Option<&Position>, skip: u128) -> Vec<u8> {
+    let mut bytes = fingerprint.to_be_bytes().to_vec();
+    let side = match position.map(|position| position.side) {
+        None => 0,
+        Some(Side::Before) => 1,
+        Some(Side::After) => 2,
+    };
+    let skip = significant(skip);
+    bytes.push(side << 5 | skip.len() as u8);
+    bytes.extend(skip);
+    for value in position.iter().flat_map(|position| &position.key) {
+        match value {
+            None => bytes.push(ABSENT),
+            Some(Value::Number(number)) => {
+                let number = significant(*number);
+                bytes.extend([NUMBER, number.len() as u8]);
+                bytes.extend(number);
+            }
+            Some(Value::Text(text)) => {
+                bytes.push(TEXT);
+                // No cursor is long enough for a text whose length is cut here.
+                bytes.extend(u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
+                bytes.extend(text.bytes());
+            }
+        }
+    }
+    bytes
+}
+
+/// The place in `bytes`; `None` where they are not what [`encode`] made, and maybe zeros.
+pub(super) fn decode(bytes: &[u8]) -> Option<Place> {
+    let (fingerprint, bytes) = bytes.split_first_chunk::<8>()?;
+    let (head, bytes) = bytes.split_first()?;
+    let (skip, mut bytes) = bytes.split_at_checked(usize::from(head & 0x1f))?;
+    let side = match head >> 5 {
+        0 => None,
+        1 => Some(Side::Before),
+        2 => Some(Side::After),
+        _ => return None,
+    };
+    let mut key = Key::new();
+    while let Some((tag, rest)) = bytes.split_first().filter(|(tag, _)| **tag != END) {
+        let (value, rest) = match *tag {
+            ABSENT => (None, rest),
+            NUMBER => {
+                let (length, rest) = rest.split_first()?;
+                let (value, rest) = rest.split_at_checked(usize::from(*length))?;
+                (Some(Value::Number(number(value)?)), rest)
+            }
+            TEXT => {
+                let (length, rest) = rest.split_first_chunk::<2>()?;
+                let (text, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+                (Some(Value::Text(String::from_utf8(text.to_vec()).ok()?)), rest)
+            }
+            _ => return None,
+        };
+        key.push(value);
+        bytes = rest;
+    }
+    let position = side.map(|side| Position { key, side });
+    Some(Place { fingerprint: u64::from_be_bytes(*fingerprint), position, skip: number(skip)? })
+}
+
+/// How long the places of an order are with their padding: as long as the longest of them, whatever its values are.
+pub(super) fn padded_length(order: &Order, skip: u128) -> usize {
+    let skip = if skip == 0 { 0 } else { size_of::<u128>() };
+    HEAD_BYTES + skip + order.keys().iter().map(|key| widest(key.field)).sum::<usize>()
+}
+
+/// Whether `key` can be the key of a flow in this order.
+pub(super) fn fits(order: &Order, key: &Key) -> bool {
+    let fits = |field: Field, value: Option<&Value>| match (field.kind(), value) {
+        (_, None) => !field.always_present(),
+        (Kind::Text, Some(Value::Text(_))) => true,
+        (Kind::Time | Kind::Number | Kind::Address, Some(Value::Number(number))) => *number <= field.greatest(),
+        _ => false,
+    };
+    key.len() == order.keys().len() && order.keys().iter().zip(key).all(|(key, value)| fits(key.field, value.as_ref()))
+}
+
+/// Bytes of the longest value of a field, with its tag and its length.
+fn widest(field: Field) -> usize {
+    match field.kind() {
+        // A position may lie right after a text: at the text and a zero byte.
+        Kind::Text => 3 + MAX_TEXT_BYTES + 1,
+        Kind::Time | Kind::Number | Kind::Address => 2 + significant(field.greatest()).len(),
+    }
+}
+
+/// The bytes of a number from its first that is not zero on, big-endian.
+fn significant(number: u128) -> Vec<u8> {
+    number.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect()
+}
+
+/// The number of big-endian bytes; `None` where they are too many.
+fn number(bytes: &[u8]) -> Option<u128> {
+    let fits = bytes.len() <= size_of::<u128>();
+    fits.then(|| bytes.iter().fold(0, |sum: u128, byte| sum << 8 | u128::from(*byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn whatever_the_bytes_are_they_are_a_place_or_nothing(
+            mut bytes in vec(prop_oneof![3 => 0u8..4, 1 => any::<u8>()], 0..60),
+            side in 0u8..3,
+        ) {
+            if let Some(head) = bytes.get_mut(8) {
+                *head = side << 5 | *head & 3;
+            }
+            let Some(Place { fingerprint, position, skip }) = decode(&bytes) else { return Ok(()) };
+            let again = decode(&encode(fingerprint, position.as_ref(), skip));
+            prop_assert_eq!(again, Some(Place { fingerprint, position, skip }));
+        }
+    }
+}
