@@ -11,6 +11,7 @@ pub mod import;
 pub mod ingest;
 pub mod order;
 pub mod query;
+pub mod resources;
 pub mod schema;
 pub mod segment;
 pub mod wire;

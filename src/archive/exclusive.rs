@@ -86,7 +86,7 @@ impl Exclusive {
             replace => replace,
         };
         let Some(manifest) = state.newest.with(edit, &state.gone) else { return Ok(None) };
-        let manifest = manifest.identified()?;
+        let manifest = manifest.identified(files.random())?;
         // A manifest that is left behind its successors would be taken for the newest one.
         let retired = files.retire_manifests(state.newest.version);
         retired.map_err(|error| files.failed("an old manifest cannot be moved away", error))?;

@@ -1,7 +1,7 @@
 //! The directory of an archive: its manifests, its segments, its lock.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions, TryLockError},
     io::{self, ErrorKind as IoErrorKind},
     path::{Path, PathBuf},
     sync::Arc,
@@ -9,8 +9,11 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{Manifest, SegmentEntry, Storage, lease::Lease};
-use crate::error::{Error, ErrorKind, Result};
+use super::{Manifest, SegmentEntry, Settings, lease::Lease};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    resources::{Descriptors, Random, SharedFile, Storage, default_open_files, io_error},
+};
 
 pub(super) const MANIFESTS: &str = "manifests";
 pub(super) const DATA: &str = "data";
@@ -26,11 +29,17 @@ pub(super) const UNFINISHED: &str = "tmp";
 pub(super) struct Files {
     root: PathBuf,
     pub(super) storage: Arc<dyn Storage>,
+    random: Arc<dyn Random>,
+    /// The segments that are open.
+    descriptors: Arc<Descriptors>,
 }
 
 impl Files {
-    pub(super) fn new(root: PathBuf, storage: Arc<dyn Storage>) -> Self {
-        Self { root, storage }
+    pub(super) fn new(root: PathBuf, settings: &Settings) -> Self {
+        let open_files = settings.open_files.unwrap_or_else(default_open_files);
+        let storage = Arc::clone(&settings.storage);
+        let descriptors = Arc::new(Descriptors::new(Arc::clone(&storage), open_files));
+        Self { root, storage, random: Arc::clone(&settings.random), descriptors }
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -44,25 +53,30 @@ impl Files {
     /// Makes the directories of a new archive.
     pub(super) fn create(&self) -> Result<()> {
         let message = format!("the archive {} cannot be created", self.root.display());
-        match fs::read_dir(&self.root) {
-            Ok(entries) => {
-                let ours = [MANIFESTS, DATA, RETIRED, LOCK];
-                let foreign = entries.flatten().find(|entry| ours.iter().all(|name| entry.file_name() != **name));
-                if let Some(foreign) = foreign {
-                    let name = foreign.file_name();
+        match self.storage.list(&self.root) {
+            Ok(paths) => {
+                let ours = [MANIFESTS, DATA, RETIRED, LOCK].map(|name| self.folder(name));
+                if let Some(foreign) = paths.iter().find(|path| !ours.contains(path)) {
+                    let name = foreign.file_name().unwrap_or_default();
                     let message = format!("{message}: the directory holds something else ({})", name.display());
                     return Err(Error::new(ErrorKind::InvalidInput, message));
                 }
             }
             Err(error) if error.kind() == IoErrorKind::NotFound => {}
-            Err(error) => return Err(Error::with(ErrorKind::Io, message)(error)),
+            Err(error) => return Err(io_error(message)(error)),
         }
-        self.make_directories().map_err(Error::with(ErrorKind::Io, message))
+        self.make_directories().map_err(io_error(message))
     }
 
     fn make_directories(&self) -> io::Result<()> {
         let named = |path: &&Path| !path.as_os_str().is_empty();
-        let missing: Vec<&Path> = self.root.ancestors().filter(named).take_while(|path| !path.exists()).collect();
+        let mut missing = Vec::new();
+        for path in self.root.ancestors().filter(named) {
+            if self.storage.size(path)?.is_some() {
+                break;
+            }
+            missing.push(path);
+        }
         for path in missing.into_iter().rev() {
             self.storage.create_directory(path)?;
             let parent = path.parent().filter(named).unwrap_or(Path::new("."));
@@ -86,41 +100,34 @@ impl Files {
     }
 
     pub(super) fn newest_version(&self) -> Result<Option<u64>> {
-        let entries = match fs::read_dir(self.folder(MANIFESTS)) {
-            Ok(entries) => entries,
-            Err(error) if matches!(error.kind(), IoErrorKind::NotFound | IoErrorKind::NotADirectory) => {
-                return Ok(None);
-            }
-            Err(error) => return Err(self.failed("the manifests cannot be listed", error)),
-        };
-        let mut newest = None;
-        for entry in entries {
-            let name = entry.map_err(|error| self.failed("the manifests cannot be listed", error))?.file_name();
-            newest = newest.max(version_of(Path::new(&name)));
+        match self.storage.list(&self.folder(MANIFESTS)) {
+            Ok(paths) => Ok(paths.iter().filter_map(|path| version_of(path)).max()),
+            Err(error) if matches!(error.kind(), IoErrorKind::NotFound | IoErrorKind::NotADirectory) => Ok(None),
+            Err(error) => Err(self.failed("the manifests cannot be listed", error)),
         }
-        Ok(newest)
     }
 
     /// Whether no version follows on this one. An older version than the newest has been moved away, or has its
     /// successor beside it.
-    pub(super) fn is_newest(&self, version: u64) -> bool {
-        !self.has_manifest(version + 1) && self.has_manifest(version)
+    pub(super) fn is_newest(&self, version: u64) -> Result<bool> {
+        Ok(!self.has_manifest(version + 1)? && self.has_manifest(version)?)
     }
 
-    pub(super) fn has_manifest(&self, version: u64) -> bool {
-        self.manifest_path(version).exists()
+    pub(super) fn has_manifest(&self, version: u64) -> Result<bool> {
+        let size = self.storage.size(&self.manifest_path(version));
+        Ok(size.map_err(|error| self.failed("a manifest cannot be looked for", error))?.is_some())
     }
 
     /// A manifest; `None` where it is not there, or no longer.
     pub(super) fn manifest(&self, version: u64) -> Result<Option<Manifest>> {
         let path = self.manifest_path(version);
         let message = || format!("manifest {} cannot be read", path.display());
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
+        let bytes = match self.storage.read(&path) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::with(ErrorKind::Io, message())(error)),
+            Err(error) => return Err(io_error(message())(error)),
         };
-        let decoded = Manifest::decode(&text, version);
+        let decoded = Manifest::decode(&bytes, version);
         decoded.map(Some).map_err(|error| Error::with(error.kind(), message())(error))
     }
 
@@ -134,7 +141,7 @@ impl Files {
         };
         match file.try_lock_shared() {
             // What is locked may have been moved away meanwhile, and then be deleted, or be so already.
-            Ok(()) => Ok(path.exists().then(|| Lease::new(file))),
+            Ok(()) => Ok(self.has_manifest(version)?.then(|| Lease::new(file, Arc::clone(&self.descriptors)))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(self.failed("a manifest cannot be locked", error)),
         }
@@ -144,7 +151,7 @@ impl Files {
     /// changes and the answer is `false`.
     pub(super) fn publish(&self, manifest: &Manifest) -> Result<bool> {
         let path = self.manifest_path(manifest.version);
-        let unfinished = path.with_extension(format!("{}.{UNFINISHED}", Uuid::new_v4().simple()));
+        let unfinished = path.with_extension(format!("{}.{UNFINISHED}", self.new_id()?.simple()));
         let text = manifest.encode()?;
         let publish = || {
             let mut file = self.storage.create(&unfinished)?;
@@ -190,10 +197,41 @@ impl Files {
         (place, retired)
     }
 
-    /// The file of a segment, wherever it lies; `None` where there is none.
-    pub(super) fn segment_file(&self, entry: &SegmentEntry) -> Option<PathBuf> {
+    /// Where the segment at `path` lies now; `None` where it is not there.
+    pub(super) fn place_of(&self, path: &str) -> io::Result<Option<PathBuf>> {
+        let (place, retired) = self.segment_paths(path);
+        for place in [place, retired] {
+            if self.storage.size(&place)?.is_some() {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The file of a segment, wherever it lies.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] where there is none; whatever the system says.
+    pub(super) fn segment(&self, entry: &SegmentEntry) -> io::Result<Arc<SharedFile>> {
         let (place, retired) = self.segment_paths(&entry.path);
-        [place, retired].into_iter().find(|path| path.exists())
+        SharedFile::open(&self.descriptors, vec![place, retired]).map(Arc::new)
+    }
+
+    /// The segments that are open.
+    pub(super) fn descriptors(&self) -> &Arc<Descriptors> {
+        &self.descriptors
+    }
+
+    /// Random numbers.
+    pub(super) fn random(&self) -> &dyn Random {
+        self.random.as_ref()
+    }
+
+    /// A number for a new file, which no other file has.
+    pub(super) fn new_id(&self) -> Result<Uuid> {
+        let mut bytes = [0; 16];
+        self.random.fill(&mut bytes).map_err(|error| self.failed("there are no random numbers", error))?;
+        Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
     }
 
     /// The path of a manifest, from the archive's directory on.
@@ -207,7 +245,7 @@ impl Files {
     }
 
     pub(super) fn failed(&self, what: &str, error: io::Error) -> Error {
-        Error::with(ErrorKind::Io, format!("archive {}: {what}", self.root.display()))(error)
+        io_error(format!("archive {}: {what}", self.root.display()))(error)
     }
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use crate::{
     error::{Error, ErrorKind, Result},
     order::CursorKey,
+    resources::{Random, io_error},
 };
 
 const ARCHIVE_BYTES: usize = 16;
@@ -29,10 +30,9 @@ impl Identity {
     ///
     /// # Errors
     /// [`ErrorKind::Io`] where the system gives no random numbers.
-    pub(super) fn random() -> Result<Self> {
+    pub(super) fn random(random: &dyn Random) -> Result<Self> {
         let mut bytes = [0; ARCHIVE_BYTES + KEY_BYTES];
-        getrandom::fill(&mut bytes)
-            .map_err(|error| Error::new(ErrorKind::Io, format!("the system gives no random numbers: {error}")))?;
+        random.fill(&mut bytes).map_err(io_error("the system gives no random numbers"))?;
         Self::of(&bytes).ok_or_else(|| Error::internal("an identity has another length"))
     }
 

@@ -11,6 +11,7 @@ use crate::{
     filter::Bounds,
     flow::{Field, FlowId, Span, Timestamp, ValueRef},
     order::{CursorKey, Seal},
+    resources::Random,
     segment::{SegmentReader, SegmentSummary},
 };
 
@@ -72,7 +73,10 @@ impl SegmentEntry {
     }
 
     /// What there is to say of an opened segment; `None` where its bounds or its footer cannot be read.
-    pub(super) fn of(reader: &SegmentReader, path: String) -> Option<Self> {
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] where the file cannot be read.
+    pub(super) fn of(reader: &SegmentReader, path: String) -> Result<Option<Self>> {
         let whole = reader.whole();
         let extent = |field: Field| match whole.field(field)?.values? {
             (ValueRef::Number(least), ValueRef::Number(greatest)) => {
@@ -80,16 +84,18 @@ impl SegmentEntry {
             }
             _ => None,
         };
-        let (oldest, newest) = extent(Field::StartTime)?;
-        Some(Self {
+        let Some(((oldest, newest), flow_id)) = extent(Field::StartTime).zip(extent(Field::FlowId)) else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
             path,
             rows: reader.shape().rows as u64,
             bytes: reader.file_bytes(),
             start_time: (Timestamp::ordinal_millis(oldest), Timestamp::ordinal_millis(newest)),
-            flow_id: extent(Field::FlowId)?,
+            flow_id,
             added: 0,
-            footer: Some(reader.footer_checksum().ok()?),
-        })
+            footer: Some(reader.footer_checksum()?),
+        }))
     }
 
     /// The least and the greatest start time.
@@ -147,8 +153,8 @@ impl Manifest {
     ///
     /// # Errors
     /// [`ErrorKind::Io`] where the system gives no random numbers.
-    pub(super) fn first() -> Result<Self> {
-        let identity = Some(Identity::random()?);
+    pub(super) fn first(random: &dyn Random) -> Result<Self> {
+        let identity = Some(Identity::random(random)?);
         Ok(Self { format: FORMAT, version: 1, identity, next_flow_id: 1, segments: Vec::new(), retired: Vec::new() })
     }
 
@@ -156,8 +162,8 @@ impl Manifest {
     ///
     /// # Errors
     /// [`ErrorKind::Io`] where the system gives no random numbers.
-    pub(super) fn identified(self) -> Result<Self> {
-        let identity = self.identity.map_or_else(Identity::random, Ok)?;
+    pub(super) fn identified(self, random: &dyn Random) -> Result<Self> {
+        let identity = self.identity.map_or_else(|| Identity::random(random), Ok)?;
         Ok(Self { identity: Some(identity), ..self })
     }
 
@@ -225,13 +231,14 @@ impl Manifest {
         Ok(format!("{line}\n{sum:016x}\n"))
     }
 
-    /// The manifest of version `version` in `text`.
-    pub(super) fn decode(text: &str, version: u64) -> Result<Self> {
+    /// The manifest of version `version` in a file of these bytes.
+    pub(super) fn decode(bytes: &[u8], version: u64) -> Result<Self> {
         #[derive(Deserialize)]
         struct Format {
             format: u32,
         }
         let damaged = || Error::damaged("it is not what was written");
+        let text = std::str::from_utf8(bytes).map_err(|_| damaged())?;
         let (line, rest) = text.split_once('\n').ok_or_else(damaged)?;
         if format!("{:016x}\n", XxHash64::oneshot(0, line.as_bytes())) != rest {
             return Err(damaged());

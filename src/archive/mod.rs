@@ -84,7 +84,6 @@ mod retain;
 mod retire;
 mod snapshot;
 mod stage;
-mod storage;
 mod verify;
 
 use std::{
@@ -100,13 +99,13 @@ use quick_cache::{Weighter, sync::Cache};
 pub use repair::{Loss, Rebuilt, Repaired};
 pub use retain::{Retained, Retention};
 pub use snapshot::Snapshot;
-pub use storage::{LocalStorage, Storage, StoredFile};
 pub use verify::{Depth, Extent, Finding, FindingKind, Report};
 
 use self::{counts::CountCache, files::Files, lease::Lease};
 use crate::{
     error::{Error, ErrorKind, Result},
     order::CursorKey,
+    resources::{Clock, LocalStorage, Random, RuntimeWorkers, Storage, SystemClock, SystemRandom, Workers},
     segment::{PageCache, SegmentOptions, SegmentReader},
 };
 
@@ -130,13 +129,23 @@ pub struct Settings {
     /// The key that cursors are sealed with, in place of the archive's own, which its manifest has. Cursors that were
     /// sealed with another are refused.
     pub cursor_key: Option<CursorKey>,
-    /// What changes the files.
+    /// Segments that are open at a time, at most: file descriptors. `None` is a quarter of what the process may open,
+    /// at least 8 and at most 1,024. A search opens and closes files as it needs them.
+    pub open_files: Option<usize>,
+    /// What reads and changes the files.
     pub storage: Arc<dyn Storage>,
+    /// The threads that wait for the files.
+    pub workers: Arc<dyn Workers>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// What names of files and keys are made of.
+    pub random: Arc<dyn Random>,
 }
 
 impl Default for Settings {
     /// Segments of 2,097,152 flows; 256 MiB for indexes, 512 MiB for pages, 4 MiB for counts; the archive's own key for
-    /// cursors; a local file system.
+    /// cursors; a local file system, the threads of the runtime in which a query is polled, and the clock and the random
+    /// numbers of the system.
     fn default() -> Self {
         Self {
             segment: SegmentOptions::default(),
@@ -145,12 +154,16 @@ impl Default for Settings {
             page_cache_bytes: 512 << 20,
             count_cache_bytes: 4 << 20,
             cursor_key: None,
+            open_files: None,
             storage: Arc::new(LocalStorage),
+            workers: Arc::new(RuntimeWorkers),
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
         }
     }
 }
 
-/// What the caches of an archive hold; each is bounded by one of its [`Settings`].
+/// What an archive holds at the moment; each is bounded by one of its [`Settings`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Memory {
@@ -160,6 +173,8 @@ pub struct Memory {
     pub page_bytes: u64,
     /// Bytes of counts, at most [`Settings::count_cache_bytes`].
     pub count_bytes: u64,
+    /// Segments that are open, at most [`Settings::open_files`].
+    pub open_files: usize,
 }
 
 /// An archive of flows: a directory.
@@ -231,7 +246,7 @@ impl Archive {
 
     /// [`open`](Self::open), with settings.
     pub fn open_with(path: impl AsRef<Path>, settings: Settings) -> Result<Self> {
-        let files = Files::new(path.as_ref().to_owned(), Arc::clone(&settings.storage));
+        let files = Files::new(path.as_ref().to_owned(), &settings);
         let manifest = files.newest_manifest()?.ok_or_else(|| nothing_at(path.as_ref()))?;
         Ok(Self::at(files, settings, manifest))
     }
@@ -246,12 +261,12 @@ impl Archive {
 
     /// [`open_or_create`](Self::open_or_create), with settings.
     pub fn open_or_create_with(path: impl AsRef<Path>, settings: Settings) -> Result<Self> {
-        let files = Files::new(path.as_ref().to_owned(), Arc::clone(&settings.storage));
+        let files = Files::new(path.as_ref().to_owned(), &settings);
         let manifest = match files.newest_manifest()? {
             Some(manifest) => manifest,
             None => {
                 files.create()?;
-                let published = files.publish(&Manifest::first()?);
+                let published = files.publish(&Manifest::first(files.random())?);
                 let manifest = files.newest_manifest()?;
                 match (published, manifest) {
                     (Ok(_), Some(manifest)) => manifest,
@@ -273,7 +288,7 @@ impl Archive {
         // A segment's footer and index take about a megabyte.
         let segments = usize::try_from(settings.index_cache_bytes >> 20).unwrap_or(usize::MAX).max(16);
         let readers = Cache::with_weighter(segments, settings.index_cache_bytes, ReaderWeighter);
-        let pages = Arc::new(PageCache::new(settings.page_cache_bytes));
+        let pages = Arc::new(PageCache::with_workers(settings.page_cache_bytes, Arc::clone(&settings.workers)));
         let counts = CountCache::new(settings.count_cache_bytes);
         Self { inner: Arc::new(Inner { files, settings, newest, readers, pages, counts }) }
     }
@@ -287,7 +302,7 @@ impl Archive {
         let files = self.files();
         for _ in 0..LOOKS {
             let Newest { manifest, lease } = self.inner.newest.read().unwrap_or_else(PoisonError::into_inner).clone();
-            if !files.is_newest(manifest.version) {
+            if !files.is_newest(manifest.version)? {
                 let newer = files.newest_manifest()?.ok_or_else(|| nothing_at(self.path()))?;
                 self.adopt(&Arc::new(newer));
                 continue;
@@ -340,12 +355,13 @@ impl Archive {
         self.inner.files.root()
     }
 
-    /// What it holds in memory.
+    /// What it holds.
     pub fn memory(&self) -> Memory {
         Memory {
             index_bytes: self.inner.readers.weight(),
             page_bytes: self.inner.pages.bytes(),
             count_bytes: self.inner.counts.bytes(),
+            open_files: self.files().descriptors().open_files(),
         }
     }
 

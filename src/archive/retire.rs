@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    fs::{self, File, TryLockError},
+    fs::{File, TryLockError},
     io::{self, ErrorKind as IoErrorKind},
     path::{Path, PathBuf},
 };
@@ -16,7 +16,7 @@ use crate::error::Result;
 impl Files {
     /// Moves the manifests before `version` away, so that whoever holds one of them notices that it is old.
     pub(super) fn retire_manifests(&self, version: u64) -> io::Result<()> {
-        for path in list(&self.folder(MANIFESTS))? {
+        for path in self.storage.list(&self.folder(MANIFESTS))? {
             if let Some((_, name)) = version_of(&path).filter(|other| *other < version).zip(path.file_name()) {
                 self.storage.rename(&path, &self.folder(RETIRED).join(name))?;
             }
@@ -29,7 +29,7 @@ impl Files {
         let mut moved = false;
         for retired in &manifest.retired {
             let (place, away) = self.segment_paths(&retired.path);
-            if place.exists() {
+            if self.storage.size(&place)?.is_some() {
                 self.storage.rename(&place, &away)?;
                 moved = true;
             }
@@ -41,7 +41,7 @@ impl Files {
     /// manifests and segments that are not part of the newest version must have been moved away before.
     pub(super) fn delete_retired(&self, manifest: &Manifest, gone: &mut HashSet<String>) -> io::Result<()> {
         let mut held = Vec::new();
-        for path in list(&self.folder(RETIRED))? {
+        for path in self.storage.list(&self.folder(RETIRED))? {
             let Some(version) = version_of(&path) else { continue };
             let file = File::open(&path)?;
             match file.try_lock() {
@@ -67,7 +67,7 @@ impl Files {
     /// Finishes or undoes what a crash has left half done. `manifest` is the newest one.
     pub(super) fn sweep(&self, manifest: &Manifest) -> Result<()> {
         let sweep = || {
-            if !self.folder(RETIRED).exists() {
+            if self.storage.size(&self.folder(RETIRED))?.is_none() {
                 self.storage.create_directory(&self.folder(RETIRED))?;
                 self.storage.sync_directory(self.root())?;
             }
@@ -77,13 +77,13 @@ impl Files {
             let retired = manifest.retired.iter().map(|retired| self.segment_paths(&retired.path).1);
             let kept: HashSet<PathBuf> = kept.chain(retired).collect();
             for folder in [DATA, RETIRED] {
-                for path in list(&self.folder(folder))?.into_iter().filter(|path| is_segment(path)) {
+                for path in self.storage.list(&self.folder(folder))?.into_iter().filter(|path| is_segment(path)) {
                     if !kept.contains(&path) {
                         self.storage.remove(&path)?;
                     }
                 }
             }
-            for path in list(&self.folder(MANIFESTS))? {
+            for path in self.storage.list(&self.folder(MANIFESTS))? {
                 if path.extension().is_some_and(|ending| ending == UNFINISHED) {
                     self.storage.remove(&path)?;
                 }
@@ -92,10 +92,6 @@ impl Files {
         };
         sweep().map_err(|error| self.failed("leftovers of a crash cannot be removed", error))
     }
-}
-
-pub(super) fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
 }
 
 fn remove_if_there(files: &Files, path: &Path) -> io::Result<()> {

@@ -1,19 +1,14 @@
 //! An archive as it was at one moment.
 
-use std::{
-    fs::File,
-    io,
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use super::{Archive, Manifest, SegmentEntry, lease::Lease};
+use super::{Archive, Manifest, SegmentEntry, files::Files, lease::Lease};
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     filter::Bounds,
     flow::Field,
     order::Seal,
+    resources::{blocking, io_error},
     segment::SegmentReader,
 };
 
@@ -58,17 +53,10 @@ impl Snapshot {
         if let Some(reader) = readers.get(&entry.path) {
             return Ok(reader);
         }
-        let (place, retired) = self.archive.files().segment_paths(&entry.path);
-        let file = place.clone();
-        let written = entry.clone();
-        let open = move || either(&place, &retired, |path| written.open(path));
-        let opened = tokio::task::spawn_blocking(open).await;
-        // The Parquet reader panics on some damaged footers.
-        let opened = opened.map_err(|error| match error.is_panic() {
-            true => Error::damaged(format!("segment {} cannot be read: its footer is damaged", entry.path)),
-            false => Error::with(ErrorKind::Internal, "opening a segment was interrupted")(error),
-        });
-        let reader = Arc::new(opened.and_then(|opened| opened).map_err(|error| error.of_file(&file))?);
+        let (archive, written) = (self.archive.clone(), entry.clone());
+        let open = move || written.open(archive.files());
+        let opened = blocking(self.archive.settings().workers.as_ref(), open).await;
+        let reader = Arc::new(opened.map_err(|error| error.of_file(&self.archive.path().join(&entry.path)))?);
         readers.insert(entry.path.clone(), Arc::clone(&reader));
         Ok(reader)
     }
@@ -78,15 +66,7 @@ impl Snapshot {
     /// # Errors
     /// [`ErrorKind::Damaged`] where one is not what was written.
     pub(super) fn check(&self, entry: &SegmentEntry) -> Result<()> {
-        let (place, retired) = self.archive.files().segment_paths(&entry.path);
-        let check = || either(&place, &retired, |path| entry.open(path)?.check());
-        // The Parquet reader panics on some damaged footers.
-        let flaws = catch_unwind(AssertUnwindSafe(check));
-        let flaws = flaws.unwrap_or_else(|_| Err(Error::damaged("its footer is damaged")));
-        let flaws = flaws.map_err(|error| {
-            let message = format!("segment {} cannot be read", entry.path);
-            Error::with(error.kind(), message)(error)
-        })?;
+        let flaws = entry.open(self.archive.files())?.check()?;
         match flaws.first() {
             None => Ok(()),
             Some(flaw) => {
@@ -94,12 +74,6 @@ impl Snapshot {
                 Err(Error::damaged(message))
             }
         }
-    }
-
-    /// The file of a segment.
-    pub(super) fn file(&self, entry: &SegmentEntry) -> io::Result<File> {
-        let (place, retired) = self.archive.files().segment_paths(&entry.path);
-        either(&place, &retired, |path| File::open(path))
     }
 }
 
@@ -133,18 +107,21 @@ impl SegmentEntry {
     }
 
     /// Opens it, if the file is what was written as far as that shows without reading its pages and lists.
-    pub(super) fn open(&self, path: &Path) -> Result<SegmentReader> {
-        let reader = SegmentReader::open(path)?;
-        let damaged = |message: &str| Error::damaged(format!("segment {} cannot be read: {message}", path.display()));
-        self.describes(&reader).map_err(|error| damaged(&error.to_string()))?;
-        match self.has_footer_of(&reader)? {
-            true => Ok(reader),
-            false => Err(damaged("its footer is damaged: its bytes are not those that were written")),
-        }
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where it cannot be read, [`ErrorKind::Damaged`](crate::ErrorKind::Damaged)
+    /// where it is not what was written.
+    pub(super) fn open(&self, files: &Files) -> Result<SegmentReader> {
+        let message = || format!("segment {} cannot be read", self.path);
+        let file = files.segment(self).map_err(io_error(message()))?;
+        let open = || {
+            let reader = SegmentReader::read(file)?;
+            self.describes(&reader)?;
+            match self.has_footer_of(&reader)? {
+                true => Ok(reader),
+                false => Err(Error::damaged("its footer is damaged: its bytes are not those that were written")),
+            }
+        };
+        open().map_err(|error| Error::with(error.kind(), message())(error))
     }
-}
-
-/// Opens a segment where it lies; where it is not there any more, where it lies once it is retired.
-fn either<T, E>(place: &Path, retired: &Path, open: impl Fn(&Path) -> Result<T, E>) -> Result<T, E> {
-    open(place).or_else(|error| if !place.exists() && retired.exists() { open(retired) } else { Err(error) })
 }

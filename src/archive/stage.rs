@@ -2,18 +2,17 @@
 
 use std::io::{self, BufWriter, ErrorKind as IoErrorKind, Write};
 
-use arrow::array::RecordBatch;
-use uuid::Uuid;
-
 use super::{
     SegmentEntry,
     files::{DATA, Files, unfinished},
 };
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::Result,
+    resources::io_error,
     schema::Flows,
     segment::{SegmentOptions, write_segment},
 };
+use arrow::array::RecordBatch;
 
 impl Files {
     /// Writes flows as a segment, durably, under a name that no reader looks for.
@@ -22,9 +21,8 @@ impl Files {
         // readers would pass over them.
         let day = Flows::new(flows)?.get(0).map(|newest| newest.flow.start_time.to_string());
         let day = day.as_deref().and_then(|time| time.get(..10)).unwrap_or("unknown");
-        let path = format!("{DATA}/{day}-{}.parquet", Uuid::new_v4().simple());
-        let failed =
-            || Error::with(ErrorKind::Io, format!("archive {}: {path} cannot be written", self.root().display()));
+        let path = format!("{DATA}/{day}-{}.parquet", self.new_id()?.simple());
+        let failed = || io_error(format!("archive {}: {path} cannot be written", self.root().display()));
         let mut file = self.storage.create(&unfinished(&self.root().join(&path))).map_err(failed())?;
         let mut write = || {
             let mut sink = BufWriter::with_capacity(1 << 20, &mut file);
@@ -50,7 +48,7 @@ impl Files {
                 let target = self.root().join(&segment.path);
                 match self.storage.rename(&unfinished(&target), &target) {
                     // An earlier attempt has come so far.
-                    Err(error) if error.kind() == IoErrorKind::NotFound && target.exists() => {}
+                    Err(error) if error.kind() == IoErrorKind::NotFound && self.storage.size(&target)?.is_some() => {}
                     renamed => renamed?,
                 }
             }

@@ -15,7 +15,6 @@ use arrow::{
 use bytes::Bytes;
 use parquet::column::page::Page;
 use quick_cache::{Weighter, sync::Cache};
-use tokio::task::JoinError;
 
 use super::{
     SegmentReader,
@@ -27,11 +26,13 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::{Field, Kind},
+    resources::{RuntimeWorkers, Workers, blocking, guarded},
 };
 
 /// Pages, decoded, and lists of the index, that were read before: at most so many bytes of them.
 pub struct PageCache {
     held: Cache<(u64, u64), Held, ByteWeighter>,
+    workers: Arc<dyn Workers>,
     /// What decompresses pages, and is dear to make.
     decompressors: Mutex<Vec<Decompressor>>,
 }
@@ -73,11 +74,16 @@ pub struct ReadCounters {
 }
 
 impl PageCache {
-    /// A cache that holds at most `bytes` bytes.
+    /// A cache that holds at most `bytes` bytes. The threads of the runtime in which a query is polled wait for files.
     pub fn new(bytes: u64) -> Self {
+        Self::with_workers(bytes, Arc::new(RuntimeWorkers))
+    }
+
+    /// The same, with other threads that wait for files.
+    pub(crate) fn with_workers(bytes: u64, workers: Arc<dyn Workers>) -> Self {
         // Ten kilobytes is about a page of a column.
         let pages = usize::try_from(bytes / 10_240).unwrap_or(usize::MAX).max(16);
-        Self { held: Cache::with_weighter(pages, bytes, ByteWeighter), decompressors: Mutex::default() }
+        Self { held: Cache::with_weighter(pages, bytes, ByteWeighter), workers, decompressors: Mutex::default() }
     }
 
     /// Bytes that it holds.
@@ -115,8 +121,8 @@ impl PageCache {
         counters.cached.fetch_add(cached as u64, Ordering::Relaxed);
         if !missing.is_empty() {
             let (cache, reader) = (Arc::clone(self), Arc::clone(segment));
-            let read = tokio::task::spawn_blocking(move || cache.read_columns(&reader, &missing)).await;
-            let (read, bytes) = read.map_err(|error| segment.named(interrupted(error)))??;
+            let read = blocking(self.workers.as_ref(), move || cache.read_columns(&reader, &missing));
+            let (read, bytes) = read.await?;
             counters.read.fetch_add(bytes, Ordering::Relaxed);
             columns
                 .iter_mut()
@@ -150,8 +156,10 @@ impl PageCache {
                 bytes += place.length as u64;
                 let data = read_page(segment, place, &mut decompressor)?;
                 let rows = segment.page_rows(*page).len();
-                let column = decode(segment.metadata(), *field, data, dictionary.as_ref(), rows);
-                column.map_err(Error::with(ErrorKind::Damaged, format!("column {} is damaged", field.name())))
+                guarded(|| {
+                    let column = decode(segment.metadata(), *field, data, dictionary.as_ref(), rows);
+                    column.map_err(Error::with(ErrorKind::Damaged, format!("column {} is damaged", field.name())))
+                })
             };
             let column = { read }().map_err(|error| segment.named(error))?;
             self.held.insert((segment.number(), place.offset), Held::Column(Arc::clone(&column)));
@@ -210,8 +218,7 @@ impl PageCache {
         }
         if !missing.is_empty() {
             let (cache, reader) = (Arc::clone(self), Arc::clone(segment));
-            let read = tokio::task::spawn_blocking(move || cache.read_lists(&reader, &missing)).await;
-            let read = read.map_err(|error| segment.named(interrupted(error)))??;
+            let read = blocking(self.workers.as_ref(), move || cache.read_lists(&reader, &missing)).await?;
             lists.iter_mut().filter(|list| list.is_none()).zip(read).for_each(|(list, read)| *list = Some(read));
         }
         Ok(lists.into_iter().flatten().collect())
@@ -236,21 +243,13 @@ impl fmt::Debug for PageCache {
     }
 }
 
-fn interrupted(error: JoinError) -> Error {
-    match error.is_panic() {
-        // The Parquet crate panics on some pages that were not written by a sound writer.
-        true => Error::damaged("a page is damaged"),
-        false => Error::with(ErrorKind::Internal, "the reading of a segment was interrupted")(error),
-    }
-}
-
 fn read_page(segment: &SegmentReader, place: &PagePlace, decompressor: &mut Decompressor) -> Result<Page> {
     let bytes = segment.read_exact(place.offset, place.length)?;
     if checksum(&bytes) != place.checksum {
         return Err(Error::damaged("a page is damaged: its bytes are not those that were written"));
     }
-    let page = decompressor.decompress(bytes, segment.chunk(place.group, place.column)?);
-    page.map_err(Error::with(ErrorKind::Damaged, "a page is damaged"))
+    let chunk = segment.chunk(place.group, place.column)?;
+    guarded(|| decompressor.decompress(bytes, chunk).map_err(Error::with(ErrorKind::Damaged, "a page is damaged")))
 }
 
 /// The names in a dictionary: each its length in 4 bytes, little endian, and its bytes.

@@ -13,7 +13,7 @@ use super::{
     reader::PagePlace,
     writer::page_table,
 };
-use crate::{error::Result, flow::Field};
+use crate::{error::Result, flow::Field, resources::undamaged};
 
 /// What a Parquet file begins with.
 pub(super) const PARQUET_MAGIC: &[u8] = b"PAR1";
@@ -33,7 +33,8 @@ impl SegmentReader {
     /// system.
     ///
     /// # Errors
-    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where footer and index do not say where the parts lie.
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where footer and index do not say where the parts lie,
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where the system cannot read the file.
     pub(crate) fn check(&self) -> Result<Vec<Flaw>> {
         let mut flaws = Vec::new();
         let mut places = vec![self.index().clone(), self.index().end..self.file_bytes()];
@@ -42,14 +43,14 @@ impl SegmentReader {
             for field in Field::ALL {
                 if let Some(place) = self.dictionary(field, group)? {
                     places.push(place.range());
-                    if !self.is_sound(&place) {
+                    if !self.is_sound(&place)? {
                         flaws.push(Flaw { part: format!("a dictionary of {}", field.name()), pages: pages.clone() });
                     }
                 }
                 for page in pages.clone() {
                     let place = self.page(field, page)?;
                     places.push(place.range());
-                    if !self.is_sound(&place) {
+                    if !self.is_sound(&place)? {
                         flaws.push(Flaw { part: format!("a page of {}", field.name()), pages: page..page + 1 });
                     }
                 }
@@ -59,12 +60,12 @@ impl SegmentReader {
         for (fields, chunks) in self.directory().chunks() {
             for chunk in chunks {
                 places.push(chunk.place.clone());
-                if !self.packed(chunk).is_ok_and(|bytes| chunk.is_of(&bytes)) {
+                if !undamaged(self.packed(chunk))?.is_some_and(|bytes| chunk.is_of(&bytes)) {
                     other(format!("the list of {}", names_of(fields)));
                 }
             }
         }
-        if !self.read_exact(0, PARQUET_MAGIC.len()).is_ok_and(|bytes| bytes == PARQUET_MAGIC) {
+        if undamaged(self.read_exact(0, PARQUET_MAGIC.len()))?.is_none_or(|bytes| bytes != PARQUET_MAGIC) {
             other("the first bytes of the file".to_owned());
         }
         places.sort_unstable_by_key(|place| (place.start, place.end));
@@ -79,17 +80,20 @@ impl SegmentReader {
 
     /// The table of its pages, with the checksums of the bytes as they are.
     pub(super) fn actual_pages(&self) -> Result<PageTable> {
-        let sum = |place: &PagePlace| self.read_exact(place.offset, place.length).map_or(0, |bytes| checksum(&bytes));
+        let sum = |place: &PagePlace| {
+            let bytes = undamaged(self.read_exact(place.offset, place.length))?;
+            Ok(bytes.map_or(0, |bytes| checksum(&bytes)))
+        };
         let mut table = self.pages().clone();
         for (column, field) in Field::ALL.into_iter().enumerate() {
             if let Some(sums) = table.checksums.get_mut(column) {
                 for (page, known) in sums.iter_mut().enumerate() {
-                    *known = sum(&self.page(field, page)?);
+                    *known = sum(&self.page(field, page)?)?;
                 }
             }
             if let Some(sums) = table.dictionaries.get_mut(column) {
                 for (group, known) in sums.iter_mut().enumerate() {
-                    *known = self.dictionary(field, group)?.map_or(0, |place| sum(&place));
+                    *known = self.dictionary(field, group)?.map_or(Ok(0), |place| sum(&place))?;
                 }
             }
         }
@@ -114,7 +118,7 @@ impl SegmentReader {
         for (fields, chunks) in self.directory().chunks() {
             let built = index::build(flows, &names, fields, block_rows, page_rows)?;
             let agrees = built.has_entries_of(chunks, |chunk| chunk.unpack(&self.packed(chunk)?));
-            if !agrees.unwrap_or(false) {
+            if !undamaged(agrees)?.unwrap_or(false) {
                 found.push(format!("the list of {}", names_of(fields)));
             }
         }
@@ -128,8 +132,9 @@ impl SegmentReader {
         group * group_rows / page_rows..end.div_ceil(page_rows)
     }
 
-    fn is_sound(&self, place: &PagePlace) -> bool {
-        self.read_exact(place.offset, place.length).is_ok_and(|bytes| checksum(&bytes) == place.checksum)
+    fn is_sound(&self, place: &PagePlace) -> Result<bool> {
+        let bytes = undamaged(self.read_exact(place.offset, place.length))?;
+        Ok(bytes.is_some_and(|bytes| checksum(&bytes) == place.checksum))
     }
 
     fn packed(&self, chunk: &Chunk) -> Result<bytes::Bytes> {

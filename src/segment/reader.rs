@@ -1,10 +1,8 @@
 //! A segment, opened: its footer and index in memory, its pages on demand.
 
 use std::{
-    fs::File,
     ops::Range,
-    os::unix::fs::FileExt,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -18,24 +16,24 @@ use twox_hash::XxHash64;
 use super::{
     bounds::{BlockBounds, BoundsTable},
     decode::further_columns,
+    file_bytes::FileBytes,
     index::{self, Directory, Index, PageTable},
     writer::{FORMAT, FORMAT_KEY, INDEX_KEY, block_range},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::Field,
+    resources::{SharedFile, guarded, io_error, read_error},
 };
 
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
-/// A segment that is open for reading. Its file may be unlinked meanwhile.
+/// A segment that can be read. Its file is open only now and then, and may be moved meanwhile.
 #[derive(Debug)]
 pub struct SegmentReader {
     /// Unique among all that this process has opened: what its pages are cached under.
     number: u64,
-    path: PathBuf,
-    file: Arc<File>,
-    bytes: u64,
+    file: Arc<SharedFile>,
     metadata: Arc<ParquetMetaData>,
     /// Of the segment as a whole.
     whole: BoundsTable,
@@ -77,22 +75,30 @@ impl SegmentReader {
     /// [`ErrorKind::Io`] where the file cannot be read, [`ErrorKind::Damaged`] where it is not a segment, and
     /// [`ErrorKind::Unsupported`] where a newer version wrote it.
     pub fn open(path: &Path) -> Result<Self> {
-        let name = || format!("segment {}", path.display());
-        let file = File::open(path).map_err(Error::with(ErrorKind::Io, format!("{} cannot be opened", name())))?;
-        Self::read(file, path.to_owned(), |bytes, _| index::decode(bytes))
-            .map_err(|error| Error::with(error.kind(), format!("{} cannot be read", name()))(error))
+        let message = format!("segment {} cannot be read", path.display());
+        let file = SharedFile::alone(path).map_err(io_error(message.clone()))?;
+        Self::read(Arc::new(file)).map_err(|error| Error::with(error.kind(), message)(error))
+    }
+
+    /// Opens the segment in a file. This blocks on the file system.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn read(file: Arc<SharedFile>) -> Result<Self> {
+        Self::read_with(file, |bytes, _| index::decode(bytes))
     }
 
     /// Opens it, with an index that `decode` makes of its bytes and the number of rows.
-    pub(super) fn read(file: File, path: PathBuf, decode: impl FnOnce(&[u8], usize) -> Result<Index>) -> Result<Self> {
-        let io = |what: &'static str| Error::with(ErrorKind::Io, what);
-        let bytes = file.metadata().map_err(io("its size is unknown"))?.len();
+    pub(super) fn read_with(file: Arc<SharedFile>, decode: impl FnOnce(&[u8], usize) -> Result<Index>) -> Result<Self> {
+        let bytes = file.size();
         // The blocks are chosen by the index of the segment, so of Parquet's own only the offsets of pages are needed.
-        let metadata = ParquetMetaDataReader::new()
-            .with_column_index_policy(PageIndexPolicy::Skip)
-            .with_offset_index_policy(PageIndexPolicy::Required)
-            .parse_and_finish(&file)
-            .map_err(Error::with(ErrorKind::Damaged, "its Parquet footer is damaged"))?;
+        let metadata = guarded(|| {
+            ParquetMetaDataReader::new()
+                .with_column_index_policy(PageIndexPolicy::Skip)
+                .with_offset_index_policy(PageIndexPolicy::Required)
+                .parse_and_finish(&FileBytes::new(Arc::clone(&file)))
+                .map_err(read_error("its Parquet footer is damaged"))
+        })?;
         let value = |key: &str| {
             let pairs = metadata.file_metadata().key_value_metadata();
             pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == key)?.value.clone())
@@ -122,26 +128,24 @@ impl SegmentReader {
             .filter(|(offset, length)| offset.checked_add(*length).is_some_and(|end| end <= bytes))
             .ok_or_else(|| Error::damaged("it does not say where its index is"))?;
         let mut index = vec![0; usize::try_from(length).map_err(|_| Error::damaged("its index is too large"))?];
-        file.read_exact_at(&mut index, offset).map_err(io("its index cannot be read"))?;
+        file.read_exact_at(&mut index, offset).map_err(io_error("its index cannot be read"))?;
         let rows = usize::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
-        Self::with(file, path, metadata, decode(&index, rows)?, offset..offset + length)
+        Self::with(file, metadata, decode(&index, rows)?, offset..offset + length)
     }
 
     /// The segment with this footer and this index, which lies at `place`.
     pub(super) fn with(
-        file: File,
-        path: PathBuf,
+        file: Arc<SharedFile>,
         metadata: ParquetMetaData,
         index: Index,
         place: Range<u64>,
     ) -> Result<Self> {
-        let bytes = file.metadata().map_err(Error::with(ErrorKind::Io, "its size is unknown"))?.len();
         let Index { bounds: blocks, directory, pages } = index;
         let whole = blocks.folded();
         let shape = shape(&metadata, &blocks, &pages).ok_or_else(|| Error::damaged("its index is not of its rows"))?;
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
-        let (file, metadata) = (Arc::new(file), Arc::new(metadata));
-        Ok(Self { number, path, file, bytes, metadata, whole, blocks, directory, pages, shape, index: place })
+        let metadata = Arc::new(metadata);
+        Ok(Self { number, file, metadata, whole, blocks, directory, pages, shape, index: place })
     }
 
     /// What its parts are cached under: no other segment that this process has opened has the number.
@@ -151,12 +155,12 @@ impl SegmentReader {
 
     /// The path of the file, when it was opened.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     /// Bytes of the file.
     pub fn file_bytes(&self) -> u64 {
-        self.bytes
+        self.file.size()
     }
 
     /// About how many bytes of memory the footer and the index take.
@@ -185,7 +189,7 @@ impl SegmentReader {
     /// # Errors
     /// [`ErrorKind::Io`] where the file cannot be read.
     pub(crate) fn footer_checksum(&self) -> Result<u64> {
-        let length = usize::try_from(self.bytes.saturating_sub(self.index.end)).unwrap_or(usize::MAX);
+        let length = usize::try_from(self.file_bytes().saturating_sub(self.index.end)).unwrap_or(usize::MAX);
         let bytes = self.read_exact(self.index.end, length).map_err(|error| self.named(error))?;
         Ok(XxHash64::oneshot(0, &bytes))
     }
@@ -270,19 +274,18 @@ impl SegmentReader {
 
     /// Bytes of the file. This blocks on the file system.
     pub(super) fn read_exact(&self, offset: u64, length: usize) -> Result<Bytes> {
-        if offset.checked_add(length as u64).is_none_or(|end| end > self.bytes) {
+        if offset.checked_add(length as u64).is_none_or(|end| end > self.file_bytes()) {
             return Err(Error::damaged("it ends before its parts do"));
         }
         let mut bytes = vec![0; length];
-        let read = self.file.read_exact_at(&mut bytes, offset);
-        read.map_err(Error::with(ErrorKind::Io, "it cannot be read"))?;
+        self.file.read_exact_at(&mut bytes, offset).map_err(io_error("it cannot be read"))?;
         Ok(bytes.into())
     }
 
     /// The same error, with the name of the segment.
     pub(super) fn named(&self, error: Error) -> Error {
-        let message = format!("segment {} cannot be read", self.path.display());
-        Error::with(error.kind(), message)(error).of_file(&self.path)
+        let message = format!("segment {} cannot be read", self.path().display());
+        Error::with(error.kind(), message)(error).of_file(self.path())
     }
 }
 

@@ -4,14 +4,7 @@
 //! bytes of every page must be, and the pages lie one after the other, each with its length before it. Of a damaged
 //! index the table of the pages is used, and of that what the bytes of the pages bear out.
 
-use std::{
-    fs::File,
-    io::Read,
-    ops::Range,
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{ops::Range, sync::Arc};
 
 use parquet::{
     errors::Result as ParquetResult,
@@ -36,6 +29,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::Field,
+    resources::{SharedFile, io_error, undamaged},
 };
 
 impl SegmentReader {
@@ -46,23 +40,23 @@ impl SegmentReader {
     /// # Errors
     /// [`ErrorKind::Damaged`] where too much of it is lost, [`ErrorKind::Unsupported`] where a newer version wrote it,
     /// and [`ErrorKind::Io`].
-    pub(crate) fn salvage(path: &Path, is_footer_sound: bool) -> Result<Self> {
-        match by_footer(path, |bytes, _| index::decode(bytes)) {
+    pub(crate) fn salvage(file: &Arc<SharedFile>, is_footer_sound: bool) -> Result<Self> {
+        match Self::read(Arc::clone(file)) {
             Ok(reader) if is_footer_sound => return Ok(reader),
             Err(error) if error.kind() == ErrorKind::Io => return Err(error),
             Err(error) if error.kind() == ErrorKind::Unsupported && is_footer_sound => return Err(error),
             _ => {}
         }
-        match without_footer(open(path)?, path.to_owned()) {
-            Ok(reader) => Ok(reader),
-            Err(_) => with_damaged_index(path),
+        match undamaged(without_footer(file))? {
+            Some(reader) => Ok(reader),
+            None => with_damaged_index(file),
         }
     }
 
     /// Whether the Parquet footer can be read, and leads to an index, be that damaged or not.
-    pub(crate) fn has_footer(path: &Path) -> bool {
+    pub(crate) fn has_footer(file: &Arc<SharedFile>) -> bool {
         let mut is_found = false;
-        let _ = by_footer(path, |_, _| {
+        let _ = Self::read_with(Arc::clone(file), |_, _| {
             is_found = true;
             Err(lost())
         });
@@ -70,33 +64,22 @@ impl SegmentReader {
     }
 }
 
-fn open(path: &Path) -> Result<File> {
-    File::open(path).map_err(Error::with(ErrorKind::Io, "it cannot be opened"))
-}
-
 /// Opens a segment by its footer, with what there is of its index: all of it, if the damage is in what it says of the
 /// bytes of pages or of its own parts, and else the pages alone.
-fn with_damaged_index(path: &Path) -> Result<SegmentReader> {
-    if let Ok(reader) = by_footer(path, |bytes, _| index::decode_corrected(bytes)) {
+fn with_damaged_index(file: &Arc<SharedFile>) -> Result<SegmentReader> {
+    let by_footer = |decode: &dyn Fn(&[u8], usize) -> Result<Index>| SegmentReader::read_with(Arc::clone(file), decode);
+    if let Some(reader) = undamaged(by_footer(&|bytes, _| index::decode_corrected(bytes)))? {
         return Ok(reader);
     }
-    let reader = by_footer(path, index::decode_pages)?;
+    let reader = by_footer(&index::decode_pages)?;
     let actual = reader.actual_pages()?;
-    by_footer(path, |bytes, _| index::decode_with(bytes, &actual)).or(Ok(reader))
-}
-
-/// Opens a segment by its footer, with an index that `decode` makes of its bytes and the number of rows.
-fn by_footer(path: &Path, decode: impl FnOnce(&[u8], usize) -> Result<Index>) -> Result<SegmentReader> {
-    let file = open(path)?;
-    // The Parquet crate panics on some damaged footers.
-    let read = catch_unwind(AssertUnwindSafe(|| SegmentReader::read(file, path.to_owned(), decode)));
-    read.unwrap_or_else(|_| Err(Error::damaged("its footer is damaged")))
+    Ok(undamaged(by_footer(&|bytes, _| index::decode_with(bytes, &actual)))?.unwrap_or(reader))
 }
 
 /// Opens a segment by its index alone.
-fn without_footer(mut file: File, path: PathBuf) -> Result<SegmentReader> {
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(Error::with(ErrorKind::Io, "it cannot be read"))?;
+fn without_footer(file: &Arc<SharedFile>) -> Result<SegmentReader> {
+    let mut bytes = vec![0; usize::try_from(file.size()).map_err(|_| Error::damaged("it is too large"))?];
+    file.read_exact_at(&mut bytes, 0).map_err(io_error("it cannot be read"))?;
     let (index, place) = find_index(&bytes)?;
     let lists = index.directory.chunks().flat_map(|(_, chunks)| chunks).map(|chunk| chunk.place.start).min();
     let end = lists.and_then(|start| usize::try_from(start).ok()).unwrap_or(place.start).min(place.start);
@@ -111,7 +94,7 @@ fn without_footer(mut file: File, path: PathBuf) -> Result<SegmentReader> {
     let (_, metadata) = metadata.max_by_key(|(matching, _)| *matching).ok_or_else(lost)?;
     let metadata = metadata.map_err(Error::with(ErrorKind::Damaged, "its footer cannot be made anew"))?;
     drop(bytes);
-    SegmentReader::with(file, path, metadata, index, place.start as u64..place.end as u64)
+    SegmentReader::with(Arc::clone(file), metadata, index, place.start as u64..place.end as u64)
 }
 
 /// The index, wherever it lies. Its checksum proves it.

@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use flowseek::archive::{Storage, StoredFile};
+use flowseek::resources::{LocalStorage, ReadFile, Storage, StoredFile};
 use tempfile::TempDir;
 
 /// What happens at a step.
@@ -236,6 +236,18 @@ impl Storage for Faulty {
             state.undo.retain(|undo| !undo.directories.iter().any(|directory| directory == path));
             Ok(())
         })
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>> {
+        LocalStorage.open(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        LocalStorage.list(path)
+    }
+
+    fn size(&self, path: &Path) -> io::Result<Option<u64>> {
+        LocalStorage.size(path)
     }
 }
 

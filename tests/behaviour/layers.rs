@@ -10,6 +10,7 @@ const LAYERS: &[(&str, usize)] = &[
     ("order", 1),
     ("generate", 1),
     ("import", 1),
+    ("resources", 1),
     ("schema", 2),
     ("segment", 3),
     ("archive", 4),

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -11,13 +11,12 @@ use std::{
 };
 
 use flowseek::{
-    Archive, Filter, Flow, Order, Settings, Snapshot,
-    archive::{LocalStorage, Storage, StoredFile},
-    filter,
+    Archive, Filter, Flow, Order, Settings, Snapshot, filter,
     flow::{Address, Timestamp},
     generate::Generator,
     ingest::{LiveAppender, LiveOptions},
     query::Explain,
+    resources::{LocalStorage, ReadFile, Storage, StoredFile},
     segment::SegmentOptions,
 };
 use tokio::time::sleep;
@@ -89,6 +88,18 @@ impl Storage for Counting {
 
     fn sync_directory(&self, _: &Path) -> io::Result<()> {
         Ok(())
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>> {
+        LocalStorage.open(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        LocalStorage.list(path)
+    }
+
+    fn size(&self, path: &Path) -> io::Result<Option<u64>> {
+        LocalStorage.size(path)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     fs::OpenOptions,
     io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex},
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -11,9 +11,10 @@ use std::{
 
 use flowseek::{
     Archive, ErrorKind, Settings,
-    archive::{Effort, LocalStorage, Storage, StoredFile},
+    archive::Effort,
     flow::Timestamp,
     ingest::{LiveAppender, LiveOptions, LiveStatus},
+    resources::{LocalStorage, ReadFile, Storage, StoredFile},
 };
 use tokio::time::sleep;
 
@@ -239,6 +240,18 @@ impl Storage for Gated {
 
     fn sync_directory(&self, _: &Path) -> io::Result<()> {
         Ok(())
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>> {
+        LocalStorage.open(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        LocalStorage.list(path)
+    }
+
+    fn size(&self, path: &Path) -> io::Result<Option<u64>> {
+        LocalStorage.size(path)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BinaryHeap,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -22,7 +21,9 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::{Field, Timestamp},
+    resources::{guarded, io_error, read_error},
     schema::schema,
+    segment::FileBytes,
 };
 
 /// Rows that are put together in one go.
@@ -154,13 +155,12 @@ impl<'a> Sources<'a> {
 impl<'a> Source<'a> {
     fn open(snapshot: &Snapshot, entry: &'a SegmentEntry, batch_rows: usize) -> Result<Self> {
         let message = format!("segment {} cannot be read", entry.path);
-        let file = snapshot.file(entry).map_err(Error::with(ErrorKind::Io, message.clone()))?;
-        // The Parquet reader panics on some damaged footers.
-        let opened = catch_unwind(AssertUnwindSafe(|| {
-            ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(batch_rows).build()
-        }));
-        let reader = opened.map_err(|_| damaged(entry, "its footer is damaged"))?;
-        let reader = reader.map_err(Error::with(ErrorKind::Damaged, message))?;
+        let file = snapshot.archive().files().segment(entry).map_err(io_error(message.clone()))?;
+        let reader = guarded(|| {
+            let builder = ParquetRecordBatchReaderBuilder::try_new(FileBytes::new(file));
+            let reader = builder.and_then(|builder| builder.with_batch_size(batch_rows).build());
+            reader.map_err(read_error(message))
+        })?;
         let batch = RecordBatch::new_empty(schema());
         let (starts, ids) = keys(&batch)?;
         Ok(Self { entry, reader, batch, starts, ids, row: 0, passed: 0, last: None })
@@ -172,7 +172,7 @@ impl<'a> Source<'a> {
         self.row = 0;
         let unreadable = || Error::with(ErrorKind::Damaged, format!("segment {} cannot be read", self.entry.path));
         let next = loop {
-            match self.reader.next().transpose().map_err(unreadable())? {
+            match guarded(|| self.reader.next().transpose().map_err(unreadable()))? {
                 Some(batch) if batch.num_rows() == 0 => {}
                 next => break next,
             }

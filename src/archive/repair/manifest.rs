@@ -1,6 +1,6 @@
 //! A damaged manifest, put right where that is proven to be right.
 
-use std::{collections::HashSet, fs, path::Path};
+use std::{collections::HashSet, io::ErrorKind as IoErrorKind, path::PathBuf, sync::Arc};
 
 use twox_hash::XxHash64;
 
@@ -9,9 +9,10 @@ use crate::{
     archive::{
         Finding, FindingKind, Manifest, SegmentEntry,
         files::{DATA, Files, RETIRED},
-        retire::{is_segment, list},
+        retire::is_segment,
     },
     error::{Error, ErrorKind, Result},
+    resources::{SharedFile, io_error, undamaged},
     segment::SegmentReader,
 };
 
@@ -28,7 +29,7 @@ pub(super) fn mend(files: &Files, version: u64, quarantine: &mut Quarantine<'_>)
     };
     let name = files.manifest_name(version);
     let read = |error| files.failed(&format!("{name} cannot be read"), error);
-    let bytes = fs::read(files.manifest_path(version)).map_err(read)?;
+    let bytes = files.storage.read(&files.manifest_path(version)).map_err(read)?;
     let mended = match corrected(&bytes, version) {
         Some(manifest) => manifest,
         None => from_predecessor(files, version)?.ok_or_else(|| beyond_help(files, &name))?,
@@ -58,7 +59,7 @@ fn corrected(bytes: &[u8], version: u64) -> Option<Manifest> {
     let wrong = told.bytes().zip(sum).filter(|(one, other)| one != *other).count();
     if told.len() == sum.len() && wrong <= 1 {
         let text = [line, told.as_bytes()].concat();
-        return Manifest::decode(std::str::from_utf8(&text).ok()?, version).ok();
+        return Manifest::decode(&text, version).ok();
     }
     let digits = std::str::from_utf8(sum).ok()?.strip_prefix('\n')?.strip_suffix('\n')?;
     let written = u64::from_str_radix(digits, 16).ok()?;
@@ -71,7 +72,7 @@ fn corrected(bytes: &[u8], version: u64) -> Option<Manifest> {
             *text.get_mut(place)? ^= 1 << bit;
             if XxHash64::oneshot(0, &text) == written {
                 text.extend_from_slice(sum);
-                return Manifest::decode(std::str::from_utf8(&text).ok()?, version).ok();
+                return Manifest::decode(&text, version).ok();
             }
             *text.get_mut(place)? ^= 1 << bit;
         }
@@ -83,26 +84,34 @@ fn corrected(bytes: &[u8], version: u64) -> Option<Manifest> {
 /// and those that were added since, if their IDs follow on it without a gap.
 fn from_predecessor(files: &Files, version: u64) -> Result<Option<Manifest>> {
     let Some(before) = version.checked_sub(1) else { return Ok(None) };
-    let name = files.manifest_path(before);
-    let text = name.file_name().and_then(|name| fs::read_to_string(files.folder(RETIRED).join(name)).ok());
-    let Some(before) = text.and_then(|text| Manifest::decode(&text, before).ok()) else { return Ok(None) };
-    let is_whole = |entry: &SegmentEntry| {
-        let path = files.segment_file(entry);
-        path.is_some_and(|path| entry.open(&path).and_then(|reader| reader.check()).is_ok_and(|flaws| flaws.is_empty()))
+    let path = files.manifest_path(before);
+    let path = files.folder(RETIRED).join(path.file_name().unwrap_or_default());
+    let bytes = match files.storage.read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(files.failed(&format!("{} cannot be read", path.display()), error)),
     };
-    if !before.segments.iter().all(is_whole) {
-        return Ok(None);
+    let Some(before) = undamaged(Manifest::decode(&bytes, before))? else { return Ok(None) };
+    for entry in &before.segments {
+        match files.segment(entry) {
+            Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(None),
+            _ => {}
+        }
+        let flaws = undamaged(entry.open(files).and_then(|reader| reader.check()))?;
+        if flaws.is_none_or(|flaws| !flaws.is_empty()) {
+            return Ok(None);
+        }
     }
     let named = before.segments.iter().map(|segment| &segment.path);
     let named: HashSet<&String> = named.chain(before.retired.iter().map(|retired| &retired.path)).collect();
     let failed = |error| files.failed("its segments cannot be put in their place", error);
     let mut added = Vec::new();
-    for path in list(&files.folder(DATA)).map_err(failed)? {
+    for path in files.storage.list(&files.folder(DATA)).map_err(failed)? {
         let name = path.file_name().map(|name| format!("{DATA}/{}", name.display())).unwrap_or_default();
         if !is_segment(&path) || !name.ends_with(".parquet") || named.contains(&name) {
             continue;
         }
-        let Some(entry) = entry_of(&path, name) else { return Ok(None) };
+        let Some(entry) = entry_of(files, path, name)? else { return Ok(None) };
         // What has older flows has come of a compaction of segments that are all there.
         if entry.flow_id.0 >= before.next_flow_id {
             added.push(entry);
@@ -117,7 +126,7 @@ fn from_predecessor(files: &Files, version: u64) -> Result<Option<Manifest>> {
     };
     for entry in &before.segments {
         let (place, retired) = files.segment_paths(&entry.path);
-        if !place.exists() {
+        if files.storage.size(&place).map_err(failed)?.is_none() {
             files.storage.rename(&retired, &place).map_err(failed)?;
         }
     }
@@ -125,9 +134,11 @@ fn from_predecessor(files: &Files, version: u64) -> Result<Option<Manifest>> {
     Ok(before.followed_by(added, next))
 }
 
-/// What a manifest says of a sound segment.
-fn entry_of(path: &Path, name: String) -> Option<SegmentEntry> {
-    let reader = SegmentReader::open(path).ok()?;
-    let entry = SegmentEntry::of(&reader, name)?;
-    reader.check().is_ok_and(|flaws| flaws.is_empty()).then_some(entry)
+/// What a manifest says of a sound segment; `None` of one that is not.
+fn entry_of(files: &Files, path: PathBuf, name: String) -> Result<Option<SegmentEntry>> {
+    let message = format!("segment {name} cannot be read");
+    let file = SharedFile::open(files.descriptors(), vec![path]).map_err(io_error(message))?;
+    let Some(reader) = undamaged(SegmentReader::read(Arc::new(file)))? else { return Ok(None) };
+    let Some(flaws) = undamaged(reader.check())? else { return Ok(None) };
+    if flaws.is_empty() { SegmentEntry::of(&reader, name) } else { Ok(None) }
 }

@@ -94,7 +94,7 @@ impl Archive {
     /// ```
     pub fn repair(path: impl AsRef<Path>, settings: Settings, observe: &mut dyn FnMut(u64)) -> Result<Repaired> {
         let path = path.as_ref();
-        let files = Files::new(path.to_owned(), Arc::clone(&settings.storage));
+        let files = Files::new(path.to_owned(), &settings);
         let version = files.newest_version()?.ok_or_else(|| nothing_at(path))?;
         let lock = files.lock()?;
         let mut repaired = Repaired::default();

@@ -23,9 +23,11 @@ impl<'a> Quarantine<'a> {
     /// # Errors
     /// [`ErrorKind::Io`](crate::ErrorKind::Io).
     pub(super) fn link(&mut self, path: &str) -> Result<()> {
-        let (place, retired) = self.files.segment_paths(path);
-        let Some(from) = [place, retired].into_iter().find(|path| path.exists()) else { return Ok(()) };
-        self.keep(path, |to| self.files.storage.hard_link(&from, to))
+        let failed = |error| self.files.failed(&format!("{path} cannot be looked for"), error);
+        match self.files.place_of(path).map_err(failed)? {
+            Some(from) => self.keep(path, |to| self.files.storage.hard_link(&from, to)),
+            None => Ok(()),
+        }
     }
 
     /// Moves a file away that is none of the archive's.
@@ -56,7 +58,7 @@ impl<'a> Quarantine<'a> {
     }
 
     fn keep(&mut self, path: &str, put: impl FnOnce(&PathBuf) -> io::Result<()>) -> Result<()> {
-        let kept = self.make_folder().and_then(|()| put(&self.free_name(path)));
+        let kept = self.make_folder().and_then(|()| put(&self.free_name(path)?));
         kept.map_err(|error| self.files.failed(&format!("{path} cannot be put into quarantine"), error))?;
         self.taken.push(path.to_owned());
         Ok(())
@@ -64,7 +66,7 @@ impl<'a> Quarantine<'a> {
 
     fn make_folder(&self) -> io::Result<()> {
         let folder = self.files.folder(QUARANTINE);
-        if folder.is_dir() {
+        if self.files.storage.size(&folder)?.is_some() {
             return Ok(());
         }
         self.files.storage.create_directory(&folder)?;
@@ -72,11 +74,15 @@ impl<'a> Quarantine<'a> {
     }
 
     /// A name in the folder that no file has: an earlier repair may have kept one of the same name.
-    fn free_name(&self, path: &str) -> PathBuf {
+    fn free_name(&self, path: &str) -> io::Result<PathBuf> {
         let name = path.rsplit('/').next().unwrap_or(path);
         let folder = self.files.folder(QUARANTINE);
         let numbered = |number: u32| folder.join(format!("{name}.{number}"));
-        let names = std::iter::once(folder.join(name)).chain((2..).map(numbered));
-        names.take(10_000).find(|path| !path.exists()).unwrap_or_else(|| folder.join(name))
+        for path in std::iter::once(folder.join(name)).chain((2..10_000).map(numbered)) {
+            if self.files.storage.size(&path)?.is_none() {
+                return Ok(path);
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
     }
 }

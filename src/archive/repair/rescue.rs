@@ -1,10 +1,6 @@
 //! The flows of a damaged segment whose bytes are sound.
 
-use std::{
-    collections::BTreeSet,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, io::ErrorKind as IoErrorKind, sync::Arc};
 
 use arrow::{
     array::{RecordBatch, UInt32Array},
@@ -18,6 +14,7 @@ use crate::{
         verify::{all_of, extent_of, keys, page_count, read_pages},
     },
     error::{Error, ErrorKind, Result},
+    resources::io_error,
     segment::SegmentReader,
 };
 
@@ -35,21 +32,23 @@ pub(super) struct Rescued {
 /// [`ErrorKind::Io`] where its file is there and cannot be opened.
 pub(super) fn rescue(files: &Files, entry: &SegmentEntry, findings: &[Finding]) -> Result<Rescued> {
     let nothing = || Rescued { flows: None, lost: vec![all_of(entry)] };
-    let Some(path) = files.segment_file(entry) else { return Ok(nothing()) };
+    let message = || format!("segment {} cannot be read", entry.path);
+    let file = match files.segment(entry) {
+        Ok(file) => file,
+        Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(nothing()),
+        Err(error) => return Err(io_error(message())(error)),
+    };
     let is_footer_sound = findings.iter().all(|finding| finding.kind != FindingKind::Footer);
     let read = || {
-        let reader = Arc::new(SegmentReader::salvage(&path, is_footer_sound)?);
+        let reader = Arc::new(SegmentReader::salvage(&file, is_footer_sound)?);
         // Another segment under the name of this one has flows that were never here.
         entry.describes(&reader)?;
         sound_pages(entry, &reader)
     };
-    // The Parquet crate panics on some pages that were not written by a sound writer.
-    match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(Err(error)) if error.kind() == ErrorKind::Io => {
-            Err(Error::with(ErrorKind::Io, format!("segment {} cannot be read", entry.path))(error))
-        }
-        Ok(rescued) => Ok(rescued.unwrap_or_else(|_| nothing())),
-        Err(_) => Ok(nothing()),
+    match read() {
+        // What the system cannot read may be sound.
+        Err(error) if error.kind() == ErrorKind::Io => Err(Error::with(ErrorKind::Io, message())(error)),
+        rescued => Ok(rescued.unwrap_or_else(|_| nothing())),
     }
 }
 

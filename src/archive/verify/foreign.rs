@@ -1,6 +1,6 @@
 //! Files among the segments that are none of the archive's.
 
-use std::{collections::HashSet, fs, path::Path};
+use std::collections::HashSet;
 
 use super::{Finding, FindingKind};
 use crate::{
@@ -19,10 +19,9 @@ pub(in super::super) fn foreign_files(files: &Files, manifest: &Manifest) -> Res
     let retired: HashSet<&str> = manifest.retired.iter().map(|retired| retired.path.as_str()).collect();
     let failed = |error| files.failed("the segments cannot be listed", error);
     let mut found = Vec::new();
-    for entry in fs::read_dir(files.folder(DATA)).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        let path = format!("{DATA}/{}", name.display());
-        let is_ours = is_segment(Path::new(&name));
+    for file in files.storage.list(&files.folder(DATA)).map_err(failed)? {
+        let path = format!("{DATA}/{}", file.file_name().unwrap_or_default().display());
+        let is_ours = is_segment(&file);
         let is_unfinished = is_ours && path.ends_with(&format!(".{UNFINISHED}"));
         if known.contains(path.as_str()) || retired.contains(path.as_str()) || is_unfinished {
             continue;

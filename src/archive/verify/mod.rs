@@ -5,14 +5,14 @@ mod ids;
 mod report;
 mod segment;
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 pub use self::report::{Depth, Extent, Finding, FindingKind, Report};
 pub(super) use self::{
     foreign::foreign_files,
     segment::{Damage, Examiner, all_of, extent_of, keys, page_count, read_pages},
 };
-use super::{Archive, LocalStorage, files::Files, nothing_at};
+use super::{Archive, Settings, files::Files, nothing_at};
 use crate::error::{ErrorKind, Result};
 
 impl Archive {
@@ -37,10 +37,23 @@ impl Archive {
     /// # Ok::<(), flowseek::Error>(())
     /// ```
     pub fn verify(path: impl AsRef<Path>, depth: Depth, observe: &mut dyn FnMut(u64)) -> Result<Report> {
+        Self::verify_with(path, Settings::default(), depth, observe)
+    }
+
+    /// [`verify`](Self::verify), with settings.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn verify_with(
+        path: impl AsRef<Path>,
+        settings: Settings,
+        depth: Depth,
+        observe: &mut dyn FnMut(u64),
+    ) -> Result<Report> {
         let path = path.as_ref();
-        let files = Files::new(path.to_owned(), Arc::new(LocalStorage));
+        let files = Files::new(path.to_owned(), &settings);
         let version = files.newest_version()?.ok_or_else(|| nothing_at(path))?;
-        let archive = match Self::open(path) {
+        let archive = match Self::open_with(path, settings) {
             Ok(archive) => archive,
             Err(error) if error.kind() == ErrorKind::Damaged => {
                 return Ok(Report::of_manifest(version, files.manifest_name(version), &error));

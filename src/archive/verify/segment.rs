@@ -2,11 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     io::ErrorKind as IoErrorKind,
     ops::Range,
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
     sync::Arc,
 };
 
@@ -22,6 +19,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     filter::Bounds,
     flow::{Field, FlowId, Timestamp, ValueRef},
+    resources::SharedFile,
     schema::schema,
     segment::{PageCache, ReadCounters, RowReader, SegmentReader},
 };
@@ -51,37 +49,28 @@ impl<'a> Examiner<'a> {
 
     /// Looks through a segment.
     pub(super) fn examine(&mut self, entry: &SegmentEntry) -> Damage {
-        // The Parquet crate panics on some damaged footers and pages.
-        let found = catch_unwind(AssertUnwindSafe(|| self.look_through(entry)));
-        let findings = found.unwrap_or_else(|_| {
-            let message = "its footer or its index is damaged".to_owned();
-            vec![Finding { affected: Some(all_of(entry)), ..Finding::new(&entry.path, FindingKind::Footer, message) }]
-        });
-        Damage { entry: entry.clone(), findings }
+        Damage { entry: entry.clone(), findings: self.look_through(entry) }
     }
 
     fn look_through(&mut self, entry: &SegmentEntry) -> Vec<Finding> {
         let whole = |kind, message: String| {
             vec![Finding { affected: Some(all_of(entry)), ..Finding::new(&entry.path, kind, message) }]
         };
-        let path = match self.files.segment_file(entry) {
-            Some(path) => path,
-            None => return whole(FindingKind::Missing, "it is not there".to_owned()),
-        };
-        let bytes = match fs::metadata(&path) {
-            Ok(metadata) => metadata.len(),
+        let file = match self.files.segment(entry) {
+            Ok(file) => file,
             Err(error) if error.kind() == IoErrorKind::NotFound => {
                 return whole(FindingKind::Missing, "it is not there".to_owned());
             }
             Err(error) => return whole(FindingKind::Unreadable, error.to_string()),
         };
+        let bytes = file.size();
         if bytes != entry.bytes {
             let kind = if bytes < entry.bytes { FindingKind::Truncated } else { FindingKind::Mismatch };
             return whole(kind, format!("it has {bytes} bytes; {} were written", entry.bytes));
         }
-        let reader = match SegmentReader::open(&path) {
+        let reader = match SegmentReader::read(Arc::clone(&file)) {
             Ok(reader) => reader,
-            Err(error) => return whole(kind_of(&error, &path), told(&error)),
+            Err(error) => return whole(kind_of(&error, &file), told(&error)),
         };
         if let Err(error) = entry.describes(&reader) {
             return whole(FindingKind::Mismatch, error.to_string());
@@ -93,7 +82,7 @@ impl<'a> Examiner<'a> {
         };
         match self.look_at_parts(entry, &Arc::new(reader)) {
             Ok(more) => findings.extend(more),
-            Err(error) => findings.extend(whole(kind_of(&error, &path), told(&error))),
+            Err(error) => findings.extend(whole(kind_of(&error, &file), told(&error))),
         }
         findings
     }
@@ -248,11 +237,11 @@ pub(in super::super) fn keys(flows: &RecordBatch) -> Result<(Vec<i64>, Vec<u64>)
     keys.ok_or_else(|| Error::internal("flows have no start times or no IDs"))
 }
 
-fn kind_of(error: &Error, path: &Path) -> FindingKind {
+fn kind_of(error: &Error, file: &Arc<SharedFile>) -> FindingKind {
     match error.kind() {
         ErrorKind::Io => FindingKind::Unreadable,
         ErrorKind::Unsupported => FindingKind::Unsupported,
-        _ if SegmentReader::has_footer(path) => FindingKind::Index,
+        _ if SegmentReader::has_footer(file) => FindingKind::Index,
         _ => FindingKind::Footer,
     }
 }

@@ -1,19 +1,21 @@
-//! The changes of a file system that commits are made of.
+//! The file system.
 
 use std::{
     fmt,
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    path::Path,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
-/// What changes the files of an archive.
+/// What reads and changes the files of an archive.
 ///
-/// Reading, and the lock of the writer, go to the file system directly; every change goes through here, so that a host
-/// can watch or throttle what is written, and a test can make any single step of a commit fail.
+/// The lock of the writer and the shared locks of readers go to the file system directly. All else goes through here,
+/// so that a host can watch or throttle it, and a test can make any single step fail.
 ///
 /// ```
-/// use flowseek::archive::{LocalStorage, Storage};
+/// use flowseek::resources::{LocalStorage, ReadFile, Storage};
 ///
 /// # let directory = tempfile::tempdir()?;
 /// let (draft, letter) = (directory.path().join("draft"), directory.path().join("letter"));
@@ -22,6 +24,8 @@ use std::{
 /// file.sync_all()?; // its bytes are durable
 /// LocalStorage.rename(&draft, &letter)?;
 /// LocalStorage.sync_directory(directory.path())?; // and so is its name
+/// assert_eq!(LocalStorage.size(&letter)?, Some(4));
+/// assert_eq!(LocalStorage.read(&letter)?, b"dear");
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub trait Storage: fmt::Debug + Send + Sync {
@@ -60,6 +64,51 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// # Errors
     /// Whatever the system says.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] where there is none; whatever the system says.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>>;
+
+    /// The paths of all that a directory has, in no order.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] where there is none; whatever the system says.
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// The bytes of a file; `None` where there is nothing of this name.
+    ///
+    /// # Errors
+    /// Whatever the system says. That it cannot tell is no sign that there is nothing.
+    fn size(&self, path: &Path) -> io::Result<Option<u64>>;
+
+    /// All bytes of a file.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let file = self.open(path)?;
+        let size = usize::try_from(file.size()?).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        let mut bytes = vec![0; size];
+        file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+}
+
+/// A file that is open for reading. It can be read to its end, even where its name is removed meanwhile.
+pub trait ReadFile: fmt::Debug + Send + Sync {
+    /// Its bytes.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn size(&self) -> io::Result<u64>;
+
+    /// Fills `bytes` with those from `offset` on.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] where the file ends before; whatever the system says.
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
 }
 
 /// A file that is being written.
@@ -101,6 +150,32 @@ impl Storage for LocalStorage {
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>> {
+        Ok(Arc::new(File::open(path)?))
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect()
+    }
+
+    fn size(&self, path: &Path) -> io::Result<Option<u64>> {
+        match fs::metadata(path) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl ReadFile for File {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        FileExt::read_exact_at(self, bytes, offset)
     }
 }
 

@@ -1,0 +1,30 @@
+//! What a process has a limited amount of, and what comes from outside of it: the file system, file descriptors, threads
+//! that may block, time and randomness.
+//!
+//! This module owns these. The modules above ask it and never the system, with two exceptions: the lock of the writing
+//! process and the shared locks of readers go to the file system directly. So a host sets the limits in one place
+//! ([`Settings`](crate::Settings)), and a test can make every access fail.
+//!
+//! A failure has one of few kinds ([`Failure`]). A failure that passes by itself, such as a lack of file descriptors,
+//! is never taken for damage of a file.
+
+mod clock;
+mod descriptors;
+mod failure;
+mod guard;
+mod random;
+mod shared_file;
+mod storage;
+mod workers;
+
+pub use clock::{Clock, SystemClock};
+pub(crate) use descriptors::Descriptors;
+pub use descriptors::default_open_files;
+pub use failure::Failure;
+pub(crate) use failure::{io_error, read_error, undamaged};
+pub(crate) use guard::guarded;
+pub use random::{Random, SystemRandom};
+pub(crate) use shared_file::SharedFile;
+pub use storage::{LocalStorage, ReadFile, Storage, StoredFile};
+pub(crate) use workers::blocking;
+pub use workers::{RuntimeWorkers, Workers};
