@@ -2,11 +2,11 @@
 
 use std::{
     error::Error as StdError,
-    fmt,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
-/// What to do about an [`Error`].
+/// What to do about an [`Error`]: the first sentence of each kind says what the caller does first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -18,13 +18,17 @@ pub enum ErrorKind {
     InvalidInput,
     /// Create the archive, or correct its path.
     NotFound,
-    /// Wait for the other writer, or stop it: an archive has one writing process at a time.
+    /// Wait for the other writer, or stop it: an archive has one writing process at a time. A writer whose lock was
+    /// taken from it fails with this kind from then on: drop it, and open the archive for writing anew.
     Locked,
+    /// Ask again a little later, or for less: nothing is wrong with the request, and nothing is damaged. The system had
+    /// no descriptor, memory or time for it at that moment, or the budget of the query ran out.
+    Busy,
     /// Restore or repair the named file: its bytes are not what was written.
     Damaged,
     /// Use a newer version of this crate: the archive was written by one.
     Unsupported,
-    /// Look at the system: a disk or file operation failed.
+    /// Look at the system: a disk or file operation failed. Make room first where [`Error::is_disk_full`] says so.
     Io,
     /// Report it: an invariant of this crate or of one below it does not hold.
     Internal,
@@ -62,6 +66,11 @@ impl Error {
         Self { problems, ..Self::new(ErrorKind::InvalidQuery, "the query is invalid") }
     }
 
+    /// A budget that does not suffice for what was asked.
+    pub(crate) fn exhausted(problem: impl Into<String>) -> Self {
+        Self { problems: vec![problem.into()], ..Self::new(ErrorKind::Busy, "the budget of the query has run out") }
+    }
+
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, message)
     }
@@ -93,7 +102,39 @@ impl Error {
         self.kind
     }
 
-    /// Everything that is wrong with a query, one sentence each; empty for the other kinds.
+    /// Whether the same call, repeated after a while, may succeed though nobody has mended anything.
+    ///
+    /// ```
+    /// use flowseek::wire::Request;
+    ///
+    /// let wrong = Request::parse("dstPrt=443").unwrap_err();
+    /// assert!(!wrong.is_retryable());
+    /// ```
+    pub fn is_retryable(&self) -> bool {
+        self.kind == ErrorKind::Busy
+    }
+
+    /// Whether a disk is full, or a quota is used up. What could not be written is kept by whoever was to write it, and
+    /// the same call succeeds once there is room.
+    ///
+    /// ```
+    /// let missing = flowseek::Archive::open("there/is/none").unwrap_err();
+    /// assert!(!missing.is_disk_full());
+    /// ```
+    pub fn is_disk_full(&self) -> bool {
+        let mut source = self.source();
+        while let Some(error) = source {
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            if matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
+                return true;
+            }
+            source = error.source();
+        }
+        false
+    }
+
+    /// Everything that is wrong with a query, or what exceeds its budget, one sentence each; empty where the error is not
+    /// about the query.
     pub fn problems(&self) -> &[String] {
         &self.problems
     }
@@ -118,5 +159,18 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_through_every_error_around_it() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let told = Error::with(ErrorKind::Io, "a commit")(Error::with(ErrorKind::Io, "a segment")(full()));
+        assert!(told.is_disk_full());
+        assert!(!Error::internal("another").is_disk_full());
     }
 }

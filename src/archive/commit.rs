@@ -4,8 +4,16 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
-use super::{Archive, Compactor, Retained, Retention, SegmentEntry, exclusive::Exclusive, manifest::Edit, retain};
-use crate::{error::Result, flow::FlowId};
+use super::{
+    Archive, Compactor, Retained, Retention, SegmentEntry,
+    exclusive::{Change, Exclusive},
+    manifest::Edit,
+    retain,
+};
+use crate::{
+    error::{Error, Result},
+    flow::FlowId,
+};
 
 /// The one writer of an archive. What it has written is no part of the archive before it is committed; what is not
 /// committed when it is dropped is discarded.
@@ -48,12 +56,16 @@ impl Writer {
     ///
     /// # Errors
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) where the segment cannot be written; nothing of it is left then.
+    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) as of [`commit`](Self::commit).
     pub fn write(&mut self, flows: &RecordBatch) -> Result<()> {
         if flows.num_rows() == 0 {
             return Ok(());
         }
         let archive = self.exclusive.archive();
-        let segment = archive.files().stage(flows, archive.settings().segment)?;
+        // In a directory that is another one's by now nothing is written, and if it vanishes just then, that is the cause.
+        self.exclusive.hold()?;
+        let staged = archive.files().stage(flows, archive.settings().segment);
+        let segment = staged.or_else(|error| self.exclusive.hold().and(Err(error)))?;
         self.next = FlowId::new(self.next.get() + segment.rows);
         self.staged.push(segment);
         Ok(())
@@ -62,18 +74,26 @@ impl Writer {
     /// Adds everything that was written to the archive: when this returns, it is durable and visible.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io): what was written is then still to be committed, and a later commit does
-    /// that, once. The archive is as it was, unless the very last step has failed, which makes the commit durable:
-    /// then readers see it, and only a power failure could take it back.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::Busy`](crate::ErrorKind::Busy): what was written is then
+    /// still to be committed, and a later commit does that, once. [`Error::is_disk_full`] tells that there must be room
+    /// first. The archive is as it was, unless the very last step has failed, which makes the commit durable: then
+    /// readers see it, and only a power failure could take it back.
+    ///
+    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) where another process has written though this one had the lock,
+    /// as somebody has removed the lock's file or replaced the directory. What was written is then lost to this writer,
+    /// and each further commit fails the same way.
     pub fn commit(&mut self) -> Result<Commit> {
         let first = self.first;
         if self.staged.is_empty() {
+            self.exclusive.hold()?;
             return Ok(Commit { version: self.exclusive.newest().version, flows: 0, first });
         }
-        self.exclusive.files().finish(&self.staged)?;
+        self.exclusive.finish(&self.staged)?;
         let edit = Edit::Append { segments: self.staged.clone(), next_flow_id: self.next.get() };
-        let published = self.exclusive.publish(edit)?;
-        let version = published.map_or_else(|| self.exclusive.newest().version, |manifest| manifest.version);
+        let version = match self.exclusive.publish(edit)? {
+            Change::Published(manifest) => manifest.version,
+            Change::Outdated => return Err(Error::internal("new segments were taken for old ones")),
+        };
         let flows = self.staged.iter().map(|segment| segment.rows).sum();
         self.staged.clear();
         self.first = self.next;

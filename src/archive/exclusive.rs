@@ -2,12 +2,15 @@
 
 use std::{
     collections::HashSet,
-    fs::File,
-    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Archive, Manifest, SegmentEntry, files::Files, manifest::Edit};
+use super::{
+    Archive, Manifest, SegmentEntry,
+    files::{Files, Publication},
+    lock::WriterLock,
+    manifest::Edit,
+};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The lock of an archive, and the newest version, which nobody else can change.
@@ -16,23 +19,30 @@ pub(super) struct Exclusive {
     archive: Archive,
     /// Locked only while a version is published.
     state: Mutex<State>,
-    lock: File,
+}
+
+/// What has become of a change.
+#[derive(Clone, Debug)]
+#[must_use]
+pub(super) enum Change {
+    /// It is made: this is the version with it.
+    Published(Arc<Manifest>),
+    /// It does not apply any more: a segment that it replaces is no part of the newest version.
+    Outdated,
 }
 
 #[derive(Debug)]
 struct State {
+    lock: WriterLock,
     newest: Arc<Manifest>,
     /// Retired files of it that are deleted.
     gone: HashSet<String>,
-    /// Whether a publication has failed, so that the next version may be there or not.
-    is_unsure: bool,
-}
-
-impl Drop for Exclusive {
-    fn drop(&mut self) {
-        // A process that this one is just starting has the file open too: closing it alone would not free the lock.
-        let _ = self.lock.unlock();
-    }
+    /// The version whose publication has failed: it may be there or not.
+    attempt: Option<Manifest>,
+    /// The segments of such a version that was there after all. Whoever commits them again has committed them already.
+    settled: HashSet<String>,
+    /// Whether another process has written in spite of the lock. What is known of the archive is wrong from then on.
+    is_lost: bool,
 }
 
 impl Exclusive {
@@ -42,11 +52,12 @@ impl Exclusive {
     }
 
     /// The same, with the lock that was taken already.
-    pub(super) fn with_lock(archive: &Archive, lock: File) -> Result<Arc<Self>> {
+    pub(super) fn with_lock(archive: &Archive, lock: WriterLock) -> Result<Arc<Self>> {
         let newest = Arc::clone(archive.snapshot()?.manifest());
         archive.files().sweep(&newest)?;
-        let state = Mutex::new(State { newest, gone: HashSet::new(), is_unsure: false });
-        let exclusive = Self { archive: archive.clone(), state, lock };
+        let (gone, settled) = (HashSet::new(), HashSet::new());
+        let state = Mutex::new(State { lock, newest, gone, attempt: None, settled, is_lost: false });
+        let exclusive = Self { archive: archive.clone(), state };
         exclusive.delete_retired();
         Ok(Arc::new(exclusive))
     }
@@ -64,48 +75,75 @@ impl Exclusive {
         Arc::clone(&self.state().newest)
     }
 
-    /// Makes a change the newest version. `None` where it does not apply any more.
+    /// Makes sure that nobody else can write.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`]: then the archive is as it was, or, where the very last step has failed, changed already. A
-    /// further change finds out.
-    pub(super) fn publish(&self, edit: Edit) -> Result<Option<Arc<Manifest>>> {
+    /// [`ErrorKind::Locked`] where another process has, and for ever from then on.
+    pub(super) fn hold(&self) -> Result<()> {
+        self.hold_on(&mut self.state())
+    }
+
+    /// Gives staged segments their names, durably.
+    pub(super) fn finish(&self, segments: &[SegmentEntry]) -> Result<()> {
+        self.hold()?;
+        self.files().finish(segments)
+    }
+
+    /// Makes a change the newest version.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Locked`] where another process has written in spite of the lock: nothing can be changed by this
+    /// one any more. Else the archive is as it was, or, where the very last step has failed, changed already; a further
+    /// change finds out.
+    pub(super) fn publish(&self, edit: Edit) -> Result<Change> {
         let files = self.files();
         let mut state = self.state();
+        self.hold_on(&mut state)?;
         self.settle(&mut state)?;
         let edit = match edit {
             Edit::Append { segments, next_flow_id } => {
                 // An earlier attempt may have come further than it knew.
-                let is_new = |segment: &SegmentEntry| segment.flow_id.0 >= state.newest.next_flow_id;
+                let is_new = |segment: &SegmentEntry| !state.settled.contains(&segment.path);
                 let segments: Vec<SegmentEntry> = segments.into_iter().filter(is_new).collect();
                 if segments.is_empty() {
-                    return Ok(Some(Arc::clone(&state.newest)));
+                    state.settled.clear();
+                    return Ok(Change::Published(Arc::clone(&state.newest)));
                 }
                 Edit::Append { segments, next_flow_id }
             }
-            replace => replace,
+            replace @ Edit::Replace { .. } => replace,
         };
-        let Some(manifest) = state.newest.with(edit, &state.gone) else { return Ok(None) };
+        let is_append = matches!(edit, Edit::Append { .. });
+        let Some(manifest) = state.newest.with(edit, &state.gone) else { return Ok(Change::Outdated) };
         let manifest = manifest.identified(files.random())?;
         // A manifest that is left behind its successors would be taken for the newest one.
         let retired = files.retire_manifests(state.newest.version);
         retired.map_err(|error| files.failed("an old manifest cannot be moved away", error))?;
-        state.is_unsure = true;
-        if !files.publish(&manifest)? {
-            let message = "another process has written to the archive in spite of the lock";
-            return Err(Error::new(ErrorKind::Locked, message));
+        state.attempt = Some(manifest.clone());
+        match files.publish(&manifest)? {
+            Publication::Published if self.is_whole(&state, &manifest)? => {}
+            Publication::Published => return Err(self.lose(&mut state)),
+            Publication::Taken => {
+                state.attempt = None;
+                return Err(self.lose(&mut state));
+            }
         }
-        state.is_unsure = false;
+        state.attempt = None;
+        if is_append {
+            state.settled.clear();
+        }
         self.adopt(&mut state, manifest);
         // The change is made, whatever becomes of this: the next change tries again.
         let _ = self.clear(&mut state);
-        Ok(Some(Arc::clone(&state.newest)))
+        Ok(Change::Published(Arc::clone(&state.newest)))
     }
 
     /// Gives up segments that were staged for a change that has failed, unless it has not.
     pub(super) fn abandon(&self, segments: &[SegmentEntry]) {
         let mut state = self.state();
-        if self.settle(&mut state).is_err() {
+        let known = self.hold_on(&mut state).and_then(|()| self.settle(&mut state));
+        // What another process names, it has written itself; but a version of ours may be there that names these.
+        if known.is_err() && (!state.is_lost || state.attempt.is_some()) {
             return;
         }
         let kept: HashSet<&str> = state.newest.segments.iter().map(|segment| segment.path.as_str()).collect();
@@ -122,18 +160,67 @@ impl Exclusive {
         let _ = self.clear(&mut self.state());
     }
 
-    /// Finds out what has become of a publication that failed.
-    fn settle(&self, state: &mut State) -> Result<()> {
-        if !state.is_unsure {
+    /// [`hold`](Self::hold), with the state.
+    fn hold_on(&self, state: &mut State) -> Result<()> {
+        let files = self.files();
+        if state.is_lost {
+            return Err(overtaken(files));
+        }
+        let is_in_place = state.lock.is_in_place();
+        if is_in_place.map_err(|error| files.failed("the lock cannot be looked at", error))? {
             return Ok(());
         }
-        let files = self.files();
-        if let Some(manifest) = files.manifest(state.newest.version + 1)? {
-            let synced = files.sync_manifests();
-            synced.map_err(|error| files.failed("a manifest cannot be made durable", error))?;
-            self.adopt(state, manifest);
+        // Somebody has removed the file of the lock, or the whole directory. If nobody has made use of that, the lock
+        // is taken again, and all goes on.
+        let retaken = files.lock().and_then(|lock| Ok((lock, files.newest_manifest()?)));
+        match retaken {
+            Ok((lock, Some(newest))) if newest == *state.newest || Some(&newest) == state.attempt.as_ref() => {
+                state.lock = lock;
+                Ok(())
+            }
+            Err(error) if !matches!(error.kind(), ErrorKind::Locked | ErrorKind::NotFound) => Err(error),
+            _ => Err(self.lose(state)),
         }
-        state.is_unsure = false;
+    }
+
+    /// Whether a version that was just published is what it says: a writer that took a lock that was removed would have
+    /// put the new segments aside as nobody's.
+    fn is_whole(&self, state: &State, manifest: &Manifest) -> Result<bool> {
+        let files = self.files();
+        let is_new = |entry: &&SegmentEntry| entry.added == manifest.version;
+        let look = || {
+            for entry in manifest.segments.iter().filter(is_new) {
+                if files.storage.size(&files.segment_paths(&entry.path).0)?.is_none() {
+                    return Ok(false);
+                }
+            }
+            state.lock.is_in_place()
+        };
+        look().map_err(|error| files.failed("what was published cannot be looked at", error))
+    }
+
+    /// Notes that another process writes.
+    fn lose(&self, state: &mut State) -> Error {
+        state.is_lost = true;
+        overtaken(self.files())
+    }
+
+    /// Finds out what has become of a publication that failed.
+    fn settle(&self, state: &mut State) -> Result<()> {
+        let Some(attempt) = state.attempt.clone() else { return Ok(()) };
+        let files = self.files();
+        match files.manifest(attempt.version)? {
+            Some(found) if found == attempt => {
+                let synced = files.sync_manifests();
+                synced.map_err(|error| files.failed("a manifest cannot be made durable", error))?;
+                let new = attempt.segments.iter().filter(|entry| entry.added == attempt.version);
+                state.settled.extend(new.map(|entry| entry.path.clone()));
+                self.adopt(state, attempt);
+            }
+            Some(_) => return Err(self.lose(state)),
+            None => {}
+        }
+        state.attempt = None;
         Ok(())
     }
 
@@ -145,15 +232,30 @@ impl Exclusive {
     }
 
     /// Moves away what is no part of the newest version, and deletes what nobody needs.
-    fn clear(&self, state: &mut State) -> io::Result<()> {
+    fn clear(&self, state: &mut State) -> Result<()> {
+        // In the directory of another archive nothing is known of what is needed.
+        self.hold_on(state)?;
         let files = self.files();
-        files.retire_manifests(state.newest.version)?;
-        files.retire_segments(&state.newest)?;
-        files.delete_retired(&state.newest, &mut state.gone)
+        let mut clear = || {
+            files.retire_manifests(state.newest.version)?;
+            files.retire_segments(&state.newest)?;
+            files.delete_retired(&state.newest, &mut state.gone)
+        };
+        clear().map_err(|error| files.failed("what is retired cannot be removed", error))
     }
 
     /// After a panic the state is that of the last version published, or unsure.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What every change comes to once another process has written.
+pub(super) fn overtaken(files: &Files) -> Error {
+    let message = format!(
+        "another process has written to the archive {}, or replaced it, in spite of the lock: nothing more can be \
+         written by this one until it opens the archive for writing anew",
+        files.root().display()
+    );
+    Error::new(ErrorKind::Locked, message)
 }

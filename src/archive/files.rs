@@ -1,7 +1,7 @@
 //! The directory of an archive: its manifests, its segments, its lock.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io::{self, ErrorKind as IoErrorKind},
     path::{Path, PathBuf},
     sync::Arc,
@@ -20,9 +20,19 @@ pub(super) const DATA: &str = "data";
 pub(super) const RETIRED: &str = "retired";
 /// Damaged files, and files that were none of the archive's, where a repair has put them.
 pub(super) const QUARANTINE: &str = "quarantine";
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 /// The ending of a file that is not part of the archive yet. No glob for Parquet files finds it.
 pub(super) const UNFINISHED: &str = "tmp";
+
+/// What has become of a manifest that was to be published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Publication {
+    /// It is the newest one, durably.
+    Published,
+    /// Nothing has changed: another process has published one of its number.
+    Taken,
+}
 
 /// The directory of an archive.
 #[derive(Debug)]
@@ -147,9 +157,11 @@ impl Files {
         }
     }
 
-    /// Makes a manifest the newest one, in one step, and durable. Where there is one of its number already, nothing
-    /// changes and the answer is `false`.
-    pub(super) fn publish(&self, manifest: &Manifest) -> Result<bool> {
+    /// Makes a manifest the newest one, in one step, and durable.
+    ///
+    /// # Errors
+    /// Then it may be the newest one or not: the very last step makes it durable.
+    pub(super) fn publish(&self, manifest: &Manifest) -> Result<Publication> {
         let path = self.manifest_path(manifest.version);
         let unfinished = path.with_extension(format!("{}.{UNFINISHED}", self.new_id()?.simple()));
         let text = manifest.encode()?;
@@ -158,13 +170,13 @@ impl Files {
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
             // A link fails where the name is taken; a rename would replace what is there.
-            let linked = match self.storage.hard_link(&unfinished, &path) {
-                Ok(()) => true,
-                Err(error) if error.kind() == IoErrorKind::AlreadyExists => false,
+            match self.storage.hard_link(&unfinished, &path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == IoErrorKind::AlreadyExists => return Ok(Publication::Taken),
                 Err(error) => return Err(error),
-            };
+            }
             self.sync_manifests()?;
-            Ok(linked)
+            Ok(Publication::Published)
         };
         let published = publish();
         // What is left here, the next writer sweeps.
@@ -174,20 +186,6 @@ impl Files {
 
     pub(super) fn sync_manifests(&self) -> io::Result<()> {
         self.storage.sync_directory(&self.folder(MANIFESTS))
-    }
-
-    /// Takes the lock of the one writer, which is free again when the file is closed, be it by a crash.
-    pub(super) fn lock(&self) -> Result<File> {
-        let options = OpenOptions::new().create(true).write(true).truncate(false).open(self.root.join(LOCK));
-        let file = options.map_err(|error| self.failed("the lock cannot be opened", error))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => {
-                let message = format!("another writer has the archive {}", self.root.display());
-                Err(Error::new(ErrorKind::Locked, message))
-            }
-            Err(TryLockError::Error(error)) => Err(self.failed("the lock cannot be taken", error)),
-        }
     }
 
     /// Where the segment at `path` lies, and where it lies once it is retired.

@@ -78,6 +78,7 @@ mod exclusive;
 mod files;
 mod identity;
 mod lease;
+mod lock;
 mod manifest;
 mod repair;
 mod retain;
@@ -93,7 +94,7 @@ use std::{
 };
 
 pub use commit::{Commit, Writer};
-pub use compact::{Compaction, Compactor, Effort, Job};
+pub use compact::{Compaction, Compactor, Effort, Job, JobOutcome};
 pub use manifest::{Manifest, Retired, SegmentEntry};
 use quick_cache::{Weighter, sync::Cache};
 pub use repair::{Loss, Rebuilt, Repaired};

@@ -8,7 +8,7 @@ use std::{
 use super::{
     SegmentEntry,
     compact::{Merge, merge},
-    exclusive::Exclusive,
+    exclusive::{Change, Exclusive},
     manifest::Edit,
 };
 use crate::{error::Result, flow::Timestamp};
@@ -44,6 +44,7 @@ pub struct Retained {
 /// Removes what `retention` says, as one version.
 pub(super) fn retain(exclusive: &Arc<Exclusive>, retention: Retention) -> Result<Retained> {
     loop {
+        exclusive.hold()?;
         let snapshot = exclusive.archive().snapshot()?;
         let manifest = snapshot.manifest();
         let plan = Plan::new(&manifest.segments, retention);
@@ -77,14 +78,14 @@ pub(super) fn retain(exclusive: &Arc<Exclusive>, retention: Retention) -> Result
         };
         let removed: HashSet<String> = plan.removed.iter().chain(&plan.cut).map(|entry| entry.path.clone()).collect();
         drop(snapshot);
-        let finished = if staged.is_empty() { Ok(()) } else { exclusive.files().finish(&staged) };
+        let finished = if staged.is_empty() { Ok(()) } else { exclusive.finish(&staged) };
         match finished.and_then(|()| exclusive.publish(Edit::Replace { removed, segments: staged.clone() })) {
-            Ok(Some(published)) => {
+            Ok(Change::Published(published)) => {
                 retained.version = published.version;
                 return Ok(retained);
             }
             // A compaction has taken some of the segments meanwhile: once more, with what it has made of them.
-            Ok(None) => exclusive.abandon(&staged),
+            Ok(Change::Outdated) => exclusive.abandon(&staged),
             Err(error) => {
                 exclusive.abandon(&staged);
                 return Err(error);

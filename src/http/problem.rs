@@ -75,6 +75,13 @@ impl From<Error> for Problem {
             ErrorKind::InvalidQuery | ErrorKind::InvalidCursor => {
                 Self { status: StatusCode::UNPROCESSABLE_ENTITY, sentences: problem_list(&error), header: None }
             }
+            ErrorKind::Busy if !error.problems().is_empty() => {
+                Self { sentences: problem_list(&error), ..Self::busy(String::new()) }
+            }
+            ErrorKind::Busy => {
+                tracing::warn!(%error, "a page could not be answered for now");
+                Self::busy("the server is short of resources; ask again in a while")
+            }
             _ => {
                 tracing::error!(%error, "a page could not be answered");
                 Self::internal()

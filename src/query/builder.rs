@@ -118,7 +118,7 @@ impl Query {
     /// # Errors
     /// [`ErrorKind::InvalidCursor`](crate::ErrorKind::InvalidCursor) where the cursor is damaged, or of another archive or
     /// another query;
-    /// [`ErrorKind::InvalidQuery`](crate::ErrorKind::InvalidQuery) where an exact count was asked for that the budget
+    /// [`ErrorKind::Busy`](crate::ErrorKind::Busy) where an exact count was asked for that the budget
     /// does not reach; [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) or [`ErrorKind::Io`](crate::ErrorKind::Io)
     /// where a segment cannot be read, unless [`gaps`](Self::gaps) are skipped.
     pub async fn page(&self) -> Result<Page> {

@@ -67,7 +67,7 @@ impl Search<'_> {
             if self.spending.is_spent() {
                 let problem = "`count`: the matches are too many to count within the budget of one page; narrow the \
                                filter, or leave out `count=exact`";
-                return Err(Error::invalid_query(vec![problem.to_owned()]));
+                return Err(Error::exhausted(problem));
             }
             let rows: RowRanges = round.iter().map(|block| segment.block_rows(*block)).collect();
             self.spending.spend(rows.len());

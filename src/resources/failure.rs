@@ -56,7 +56,8 @@ impl Failure {
     fn kind(self) -> ErrorKind {
         match self {
             Self::Corrupt => ErrorKind::Damaged,
-            Self::Transient | Self::Missing | Self::Full | Self::System => ErrorKind::Io,
+            Self::Transient => ErrorKind::Busy,
+            Self::Missing | Self::Full | Self::System => ErrorKind::Io,
         }
     }
 }
@@ -119,7 +120,8 @@ mod tests {
             let error = || io::Error::from_raw_os_error(errno.raw_os_error());
             assert_eq!(Failure::of(&error()), failure, "{errno:?}");
             let decoding = read_error("it cannot be read")(ParquetError::External(Box::new(error())));
-            assert_eq!(decoding.kind(), ErrorKind::Io, "{errno:?}");
+            let kind = if failure == Failure::Transient { ErrorKind::Busy } else { ErrorKind::Io };
+            assert_eq!((decoding.kind(), decoding.is_disk_full()), (kind, failure == Failure::Full), "{errno:?}");
         }
         let damaged = read_error("it cannot be read")(ParquetError::General("no magic".to_owned()));
         assert_eq!(damaged.kind(), ErrorKind::Damaged);

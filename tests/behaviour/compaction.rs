@@ -4,7 +4,7 @@ use std::thread;
 
 use flowseek::{
     ErrorKind, Filter, Order, StoredFlow,
-    archive::{Compactor, Effort, Retention, Writer},
+    archive::{Compactor, Effort, JobOutcome, Retention, Writer},
     flow::Timestamp,
     query::{Query, Start},
     schema::FlowBuilder,
@@ -135,8 +135,8 @@ fn a_compaction_whose_segments_are_removed_meanwhile_gives_up() {
         retained += writer.retain(Retention { before, exact: true, bytes: None }).unwrap().rows;
     };
     let mut remove = remove;
-    assert_eq!(compactor.run(&job, &mut remove).unwrap(), None);
-    assert_eq!(compactor.run(&job, &mut |_| {}).unwrap(), None);
+    assert_eq!(compactor.run(&job, &mut remove).unwrap(), JobOutcome::Outdated);
+    assert_eq!(compactor.run(&job, &mut |_| {}).unwrap(), JobOutcome::Outdated);
     drop((writer, compactor));
     assert_eq!(retained, 4);
     assert_eq!(ids(&now(&archive)), [2, 4, 6, 8]);

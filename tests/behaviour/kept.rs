@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc};
 
 use arrow::{array::AsArray, datatypes::UInt64Type};
 use flowseek::{
-    Archive, Filter, Flow, Order, Settings, Snapshot, StoredFlow, flow::Timestamp, query::Start,
+    Archive, Filter, Flow, Order, Settings, Snapshot, StoredFlow, archive::Depth, flow::Timestamp, query::Start,
     segment::SegmentOptions,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -79,6 +79,8 @@ impl Place {
         assert_eq!(self.names("manifests"), [format!("{:020}.json", manifest.version)].into());
         assert_eq!(self.names("retired"), BTreeSet::new());
         assert_eq!(self.globbed(), ids(&all(&snapshot)));
+        let report = Archive::verify(&self.path, Depth::Rows, &mut |_| {}).unwrap();
+        assert_eq!(report.findings, []);
     }
 }
 

@@ -2,22 +2,26 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     io::ErrorKind as IoErrorKind,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use flowseek::{
     Archive, ErrorKind,
     archive::{Effort, Retention},
+    ingest::LiveOptions,
 };
 
 use crate::{
     faults::Fault,
     kept::{Place, all, commit, flow, ids, now},
+    support::block_on,
 };
 
 fn compact(archive: &Archive) {
@@ -75,7 +79,7 @@ fn an_archive_that_is_removed_and_made_anew_is_an_error_to_who_has_it_open() {
     let place = Place::new();
     let archive = place.archive(8);
     commit(&archive, [1]);
-    std::fs::remove_dir_all(&place.path).unwrap();
+    fs::remove_dir_all(&place.path).unwrap();
     assert_eq!(archive.snapshot().unwrap_err().kind(), ErrorKind::NotFound);
     drop(Archive::open_or_create(&place.path).unwrap());
     assert_eq!(archive.snapshot().unwrap_err().kind(), ErrorKind::Io);
@@ -95,7 +99,8 @@ fn a_full_disk_is_a_clear_error_that_loses_nothing_and_work_goes_on_when_there_i
         place.storage.set(Fault::NoWrites(kind));
         for _ in 0..3 {
             let error = appender.commit().unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Io);
+            assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Io, false));
+            assert_eq!(error.is_disk_full(), kind == IoErrorKind::StorageFull);
             assert!(error.to_string().contains(told) && error.to_string().contains("data/"), "{error}");
         }
         place.storage.set(Fault::Never);
@@ -106,7 +111,8 @@ fn a_full_disk_is_a_clear_error_that_loses_nothing_and_work_goes_on_when_there_i
     assert_eq!(before.len(), 6);
     let compactor = archive.writer().unwrap().compactor();
     place.storage.set(Fault::NoWrites(IoErrorKind::StorageFull));
-    assert_eq!(compactor.run_once(Effort::Full).unwrap_err().kind(), ErrorKind::Io);
+    let error = compactor.run_once(Effort::Full).unwrap_err();
+    assert!(error.kind() == ErrorKind::Io && error.is_disk_full(), "{error}");
     assert_eq!(now(&archive), before);
     place.storage.set(Fault::Never);
     assert!(compactor.run_once(Effort::Full).unwrap().is_some());
@@ -154,5 +160,104 @@ fn readers_in_other_threads_find_every_flow_once_while_versions_come_and_go() {
         assert!(reader.join().unwrap() >= 20);
     }
     drop(archive.writer().unwrap());
+    place.assert_clean(&archive);
+}
+
+/// What the second of two writers makes of the archive of the first.
+fn take_over(place: &Place, starts: impl IntoIterator<Item = i64>) {
+    let second = Archive::open_or_create_with(&place.path, place.settings(8)).unwrap();
+    commit(&second, starts);
+}
+
+#[test]
+fn a_writer_whose_lock_was_taken_from_it_never_commits_again() {
+    type Take = fn(&Place);
+    let lock: Take = |place| fs::remove_file(place.path.join("lock")).unwrap();
+    let directory: Take = |place| fs::rename(&place.path, place.path.with_extension("away")).unwrap();
+    for take in [lock, directory] {
+        // The second writer publishes fewer, as many, and more versions than the first has seen.
+        for commits in [1, 3, 6] {
+            let place = Place::new();
+            let archive = place.archive(8);
+            let mut first = archive.appender().unwrap();
+            for start in 0..3 {
+                first.push(&flow(start)).unwrap();
+                let _ = first.commit().unwrap();
+            }
+            (10..20).for_each(|start| first.push(&flow(start)).unwrap());
+            take(&place);
+            (0..commits).for_each(|start| take_over(&place, [start + 30]));
+            let expected = now(&Archive::open(&place.path).unwrap());
+            for _ in 0..3 {
+                assert_eq!(first.commit().unwrap_err().kind(), ErrorKind::Locked);
+                first.push(&flow(1)).unwrap();
+            }
+            drop(first);
+            let after = place.archive(8);
+            assert_eq!(now(&after), expected);
+            commit(&after, [90]);
+            assert_eq!(now(&after).len(), expected.len() + 1);
+            drop(after.writer().unwrap());
+            place.assert_clean(&after);
+        }
+    }
+}
+
+#[test]
+fn a_writer_whose_lock_was_taken_from_it_merges_and_removes_nothing() {
+    let place = Place::new();
+    let archive = place.archive(40);
+    (0..12).for_each(|start| commit(&archive, [start]));
+    let writer = archive.writer().unwrap();
+    let compactor = writer.compactor();
+    fs::remove_dir_all(&place.path).unwrap();
+    (0..3).for_each(|start| take_over(&place, [start]));
+    let newest = Archive::open(&place.path).unwrap();
+    let before = (newest.snapshot().unwrap().manifest().clone(), now(&newest));
+    for _ in 0..2 {
+        assert_eq!(compactor.run_once(Effort::Full).unwrap_err().kind(), ErrorKind::Locked);
+        let all = Retention { bytes: Some(0), ..Retention::default() };
+        assert_eq!(writer.retain(all).unwrap_err().kind(), ErrorKind::Locked);
+    }
+    drop((writer, compactor));
+    let newest = Archive::open(&place.path).unwrap();
+    assert_eq!((newest.snapshot().unwrap().manifest().clone(), now(&newest)), before);
+    place.assert_clean(&newest);
+}
+
+#[test]
+fn no_receipt_resolves_for_flows_that_another_writer_has_pushed_aside() {
+    let place = Place::new();
+    let archive = place.archive(8);
+    let options = LiveOptions { flush_age: Duration::MAX, ..LiveOptions::default() };
+    block_on(async {
+        let appender = archive.live_appender(options).unwrap();
+        appender.append([flow(1)]).await.unwrap();
+        let _ = appender.commit().await.unwrap();
+        let receipt = appender.append([flow(2), flow(3)]).await.unwrap();
+        fs::remove_file(place.path.join("lock")).unwrap();
+        take_over(&place, 10..15);
+        for _ in 0..3 {
+            assert_eq!(appender.commit().await.unwrap_err().kind(), ErrorKind::Locked);
+            assert_eq!(receipt.durable().await.unwrap_err().kind(), ErrorKind::Locked);
+        }
+    });
+    let starts: Vec<i64> = now(&archive).iter().map(|stored| stored.flow.start_time.as_millis()).collect();
+    assert_eq!(starts, [1, 10, 11, 12, 13, 14]);
+}
+
+#[test]
+fn a_lock_that_is_removed_and_not_taken_by_another_is_taken_again() {
+    let place = Place::new();
+    let archive = place.archive(8);
+    let mut first = archive.appender().unwrap();
+    for start in 0..3 {
+        fs::remove_file(place.path.join("lock")).unwrap();
+        first.push(&flow(start)).unwrap();
+        assert_eq!(first.commit().unwrap().flows, 1);
+        assert_eq!(archive.appender().unwrap_err().kind(), ErrorKind::Locked);
+    }
+    drop(first);
+    assert_eq!(now(&archive).len(), 3);
     place.assert_clean(&archive);
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BinaryHeap,
+    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -85,6 +86,7 @@ struct Sources<'a> {
 /// An input, from its next row on.
 struct Source<'a> {
     entry: &'a SegmentEntry,
+    path: PathBuf,
     reader: ParquetRecordBatchReader,
     batch: RecordBatch,
     starts: TimestampMillisecondArray,
@@ -154,40 +156,50 @@ impl<'a> Sources<'a> {
 
 impl<'a> Source<'a> {
     fn open(snapshot: &Snapshot, entry: &'a SegmentEntry, batch_rows: usize) -> Result<Self> {
-        let message = format!("segment {} cannot be read", entry.path);
-        let file = snapshot.archive().files().segment(entry).map_err(io_error(message.clone()))?;
-        let reader = guarded(|| {
+        let path = snapshot.archive().path().join(&entry.path);
+        let cannot = || format!("segment {} cannot be read", entry.path);
+        let open = || {
+            let file = snapshot.archive().files().segment(entry).map_err(io_error(cannot()))?;
             let builder = ParquetRecordBatchReaderBuilder::try_new(FileBytes::new(file));
             let reader = builder.and_then(|builder| builder.with_batch_size(batch_rows).build());
-            reader.map_err(read_error(message))
-        })?;
+            reader.map_err(read_error(cannot()))
+        };
+        let reader = guarded(open).map_err(|error| error.of_file(&path))?;
         let batch = RecordBatch::new_empty(schema());
         let (starts, ids) = keys(&batch)?;
-        Ok(Self { entry, reader, batch, starts, ids, row: 0, passed: 0, last: None })
+        Ok(Self { entry, path, reader, batch, starts, ids, row: 0, passed: 0, last: None })
     }
 
     /// Goes on to the next batch; `false` where there is none, which must be after as many rows as there should be.
     fn advance(&mut self) -> Result<bool> {
         self.passed += self.batch.num_rows() as u64;
         self.row = 0;
-        let unreadable = || Error::with(ErrorKind::Damaged, format!("segment {} cannot be read", self.entry.path));
-        let next = loop {
-            match guarded(|| self.reader.next().transpose().map_err(unreadable()))? {
-                Some(batch) if batch.num_rows() == 0 => {}
-                next => break next,
-            }
-        };
+        let next = self.next_batch().map_err(|error| error.of_file(&self.path))?;
         let is_more = next.is_some();
-        self.batch = match next {
-            Some(batch) => RecordBatch::try_new(schema(), batch.columns().to_vec()).map_err(unreadable())?,
-            None => RecordBatch::new_empty(schema()),
-        };
+        self.batch = next.unwrap_or_else(|| RecordBatch::new_empty(schema()));
         (self.starts, self.ids) = keys(&self.batch)?;
         if !is_more && self.passed != self.entry.rows {
             let message = format!("it has {} flows where {} were written", self.passed, self.entry.rows);
-            return Err(damaged(self.entry, &message));
+            return Err(self.damaged(&message));
         }
         Ok(is_more)
+    }
+
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        let cannot = || format!("segment {} cannot be read", self.entry.path);
+        loop {
+            let Some(batch) = guarded(|| self.reader.next().transpose().map_err(read_error(cannot())))? else {
+                return Ok(None);
+            };
+            if batch.num_rows() > 0 {
+                let batch = RecordBatch::try_new(schema(), batch.columns().to_vec());
+                return batch.map(Some).map_err(read_error(cannot()));
+            }
+        }
+    }
+
+    fn damaged(&self, message: &str) -> Error {
+        Error::damaged(format!("segment {}: {message}", self.entry.path)).of_file(&self.path)
     }
 
     /// The key of the next row; `None` behind the last.
@@ -203,7 +215,7 @@ impl<'a> Source<'a> {
     /// Passes the next row, whose key is `head`.
     fn pass(&mut self, head: (i64, u64)) -> Result<()> {
         if self.last.is_some_and(|last| last <= head) {
-            return Err(damaged(self.entry, "its flows are not in order"));
+            return Err(self.damaged("its flows are not in order"));
         }
         self.last = Some(head);
         self.row += 1;
@@ -268,10 +280,6 @@ impl<'a> Outputs<'a> {
         self.staged.push(self.archive.files().stage(&flows, self.archive.settings().segment)?);
         Ok(())
     }
-}
-
-fn damaged(entry: &SegmentEntry, message: &str) -> Error {
-    Error::damaged(format!("segment {}: {message}", entry.path))
 }
 
 fn internal(error: ArrowError) -> Error {

@@ -8,6 +8,7 @@ mod simulation;
 
 use std::{
     collections::HashSet,
+    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -16,11 +17,18 @@ use std::{
 
 pub(super) use self::merge::{Merge, merge};
 use self::pick::{PickOptions, pick};
-use super::{Retained, Retention, SegmentEntry, exclusive::Exclusive, manifest::Edit, retain};
-use crate::error::{ErrorKind, Result};
+use super::{
+    Retained, Retention, SegmentEntry,
+    exclusive::{Change, Exclusive},
+    manifest::Edit,
+    retain,
+};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Flows of a segment, at most, whatever the settings say: as many of the longest names still have 32-bit offsets.
 const MOST_ROWS: usize = 1 << 23;
+/// How often another job is picked where the last one was out of date.
+const ATTEMPTS: usize = 100;
 
 /// How much work compaction does for how few segments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -75,6 +83,19 @@ pub struct Compaction {
     pub rows: u64,
 }
 
+/// What has become of a [`Job`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum JobOutcome {
+    /// It is done.
+    Merged(Compaction),
+    /// Nothing has changed: another thread has merged or removed some of the segments meanwhile. There may be another
+    /// job.
+    Outdated,
+    /// Nothing has changed: the compactor was stopped.
+    Stopped,
+}
+
 /// Merges segments, beside the [`Writer`](super::Writer) it is from and while that one writes. Flows keep their IDs,
 /// so cursors stay good; snapshots keep their segments.
 ///
@@ -103,29 +124,44 @@ pub struct Compaction {
 pub struct Compactor {
     exclusive: Arc<Exclusive>,
     is_stopped: Arc<AtomicBool>,
-    /// Segments that were found damaged.
-    damaged: Arc<Mutex<HashSet<String>>>,
+    set_aside: Arc<Mutex<SetAside>>,
+}
+
+/// Segments that no job takes, by their paths.
+#[derive(Debug, Default)]
+struct SetAside {
+    /// Missing, damaged, or written by a newer version.
+    corrupt: HashSet<String>,
+    /// The system has refused to read them. It may not for ever.
+    unreadable: HashSet<String>,
 }
 
 impl Compactor {
     pub(super) fn new(exclusive: Arc<Exclusive>) -> Self {
-        Self { exclusive, is_stopped: Arc::default(), damaged: Arc::default() }
+        Self { exclusive, is_stopped: Arc::default(), set_aside: Arc::default() }
     }
 
-    /// Merges what should be merged next; `None` where nothing should, where the compactor is stopped, and where
-    /// another thread has removed a segment of it meanwhile.
+    /// Merges what should be merged next; `None` where nothing should, and where the compactor is stopped.
     ///
     /// Files that no query needs any more are deleted by the way.
     ///
     /// # Errors
     /// As [`run`](Self::run).
     pub fn run_once(&self, effort: Effort) -> Result<Option<Compaction>> {
-        self.delete_retired();
-        self.next_job(effort).map_or(Ok(None), |job| self.run(&job, &mut |_| {}))
+        for _ in 0..ATTEMPTS {
+            self.delete_retired();
+            let Some(job) = self.next_job(effort) else { return Ok(None) };
+            match self.run(&job, &mut |_| {})? {
+                JobOutcome::Merged(compaction) => return Ok(Some(compaction)),
+                JobOutcome::Stopped => return Ok(None),
+                JobOutcome::Outdated => {}
+            }
+        }
+        Err(Error::new(ErrorKind::Busy, "the segments of the archive change faster than they can be merged"))
     }
 
     /// What should be merged next. This looks at the manifest alone, and costs nothing. Segments that this compactor
-    /// or a clone of it has found damaged are left out.
+    /// or a clone of it could not read are left out.
     pub fn next_job(&self, effort: Effort) -> Option<Job> {
         self.next_job_without(effort, &HashSet::new())
     }
@@ -136,45 +172,84 @@ impl Compactor {
         let segment_rows = settings.segment_rows.clamp(1, MOST_ROWS) as u64;
         let tiny_rows = (settings.segment.block_rows as u64).min(segment_rows / 16);
         let newest = self.exclusive.newest();
-        let damaged = self.damaged();
-        let is_left_out = |path: &String| paths.contains(path) || damaged.contains(path);
+        let aside = self.set_aside();
+        let is_aside = |path: &String| aside.corrupt.contains(path) || aside.unreadable.contains(path);
+        let is_left_out = |path: &String| paths.contains(path) || is_aside(path);
         let segments = newest.segments.iter().filter(|segment| !is_left_out(&segment.path));
         pick(&segments.cloned().collect::<Vec<_>>(), PickOptions { segment_rows, tiny_rows, effort })
     }
 
-    /// Does a job, and tells `observe` of each some thousand flows how many there were. `None` where the compactor is
-    /// stopped or the job is out of date; nothing has changed then.
+    /// Does a job, and tells `observe` of each some thousand flows how many there were.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where a segment cannot be read or written, and
-    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where one is not what was written: every byte is held against
-    /// its checksum before it is merged, and the next job leaves that segment out. The archive is then as it
-    /// was, unless only the last step has failed, as in [`Writer::commit`](super::Writer::commit).
-    pub fn run(&self, job: &Job, observe: &mut dyn FnMut(u64)) -> Result<Option<Compaction>> {
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where a segment is not what was written: every byte is held
+    /// against its checksum before it is merged. [`ErrorKind::Io`](crate::ErrorKind::Io) where one cannot be read. Of
+    /// both, [`Error::file`] names the segment, which the next jobs leave out: the others are still merged.
+    ///
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) without a file where something cannot be written;
+    /// [`ErrorKind::Busy`](crate::ErrorKind::Busy) where the same job may succeed later; and
+    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) as of [`Writer::commit`](super::Writer::commit). The archive is
+    /// then as it was, unless only the last step has failed, as in that.
+    pub fn run(&self, job: &Job, observe: &mut dyn FnMut(u64)) -> Result<JobOutcome> {
+        let done = self.try_run(job, observe);
+        if let Err(error) = &done {
+            self.put_aside(job, error);
+        }
+        done
+    }
+
+    fn try_run(&self, job: &Job, observe: &mut dyn FnMut(u64)) -> Result<JobOutcome> {
+        self.exclusive.hold()?;
         let snapshot = self.exclusive.archive().snapshot()?;
         let removed: HashSet<String> = job.inputs.iter().map(|input| input.path.clone()).collect();
         let present = snapshot.manifest().segments.iter().filter(|segment| removed.contains(&segment.path));
         if present.count() != removed.len() {
-            return Ok(None);
+            return Ok(JobOutcome::Outdated);
         }
         for input in &job.inputs {
-            let checked = snapshot.check(input);
-            if checked.as_ref().is_err_and(|error| error.kind() == ErrorKind::Damaged) {
-                self.damaged().insert(input.path.clone());
+            if self.is_stopped() {
+                return Ok(JobOutcome::Stopped);
             }
-            checked?;
+            let file = snapshot.archive().path().join(&input.path);
+            snapshot.check(input).map_err(|error| error.of_file(&file))?;
         }
         let merge_all = Merge { inputs: job.inputs.iter().collect(), from: None, cuts: &job.cuts };
-        let Some(segments) = merge(&snapshot, merge_all, &self.is_stopped, observe)? else { return Ok(None) };
+        let Some(segments) = merge(&snapshot, merge_all, &self.is_stopped, observe)? else {
+            return Ok(JobOutcome::Stopped);
+        };
         drop(snapshot);
         let (merged, written) = (job.inputs.len() as u64, segments.len() as u64);
-        let finished = self.exclusive.files().finish(&segments);
+        let finished = self.exclusive.finish(&segments);
         let edit = Edit::Replace { removed, segments: segments.clone() };
         let published = finished.and_then(|()| self.exclusive.publish(edit));
-        if !matches!(published, Ok(Some(_))) {
+        if !matches!(published, Ok(Change::Published(_))) {
             self.exclusive.abandon(&segments);
         }
-        Ok(published?.map(|manifest| Compaction { version: manifest.version, merged, written, rows: job.rows() }))
+        Ok(match published? {
+            Change::Published(manifest) => {
+                JobOutcome::Merged(Compaction { version: manifest.version, merged, written, rows: job.rows() })
+            }
+            Change::Outdated => JobOutcome::Outdated,
+        })
+    }
+
+    /// Sees to it that the segment that an error is about holds up no other.
+    fn put_aside(&self, job: &Job, error: &Error) {
+        // What the system may do later says nothing of a segment.
+        if error.is_retryable() {
+            return;
+        }
+        let name = error.file().and_then(Path::file_name);
+        let is_named = |path: &&str| name.is_some() && Path::new(path).file_name() == name;
+        let Some(path) = job.paths().find(is_named) else { return };
+        let mut aside = self.set_aside();
+        let paths = if error.kind() == ErrorKind::Io { &mut aside.unreadable } else { &mut aside.corrupt };
+        paths.insert(path.to_owned());
+    }
+
+    /// Lets jobs take the segments again that the system has refused to read.
+    pub(crate) fn retry_unreadable(&self) {
+        self.set_aside().unreadable.clear();
     }
 
     /// [`Writer::retain`](super::Writer::retain), beside the writer.
@@ -190,8 +265,12 @@ impl Compactor {
         self.exclusive.delete_retired();
     }
 
-    fn damaged(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.damaged.lock().unwrap_or_else(PoisonError::into_inner)
+    fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Relaxed)
+    }
+
+    fn set_aside(&self) -> MutexGuard<'_, SetAside> {
+        self.set_aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stops this compactor and its clones for good: a job that is under way in another thread ends soon, undone.

@@ -8,7 +8,8 @@ use super::Quarantine;
 use crate::{
     archive::{
         Finding, FindingKind, Manifest, SegmentEntry,
-        files::{DATA, Files, RETIRED},
+        exclusive::overtaken,
+        files::{DATA, Files, Publication, RETIRED},
         retire::is_segment,
     },
     error::{Error, ErrorKind, Result},
@@ -36,8 +37,9 @@ pub(super) fn mend(files: &Files, version: u64, quarantine: &mut Quarantine<'_>)
     };
     quarantine.link(&name)?;
     quarantine.sync()?;
-    if !files.publish(&mended.again())? {
-        return Err(Error::new(ErrorKind::Locked, "another process has written to the archive in spite of the lock"));
+    match files.publish(&mended.again())? {
+        Publication::Published => {}
+        Publication::Taken => return Err(overtaken(files)),
     }
     Ok(Some(Finding::new(&name, FindingKind::Manifest, error.to_string())))
 }

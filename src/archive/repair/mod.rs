@@ -9,7 +9,7 @@ use std::{collections::HashSet, path::Path, sync::Arc};
 use self::{quarantine::Quarantine, rescue::rescue};
 use super::{
     Archive, Depth, Extent, Finding, FindingKind, Report, SegmentEntry, Settings,
-    exclusive::Exclusive,
+    exclusive::{Change, Exclusive},
     files::Files,
     manifest::Edit,
     nothing_at,
@@ -154,10 +154,12 @@ fn repair_segments(
         }
         quarantine.sync()?;
         if !staged.is_empty() {
-            archive.files().finish(&staged)?;
+            exclusive.finish(&staged)?;
         }
-        let published = exclusive.publish(Edit::Replace { removed: removed.clone(), segments: staged.clone() })?;
-        published.map(drop).ok_or_else(|| Error::internal("the archive has changed while it was repaired"))
+        match exclusive.publish(Edit::Replace { removed: removed.clone(), segments: staged.clone() })? {
+            Change::Published(_) => Ok(()),
+            Change::Outdated => Err(Error::internal("the archive has changed while it was repaired")),
+        }
     };
     let done = repair();
     if done.is_err() {

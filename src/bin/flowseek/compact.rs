@@ -6,7 +6,10 @@ use clap::{
     Args,
     builder::{OsStringValueParser, TypedValueParser},
 };
-use flowseek::{Archive, ErrorKind, archive::Effort};
+use flowseek::{
+    Archive,
+    archive::{Effort, JobOutcome},
+};
 
 use super::{
     archive_path,
@@ -18,7 +21,7 @@ use super::{
 ///
 /// Flows keep their IDs, cursors stay good, and queries go on meanwhile. It can be stopped at any moment; what was
 /// merged by then stays merged. It prints `compacted=N segments=M`: how many segments were merged, and how many the
-/// archive has now. Damaged segments are left as they are, and named.
+/// archive has now. Segments that cannot be read are left as they are, and named.
 #[derive(Debug, Args)]
 pub struct Compact {
     /// The archive.
@@ -41,9 +44,10 @@ impl Compact {
         while let Some(job) = compactor.next_job(effort) {
             bar.inc_length(job.rows());
             match compactor.run(&job, &mut |rows| bar.inc(rows)) {
-                Ok(done) => compacted += done.map_or(0, |done| done.merged),
+                Ok(JobOutcome::Merged(done)) => compacted += done.merged,
+                Ok(JobOutcome::Outdated | JobOutcome::Stopped) => {}
                 // The next job leaves that segment out.
-                Err(error) if error.kind() == ErrorKind::Damaged => {
+                Err(error) if error.file().is_some() && !error.is_retryable() => {
                     bar.suspend(|| damaged.replace(error).into_iter().for_each(say));
                 }
                 Err(error) => return Err(error.into()),

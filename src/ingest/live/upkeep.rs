@@ -10,7 +10,7 @@ use std::{
 
 use super::{LiveOptions, status::Board};
 use crate::{
-    archive::{Compactor, Effort, Job, Retention},
+    archive::{Compactor, Effort, Job, JobOutcome, Retention},
     error::{Error, ErrorKind, Result},
     flow::Timestamp,
 };
@@ -43,6 +43,7 @@ impl Upkeep {
             keep,
             max_bytes,
             spoiled: HashSet::new(),
+            retry: Instant::now() + ROUND,
         };
         let thread = thread::Builder::new().name("flowseek-upkeep".to_owned()).spawn(|| keeper.run());
         let thread = thread.map_err(Error::with(ErrorKind::Io, "a thread cannot be started"))?;
@@ -73,6 +74,8 @@ struct Keeper {
     max_bytes: Option<u64>,
     /// Segments that are left alone, as they could not be merged with others.
     spoiled: HashSet<String>,
+    /// When segments that the system refuses to read are tried again.
+    retry: Instant,
 }
 
 impl Keeper {
@@ -98,15 +101,23 @@ impl Keeper {
     /// Does what there is to do.
     fn work(&mut self) -> Result<()> {
         self.compactor.delete_retired();
+        if self.retry <= Instant::now() {
+            self.compactor.retry_unreadable();
+            self.retry = Instant::now() + ROUND;
+        }
         while self.board.is_open() {
             // First, so that nothing is merged that goes anyway.
             self.retain()?;
             let next = |effort| self.compactor.next_job_without(effort, &self.spoiled);
             let Some(job) = self.compaction.and_then(next) else { break };
             match self.merge(&job) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) if error.kind() == ErrorKind::Io => return Err(error),
+                Ok(JobOutcome::Merged(_) | JobOutcome::Outdated) => {}
+                Ok(JobOutcome::Stopped) => break,
+                // The next job leaves that segment out.
+                Err(error) if error.file().is_some() && !error.is_retryable() => self.fail(error),
+                Err(error) if matches!(error.kind(), ErrorKind::Io | ErrorKind::Busy | ErrorKind::Locked) => {
+                    return Err(error);
+                }
                 // It would fail for ever, and nothing else would be merged.
                 Err(error) => {
                     self.spoiled.extend(job.paths().map(str::to_owned));
@@ -117,19 +128,20 @@ impl Keeper {
         Ok(())
     }
 
-    /// Does a job; `false` where it was stopped.
-    fn merge(&self, job: &Job) -> Result<bool> {
+    /// Does a job.
+    fn merge(&self, job: &Job) -> Result<JobOutcome> {
         // The Parquet reader panics on some damaged files.
         let merged = catch_unwind(AssertUnwindSafe(|| self.compactor.run(job, &mut |_| {})));
-        let merged =
-            merged.map_err(|_| Error::internal("segments could not be merged: the compaction has panicked"))?;
-        let Some(compaction) = merged? else { return Ok(false) };
-        self.board.tell(|status| {
-            status.merged += compaction.merged;
-            status.written += compaction.written;
-            status.rewritten += compaction.rows;
-        });
-        Ok(true)
+        let outcome =
+            merged.map_err(|_| Error::internal("segments could not be merged: the compaction has panicked"))??;
+        if let JobOutcome::Merged(compaction) = outcome {
+            self.board.tell(|status| {
+                status.merged += compaction.merged;
+                status.written += compaction.written;
+                status.rewritten += compaction.rows;
+            });
+        }
+        Ok(outcome)
     }
 
     fn retain(&self) -> Result<()> {

@@ -49,6 +49,8 @@ pub(super) struct Worker {
     oldest: Option<Instant>,
     /// After a failure, when it tries again.
     retry: Option<Instant>,
+    /// Whether a commit was asked for, or due, and has failed.
+    is_owed: bool,
     options: LiveOptions,
     queue: Arc<Queue>,
     progress: watch::Sender<Progress>,
@@ -63,7 +65,19 @@ impl Worker {
         progress: watch::Sender<Progress>,
     ) -> Self {
         let waiting = VecDeque::new();
-        Self { upkeep, appender, waiting, flows: 0, bytes: 0, oldest: None, retry: None, options, queue, progress }
+        Self {
+            upkeep,
+            appender,
+            waiting,
+            flows: 0,
+            bytes: 0,
+            oldest: None,
+            retry: None,
+            is_owed: false,
+            options,
+            queue,
+            progress,
+        }
     }
 
     /// Works until the queue is closed.
@@ -79,8 +93,9 @@ impl Worker {
             }
             let now = Instant::now();
             if !callers.is_empty() || self.retry.is_none_or(|retry| retry <= now) {
-                let wanted = !callers.is_empty() || self.is_due(now);
+                let wanted = !callers.is_empty() || self.is_owed || self.is_due(now);
                 let done = self.write(wanted);
+                self.is_owed = wanted && done.is_err();
                 self.tell(done, callers, now);
             }
         }
