@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        ArrayRef, AsArray, FixedSizeBinaryBuilder, PrimitiveArray, PrimitiveBuilder, RecordBatch, StringBuilder,
+        Array, ArrayRef, AsArray, FixedSizeBinaryBuilder, PrimitiveArray, PrimitiveBuilder, RecordBatch, StringBuilder,
         TimestampMillisecondBuilder, UInt8Builder, UInt16Builder, UInt32Array, UInt64Array, UInt64Builder,
     },
     compute::take,
@@ -37,22 +37,24 @@ pub struct FlowBuilder {
 }
 
 impl Default for FlowBuilder {
+    /// Without flows, and without memory for any: the builders of Arrow would reserve that of 1,024.
     fn default() -> Self {
+        let texts = || StringBuilder::with_capacity(0, 0);
         Self {
             start_time: Vec::new(),
-            end_time: TimestampMillisecondBuilder::new().with_data_type(column_type(Field::EndTime)),
-            protocol: UInt8Builder::new(),
-            src_ip: FixedSizeBinaryBuilder::new(16),
-            dst_ip: FixedSizeBinaryBuilder::new(16),
-            src_port: UInt16Builder::new(),
-            dst_port: UInt16Builder::new(),
-            src_bytes: UInt64Builder::new(),
-            dst_bytes: UInt64Builder::new(),
-            tcp_flags: UInt8Builder::new(),
-            src_node: StringBuilder::new(),
-            dst_node: StringBuilder::new(),
-            node_id: StringBuilder::new(),
-            activity_id: StringBuilder::new(),
+            end_time: TimestampMillisecondBuilder::with_capacity(0).with_data_type(column_type(Field::EndTime)),
+            protocol: UInt8Builder::with_capacity(0),
+            src_ip: FixedSizeBinaryBuilder::with_capacity(0, 16),
+            dst_ip: FixedSizeBinaryBuilder::with_capacity(0, 16),
+            src_port: UInt16Builder::with_capacity(0),
+            dst_port: UInt16Builder::with_capacity(0),
+            src_bytes: UInt64Builder::with_capacity(0),
+            dst_bytes: UInt64Builder::with_capacity(0),
+            tcp_flags: UInt8Builder::with_capacity(0),
+            src_node: texts(),
+            dst_node: texts(),
+            node_id: texts(),
+            activity_id: texts(),
         }
     }
 }
@@ -177,6 +179,18 @@ impl UnsortedFlows {
     /// How many flows there are.
     pub(crate) fn len(&self) -> usize {
         self.0.num_rows()
+    }
+
+    /// How many bytes of memory it keeps, among them those of larger columns that its own are slices of.
+    pub(crate) fn memory(&self) -> usize {
+        self.0.get_array_memory_size()
+    }
+
+    /// The same flows, without memory that was reserved for more.
+    pub(crate) fn shrunk(self) -> Result<Self> {
+        let (schema, mut columns, _) = self.0.into_parts();
+        columns.iter_mut().for_each(Array::shrink_to_fit);
+        RecordBatch::try_new(schema, columns).map(Self).map_err(internal)
     }
 
     /// The first `count` flows and the others; `count` is at most their number. Nothing is copied.

@@ -33,7 +33,7 @@ use crate::support::{block_on, flow};
 const LONG: Duration = Duration::from_secs(60);
 
 /// What commits by itself never.
-const NEVER: LiveOptions = LiveOptions {
+pub const NEVER: LiveOptions = LiveOptions {
     flush_rows: u64::MAX,
     flush_bytes: u64::MAX,
     flush_age: Duration::MAX,
@@ -156,6 +156,24 @@ fn flows_become_visible_by_themselves_when_they_are_many_or_large_or_old() {
             assert_eq!(scratch.numbers().await, [0, 1, 2, 3], "{options:?}");
         });
     }
+}
+
+#[test]
+fn a_flow_becomes_visible_at_its_age_though_others_keep_coming() {
+    let scratch = Scratch::new(1000);
+    block_on(async {
+        let age = Duration::from_millis(400);
+        let appender = scratch.appender(LiveOptions { flush_age: age, ..NEVER });
+        let first = appender.append([numbered(0)]).await.unwrap();
+        // Long before one flow is as old as that, the next comes.
+        for number in 1.. {
+            if timeout(age / 10, first.durable()).await.is_ok() {
+                break;
+            }
+            assert!(number < 500, "a trickle of flows keeps the first from being committed");
+            appender.append([numbered(number)]).await.unwrap();
+        }
+    });
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod ingest;
 mod kept;
 mod layers;
 mod live;
+mod live_memory;
 mod mutate;
 mod oracle;
 mod processes;

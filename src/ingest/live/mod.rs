@@ -1,5 +1,7 @@
 //! Appending from the many tasks of a server.
 
+mod amount;
+mod backlog;
 mod batch;
 mod options;
 mod queue;

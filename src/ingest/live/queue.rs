@@ -8,10 +8,10 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::rows::Rows;
+use super::{amount::Amount, backlog::Backlog, rows::Rows};
 use crate::{archive::Commit, error::Result};
 
-/// Jobs in the order of the calls. How much may wait here, the permits of the callers bound.
+/// What callers want, in the order of the calls. How much may wait here, the permits of the callers bound.
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -20,28 +20,20 @@ pub(super) struct Queue {
 
 #[derive(Debug)]
 struct State {
-    jobs: Vec<Job>,
+    jobs: Jobs,
     /// How many flows were put in since the beginning.
     flows: u64,
     open: bool,
 }
 
-/// What a caller wants.
-#[derive(Debug)]
-pub(super) enum Job {
-    Append(Appended),
-    /// A commit of all that was put in before.
-    Commit(Caller),
-}
-
-/// Flows that wait to be taken in.
-#[derive(Debug)]
-pub(super) struct Appended {
-    pub(super) rows: Rows,
-    /// When they were put in.
-    pub(super) since: Instant,
-    /// Their room in the queue, free again when they are taken in.
-    pub(super) _room: OwnedSemaphorePermit,
+/// What was put in since it was last taken out.
+#[derive(Debug, Default)]
+pub(super) struct Jobs {
+    pub(super) backlog: Backlog,
+    /// How much that is.
+    pub(super) amount: Amount,
+    /// Who waits for a commit of all that was put in.
+    pub(super) callers: Vec<Caller>,
 }
 
 /// Who waits for a commit.
@@ -49,34 +41,35 @@ pub(super) type Caller = oneshot::Sender<Result<Commit>>;
 
 impl Queue {
     pub(super) fn new() -> Self {
-        Self { state: Mutex::new(State { jobs: Vec::new(), flows: 0, open: true }), changed: Condvar::new() }
+        Self { state: Mutex::new(State { jobs: Jobs::default(), flows: 0, open: true }), changed: Condvar::new() }
     }
 
     /// Puts flows in; the answer is their place among all flows since the beginning. Where the queue is closed they are
     /// dropped.
-    pub(super) fn append(&self, rows: Rows, room: OwnedSemaphorePermit) -> Range<u64> {
+    pub(super) fn append(&self, rows: Rows, room: OwnedSemaphorePermit) -> Result<Range<u64>> {
         let mut state = self.lock();
         let first = state.flows;
         state.flows += rows.count;
         let place = first..state.flows;
-        self.put(state, Job::Append(Appended { rows, since: Instant::now(), _room: room }));
-        place
+        if state.open {
+            state.jobs.amount.add(Amount::of(&rows, Instant::now()));
+            state.jobs.backlog.push(rows, room)?;
+            self.changed.notify_one();
+        }
+        Ok(place)
     }
 
     /// Asks for a commit. Where the queue is closed the caller is dropped, and so hears of it.
     pub(super) fn commit(&self, caller: Caller) {
-        self.put(self.lock(), Job::Commit(caller));
-    }
-
-    fn put(&self, mut state: MutexGuard<'_, State>, job: Job) {
+        let mut state = self.lock();
         if state.open {
-            state.jobs.push(job);
+            state.jobs.callers.push(caller);
             self.changed.notify_one();
         }
     }
 
     /// Everything that is in, as soon as there is something, or nothing at `deadline`; `None` once the queue is closed.
-    pub(super) fn take(&self, deadline: Option<Instant>) -> Option<Vec<Job>> {
+    pub(super) fn take(&self, deadline: Option<Instant>) -> Option<Jobs> {
         let mut state = self.lock();
         loop {
             if !state.open {
@@ -88,7 +81,7 @@ impl Queue {
             state = match deadline {
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => match deadline.saturating_duration_since(Instant::now()) {
-                    left if left.is_zero() => return Some(Vec::new()),
+                    left if left.is_zero() => return Some(Jobs::default()),
                     left => self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
                 },
             };
@@ -108,5 +101,11 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Jobs {
+    fn is_empty(&self) -> bool {
+        self.backlog.is_empty() && self.callers.is_empty()
     }
 }

@@ -1,6 +1,6 @@
 //! The flows of one call, in columns.
 
-use std::{borrow::Borrow, collections::VecDeque};
+use std::borrow::Borrow;
 
 use arrow::array::{ArrayRef, AsArray};
 
@@ -19,10 +19,10 @@ const PART_ROWS: usize = 1 << 16;
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     /// The flows, in their order.
-    pub(super) parts: VecDeque<UnsortedFlows>,
+    pub(super) parts: Vec<UnsortedFlows>,
     /// How many flows there are.
     pub(super) count: u64,
-    /// About how many bytes of memory they take.
+    /// About how many bytes of memory they take: of many flows hardly more, of a few the columns take more.
     pub(super) bytes: u64,
 }
 
@@ -39,13 +39,27 @@ impl Rows {
     /// Flows in the columns of an archive, without that of the IDs. Their values can be stored.
     pub(super) fn of_columns(columns: Vec<ArrayRef>) -> Result<Self> {
         let texts = columns.iter().filter_map(|column| column.as_string_opt::<i32>());
-        let lengths = texts.map(|texts| texts.offsets().lengths().sum::<usize>());
-        let texts: usize = lengths.sum();
+        let texts: usize = texts.map(|texts| texts.offsets().lengths().sum::<usize>()).sum();
         let flows = UnsortedFlows::of(columns)?;
         let count = flows.len() as u64;
-        let parts = if count > 0 { [flows].into() } else { VecDeque::new() };
-        Ok(Self { parts, count, bytes: count.saturating_mul(FLOW_BYTES).saturating_add(texts as u64) })
+        let bytes = count.saturating_mul(FLOW_BYTES).saturating_add(texts as u64);
+        // Slices keep all the memory of what they are slices of.
+        let parts = if flows.memory() as u64 <= bytes.saturating_add(bytes / 4) { vec![flows] } else { copies(flows)? };
+        Ok(Self { parts, count, bytes })
     }
+}
+
+/// The same flows in memory of their own.
+fn copies(mut flows: UnsortedFlows) -> Result<Vec<UnsortedFlows>> {
+    let mut parts = Vec::new();
+    while flows.len() > 0 {
+        let (part, rest) = flows.split(PART_ROWS);
+        let mut copy = FlowBuilder::default();
+        copy.append(&part)?;
+        parts.push(copy.unsorted()?.shrunk()?);
+        flows = rest;
+    }
+    Ok(parts)
 }
 
 /// Gathers the flows of a call.
@@ -58,7 +72,7 @@ struct RowsBuilder {
 impl RowsBuilder {
     fn push(&mut self, flow: &Flow) -> Result<()> {
         if self.part.len() >= PART_ROWS {
-            self.rows.parts.push_back(self.part.unsorted()?);
+            self.rows.parts.push(self.part.unsorted()?.shrunk()?);
         }
         self.part.push(flow).map_err(|error| refused(self.rows.count, error))?;
         let texts = [&flow.src_node, &flow.dst_node, &flow.node_id, &flow.activity_id];
@@ -70,7 +84,7 @@ impl RowsBuilder {
 
     fn finish(mut self) -> Result<Rows> {
         if !self.part.is_empty() {
-            self.rows.parts.push_back(self.part.unsorted()?);
+            self.rows.parts.push(self.part.unsorted()?.shrunk()?);
         }
         Ok(self.rows)
     }
@@ -84,7 +98,10 @@ pub(super) fn refused(row: u64, error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{error::ErrorKind, flow::Timestamp};
+    use crate::{
+        error::ErrorKind,
+        flow::{FlowId, Timestamp},
+    };
 
     #[test]
     fn many_flows_are_cut_into_parts_and_none_is_lost() {
@@ -94,6 +111,21 @@ mod tests {
         assert_eq!(rows.parts.iter().map(UnsortedFlows::len).collect::<Vec<_>>(), [PART_ROWS, PART_ROWS, 1]);
         assert_eq!((rows.count, rows.bytes), (count as u64, count as u64 * (FLOW_BYTES + 4)));
         assert_eq!(Rows::of([] as [Flow; 0]).unwrap().parts.len(), 0);
+    }
+
+    #[test]
+    fn a_slice_of_a_large_batch_does_not_keep_the_batch() {
+        let flow = Flow { src_node: Some("node".to_owned()), ..Flow::starting(Timestamp::MIN) };
+        let mut builder = FlowBuilder::default();
+        (0..10_000).for_each(|_| builder.push(&flow).unwrap());
+        let batch = builder.finish(FlowId::new(1)).unwrap();
+        for (start, length) in [(0, 1), (7, 100), (5000, 5000), (0, 10_000)] {
+            let rows = Rows::of_columns(batch.slice(start, length).columns()[1..].to_vec()).unwrap();
+            let memory: usize = rows.parts.iter().map(UnsortedFlows::memory).sum();
+            assert_eq!((rows.count, rows.bytes), (length as u64, length as u64 * (FLOW_BYTES + 4)));
+            // The columns themselves take some kilobytes.
+            assert!(memory as u64 <= rows.bytes * 5 / 4 + 8192, "{length} flows keep {memory} bytes");
+        }
     }
 
     #[test]

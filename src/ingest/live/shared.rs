@@ -74,7 +74,7 @@ impl Shared {
         let bytes = u32::try_from(rows.bytes).unwrap_or(u32::MAX).min(self.queue_bytes);
         let room = self.room(bytes, failures).await?;
         // From here on nothing waits: either this is never reached, or all of the flows are in.
-        Ok(self.queue.append(rows, room))
+        self.queue.append(rows, room)
     }
 
     /// Room for so many bytes, unless something fails that no caller has heard of.

@@ -1,7 +1,6 @@
 //! The thread that writes: one appender, and whoever waits for it.
 
 use std::{
-    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,7 +9,9 @@ use tokio::sync::watch;
 
 use super::{
     LiveOptions,
-    queue::{Appended, Caller, Job, Queue},
+    amount::Amount,
+    backlog::Backlog,
+    queue::{Caller, Jobs, Queue},
     upkeep::Upkeep,
 };
 use crate::{
@@ -42,11 +43,9 @@ pub(super) struct Worker {
     upkeep: Option<Upkeep>,
     appender: Appender,
     /// What the appender has not taken in yet: for a moment, or while nothing can be written.
-    waiting: VecDeque<Appended>,
-    /// What is not committed.
-    flows: u64,
-    bytes: u64,
-    oldest: Option<Instant>,
+    waiting: Backlog,
+    /// How much is not committed.
+    uncommitted: Amount,
     /// After a failure, when it tries again.
     retry: Option<Instant>,
     /// Whether a commit was asked for, or due, and has failed.
@@ -64,14 +63,11 @@ impl Worker {
         queue: Arc<Queue>,
         progress: watch::Sender<Progress>,
     ) -> Self {
-        let waiting = VecDeque::new();
         Self {
             upkeep,
             appender,
-            waiting,
-            flows: 0,
-            bytes: 0,
-            oldest: None,
+            waiting: Backlog::default(),
+            uncommitted: Amount::default(),
             retry: None,
             is_owed: false,
             options,
@@ -82,18 +78,15 @@ impl Worker {
 
     /// Works until the queue is closed.
     pub(super) fn run(mut self) {
-        while let Some(jobs) = self.queue.take(self.deadline()) {
-            // All who wait for a commit share the next one.
-            let mut callers = Vec::new();
-            for job in jobs {
-                match job {
-                    Job::Append(appended) => self.gather(appended),
-                    Job::Commit(caller) => callers.push(caller),
-                }
-            }
+        while let Some(Jobs { backlog, amount, callers }) = self.queue.take(self.deadline()) {
+            self.uncommitted.add(amount);
+            // That would be a mistake of this program: rather none than some of what was appended.
+            let Ok(()) = self.waiting.append(backlog) else { break };
             let now = Instant::now();
             if !callers.is_empty() || self.retry.is_none_or(|retry| retry <= now) {
-                let wanted = !callers.is_empty() || self.is_owed || self.is_due(now);
+                // All who wait for a commit share this one.
+                let is_due = self.uncommitted.is_due(&self.options, now);
+                let wanted = !callers.is_empty() || self.is_owed || is_due;
                 let done = self.write(wanted);
                 self.is_owed = wanted && done.is_err();
                 self.tell(done, callers, now);
@@ -101,38 +94,22 @@ impl Worker {
         }
     }
 
-    fn gather(&mut self, appended: Appended) {
-        self.flows += appended.rows.count;
-        self.bytes = self.bytes.saturating_add(appended.rows.bytes);
-        self.oldest.get_or_insert(appended.since);
-        self.waiting.push_back(appended);
-    }
-
     /// When there is something to do though nobody asks.
     fn deadline(&self) -> Option<Instant> {
-        self.retry.or_else(|| self.oldest?.checked_add(self.options.flush_age))
-    }
-
-    fn is_due(&self, now: Instant) -> bool {
-        let is_old = |oldest: Instant| oldest.checked_add(self.options.flush_age).is_some_and(|due| due <= now);
-        let is_much = self.flows >= self.options.flush_rows || self.bytes >= self.options.flush_bytes;
-        self.oldest.is_some_and(|oldest| is_much || is_old(oldest))
+        self.retry.or_else(|| self.uncommitted.deadline(&self.options))
     }
 
     /// Takes everything in, then commits it, if that is wanted: so the flows of one call are in one commit.
     fn write(&mut self, commit: bool) -> Result<Option<Commit>> {
-        while let Some(appended) = self.waiting.front_mut() {
-            while let Some(flows) = appended.rows.parts.front_mut() {
-                self.appender.append(flows)?;
-                appended.rows.parts.pop_front();
-            }
-            self.waiting.pop_front();
+        while let Some(flows) = self.waiting.first()? {
+            self.appender.append(flows)?;
+            self.waiting.remove_first();
         }
         if !commit {
             return Ok(None);
         }
         let commit = self.appender.commit()?;
-        (self.flows, self.bytes, self.oldest) = (0, 0, None);
+        self.uncommitted = Amount::default();
         if let Some(upkeep) = self.upkeep.as_ref().filter(|_| commit.flows > 0) {
             upkeep.board().ring();
         }
