@@ -7,7 +7,8 @@ use std::{
 
 use crate::error::Result;
 
-/// The results of jobs, in their order; the last job is begun first.
+/// The results of jobs, in their order; the last job is begun first. Where the system gives no more threads, those that
+/// there are do all.
 pub(super) fn on_all_cores<J: Send, T: Send>(jobs: Vec<J>, work: impl Fn(J) -> Result<T> + Sync) -> Result<Vec<T>> {
     let jobs = Mutex::new(jobs.into_iter().enumerate().collect::<Vec<_>>());
     let done = Mutex::new(Vec::new());
@@ -21,7 +22,8 @@ pub(super) fn on_all_cores<J: Send, T: Send>(jobs: Vec<J>, work: impl Fn(J) -> R
     };
     thread::scope(|scope| {
         let others = thread::available_parallelism().map_or(0, |cores| cores.get() - 1);
-        (0..others).for_each(|_| drop(scope.spawn(run)));
+        let spawn = |_| thread::Builder::new().name("flowseek-segment".to_owned()).spawn_scoped(scope, run).is_ok();
+        let _ = (0..others).all(spawn);
         run();
     });
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
