@@ -28,6 +28,7 @@ mod sql;
 mod state_machine;
 mod storage;
 mod support;
+mod threads;
 mod upkeep;
 mod verdicts;
 mod verify;
