@@ -222,7 +222,9 @@ impl SegmentOnDemand {
             None => {
                 let opened = self.snapshot.reader(&self.entry).await;
                 let segment = opened.map_err(|error| ParquetError::External(error.into()))?;
-                RawReader { segment, counters: Arc::clone(&self.counters) }
+                let is_footer_checked = self.entry.footer.is_some();
+                let workers = Arc::clone(&self.snapshot.archive().settings().workers);
+                RawReader { segment, is_footer_checked, workers, counters: Arc::clone(&self.counters) }
             }
         };
         Ok(self.opened.insert(reader))

@@ -126,7 +126,7 @@ impl SegmentReader {
     }
 
     /// The pages of a row group.
-    fn pages_of(&self, group: usize) -> Range<usize> {
+    pub(super) fn pages_of(&self, group: usize) -> Range<usize> {
         let Shape { rows, group_rows, page_rows, .. } = self.shape();
         let end = rows.min((group + 1) * group_rows);
         group * group_rows / page_rows..end.div_ceil(page_rows)

@@ -61,10 +61,11 @@ fn page_at(archive: &Archive, order: Order, text: &str) -> Result<Page, Error> {
 }
 
 /// The archive in a copy of a directory.
-fn copied(from: &Path, to: &Path) -> Archive {
+pub fn copied(from: &Path, to: &Path) -> Archive {
     for folder in ["data", "manifests", "retired"] {
         fs::create_dir_all(to.join(folder)).unwrap();
-        for file in fs::read_dir(from.join(folder)).unwrap() {
+        // Where nothing was removed yet, git knows no such folder.
+        for file in fs::read_dir(from.join(folder)).into_iter().flatten() {
             let file = file.unwrap().path();
             fs::copy(&file, to.join(folder).join(file.file_name().unwrap())).unwrap();
         }

@@ -1,10 +1,10 @@
 //! The memory of the queue of a live appender, as the system counts it, while nothing can be written.
 
 use std::{
-    fs, io,
+    fs,
     path::Path,
     pin::pin,
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, mpsc},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -12,7 +12,6 @@ use std::{
 use arrow::array::RecordBatch;
 use flowseek::{
     Archive, Flow, FlowId, Settings,
-    archive::{LocalStorage, Storage, StoredFile},
     flow::Timestamp,
     ingest::{LiveAppender, LiveOptions},
     schema::FlowBuilder,
@@ -20,50 +19,13 @@ use flowseek::{
 
 use crate::{
     child::{self, Child},
+    hooked::Hooked,
     live::NEVER,
 };
 
 const QUEUE_BYTES: u64 = 16 << 20;
 /// Bytes of a flow without texts.
 const FLOW_BYTES: u64 = 88;
-
-/// A file system on which segments cannot be begun.
-#[derive(Debug)]
-struct Stuck {
-    begun: Mutex<mpsc::Sender<()>>,
-}
-
-impl Storage for Stuck {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
-        if path.parent().is_some_and(|folder| folder.ends_with("data")) {
-            self.begun.lock().unwrap().send(()).unwrap();
-            loop {
-                std::thread::park();
-            }
-        }
-        LocalStorage.create(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        LocalStorage.rename(from, to)
-    }
-
-    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        LocalStorage.hard_link(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        LocalStorage.remove(path)
-    }
-
-    fn create_directory(&self, path: &Path) -> io::Result<()> {
-        LocalStorage.create_directory(path)
-    }
-
-    fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        LocalStorage.sync_directory(path)
-    }
-}
 
 /// What a call brings.
 enum Call {
@@ -117,8 +79,18 @@ fn resident() -> u64 {
 fn filling_process() {
     let Some(task) = child::task() else { return };
     let (sender, begun) = mpsc::channel();
-    let settings =
-        Settings { segment_rows: 4, storage: Arc::new(Stuck { begun: Mutex::new(sender) }), ..Settings::default() };
+    // Segments can be begun, and no more.
+    let create = move |path: &Path| {
+        if path.parent().is_some_and(|folder| folder.ends_with("data")) {
+            sender.send(()).unwrap();
+            loop {
+                std::thread::park();
+            }
+        }
+        Ok(())
+    };
+    let storage = Arc::new(Hooked::new(create, |_| Ok(())));
+    let settings = Settings { segment_rows: 4, storage, ..Settings::default() };
     let archive = Archive::open_or_create_with(&task[0], settings).unwrap();
     let options = LiveOptions { queue_bytes: QUEUE_BYTES, compaction: None, ..NEVER };
     let appender = archive.live_appender(options).unwrap();

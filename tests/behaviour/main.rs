@@ -12,6 +12,7 @@ mod faults;
 mod format;
 mod fuzz;
 mod golden_queries;
+mod hooked;
 mod http;
 mod import_formats;
 mod ingest;

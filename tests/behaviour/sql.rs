@@ -1,7 +1,15 @@
 //! What SQL answers over an archive is what a plain loop over its flows answers.
 #![cfg(feature = "sql")]
 
-use std::{collections::BTreeMap, fs, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use datafusion::{
     arrow::{
@@ -9,17 +17,23 @@ use datafusion::{
         datatypes::{Int64Type, TimestampMillisecondType, UInt16Type, UInt64Type},
         util::pretty::pretty_format_batches,
     },
+    common::DataFusionError,
     prelude::{SessionConfig, SessionContext},
 };
 use flowseek::{
-    Archive, Filter, Flow, Order, Settings, StoredFlow, filter,
+    Archive, ErrorKind, Filter, Flow, Order, Settings, StoredFlow, filter,
     flow::{AddressRange, Protocol, TcpFlags, Timestamp},
     query::{FlowTable, address_functions},
     schema::Flows,
+    segment::SegmentOptions,
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
-use crate::support::{NAMES, append, block_on, flow, oracle, settings};
+use crate::{
+    cursors::copied,
+    hooked::Hooked,
+    support::{NAMES, append, block_on, flow, oracle, settings},
+};
 
 fn session(archive: &Archive) -> SessionContext {
     let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(3));
@@ -285,12 +299,166 @@ fn addresses_are_written_and_read_as_text() {
     });
 }
 
+/// What an archive answers to some queries, each all columns of some flows or sums over them, or why not.
+fn answers(archive: &Archive) -> Vec<Result<String, DataFusionError>> {
+    let context = session(archive);
+    let queries = [
+        "SELECT * FROM flows ORDER BY flow_id",
+        // Of the conditions, whole columns are read, and of the other columns those pages that are left.
+        "SELECT count(*), sum(src_port), max(node_id), min(end_time) FROM flows WHERE dst_port < 9 AND src_node > 'n'",
+    ];
+    let answer = async |sql| context.sql(sql).await?.collect().await;
+    block_on(async {
+        let mut answers = Vec::new();
+        for sql in queries {
+            let batches = answer(sql).await;
+            answers.push(batches.map(|batches| pretty_format_batches(&batches).unwrap().to_string()));
+        }
+        answers
+    })
+}
+
+/// The error of this crate that an error of DataFusion comes from.
+fn cause(error: &DataFusionError) -> &flowseek::Error {
+    let mut cause: &(dyn std::error::Error + 'static) = error;
+    loop {
+        match cause.downcast_ref() {
+            Some(error) => break error,
+            None => cause = cause.source().unwrap_or_else(|| panic!("it has another cause: {error:?}")),
+        }
+    }
+}
+
+/// An archive of one segment with all columns, several pages, row groups, dictionaries and plain names.
+fn varied(path: &Path) -> Archive {
+    let segment = SegmentOptions { block_rows: 16, row_group_blocks: 2 };
+    let archive = Archive::open_or_create_with(path, Settings { segment, ..Settings::default() }).unwrap();
+    let flow = |n: u16| Flow {
+        end_time: (!n.is_multiple_of(3)).then(|| Timestamp::from_millis(i64::from(n) * 1100).unwrap()),
+        src_ip: Some(format!("10.0.{}.{n}", n % 7).parse().unwrap()),
+        dst_ip: (!n.is_multiple_of(4)).then(|| format!("2001:db8::{n:x}").parse().unwrap()),
+        src_port: Some(n * 300),
+        dst_port: (!n.is_multiple_of(5)).then_some(n / 4),
+        src_bytes: Some(u64::from(n) * 1_000_000),
+        dst_bytes: (!n.is_multiple_of(2)).then_some(u64::from(n)),
+        tcp_flags: Some(TcpFlags::new(n as u8)),
+        src_node: Some(format!("node-{}", n % 3)),
+        node_id: Some(NAMES[usize::from(n) % NAMES.len()].to_owned()),
+        activity_id: Some(format!("activity-{n}")),
+        ..Flow::starting(Timestamp::from_millis(i64::from(n) * 1000).unwrap())
+    };
+    append(&archive, &[(0..60).map(flow).collect()]);
+    archive
+}
+
+#[test]
+fn a_damaged_byte_is_never_another_answer() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = varied(directory.path());
+    let file = directory.path().join(&archive.snapshot().unwrap().manifest().segments[0].path);
+    let whole = fs::read(&file).unwrap();
+    let sound: Vec<String> = answers(&archive).into_iter().map(Result::unwrap).collect();
+    let (mut refused, mut answered) = (0, 0);
+    for at in (0..whole.len()).step_by(67) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << (at / 67 % 8);
+        fs::write(&file, &damaged).unwrap();
+        let archive = Archive::open(directory.path()).unwrap();
+        for (answer, sound) in answers(&archive).into_iter().zip(&sound) {
+            match answer {
+                Ok(answer) => {
+                    assert_eq!(&answer, sound, "byte {at}");
+                    answered += 1;
+                }
+                Err(error) => {
+                    let cause = cause(&error);
+                    assert_eq!(cause.kind(), ErrorKind::Damaged, "byte {at}: {error}");
+                    assert!(cause.to_string().contains(file.file_name().unwrap().to_str().unwrap()), "{error}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    // What is answered was not read: the lists of the index, and the pages of columns that nobody asked for.
+    assert!(refused > whole.len() / 67 && answered > 0, "{refused} refused, {answered} answered");
+}
+
+/// The archives of early versions have no checksums of their footers.
+#[test]
+fn a_damaged_footer_without_a_checksum_leaves_no_row_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = copied(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/archive"), directory.path());
+    let entry = archive.snapshot().unwrap().manifest().segments[0].clone();
+    assert_eq!(entry.footer, None);
+    let sums = |archive: &Archive| {
+        let context = session(archive);
+        let conditions = ["src_port > 2000", "dst_port = 80 AND src_bytes > 100", "tcp_flags & 2 = 2"];
+        let sum = async |condition: &str| {
+            let sql =
+                format!("SELECT count(*), sum(dst_port), sum(dst_bytes), max(end_time) FROM flows WHERE {condition}");
+            let batches = context.sql(&sql).await?.collect().await?;
+            Ok::<_, DataFusionError>(pretty_format_batches(&batches)?.to_string())
+        };
+        block_on(async { [sum(conditions[0]).await, sum(conditions[1]).await, sum(conditions[2]).await] })
+    };
+    let sound = sums(&archive).map(Result::unwrap);
+    let file = directory.path().join(&entry.path);
+    let whole = fs::read(&file).unwrap();
+    let length = u32::from_le_bytes(whole[whole.len() - 8..whole.len() - 4].try_into().unwrap()) as usize;
+    for at in (whole.len() - 8 - length..whole.len()).step_by(83) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << (at / 83 % 8);
+        fs::write(&file, &damaged).unwrap();
+        let answers = sums(&Archive::open(directory.path()).unwrap());
+        for (answer, sound) in answers.into_iter().zip(&sound) {
+            assert!(
+                answer.as_ref().is_err() || answer.as_ref().unwrap() == sound,
+                "byte {at}: {answer:?}, not {sound}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_read_that_fails_is_no_damage_and_the_same_query_is_answered_when_reads_succeed() {
+    let directory = tempfile::tempdir().unwrap();
+    let sound: Vec<String> = answers(&varied(directory.path())).into_iter().map(Result::unwrap).collect();
+    // The n-th read of a segment fails, for each n that there is.
+    let left = Arc::new(AtomicUsize::new(usize::MAX));
+    let hook = {
+        let left = Arc::clone(&left);
+        move |path: &Path| {
+            let is_read = path.extension().is_some_and(|ending| ending == "parquet");
+            let is_struck = is_read && left.fetch_sub(1, Ordering::Relaxed) == 0;
+            if is_struck { Err(io::Error::other("the disk does not answer")) } else { Ok(()) }
+        }
+    };
+    let storage = Arc::new(Hooked::new(|_| Ok(()), hook));
+    for read in 0.. {
+        let archive =
+            Archive::open_with(directory.path(), Settings { storage: storage.clone(), ..Settings::default() }).unwrap();
+        left.store(read, Ordering::Relaxed);
+        let struck = answers(&archive);
+        let all = struck.iter().all(Result::is_ok);
+        for (answer, sound) in struck.into_iter().zip(&sound) {
+            match answer {
+                Ok(answer) => assert_eq!(&answer, sound, "read {read}"),
+                Err(error) => assert_eq!(cause(&error).kind(), ErrorKind::Io, "read {read}: {error}"),
+            }
+        }
+        left.store(usize::MAX, Ordering::Relaxed);
+        let again: Vec<String> = answers(&archive).into_iter().map(Result::unwrap).collect();
+        assert_eq!(again, sound, "read {read}");
+        if all {
+            assert!(read > 20, "{read} reads");
+            break;
+        }
+    }
+}
+
 #[cfg(feature = "cli")]
 mod command {
-    use std::{
-        path::Path,
-        process::{Command, Output, Stdio},
-    };
+    use std::process::{Command, Output, Stdio};
 
     use super::*;
 
@@ -428,6 +596,17 @@ mod command {
             fs::remove_file(archive.path().join(&segment)).unwrap();
             let (status, lines) = refused(archive.path(), "SELECT sum(dst_port) FROM flows");
             assert!(status == 1 && lines.len() == 1 && lines[0].contains(&segment), "{lines:?}");
+
+            let segment = archive.snapshot().unwrap().manifest().segments[1].path.clone();
+            let file = archive.path().join(&segment);
+            let mut bytes = fs::read(&file).unwrap();
+            // In the first page of the first column.
+            bytes[60] ^= 4;
+            fs::write(&file, bytes).unwrap();
+            let query = "SELECT sum(flow_id) FROM flows WHERE start_time >= '1970-01-01T00:00:30Z' AND flow_id < 50";
+            let (status, lines) = refused(archive.path(), query);
+            assert!(status == 1 && lines.len() == 1 && lines[0].contains(&segment), "{lines:?}");
+            assert!(lines[0].contains("damaged"), "{lines:?}");
         });
     }
 
