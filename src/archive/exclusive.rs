@@ -8,8 +8,10 @@ use std::{
 use super::{
     Archive, Manifest, SegmentEntry,
     files::{Files, Publication},
+    id_ranges::IdRanges,
     lock::WriterLock,
     manifest::Edit,
+    quarantine::Quarantine,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -58,6 +60,7 @@ impl Exclusive {
         let (gone, settled) = (HashSet::new(), HashSet::new());
         let state = Mutex::new(State { lock, newest, gone, attempt: None, settled, is_lost: false });
         let exclusive = Self { archive: archive.clone(), state };
+        exclusive.put_strays_aside()?;
         exclusive.delete_retired();
         Ok(Arc::new(exclusive))
     }
@@ -73,6 +76,30 @@ impl Exclusive {
     /// The newest version.
     pub(super) fn newest(&self) -> Arc<Manifest> {
         Arc::clone(&self.state().newest)
+    }
+
+    /// Moves segments that no manifest names to where no reader of the directory finds them. Their IDs are not given
+    /// again, so that a repair can take them back.
+    fn put_strays_aside(&self) -> Result<()> {
+        let files = self.files();
+        let newest = self.newest();
+        let strays = files.strays(&newest);
+        let strays = strays.map_err(|error| files.failed("the segments cannot be listed", error))?;
+        let mut ids = IdRanges::default();
+        for path in &strays {
+            if let Some((first, last)) = files.stray_ids(path)? {
+                ids.insert(first.max(newest.next_flow_id), last);
+            }
+        }
+        if !ids.is_empty() {
+            // Before they are moved: whoever finds them where they are finds out again.
+            match self.publish(Edit::SetAside(ids))? {
+                Change::Published(_) => {}
+                Change::Outdated => return Err(Error::internal("IDs could not be put aside")),
+            }
+        }
+        let mut quarantine = Quarantine::new(files);
+        strays.iter().try_for_each(|path| quarantine.take_away(path))
     }
 
     /// Makes sure that nobody else can write.
@@ -111,7 +138,7 @@ impl Exclusive {
                 }
                 Edit::Append { segments, next_flow_id }
             }
-            replace @ Edit::Replace { .. } => replace,
+            other => other,
         };
         let is_append = matches!(edit, Edit::Append { .. });
         let Some(manifest) = state.newest.with(edit, &state.gone) else { return Ok(Change::Outdated) };

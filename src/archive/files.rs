@@ -9,10 +9,11 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{Manifest, SegmentEntry, Settings, lease::Lease};
+use super::{Manifest, SegmentEntry, Settings, lease::Lease, retire::is_segment};
 use crate::{
     error::{Error, ErrorKind, Result},
     resources::{Descriptors, Random, SharedFile, Storage, default_open_files, io_error},
+    segment::SegmentReader,
 };
 
 pub(super) const MANIFESTS: &str = "manifests";
@@ -65,7 +66,7 @@ impl Files {
         let message = format!("the archive {} cannot be created", self.root.display());
         match self.storage.list(&self.root) {
             Ok(paths) => {
-                let ours = [MANIFESTS, DATA, RETIRED, LOCK].map(|name| self.folder(name));
+                let ours = [MANIFESTS, DATA, RETIRED, LOCK, QUARANTINE].map(|name| self.folder(name));
                 if let Some(foreign) = paths.iter().find(|path| !ours.contains(path)) {
                     let name = foreign.file_name().unwrap_or_default();
                     let message = format!("{message}: the directory holds something else ({})", name.display());
@@ -75,7 +76,24 @@ impl Files {
             Err(error) if error.kind() == IoErrorKind::NotFound => {}
             Err(error) => return Err(io_error(message)(error)),
         }
+        if self.has_segments().map_err(io_error(message.clone()))? {
+            let message = format!(
+                "{message}: it has segments and no manifest; put back a copy of {MANIFESTS} from a backup, or import \
+                 {}/{DATA}/*.parquet into a new archive",
+                self.root.display()
+            );
+            return Err(Error::damaged(message));
+        }
         self.make_directories().map_err(io_error(message))
+    }
+
+    /// Whether there are finished segments, whatever names them.
+    fn has_segments(&self) -> io::Result<bool> {
+        let paths = match self.storage.list(&self.folder(DATA)) {
+            Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(false),
+            paths => paths?,
+        };
+        Ok(paths.iter().any(|path| is_segment(path) && path.extension().is_some_and(|ending| ending == "parquet")))
     }
 
     fn make_directories(&self) -> io::Result<()> {
@@ -193,6 +211,25 @@ impl Files {
         let place = self.root.join(path);
         let retired = self.folder(RETIRED).join(place.file_name().unwrap_or_default());
         (place, retired)
+    }
+
+    /// The least and the greatest flow ID of a segment that no manifest names; `None` where it does not tell.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`] where it may tell later.
+    pub(super) fn stray_ids(&self, path: &str) -> Result<Option<(u64, u64)>> {
+        let read = || -> Result<Option<(u64, u64)>> {
+            let file = SharedFile::open(&self.descriptors, vec![self.root.join(path)]);
+            let file = file.map_err(io_error(format!("segment {path} cannot be read")))?;
+            let ids =
+                SegmentEntry::of(&SegmentReader::read(Arc::new(file))?, path.to_owned())?.map(|entry| entry.flow_id);
+            // No archive has given as many IDs as that.
+            Ok(ids.filter(|(_, last)| *last < u64::MAX / 2))
+        };
+        match read() {
+            Err(error) if !error.is_retryable() => Ok(None),
+            told => told,
+        }
     }
 
     /// Where the segment at `path` lies now; `None` where it is not there.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash64;
 
-use super::identity::Identity;
+use super::{id_ranges::IdRanges, identity::Identity};
 use crate::{
     error::{Error, ErrorKind, Result},
     filter::Bounds,
@@ -35,6 +35,10 @@ pub struct Manifest {
     /// Files that made older versions and may still be read by whoever has a snapshot of one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retired: Vec<Retired>,
+    /// The IDs of flows in segments that were put aside, as no manifest named them. They are given to no other flow, so
+    /// that a repair can take these back.
+    #[serde(default, skip_serializing_if = "IdRanges::is_empty")]
+    pub(super) aside: IdRanges,
 }
 
 /// A segment in a manifest.
@@ -123,6 +127,10 @@ pub(super) enum Edit {
     Append { segments: Vec<SegmentEntry>, next_flow_id: u64 },
     /// Segments for others, by their paths: what was merged or removed, and what has come of it.
     Replace { removed: HashSet<String>, segments: Vec<SegmentEntry> },
+    /// The same, where what has come of it may have flows that were aside; `aside` is what still is.
+    Restore { removed: HashSet<String>, segments: Vec<SegmentEntry>, aside: IdRanges },
+    /// These IDs are not given to new flows.
+    SetAside(IdRanges),
 }
 
 /// What is known of a segment before it is opened.
@@ -155,7 +163,8 @@ impl Manifest {
     /// [`ErrorKind::Io`] where the system gives no random numbers.
     pub(super) fn first(random: &dyn Random) -> Result<Self> {
         let identity = Some(Identity::random(random)?);
-        Ok(Self { format: FORMAT, version: 1, identity, next_flow_id: 1, segments: Vec::new(), retired: Vec::new() })
+        let (segments, retired, aside) = (Vec::new(), Vec::new(), IdRanges::default());
+        Ok(Self { format: FORMAT, version: 1, identity, next_flow_id: 1, segments, retired, aside })
     }
 
     /// The same with an identity of its own, if it has none.
@@ -189,19 +198,36 @@ impl Manifest {
                 segments
             }
             Edit::Replace { removed, segments } => {
-                let (old, kept): (Vec<_>, Vec<_>) =
-                    next.segments.into_iter().partition(|segment| removed.contains(&segment.path));
-                if old.len() != removed.len() {
-                    return None;
-                }
-                next.segments = kept;
-                let retire = |old: SegmentEntry| Retired { path: old.path, added: old.added, removed: version };
-                next.retired.extend(old.into_iter().map(retire));
+                next.retire(&removed)?;
                 segments
+            }
+            Edit::Restore { removed, segments, aside } => {
+                next.retire(&removed)?;
+                let last = segments.iter().map(|segment| segment.flow_id.1).max();
+                next.next_flow_id = next.next_flow_id.max(last.map_or(0, |last| last.saturating_add(1)));
+                next.aside = aside;
+                segments
+            }
+            Edit::SetAside(ids) => {
+                next.next_flow_id = next.next_flow_id.max(ids.last().map_or(0, |last| last.saturating_add(1)));
+                ids.ranges().for_each(|(first, last)| next.aside.insert(first, last));
+                Vec::new()
             }
         };
         next.segments.extend(new.into_iter().map(|segment| SegmentEntry { added: version, ..segment }));
         Some(next)
+    }
+
+    /// Makes segments retired ones; `None` where one of them is not there.
+    fn retire(&mut self, removed: &HashSet<String>) -> Option<()> {
+        let segments = std::mem::take(&mut self.segments);
+        let (old, kept): (Vec<_>, Vec<_>) = segments.into_iter().partition(|segment| removed.contains(&segment.path));
+        let is_whole = old.len() == removed.len();
+        self.segments = kept;
+        let version = self.version;
+        let retire = |old: SegmentEntry| Retired { path: old.path, added: old.added, removed: version };
+        self.retired.extend(old.into_iter().map(retire));
+        is_whole.then_some(())
     }
 
     /// The same as the next version.

@@ -5,7 +5,7 @@
 //! ARCHIVE/manifests/00000000000000000007.json  the segments that make version 7, the newest
 //! ARCHIVE/retired/...                          manifests and segments of older versions that are still being read
 //! ARCHIVE/lock                                 locked by the one writing process
-//! ARCHIVE/quarantine/...                       what a repair has found damaged or foreign; nobody reads it
+//! ARCHIVE/quarantine/...                       segments that no manifest names, and what a repair has found damaged
 //! ```
 //!
 //! # How a version is published
@@ -13,7 +13,7 @@
 //! and each takes these steps, in this order:
 //!
 //! 1. *Write* the new segments to `data/<name>.parquet.tmp`, and sync each file. Nobody looks for such names: a crash
-//!    here leaves the archive as it was, and files that the next writer sweeps.
+//!    here leaves the archive as it was, and files that the next writer deletes.
 //! 2. *Name* them: rename each to `data/<name>.parquet`, then sync `data`. Their bytes are durable already, so under
 //!    these names there is never half a file. No manifest has them yet: the archive is still as it was.
 //! 3. *Publish* the next manifest: write `manifests/<random>.tmp` and sync it, link it to the number of the version,
@@ -28,9 +28,17 @@
 //!
 //! A version is there from step 3 on. Whatever fails after it is tried again with the next version, and by the next
 //! writer, which finishes steps 4 and 5 before anything else: the manifest lists the retired segments, so that a file
-//! that is no part of the archive is known for one that was, or for one that never came to be. If the last
+//! that is no part of the archive is known for one that was. If the last
 //! sync of step 3 fails, the version is visible though maybe not durable. The caller gets an error, and the next
 //! attempt first looks what is there, so that nothing is added twice.
+//!
+//! # Segments that no manifest names
+//! A crash between steps 2 and 3 leaves some, and so does whoever puts back an older manifest. A writer cannot tell the two
+//! apart, and deletes neither: when it opens the archive it moves them to `quarantine`, and sees to it that the IDs of
+//! their flows are not given again: the manifest lists them as put aside. [`Archive::repair`] reads what lies in
+//! `quarantine`, and takes back each flow whose bytes are proven and whose ID was put aside, or was lost with a segment
+//! that is missing or damaged. Any other ID that has been given is that of a flow that is there, or was removed on
+//! purpose. Only files that end in `.tmp` are deleted.
 //!
 //! # How files stay that are read
 //! A [`Snapshot`] holds a shared lock on the file of its manifest. A segment is deleted only after the manifests of all
@@ -76,10 +84,12 @@ mod compact;
 mod counts;
 mod exclusive;
 mod files;
+mod id_ranges;
 mod identity;
 mod lease;
 mod lock;
 mod manifest;
+mod quarantine;
 mod repair;
 mod retain;
 mod retire;

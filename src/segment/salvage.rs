@@ -43,7 +43,7 @@ impl SegmentReader {
     pub(crate) fn salvage(file: &Arc<SharedFile>, is_footer_sound: bool) -> Result<Self> {
         match Self::read(Arc::clone(file)) {
             Ok(reader) if is_footer_sound => return Ok(reader),
-            Err(error) if error.kind() == ErrorKind::Io => return Err(error),
+            Err(error) if matches!(error.kind(), ErrorKind::Io | ErrorKind::Busy) => return Err(error),
             Err(error) if error.kind() == ErrorKind::Unsupported && is_footer_sound => return Err(error),
             _ => {}
         }

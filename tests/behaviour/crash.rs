@@ -138,6 +138,41 @@ fn a_step_that_fails_loses_nothing_and_the_next_attempt_does_all_of_it_once() {
                 drop(writer);
                 goes_on(&place, &archive, &told);
                 if !has_struck {
+                    assert!(step > 5, "{told}");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_second_attempt_acknowledges_outlives_a_power_failure() {
+    let template = prepared();
+    for change in Change::EACH {
+        let (_, after) = change.expected();
+        for fault in [Fault::At, Fault::AfterAll] {
+            for step in 1.. {
+                let told = format!("{change:?}, {:?}", fault(step));
+                let place = template.copy();
+                let archive = place.archive(8);
+                let mut writer = archive.writer().unwrap();
+                place.storage.set(fault(step));
+                let done = change.run(&archive, &mut writer);
+                let has_struck = place.storage.has_struck();
+                if done.is_err() {
+                    change.run(&archive, &mut writer).unwrap();
+                }
+                drop(archive);
+                // The process is gone with the power: nothing is dropped in order. Its lock is, as it would be.
+                std::mem::forget(writer);
+                std::fs::remove_file(place.path.join("lock")).unwrap();
+                place.storage.restart(Loss::All, &place.path);
+                let archive = place.archive(8);
+                assert_eq!(now(&archive), after, "{told}");
+                goes_on(&place, &archive, &told);
+                if !has_struck {
+                    assert!(step > 5, "{told}");
                     break;
                 }
             }
@@ -162,6 +197,7 @@ fn a_writer_that_is_dropped_after_a_commit_has_failed_takes_nothing_with_it() {
             assert!(found == after || (found == before && done.is_err()), "{:?}: {found:?}", fault(step));
             goes_on(&place, &archive, &format!("{:?}", fault(step)));
             if !has_struck {
+                assert!(step > 15, "{:?}", fault(step));
                 break;
             }
         }
@@ -183,6 +219,7 @@ fn an_archive_can_be_created_after_a_crash_at_any_step_of_its_creation() {
             let archive = place.archive(8);
             goes_on(&place, &archive, &format!("step {step}, lost {loss:?}"));
             if !has_struck {
+                assert!(step > 10, "step {step}, lost {loss:?}");
                 break;
             }
         }
@@ -203,6 +240,8 @@ fn the_leftovers_of_a_crash_are_swept_and_other_files_are_left_alone() {
     let before = now(&archive);
     drop(archive.writer().unwrap());
     assert!(data.join("my-own.parquet").exists());
+    // Nobody can tell a finished segment that no manifest names from one that is missing in the manifest.
+    assert_eq!(place.names("quarantine"), [format!("2022-11-01-{id}.parquet")].into());
     std::fs::remove_file(data.join("my-own.parquet")).unwrap();
     place.assert_clean(&archive);
     assert_eq!(now(&archive), before);

@@ -351,6 +351,123 @@ fn foreign_files_are_named_and_put_aside_and_unfinished_ones_are_the_writers() {
     assert_repaired(&place, &before, &repaired);
 }
 
+/// Puts back an older manifest by hand, in place of the newest one.
+fn put_back(place: &Place, name: &str, bytes: &[u8]) {
+    for newer in place.names("manifests") {
+        fs::remove_file(place.path.join("manifests").join(newer)).unwrap();
+    }
+    fs::write(place.path.join("manifests").join(name), bytes).unwrap();
+}
+
+#[test]
+fn an_older_manifest_that_is_put_back_loses_nothing() {
+    type Change = fn(&Archive);
+    let committed: Change = |_| {};
+    let compacted: Change = |archive| {
+        let compactor = archive.writer().unwrap().compactor();
+        while compactor.run_once(Effort::Full).unwrap().is_some() {}
+    };
+    let compacted_between: Change = |archive| {
+        let compactor = archive.writer().unwrap().compactor();
+        while compactor.run_once(Effort::Full).unwrap().is_some() {}
+        drop(compactor);
+        commit(archive, 400..430);
+    };
+    for change in [committed, compacted, compacted_between] {
+        // At once, after a writer has come and gone, and after one has written.
+        for (writers, is_read) in [(0, false), (1, true), (2, false), (2, true)] {
+            let (place, archive) = three_segments();
+            let held = is_read.then(|| archive.snapshot().unwrap());
+            let name = place.names("manifests").pop_last().unwrap();
+            let old = fs::read(place.path.join("manifests").join(&name)).unwrap();
+            commit(&archive, 200..250);
+            commit(&archive, [3, 250]);
+            change(&archive);
+            let mut expected = now(&archive);
+            drop(archive);
+            put_back(&place, &name, &old);
+            let archive = Archive::open_with(&place.path, place.settings(64)).unwrap();
+            if writers > 0 {
+                drop(archive.writer().unwrap());
+                assert!(!place.names("quarantine").is_empty(), "nothing is deleted");
+            }
+            if writers > 1 {
+                commit(&archive, 1000..1020);
+                let query = archive.snapshot().unwrap().query(filter::start_time().gte(flow(1000).start_time));
+                let page = block_on(query.page()).unwrap();
+                expected.extend(page.flows().unwrap());
+            }
+            drop((archive, held));
+            let repaired = repair(&place);
+            assert_eq!(repaired.lost, []);
+            assert!(!repaired.restored.is_empty());
+            assert_repaired(&place, &expected, &repaired);
+            let archive = place.archive(64);
+            commit(&archive, [2000]);
+            assert_eq!(now(&archive).len(), expected.len() + 1);
+            assert!(verify(&place).is_sound());
+        }
+    }
+}
+
+#[test]
+fn flows_that_were_removed_on_purpose_do_not_come_back_from_quarantine() {
+    let (place, archive) = three_segments();
+    let (path, file) = segment(&place, 1);
+    let before = now(&archive);
+    let start = index(&file).start;
+    change(&file, |bytes| bytes[start - 3] ^= 1);
+    let whole = fs::read(&file).unwrap();
+    assert_eq!(repair(&place).quarantined, std::slice::from_ref(&path));
+    // By chance it is sound again.
+    let kept = place.path.join("quarantine").join(file.file_name().unwrap());
+    let mut sound = whole;
+    sound[start - 3] ^= 1;
+    fs::write(kept, sound).unwrap();
+    assert_eq!(repair(&place).restored, [], "its flows are there");
+    let all = Retention { bytes: Some(0), ..Retention::default() };
+    assert_eq!(archive.writer().unwrap().retain(all).unwrap().rows, before.len() as u64);
+    let repaired = repair(&place);
+    assert_eq!((repaired.restored.len(), repaired.lost.len()), (0, 0));
+    assert!(now(&archive).is_empty());
+}
+
+#[test]
+fn what_a_compaction_has_made_and_not_published_doubles_no_flow() {
+    let (place, archive) = three_segments();
+    let before = now(&archive);
+    let other = place.copy();
+    let compactor = Archive::open_with(&other.path, other.settings(400)).unwrap().writer().unwrap().compactor();
+    assert!(compactor.run_once(Effort::Full).unwrap().is_some());
+    drop(compactor);
+    let (path, file) = segment(&other, 0);
+    fs::copy(file, place.path.join(&path)).unwrap();
+    let version = archive.snapshot().unwrap().manifest().version;
+    drop(archive.writer().unwrap());
+    assert_eq!(place.names("quarantine").len(), 1);
+    assert_eq!(archive.snapshot().unwrap().manifest().version, version, "all its IDs are known");
+    assert_eq!(place.globbed(), ids(&before));
+    let repaired = repair(&place);
+    assert_eq!(repaired.restored, []);
+    assert_repaired(&place, &before, &repaired);
+    // Where one of what it was made of is missing, it has the flows.
+    fs::remove_file(segment(&place, 1).1).unwrap();
+    let repaired = repair(&place);
+    assert_eq!((repaired.lost.len(), repaired.restored.len(), repaired.restored[0].rows), (0, 1, 60));
+    assert_repaired(&place, &before, &repaired);
+}
+
+#[test]
+fn an_archive_whose_manifests_are_gone_is_not_made_anew_over_its_segments() {
+    let (place, _) = three_segments();
+    let segments = place.names("data");
+    fs::remove_dir_all(place.path.join("manifests")).unwrap();
+    let error = Archive::open_or_create_with(&place.path, place.settings(64)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Damaged);
+    assert!(error.to_string().contains("backup"), "{error}");
+    assert_eq!(place.names("data"), segments);
+}
+
 #[test]
 fn a_manifest_with_a_flipped_bit_is_put_right() {
     let (place, archive) = three_segments();

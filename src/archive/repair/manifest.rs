@@ -4,12 +4,12 @@ use std::{collections::HashSet, io::ErrorKind as IoErrorKind, path::PathBuf, syn
 
 use twox_hash::XxHash64;
 
-use super::Quarantine;
 use crate::{
     archive::{
         Finding, FindingKind, Manifest, SegmentEntry,
         exclusive::overtaken,
         files::{DATA, Files, Publication, RETIRED},
+        quarantine::Quarantine,
         retire::is_segment,
     },
     error::{Error, ErrorKind, Result},

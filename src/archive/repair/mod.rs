@@ -1,19 +1,23 @@
 //! What can be made good again is; what cannot is put aside and named.
 
 mod manifest;
-mod quarantine;
 mod rescue;
+mod restore;
 
-use std::{collections::HashSet, path::Path, sync::Arc};
+use std::{collections::HashSet, path::Path};
 
-use self::{quarantine::Quarantine, rescue::rescue};
+use arrow::array::RecordBatch;
+
+use self::{rescue::rescue, restore::Restorer};
 use super::{
     Archive, Depth, Extent, Finding, FindingKind, Report, SegmentEntry, Settings,
     exclusive::{Change, Exclusive},
     files::Files,
     manifest::Edit,
     nothing_at,
-    verify::{Damage, foreign_files},
+    quarantine::Quarantine,
+    retire::is_segment,
+    verify::{Damage, Examined, foreign_files},
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -27,11 +31,11 @@ pub struct Loss {
     pub flows: Extent,
 }
 
-/// A segment that was written anew.
+/// Flows of a segment that were written anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rebuilt {
-    /// The damaged segment.
+    /// The damaged segment, or the one in `quarantine`.
     pub from: String,
     /// The new one.
     pub path: String,
@@ -50,6 +54,9 @@ pub struct Repaired {
     pub found: Report,
     /// The segments that were written anew. Their flows keep their IDs.
     pub rebuilt: Vec<Rebuilt>,
+    /// Segments in `quarantine` with flows that have been taken back, with their IDs, and the segments that have them
+    /// now. The files in quarantine stay there.
+    pub restored: Vec<Rebuilt>,
     /// The flows that are gone: exactly these, and no others.
     pub lost: Vec<Loss>,
     /// The files that were put into `quarantine`, by their paths before.
@@ -63,8 +70,13 @@ impl Archive {
     ///
     /// A damaged segment is written anew from those of its flows whose bytes are proven by their checksums, with the
     /// same IDs. So a damaged list, index or footer costs no flow, and a damaged page those of its rows. What was found
-    /// damaged, and what is none of the archive's, lies in the folder `quarantine` afterwards: nothing is deleted. A
-    /// damaged manifest is put right where its checksum tells what it was, or made anew from the one before and the
+    /// damaged, and what is none of the archive's, lies in the folder `quarantine` afterwards: nothing is deleted.
+    ///
+    /// Segments that lie in `quarantine` because no manifest names them are taken back, if every byte of them is proven:
+    /// each flow that is not there, was not removed on purpose, and so is missing. This is how an older manifest that was
+    /// put back loses nothing. Among them may be flows of a commit that a crash has cut short of being acknowledged.
+    ///
+    /// A damaged manifest is put right where its checksum tells what it was, or made anew from the one before and the
     /// segments, where these prove that no flow is missing.
     ///
     /// All is published as one version: queries that are under way go on as before, and whatever fails, or crashes, the
@@ -101,15 +113,25 @@ impl Archive {
         let mut quarantine = Quarantine::new(&files);
         let manifest = manifest::mend(&files, version, &mut quarantine)?;
         let archive = Self::open_with(path, settings)?;
-        // A writer deletes segments of no version. Here, who knows what they are.
         let strangers = foreign_files(&files, archive.snapshot()?.manifest())?;
-        strangers.iter().try_for_each(|stranger| quarantine.take_away(&stranger.path))?;
         let exclusive = Exclusive::with_lock(&archive, lock)?;
-        let (mut report, damages) = archive.examine(Depth::Rows, observe)?;
+        for stranger in &strangers {
+            // As any writer, this one has moved away segments that no manifest names.
+            match is_segment(stranger.path.as_ref()) {
+                true => quarantine.note(&stranger.path),
+                false => quarantine.take_away(&stranger.path)?,
+            }
+        }
+        let Examined { mut report, damages, seen } = archive.examine(Depth::Rows, observe)?;
         if let Some(newer) = report.findings.iter().find(|finding| finding.kind == FindingKind::Unsupported) {
             return Err(Error::new(ErrorKind::Unsupported, newer.to_string()));
         }
-        repair_segments(&exclusive, &damages, &mut quarantine, &mut repaired)?;
+        let newest = exclusive.newest();
+        let restorer = Restorer::new(&files, seen, newest.next_flow_id, newest.aside.clone());
+        let (removed, staged) = (HashSet::new(), Vec::new());
+        let (quarantined, done) = (&mut quarantine, &mut repaired);
+        let repair = Repair { exclusive: &exclusive, quarantine: quarantined, restorer, removed, staged, done };
+        repair.run(&damages)?;
         report.findings = manifest.into_iter().chain(report.findings).chain(strangers).collect();
         repaired.found = report;
         repaired.version = exclusive.newest().version;
@@ -118,52 +140,76 @@ impl Archive {
     }
 }
 
-/// Writes damaged segments anew, as one version.
-fn repair_segments(
-    exclusive: &Arc<Exclusive>,
-    damages: &[Damage],
-    quarantine: &mut Quarantine<'_>,
-    repaired: &mut Repaired,
-) -> Result<()> {
-    let archive = exclusive.archive();
-    let mut staged: Vec<SegmentEntry> = Vec::new();
-    let mut removed = HashSet::new();
-    let mut repair = || {
-        for damage in damages {
-            let entry = &damage.entry;
-            // Which of the two flows with one ID is the right one, nobody knows.
-            let (doubled, others): (Vec<_>, Vec<_>) =
-                damage.findings.iter().cloned().partition(|finding| finding.kind == FindingKind::Doubled);
-            repaired.left.extend(doubled);
-            if others.is_empty() {
-                continue;
-            }
-            let rescued = rescue(archive.files(), entry, &others)?;
-            quarantine.link(&entry.path)?;
-            removed.insert(entry.path.clone());
-            repaired.lost.extend(rescued.lost.into_iter().map(|flows| Loss { path: entry.path.clone(), flows }));
-            if let Some(flows) = rescued.flows {
-                let segment = archive.files().stage(&flows, archive.settings().segment)?;
-                let (from, path) = (entry.path.clone(), segment.path.clone());
-                repaired.rebuilt.push(Rebuilt { from, path, rows: segment.rows });
-                staged.push(segment);
+/// Segments written anew, which become part of the archive as one version.
+struct Repair<'a, 'q> {
+    exclusive: &'a Exclusive,
+    quarantine: &'q mut Quarantine<'a>,
+    restorer: Restorer<'a>,
+    removed: HashSet<String>,
+    staged: Vec<SegmentEntry>,
+    done: &'q mut Repaired,
+}
+
+impl Repair<'_, '_> {
+    fn run(mut self, damages: &[Damage]) -> Result<()> {
+        let repaired = self.repair(damages);
+        if repaired.is_err() {
+            self.exclusive.abandon(&self.staged);
+        }
+        repaired
+    }
+
+    fn repair(&mut self, damages: &[Damage]) -> Result<()> {
+        damages.iter().try_for_each(|damage| self.rebuild(damage))?;
+        for path in self.restorer.candidates()? {
+            if let Some(flows) = self.restorer.restore(&path, &mut self.done.lost)? {
+                let restored = self.stage(path, &flows)?;
+                self.done.restored.push(restored);
             }
         }
-        if removed.is_empty() {
+        if self.removed.is_empty() && self.staged.is_empty() {
             return Ok(());
         }
-        quarantine.sync()?;
-        if !staged.is_empty() {
-            exclusive.finish(&staged)?;
-        }
-        match exclusive.publish(Edit::Replace { removed: removed.clone(), segments: staged.clone() })? {
+        self.quarantine.sync()?;
+        self.exclusive.finish(&self.staged)?;
+        let (removed, segments) = (self.removed.clone(), self.staged.clone());
+        let aside = self.restorer.aside().clone();
+        match self.exclusive.publish(Edit::Restore { removed, segments, aside })? {
             Change::Published(_) => Ok(()),
             Change::Outdated => Err(Error::internal("the archive has changed while it was repaired")),
         }
-    };
-    let done = repair();
-    if done.is_err() {
-        exclusive.abandon(&staged);
     }
-    done
+
+    /// Writes what is sound of a damaged segment.
+    fn rebuild(&mut self, damage: &Damage) -> Result<()> {
+        let Damage { entry, findings } = damage;
+        // What the system cannot read may be sound. And which of the two flows with one ID is the right one, nobody
+        // knows.
+        let is_unreadable = findings.iter().any(|finding| finding.kind == FindingKind::Unreadable);
+        let is_left = |finding: &Finding| is_unreadable || finding.kind == FindingKind::Doubled;
+        let (left, others): (Vec<_>, Vec<_>) = findings.iter().cloned().partition(is_left);
+        self.done.left.extend(left);
+        if others.is_empty() {
+            return Ok(());
+        }
+        let rescued = rescue(self.exclusive.files(), entry, &others)?;
+        self.quarantine.link(&entry.path)?;
+        self.removed.insert(entry.path.clone());
+        let lost = rescued.lost.into_iter().map(|flows| Loss { path: entry.path.clone(), flows });
+        self.done.lost.extend(lost);
+        if let Some(flows) = rescued.flows {
+            self.restorer.keep(&flows)?;
+            let rebuilt = self.stage(entry.path.clone(), &flows)?;
+            self.done.rebuilt.push(rebuilt);
+        }
+        Ok(())
+    }
+
+    fn stage(&mut self, from: String, flows: &RecordBatch) -> Result<Rebuilt> {
+        let archive = self.exclusive.archive();
+        let segment = archive.files().stage(flows, archive.settings().segment)?;
+        let rebuilt = Rebuilt { from, path: segment.path.clone(), rows: segment.rows };
+        self.staged.push(segment);
+        Ok(rebuilt)
+    }
 }

@@ -47,7 +47,9 @@ pub(super) fn rescue(files: &Files, entry: &SegmentEntry, findings: &[Finding]) 
     };
     match read() {
         // What the system cannot read may be sound.
-        Err(error) if error.kind() == ErrorKind::Io => Err(Error::with(ErrorKind::Io, message())(error)),
+        Err(error) if matches!(error.kind(), ErrorKind::Io | ErrorKind::Busy) => {
+            Err(Error::with(error.kind(), message())(error))
+        }
         rescued => Ok(rescued.unwrap_or_else(|_| nothing())),
     }
 }
@@ -71,7 +73,7 @@ fn sound_pages(entry: &SegmentEntry, reader: &Arc<SegmentReader>) -> Result<Resc
 }
 
 /// The flows, newest first.
-fn in_order(flows: RecordBatch) -> Result<RecordBatch> {
+pub(super) fn in_order(flows: RecordBatch) -> Result<RecordBatch> {
     let (starts, ids) = keys(&flows)?;
     let keys: Vec<(i64, u64)> = starts.into_iter().zip(ids).collect();
     if keys.is_sorted_by(|one, next| one >= next) {

@@ -11,6 +11,13 @@ pub(in super::super) struct IdSet {
 const CHUNK_WORDS: usize = 1024;
 
 impl IdSet {
+    /// Whether a number is there.
+    pub(in super::super) fn contains(&self, id: u64) -> bool {
+        let (word, bit) = (id / 64, 1u64 << (id % 64));
+        let chunk = self.chunks.get(&(word / CHUNK_WORDS as u64));
+        chunk.and_then(|chunk| chunk.get((word % CHUNK_WORDS as u64) as usize)).is_some_and(|word| word & bit != 0)
+    }
+
     /// Adds a number; whether it was not there yet.
     pub(in super::super) fn insert(&mut self, id: u64) -> bool {
         let (word, bit) = (id / 64, 1u64 << (id % 64));
@@ -30,7 +37,7 @@ mod tests {
     fn every_number_is_new_once() {
         let mut ids = IdSet::default();
         for id in [0, 1, 63, 64, 65_535, 65_536, u64::MAX] {
-            assert!(ids.insert(id) && !ids.insert(id), "{id}");
+            assert!(!ids.contains(id) && ids.insert(id) && ids.contains(id) && !ids.insert(id), "{id}");
         }
     }
 }

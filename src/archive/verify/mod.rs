@@ -10,10 +10,21 @@ use std::path::Path;
 pub use self::report::{Depth, Extent, Finding, FindingKind, Report};
 pub(super) use self::{
     foreign::foreign_files,
+    ids::IdSet,
     segment::{Damage, Examiner, all_of, extent_of, keys, page_count, read_pages},
 };
 use super::{Archive, Settings, files::Files, nothing_at};
 use crate::error::{ErrorKind, Result};
+
+/// What there is to know of a version that was looked through.
+#[derive(Debug)]
+pub(super) struct Examined {
+    pub(super) report: Report,
+    /// The segments of which something was found.
+    pub(super) damages: Vec<Damage>,
+    /// The IDs of the flows of all other segments, if rows were looked at.
+    pub(super) seen: IdSet,
+}
 
 impl Archive {
     /// Looks for damage in the newest version of the archive in a directory, and tells `observe` of each segment how
@@ -27,7 +38,8 @@ impl Archive {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] where there is no archive; [`ErrorKind::Unsupported`] where a newer version wrote it;
-    /// [`ErrorKind::Io`] where the directories cannot be listed. Damage is no error but a finding.
+    /// [`ErrorKind::Io`] where the directories cannot be listed; [`ErrorKind::Busy`] where the system cannot read a
+    /// segment now. Damage is no error but a finding.
     ///
     /// ```
     /// use flowseek::{Archive, archive::Depth};
@@ -60,11 +72,11 @@ impl Archive {
             }
             Err(error) => return Err(error),
         };
-        archive.examine(depth, observe).map(|(report, _)| report)
+        archive.examine(depth, observe).map(|examined| examined.report)
     }
 
-    /// Looks for damage in the newest version: what was found, and of which of its segments.
-    pub(super) fn examine(&self, depth: Depth, observe: &mut dyn FnMut(u64)) -> Result<(Report, Vec<Damage>)> {
+    /// Looks for damage in the newest version.
+    pub(super) fn examine(&self, depth: Depth, observe: &mut dyn FnMut(u64)) -> Result<Examined> {
         // What is there before all else, and still no part of the archive after it, is on its way to nothing.
         let files = self.files();
         let strangers = foreign_files(files, self.snapshot()?.manifest())?;
@@ -74,7 +86,7 @@ impl Archive {
         let mut examiner = Examiner::new(files, manifest, depth);
         let mut damages = Vec::new();
         for entry in &manifest.segments {
-            let damage = examiner.examine(entry);
+            let damage = examiner.examine(entry)?;
             report.add(&damage);
             if !damage.findings.is_empty() {
                 damages.push(damage);
@@ -83,6 +95,6 @@ impl Archive {
         }
         let now = foreign_files(files, self.snapshot()?.manifest())?;
         report.findings.extend(strangers.into_iter().filter(|finding| now.contains(finding)));
-        Ok((report, damages))
+        Ok(Examined { report, damages, seen: examiner.into_seen() })
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     filter::Bounds,
     flow::{Field, FlowId, Timestamp, ValueRef},
-    resources::SharedFile,
+    resources::{SharedFile, io_error},
     schema::schema,
     segment::{PageCache, ReadCounters, RowReader, SegmentReader},
 };
@@ -48,43 +48,60 @@ impl<'a> Examiner<'a> {
     }
 
     /// Looks through a segment.
-    pub(super) fn examine(&mut self, entry: &SegmentEntry) -> Damage {
-        Damage { entry: entry.clone(), findings: self.look_through(entry) }
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`] where the system cannot read it now: then nothing is known of it.
+    pub(super) fn examine(&mut self, entry: &SegmentEntry) -> Result<Damage> {
+        Ok(Damage { entry: entry.clone(), findings: self.look_through(entry)? })
     }
 
-    fn look_through(&mut self, entry: &SegmentEntry) -> Vec<Finding> {
+    fn look_through(&mut self, entry: &SegmentEntry) -> Result<Vec<Finding>> {
         let whole = |kind, message: String| {
             vec![Finding { affected: Some(all_of(entry)), ..Finding::new(&entry.path, kind, message) }]
         };
         let file = match self.files.segment(entry) {
             Ok(file) => file,
             Err(error) if error.kind() == IoErrorKind::NotFound => {
-                return whole(FindingKind::Missing, "it is not there".to_owned());
+                return Ok(whole(FindingKind::Missing, "it is not there".to_owned()));
             }
-            Err(error) => return whole(FindingKind::Unreadable, error.to_string()),
+            Err(error) => {
+                let error = lasting(entry, io_error("it cannot be opened")(error))?;
+                return Ok(whole(FindingKind::Unreadable, error.to_string()));
+            }
         };
         let bytes = file.size();
         if bytes != entry.bytes {
             let kind = if bytes < entry.bytes { FindingKind::Truncated } else { FindingKind::Mismatch };
-            return whole(kind, format!("it has {bytes} bytes; {} were written", entry.bytes));
+            return Ok(whole(kind, format!("it has {bytes} bytes; {} were written", entry.bytes)));
         }
         let reader = match SegmentReader::read(Arc::clone(&file)) {
             Ok(reader) => reader,
-            Err(error) => return whole(kind_of(&error, &file), told(&error)),
+            Err(error) => {
+                let error = lasting(entry, error)?;
+                return Ok(whole(kind_of(&error, &file), told(&error)));
+            }
         };
         if let Err(error) = entry.describes(&reader) {
-            return whole(FindingKind::Mismatch, error.to_string());
+            return Ok(whole(FindingKind::Mismatch, error.to_string()));
         }
         let mut findings = match entry.has_footer_of(&reader) {
             Ok(true) => Vec::new(),
             Ok(false) => whole(FindingKind::Footer, "its footer is not what was written".to_owned()),
-            Err(error) => return whole(FindingKind::Unreadable, told(&error)),
+            Err(error) => return Ok(whole(FindingKind::Unreadable, told(&lasting(entry, error)?))),
         };
         match self.look_at_parts(entry, &Arc::new(reader)) {
             Ok(more) => findings.extend(more),
-            Err(error) => findings.extend(whole(kind_of(&error, &file), told(&error))),
+            Err(error) => {
+                let error = lasting(entry, error)?;
+                findings.extend(whole(kind_of(&error, &file), told(&error)));
+            }
         }
-        findings
+        Ok(findings)
+    }
+
+    /// The IDs of all flows that were read.
+    pub(super) fn into_seen(self) -> IdSet {
+        self.seen
     }
 
     fn look_at_parts(&mut self, entry: &SegmentEntry, reader: &Arc<SegmentReader>) -> Result<Vec<Finding>> {
@@ -235,6 +252,12 @@ pub(in super::super) fn keys(flows: &RecordBatch) -> Result<(Vec<i64>, Vec<u64>)
     let ids = column(Field::FlowId).and_then(|column| column.as_primitive_opt::<UInt64Type>());
     let keys = starts.zip(ids).map(|(starts, ids)| (starts.values().to_vec(), ids.values().to_vec()));
     keys.ok_or_else(|| Error::internal("flows have no start times or no IDs"))
+}
+
+/// The same error, of what says something of a segment. What the system may do later says nothing.
+fn lasting(entry: &SegmentEntry, error: Error) -> Result<Error> {
+    let message = format!("segment {} cannot be read now", entry.path);
+    if error.is_retryable() { Err(Error::with(ErrorKind::Busy, message)(error)) } else { Ok(error) }
 }
 
 fn kind_of(error: &Error, file: &Arc<SharedFile>) -> FindingKind {

@@ -8,7 +8,7 @@ use clap::{
 };
 use flowseek::{
     Archive, Settings,
-    archive::{Depth, Extent, Finding, Repaired, Report},
+    archive::{Depth, Extent, Finding, Rebuilt, Repaired, Report},
 };
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -25,8 +25,8 @@ use super::{
 /// many of them are damaged. It only reads, and may run beside a writer.
 ///
 /// With `--repair` damaged segments are written anew from all their flows that are sound, and damaged and foreign files
-/// are put into the folder `quarantine` of the archive. It then says what was written anew, and exactly which flows are
-/// gone.
+/// are put into the folder `quarantine` of the archive. Segments that lie there because no manifest names them give their
+/// flows back, if these are missing. It then says what was written anew, and exactly which flows are gone.
 ///
 /// The exit status is 0 where all is sound, or was repaired, and 1 where something is damaged.
 #[derive(Debug, Args)]
@@ -80,6 +80,9 @@ impl Verify {
             for rebuilt in &repaired.rebuilt {
                 answer(format_args!("rebuilt: {}: {} flows, now in {}", rebuilt.from, rebuilt.rows, rebuilt.path))?;
             }
+            for restored in &repaired.restored {
+                answer(format_args!("restored: {}: {} flows, now in {}", restored.from, restored.rows, restored.path))?;
+            }
             for loss in &repaired.lost {
                 answer(format_args!("lost: {}: {}", loss.path, loss.flows))?;
             }
@@ -114,12 +117,12 @@ fn json_of(report: &Report) -> Value {
 
 fn json_of_repair(repaired: &Repaired) -> Value {
     let mut all = json_of(&repaired.found);
-    let rebuilt = repaired.rebuilt.iter();
-    let rebuilt = rebuilt.map(|one| json!({ "from": one.from, "path": one.path, "flows": one.rows }));
+    let segment = |one: &Rebuilt| json!({ "from": one.from, "path": one.path, "flows": one.rows });
     let lost = repaired.lost.iter().map(|loss| json!({ "path": loss.path, "flows": extent(&loss.flows) }));
     for (key, value) in [
         ("repairedVersion", json!(repaired.version)),
-        ("rebuilt", rebuilt.collect()),
+        ("rebuilt", repaired.rebuilt.iter().map(segment).collect()),
+        ("restored", repaired.restored.iter().map(segment).collect()),
         ("lost", lost.collect()),
         ("quarantined", json!(repaired.quarantined)),
         ("left", repaired.left.iter().map(finding).collect()),

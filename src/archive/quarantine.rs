@@ -1,13 +1,11 @@
-//! Where damaged files are kept.
+//! Where files are kept that are damaged, or that no manifest names.
 
 use std::{io, path::PathBuf};
 
-use crate::{
-    archive::files::{Files, QUARANTINE},
-    error::Result,
-};
+use super::files::{Files, QUARANTINE};
+use crate::error::Result;
 
-/// The folder of damaged files. It is made when the first one comes.
+/// The folder. It is made when the first file comes.
 pub(super) struct Quarantine<'a> {
     files: &'a Files,
     taken: Vec<String>,
@@ -38,6 +36,11 @@ impl<'a> Quarantine<'a> {
         let from = self.files.root().join(path);
         self.keep(path, |to| self.files.storage.rename(&from, to))?;
         self.sync()
+    }
+
+    /// Takes note of a file that was moved away already.
+    pub(super) fn note(&mut self, path: &str) {
+        self.taken.push(path.to_owned());
     }
 
     /// Makes durable what was kept.
