@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     body::{Body, Bytes},
-    extract::{OriginalUri, Request},
+    extract::Request,
     http::{HeaderName, HeaderValue, Response, StatusCode, header, request::Parts},
 };
 use futures::FutureExt;
@@ -172,9 +172,8 @@ impl<A: Authorizer> Inner<A> {
         self.head(&mut response, form, coding);
         let headers = response.headers_mut();
         if let Some(next) = &page.next {
-            let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
             insert(headers, NEXT_PAGE, HeaderValue::from_str(&next.to_string()).ok());
-            insert(headers, header::LINK, link::next(uri, next));
+            insert(headers, header::LINK, link::next(parts.uri.query().unwrap_or_default(), next));
         }
         insert(headers, TOTAL_COUNT, page.total.map(HeaderValue::from));
         Ok(response)

@@ -1,22 +1,25 @@
 //! The link to the next page.
 
-use axum::http::{HeaderValue, Uri};
+use axum::http::HeaderValue;
 
 use crate::order::Cursor;
 
-/// The value of `Link` that leads on from the page at `uri`: the same query, from the cursor on.
+/// The longest value of `Link`, in bytes. HTTP libraries refuse an answer whose head is long, the rest of it and all.
+const MOST_BYTES: usize = 2048;
+
+/// The value of `Link` that leads on from the page with this query: the same query, from the cursor on. `None` where it
+/// would be long; the cursor is in another header as well.
 ///
-/// It names no host: behind a proxy the server does not know by which name it was asked.
-pub(super) fn next(uri: &Uri, cursor: &Cursor) -> Option<HeaderValue> {
-    let mut target = uri.path().to_owned();
-    let mut separator = '?';
-    let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !is_page(pair));
-    for pair in pairs {
-        target.push(separator);
+/// It is a reference of the query alone, as in `<?dstPort=443&page=...>`. Behind a proxy the server knows neither by
+/// which name nor under which path it was asked.
+pub(super) fn next(query: &str, cursor: &Cursor) -> Option<HeaderValue> {
+    let mut target = String::from("?");
+    for pair in query.split('&').filter(|pair| !pair.is_empty() && !is_page(pair)) {
         target.push_str(pair);
-        separator = '&';
+        target.push('&');
     }
-    HeaderValue::from_str(&format!("<{}{separator}page={cursor}>; rel=\"next\"", escaped(&target))).ok()
+    let link = format!("<{}page={cursor}>; rel=\"next\"", escaped(&target));
+    HeaderValue::from_str(&link).ok().filter(|link| link.len() <= MOST_BYTES)
 }
 
 /// Whether this is the parameter that the link gives anew, however its name is escaped.
@@ -55,19 +58,34 @@ fn escaped(target: &str) -> String {
 mod tests {
     use super::*;
 
+    fn cursor() -> Cursor {
+        format!("Ag{}", "A".repeat(60)).parse().unwrap()
+    }
+
     #[test]
     fn a_link_has_everything_of_the_query_but_its_page() {
-        let cursor: Cursor = "AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
-        for (uri, expected) in [
-            ("/v2", "/v2?"),
-            ("/v2?", "/v2?"),
-            ("/v2?page=2", "/v2?"),
-            ("/v2?p%61ge=2&&limit=5", "/v2?limit=5&"),
-            ("/v2?dstPort=80&page=2&limit=5&pages=3", "/v2?dstPort=80&limit=5&pages=3&"),
-            ("http://host:80/v2?srcNode={a}", "/v2?srcNode=%7Ba%7D&"),
+        let cursor = cursor();
+        for (query, expected) in [
+            ("", "?"),
+            ("page=2", "?"),
+            ("p%61ge=2&&limit=5", "?limit=5&"),
+            ("cursor=2&limit=5", "?cursor=2&limit=5&"),
+            ("dstPort=80&page=2&limit=5&pages=3", "?dstPort=80&limit=5&pages=3&"),
+            ("srcNode={a}", "?srcNode=%7Ba%7D&"),
         ] {
-            let link = next(&uri.parse().unwrap(), &cursor).unwrap();
-            assert_eq!(link.to_str().unwrap(), format!("<{expected}page={cursor}>; rel=\"next\""), "{uri}");
+            let link = next(query, &cursor).unwrap();
+            assert_eq!(link.to_str().unwrap(), format!("<{expected}page={cursor}>; rel=\"next\""), "{query}");
         }
+    }
+
+    #[test]
+    fn a_long_link_is_left_out() {
+        let cursor = cursor();
+        let around = next("srcNode=", &cursor).unwrap().len();
+        let link = |letters: usize, letter: &str| next(&format!("srcNode={}", letter.repeat(letters)), &cursor);
+        assert_eq!(link(2048 - around, "a").unwrap().len(), 2048);
+        assert_eq!(link(2049 - around, "a"), None);
+        // What counts is its length once it is escaped.
+        assert_eq!(link((2049 - around).div_ceil(3), "|"), None);
     }
 }

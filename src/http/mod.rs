@@ -23,7 +23,7 @@
 //! | header | when |
 //! |---|---|
 //! | `x-next-page` | there may be more: the cursor to hand in as `page` |
-//! | `link` | likewise: the path and query of the next page, with `rel="next"` |
+//! | `link` | likewise: the query of the next page, with `rel="next"`; left out where it is longer than 2 KiB |
 //! | `x-total-count` | the number of all matches is known |
 //!
 //! A request is looked at in this order, and the first that is wrong is answered: credential (401), permission (403),

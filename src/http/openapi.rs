@@ -110,7 +110,7 @@ fn schema(name: &str, kind: ParameterKind, limits: &Limits) -> Value {
                 {"type": "string", "pattern": list(&item)},
             ], "examples": [443]})
         }
-        ParameterKind::Names => json!({"type": "string", "pattern": list("[^,]+"), "examples": ["node-7"]}),
+        ParameterKind::Names => json!({"type": "string", "pattern": list("(?:\\\\,|[^,])+"), "examples": ["node-7"]}),
         ParameterKind::Flags => {
             let names = TcpFlags::NAMES.join("|");
             let number = "25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9][0-9]?|0[xX](?:0?[1-9A-Fa-f]|[1-9A-Fa-f][0-9A-Fa-f])";
@@ -211,7 +211,7 @@ fn responses() -> Value {
                     "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": MAX_CURSOR_BYTES},
                 },
                 "Link": {
-                    "description": "The next page, with `rel=\"next\"`, where there may be one.",
+                    "description": "The query of the next page, with `rel=\"next\"`, where there may be one; left out where it is long.",
                     "schema": {"type": "string"},
                 },
                 "x-total-count": {
