@@ -8,6 +8,9 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net};
 
+/// The bits that all IPv4-mapped addresses have in common.
+const MAPPED_PREFIX: u8 = 96;
+
 /// An IP address in its 16-byte form (IPv4 as `::ffff:a.b.c.d`, RFC 4291 section 2.5.5.2), ordered as those bytes.
 ///
 /// ```
@@ -81,7 +84,8 @@ impl fmt::Debug for Address {
 /// All addresses from `first` to `last`, both included; `first <= last`.
 ///
 /// It is read from an address or a CIDR block, whose host bits are masked off. As addresses are ordered in their
-/// 16-byte form, `::/0` holds the IPv4 addresses too, and `0.0.0.0/0` all of them and nothing else.
+/// 16-byte form, `::/0` holds the IPv4 addresses too, and `0.0.0.0/0` all of them and nothing else. `::ffff:10.0.0.0/104` is
+/// `10.0.0.0/8`; a mapped block shorter than /96 is an error.
 ///
 /// ```
 /// use flowseek::flow::AddressRange;
@@ -138,12 +142,50 @@ impl FromStr for AddressRange {
             Err(_) => format!("{host:?} in {text:?} is not an IPv4 or IPv6 address"),
         })?;
         // `::ffff:10.0.0.0/104` is `10.0.0.0/8`: the mapped form needs no case of its own, the bytes are the same.
-        Ok(net.into())
+        unless_beyond_ipv4(text, net).map(Self::from)
     }
+}
+
+/// An IPv4-mapped block shorter than /96 would hold every IPv4 address and much of IPv6: nobody means that.
+fn unless_beyond_ipv4(text: &str, net: IpNet) -> Result<IpNet, String> {
+    let IpNet::V6(block) = net else { return Ok(net) };
+    let Some(host) = block.addr().to_ipv4_mapped().filter(|_| block.prefix_len() < MAPPED_PREFIX) else {
+        return Ok(net);
+    };
+    let what = format!("{text:?} reaches beyond the IPv4 addresses; an IPv4-mapped block has a prefix from 96 to 128");
+    let Ok(meant) = Ipv4Net::new(host, block.prefix_len()) else { return Err(what) };
+    let meant = meant.trunc();
+    let mapped = block.prefix_len() + MAPPED_PREFIX;
+    Err(format!("{what}; did you mean {meant}, which is ::ffff:{}/{mapped}?", meant.addr()))
 }
 
 impl From<Ipv4Net> for AddressRange {
     fn from(net: Ipv4Net) -> Self {
         IpNet::V4(net).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mapped_block_is_one_of_ipv4_or_an_error_that_names_it() {
+        let range = |text: &str| text.parse::<AddressRange>();
+        for prefix in 0..=32u8 {
+            let (v4, mapped) = (format!("10.1.2.3/{prefix}"), format!("::ffff:10.1.2.3/{}", prefix + 96));
+            assert_eq!(range(&mapped), range(&v4), "{mapped}");
+            let error = range(&format!("::ffff:10.1.2.3/{prefix}")).unwrap_err();
+            let network = range(&v4).unwrap().first();
+            assert!(error.contains(&format!("did you mean {network}/{prefix}, which is ::ffff:{network}/")), "{error}");
+            assert_eq!(range(error.rsplit(' ').next().unwrap().trim_end_matches('?')), range(&v4), "{error}");
+        }
+        for prefix in 33..96 {
+            let error = range(&format!("::ffff:a01:203/{prefix}")).unwrap_err();
+            assert!(error.ends_with("an IPv4-mapped block has a prefix from 96 to 128"), "{error}");
+        }
+        for text in ["::/0", "::/95", "::fffe:0:0/95", "2001:db8::/32", "0.0.0.0/0", "64:ff9b::10.0.0.0/96"] {
+            assert!(range(text).is_ok(), "{text}");
+        }
     }
 }
