@@ -2,6 +2,7 @@
 
 use super::{
     decode::{Plus, decode, pairs},
+    field_name::{field_names, parameter_of},
     parameter::{PARAMETERS, Parameter},
     problem::{Problems, nearest, quote},
 };
@@ -45,11 +46,68 @@ impl Arguments {
 fn unknown(name: &str) -> String {
     let shown = quote(name);
     let shown = shown.trim_matches('"');
-    match nearest(name, PARAMETERS.iter().map(|parameter| parameter.name)) {
+    match meant(name) {
         Some(meant) => format!("`{shown}` is not a parameter; did you mean `{meant}`?"),
         None => {
             let known: Vec<&str> = PARAMETERS.iter().map(|parameter| parameter.name).collect();
             format!("`{shown}` is not a parameter; allowed: {}", known.join(", "))
+        }
+    }
+}
+
+/// The parameter that a near miss means: one that is spelt alike, or the one that filters by a field of that name.
+fn meant(name: &str) -> Option<&'static str> {
+    let itself = |parameter: &'static Parameter| (parameter.name.to_owned(), parameter.name);
+    let filters = field_names().filter_map(|(name, field)| Some((name, parameter_of(field)?)));
+    let of_fields = filters.flat_map(|(name, parameter)| {
+        let operator = Parameter::named(&format!("{parameter}Op"));
+        let operators = operator.map(|operator| ["Op", "_op"].map(|end| (format!("{name}{end}"), operator.name)));
+        operators.into_iter().flatten().chain([(name.to_owned(), parameter)])
+    });
+    nearest(name, PARAMETERS.iter().map(itself).chain(of_fields))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{flow::Field, wire::FIELDS};
+
+    fn suggestion(name: &str) -> Option<String> {
+        let sentence = unknown(name);
+        let (_, meant) = sentence.split_once("did you mean `")?;
+        Some(meant.trim_end_matches("`?").to_owned())
+    }
+
+    #[test]
+    fn a_field_s_name_suggests_its_parameter() {
+        for (column, parameter) in [
+            ("start_time", "sTime"),
+            ("end_time", "eTime"),
+            ("src_ip", "srcIp"),
+            ("dst_ip", "dstIp"),
+            ("src_port", "srcPort"),
+            ("dst_port", "dstPort"),
+            ("tcp_flags", "tcpFlags"),
+            ("src_node", "srcNode"),
+            ("dst_node", "dstNode"),
+            ("node_id", "node"),
+        ] {
+            let field = Field::ALL.into_iter().find(|field| field.name() == column).unwrap();
+            let shown = FIELDS.into_iter().filter(|(_, shown)| *shown == field).map(|(name, _)| name);
+            for name in shown.chain([column]).filter(|name| Parameter::named(name).is_none()) {
+                assert_eq!(suggestion(name).as_deref(), Some(parameter), "{name}");
+                assert_eq!(suggestion(&name.to_uppercase()).as_deref(), Some(parameter), "{name}");
+                let operator = format!("{parameter}Op");
+                if Parameter::named(&operator).is_some() {
+                    assert_eq!(suggestion(&format!("{name}Op")), Some(operator), "{name}");
+                }
+            }
+        }
+        for (name, parameter) in [("nodeId", "node"), ("nodeID", "node"), ("sourceIp", "srcIp"), ("destIp", "dstIp")] {
+            assert_eq!(suggestion(name).as_deref(), Some(parameter), "{name}");
+        }
+        for name in ["flow_id", "src_bytes", "destBytes", "activityID", "activity_id"] {
+            assert_eq!(suggestion(name), None, "{name}");
         }
     }
 }

@@ -3,8 +3,10 @@
 mod arguments;
 mod cell;
 mod decode;
+mod field_name;
 mod filters;
 mod limits;
+mod list;
 mod number;
 mod operator;
 mod parameter;

@@ -73,7 +73,7 @@ impl ParameterKind {
             Self::Protocols => "TCP, UDP, ICMP, UNKNOWN, ALL, 0 to 255, and comma lists of these",
             Self::Addresses => "IPv4 and IPv6 addresses, CIDR blocks such as 10.0.0.0/8, and comma lists of these",
             Self::Ports => "0 to 65535, ranges such as 1024-2048, and comma lists of these",
-            Self::Names => "exact names, with commas between several",
+            Self::Names => "exact names, with commas between several, and \\, for a comma that is part of one",
             Self::Flags => {
                 "1 to 255, hexadecimal such as 0x12, FIN, SYN, RST, PSH, ACK, URG, ECE, CWR, sums such as SYN+ACK, and comma lists of these"
             }

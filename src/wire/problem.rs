@@ -63,8 +63,8 @@ impl Problems {
 pub(super) struct Wrong {
     what: String,
     allowed: Option<String>,
-    /// The word given, and those that it may be a misspelling of.
-    word: Option<(String, Vec<&'static str>)>,
+    /// The word that was meant, where the given one is a misspelling.
+    meant: Option<&'static str>,
 }
 
 impl Wrong {
@@ -74,7 +74,7 @@ impl Wrong {
     }
 
     pub(super) fn because(what: impl Into<String>) -> Self {
-        Self { what: what.into(), allowed: None, word: None }
+        Self { what: what.into(), allowed: None, meant: None }
     }
 
     /// Other values are allowed here than for the whole parameter.
@@ -84,14 +84,18 @@ impl Wrong {
 
     /// The given word may be a misspelling of one of these.
     pub(super) fn meant(self, given: &str, known: impl Iterator<Item = &'static str>) -> Self {
-        Self { word: Some((given.to_owned(), known.collect())), ..self }
+        Self { meant: nearest(given, known.map(|word| (word, word))), ..self }
+    }
+
+    /// The given name may be a misspelling of one of these, or of one that stands for the other beside it.
+    pub(super) fn meant_among(self, given: &str, known: impl Iterator<Item = (&'static str, &'static str)>) -> Self {
+        Self { meant: nearest(given, known), ..self }
     }
 
     /// The sentence, for a parameter that allows `allowed`.
     pub(super) fn sentence(&self, name: &str, allowed: &str) -> String {
         let allowed = self.allowed.as_deref().unwrap_or(allowed);
-        let meant = self.word.as_ref().and_then(|(given, known)| nearest(given, known.iter().copied()));
-        let meant = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+        let meant = self.meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
         format!("`{name}`: {}; allowed: {allowed}{meant}", self.what)
     }
 }
@@ -104,19 +108,26 @@ pub(super) fn quote(given: &str) -> String {
     }
 }
 
-/// The known name that `given` is a misspelling of: at most one edit in three letters, case aside.
-pub(super) fn nearest(given: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+/// What the known name stands for that `given` is a misspelling of: at most one edit in three letters, case aside.
+///
+/// Each name comes with what it stands for: a parameter for itself, `sourceIP` for `srcIp`.
+pub(super) fn nearest<N: AsRef<str>>(
+    given: &str,
+    known: impl Iterator<Item = (N, &'static str)>,
+) -> Option<&'static str> {
     if given.len() > MAX_COMPARED {
         return None;
     }
     let given = given.to_ascii_lowercase();
+    let first = given.chars().next().unwrap_or_default();
     let edits = (given.chars().count() / 3).clamp(1, 3);
-    let distance = |name: &&str| strsim::osa_distance(&given, &name.to_ascii_lowercase());
-    // Among equally near names, one that begins alike, and of those the longest: `ge` is `gte` sooner than `ne`.
-    let begins_otherwise =
-        |name: &str| !name.to_ascii_lowercase().starts_with(given.chars().next().unwrap_or_default());
-    let near = known.filter(|name| distance(name) <= edits);
-    near.min_by_key(|name| (distance(name), begins_otherwise(name), Reverse(name.len())))
+    let rated = known.filter_map(|(name, meant)| {
+        let name = name.as_ref().to_ascii_lowercase();
+        let distance = strsim::osa_distance(&given, &name);
+        // Among equally near names, one that begins alike, and of those the longest: `ge` is `gte` sooner than `ne`.
+        (distance <= edits).then(|| ((distance, !name.starts_with(first), Reverse(name.len())), meant))
+    });
+    rated.min_by_key(|(rating, _)| *rating).map(|(_, meant)| meant)
 }
 
 #[cfg(test)]
@@ -125,9 +136,17 @@ mod tests {
 
     #[test]
     fn a_near_miss_finds_the_name_that_was_meant() {
-        let known = || ["eq", "ne", "gt", "gte", "lt", "lte", "dstPort", "srcPort", "ip"].into_iter();
-        for (given, meant) in [("dstPrt", "dstPort"), ("DSTPORT", "dstPort"), ("sourcePort", "srcPort"), ("ge", "gte")]
-        {
+        let known = || {
+            let names = ["eq", "ne", "gt", "gte", "lt", "lte", "dstPort", "srcPort", "ip"];
+            names.into_iter().map(|name| (name, name)).chain([("sourceIP", "srcIp")])
+        };
+        for (given, meant) in [
+            ("dstPrt", "dstPort"),
+            ("DSTPORT", "dstPort"),
+            ("sourcePort", "srcPort"),
+            ("ge", "gte"),
+            ("source_ip", "srcIp"),
+        ] {
             assert_eq!(nearest(given, known()), Some(meant), "{given}");
         }
         for given in ["", "vlan", "password", "=="] {

@@ -2,6 +2,7 @@
 
 use super::{
     arguments::Arguments,
+    list::items,
     operator::{Operator, comparison, equality},
     parameter::{Parameter, ParameterKind},
     problem::{Problems, Wrong},
@@ -32,10 +33,10 @@ impl Reader {
         let parameter = Parameter::named(name)?;
         let given = self.arguments.values(name);
         let given = if parameter.is_repeatable() { given } else { given.get(..1).unwrap_or_default() };
-        let items = given.iter().flat_map(|value| value.split(','));
+        let items = given.iter().flat_map(|value| items(parameter.kind, value));
         let parsed: Vec<Result<T, Wrong>> = items
             .map(|item| {
-                let item = parameter.kind.trim(item);
+                let item = parameter.kind.trim(&item);
                 if item.is_empty() { Err(Wrong::because("an item of the list is empty")) } else { parse(item) }
             })
             .collect();

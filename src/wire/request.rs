@@ -5,7 +5,7 @@ use super::{
     limits::{Exports, Extent, Limits},
     number::whole_number,
     operator::word,
-    problem::Wrong,
+    problem::{Wrong, quote},
     reader::Reader,
     sort,
 };
@@ -24,9 +24,10 @@ pub const MAX_QUERY_BYTES: usize = 60 * 1024;
 ///
 /// The text is that of a URL's query, percent-encoded or not; a leading `?` is allowed. [`PARAMETERS`](super::PARAMETERS)
 /// lists the names. An empty value is an absent parameter, and an operator without its operand is ignored, unless
-/// it is wrong. Commas separate the items of a list, escaped or not, so that a name with a comma cannot be asked for;
-/// spaces around an item are dropped except in names. An unescaped `+` is a space in names and operators, and itself in
-/// numbers, times and sums of flags.
+/// it is wrong. Commas separate the items of a list, percent-encoded or not; spaces around an item are dropped except in
+/// names. A comma that is part of a name has a backslash before it (`a\,b`), and so has a backslash of a name that stands
+/// before a comma (`a\\,b` are `a\` and `b`); any other backslash is itself. An unescaped `+` is a space in names and
+/// operators, and itself in numbers, times and sums of flags.
 ///
 /// Operators are taken literally, `ne` included: it wants a value that is present and none of the listed. On
 /// "either end" (`ip`, `port`, `anyNode`) a comparison holds if it does for at least one end; but `ne` is what an analyst
@@ -109,7 +110,8 @@ impl Request {
 fn limit(text: &str, limits: &Limits) -> Result<(usize, Extent), Wrong> {
     let all = limits.exports == Exports::Allowed;
     if all && text == "all" {
-        return Ok((limits.largest, Extent::All));
+        // Pages without rows would never come to an end.
+        return Ok((limits.largest.max(1), Extent::All));
     }
     let limit = whole_number(text).and_then(|number| usize::try_from(number).ok());
     let limit = limit.filter(|limit| *limit <= limits.largest).map(|limit| (limit, Extent::Page));
@@ -128,7 +130,12 @@ fn page(text: &str, extent: Extent) -> Result<Result<Start>, Wrong> {
             Err(wrong.allowed("the cursor of the page before"))
         }
         Some(number) => Ok(Ok(Start::Number(number))),
-        None => Ok(text.parse().map(Start::At)),
+        // A number all the same, such as -1 or 1.5; no cursor is one.
+        None if text.parse::<f64>().is_ok() => Err(Wrong::value(text, "is not a page")),
+        None => Ok(text
+            .parse()
+            .map(Start::At)
+            .map_err(|error: Error| Error::new(error.kind(), format!("{error}; given: {}", quote(text))))),
     }
 }
 
@@ -214,13 +221,17 @@ mod tests {
         assert_eq!(start(&format!("page={}", "9".repeat(400))), Start::Number(u64::MAX));
         let cursor: Cursor = format!("Ag{}", "A".repeat(60)).parse().unwrap();
         assert_eq!(start(&format!("page={cursor}")), Start::At(cursor));
-        assert_eq!(problems("page=0").len(), 1);
+        for text in ["0", "-1", "1.5", "-1e3", "inf"] {
+            let allowed = "allowed: the cursor of the page before, or a page number from 1 on";
+            assert_eq!(problems(&format!("page={text}")), [format!("`page`: {text:?} is not a page; {allowed}")]);
+        }
     }
 
     #[test]
     fn a_bad_cursor_is_an_error_of_its_own_unless_more_is_wrong() {
         let alone = Request::parse("page=AQaaaa&limit=5").unwrap_err();
         assert_eq!(alone.kind(), ErrorKind::InvalidCursor);
+        assert!(alone.to_string().ends_with(r#"given: "AQaaaa""#), "{alone}");
         let both = Request::parse("page=AQaaaa&limit=x").unwrap_err();
         assert_eq!(both.kind(), ErrorKind::InvalidQuery);
         assert_eq!(both.problems().len(), 2);

@@ -1,6 +1,6 @@
 //! The order that the arguments ask for.
 
-use super::{operator::word, problem::Wrong, reader::Reader, response::FIELDS};
+use super::{field_name::field_names, operator::word, problem::Wrong, reader::Reader, response::FIELDS};
 use crate::{
     flow::Field,
     order::{Direction, Order, SortKey},
@@ -55,7 +55,10 @@ fn field(name: &str) -> Result<(&'static str, Field), Wrong> {
     let known = || FIELDS.into_iter().chain(ALIASES);
     known().find(|(known, _)| *known == name).ok_or_else(|| {
         let names: Vec<&str> = known().map(|(name, _)| name).collect();
-        Wrong::value(name, "is not a field").allowed(names.join(", ")).meant(name, names.into_iter())
+        let here = |field| known().find(|(_, known)| *known == field).map(|(name, _)| name);
+        let elsewhere = field_names().filter_map(|(name, field)| here(field).map(|here| (name, here)));
+        let near = names.iter().map(|name| (*name, *name)).chain(elsewhere);
+        Wrong::value(name, "is not a field").allowed(names.join(", ")).meant_among(name, near)
     })
 }
 
