@@ -21,6 +21,7 @@ mod layers;
 mod live;
 mod live_memory;
 mod mutate;
+mod negations;
 mod oracle;
 mod processes;
 mod retention;
