@@ -142,7 +142,7 @@ impl Exclusive {
         };
         let is_append = matches!(edit, Edit::Append { .. });
         let Some(manifest) = state.newest.with(edit, &state.gone) else { return Ok(Change::Outdated) };
-        let manifest = manifest.identified(files.random())?;
+        let manifest = manifest.identified(files.random())?.with_zones(|path| self.archive.zones(path));
         // A manifest that is left behind its successors would be taken for the newest one.
         let retired = files.retire_manifests(state.newest.version);
         retired.map_err(|error| files.failed("an old manifest cannot be moved away", error))?;

@@ -12,7 +12,7 @@ use crate::{
     flow::{Field, FlowId, Span, Timestamp, ValueRef},
     order::{CursorKey, Seal},
     resources::Random,
-    segment::{SegmentReader, SegmentSummary},
+    segment::{SegmentReader, SegmentSummary, ZoneMap},
 };
 
 /// The version of the format of manifests and of the layout of the directory.
@@ -61,6 +61,10 @@ pub struct SegmentEntry {
     /// other bytes are in the index. `None` of segments that were written before footers had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub footer: Option<u64>,
+    /// The bounds of all its fields, in base64url without padding. `None` of segments that were added before manifests had
+    /// them, until a writer has one open when it commits, and of zone maps in a form that this version does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "zones")]
+    pub zones: Option<ZoneMap>,
 }
 
 impl SegmentEntry {
@@ -73,6 +77,7 @@ impl SegmentEntry {
             flow_id: (summary.flow_id.0.get(), summary.flow_id.1.get()),
             added: 0,
             footer: Some(summary.footer),
+            zones: Some(summary.zones.clone()),
         }
     }
 
@@ -99,6 +104,7 @@ impl SegmentEntry {
             flow_id,
             added: 0,
             footer: Some(reader.footer_checksum()?),
+            zones: Some(ZoneMap::of(&whole)),
         }))
     }
 
@@ -142,7 +148,7 @@ impl Bounds for SegmentEntry {
                 (oldest.into(), newest.into())
             }
             Field::FlowId => (FlowId::new(self.flow_id.0).into(), FlowId::new(self.flow_id.1).into()),
-            _ => return None,
+            _ => return self.zones.as_ref()?.field(field),
         };
         Some(Span { values: Some(values), absent: false })
     }
@@ -152,7 +158,7 @@ impl Bounds for SegmentEntry {
     }
 
     fn flag_masks(&self) -> (u8, u8) {
-        (u8::MAX, 0)
+        self.zones.as_ref().map_or((u8::MAX, 0), Bounds::flag_masks)
     }
 }
 
@@ -165,6 +171,14 @@ impl Manifest {
         let identity = Some(Identity::random(random)?);
         let (segments, retired, aside) = (Vec::new(), Vec::new(), IdRanges::default());
         Ok(Self { format: FORMAT, version: 1, identity, next_flow_id: 1, segments, retired, aside })
+    }
+
+    /// The same with the zone maps that `zones` knows of segments which have none.
+    pub(super) fn with_zones(mut self, zones: impl Fn(&str) -> Option<ZoneMap>) -> Self {
+        for segment in self.segments.iter_mut().filter(|segment| segment.zones.is_none()) {
+            segment.zones = zones(&segment.path);
+        }
+        self
     }
 
     /// The same with an identity of its own, if it has none.
@@ -283,5 +297,26 @@ impl Manifest {
             manifest.identity = Some(Identity::derived(line)?);
         }
         Ok(manifest)
+    }
+}
+
+/// Zone maps as text.
+mod zones {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::segment::ZoneMap;
+
+    pub(super) fn serialize<S: Serializer>(zones: &Option<ZoneMap>, serializer: S) -> Result<S::Ok, S::Error> {
+        match zones {
+            Some(zones) => serializer.serialize_str(&URL_SAFE_NO_PAD.encode(zones.as_bytes())),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    /// A zone map in another form is no error: without one the segment is opened.
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ZoneMap>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| ZoneMap::from_bytes(&bytes)))
     }
 }

@@ -68,6 +68,12 @@
 //!   leave out a part of each flow otherwise. A compaction by an earlier version can so never drop the column.
 //! - Everything else, and every change of what a byte means, makes format 2.
 //!
+//! # Zone maps
+//! For each segment a manifest has the bounds of every field ([`SegmentEntry::zones`]). A query opens a segment only if by
+//! these it can contribute, whatever the query sorts or filters by. A segment that was added before manifests had them is
+//! opened, and the next commit of a process that has it open writes them down. They may be wider than the truth and never
+//! narrower; [`Archive::verify`] holds them against the index, and the index against the rows.
+//!
 //! # The identity
 //! A manifest has the identity of its archive and a key for its cursors: random bytes, drawn when the archive is created,
 //! and the same in every version and every copy. They do not change with a commit, a compaction, a repair or an older
@@ -117,7 +123,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     order::CursorKey,
     resources::{Clock, LocalStorage, Random, RuntimeWorkers, Storage, SystemClock, SystemRandom, Workers},
-    segment::{PageCache, SegmentOptions, SegmentReader},
+    segment::{PageCache, SegmentOptions, SegmentReader, ZoneMap},
 };
 
 /// How often a reader looks again for the newest version when a writer has just replaced it.
@@ -374,6 +380,11 @@ impl Archive {
             count_bytes: self.inner.counts.bytes(),
             open_files: self.files().descriptors().open_files(),
         }
+    }
+
+    /// The zone map of a segment, where it is open anyway.
+    fn zones(&self, path: &str) -> Option<ZoneMap> {
+        self.inner.readers.peek(path).map(|reader| ZoneMap::of(&reader.whole()))
     }
 
     pub(crate) fn pages(&self) -> &Arc<PageCache> {

@@ -98,6 +98,18 @@ impl SegmentEntry {
         Ok(())
     }
 
+    /// Whether the bounds of an opened segment are within its zone map.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Damaged`] where they are not: queries may have passed over some of its flows.
+    pub(super) fn bounds(&self, reader: &SegmentReader) -> Result<()> {
+        let outside = self.zones.as_ref().and_then(|zones| zones.excludes(&reader.whole()));
+        outside.map_or(Ok(()), |field| {
+            let message = format!("its index has other bounds of {} than its manifest", field.name());
+            Err(Error::damaged(message))
+        })
+    }
+
     /// Whether the footer of an opened segment is what was written, as far as that is known.
     ///
     /// # Errors
@@ -117,6 +129,7 @@ impl SegmentEntry {
         let open = || {
             let reader = SegmentReader::read(file)?;
             self.describes(&reader)?;
+            self.bounds(&reader)?;
             match self.has_footer_of(&reader)? {
                 true => Ok(reader),
                 false => Err(Error::damaged("its footer is damaged: its bytes are not those that were written")),

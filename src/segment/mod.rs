@@ -21,6 +21,7 @@ mod reader;
 mod rows;
 mod salvage;
 mod writer;
+mod zone_map;
 
 pub use bounds::{BlockBounds, BoundsTable};
 pub use cache::{PageCache, ReadCounters};
@@ -33,3 +34,4 @@ pub(crate) use raw::RawReader;
 pub use reader::{SegmentReader, Shape};
 pub use rows::RowRanges;
 pub use writer::{SegmentOptions, SegmentSummary, write_segment};
+pub use zone_map::ZoneMap;

@@ -27,6 +27,7 @@ use super::{
     cores::on_all_cores,
     index::{self, Built, Directory, Index, PageTable},
     names::{AllRanks, Ranks, named},
+    zone_map::ZoneMap,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -63,7 +64,7 @@ impl Default for SegmentOptions {
 }
 
 /// What a manifest tells of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentSummary {
     /// Its rows, at least one.
     pub rows: u64,
@@ -73,6 +74,8 @@ pub struct SegmentSummary {
     pub start_time: (Timestamp, Timestamp),
     /// The least and the greatest flow ID.
     pub flow_id: (FlowId, FlowId),
+    /// The bounds of all fields.
+    pub zones: ZoneMap,
     /// The XXH64 with seed 0 of its last bytes, from the end of the index on: the Parquet footer.
     pub footer: u64,
 }
@@ -275,6 +278,7 @@ fn summary(bounds: &BoundsTable, bytes: u64, footer: u64) -> Result<SegmentSumma
         bytes,
         start_time: (time(oldest)?, time(newest)?),
         flow_id: (FlowId::new(first), FlowId::new(last)),
+        zones: ZoneMap::of(&segment.block(0)),
         footer,
     })
 }

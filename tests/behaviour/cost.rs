@@ -2,19 +2,20 @@
 
 use std::{
     future::{Future, poll_fn},
+    path::Path,
     task::Poll,
     time::Duration,
 };
 
 use flowseek::{
     Archive, Filter, Flow, Order, Settings, filter,
-    flow::{Field, Timestamp},
+    flow::{Address, AddressRange, Field, Protocol, TcpFlags, Timestamp},
     order::{Direction, SortKey},
-    query::{Budget, Count, Explain, Page, Query, Start},
+    query::{Budget, Count, Explain, Page, Pruning, Query, Start},
     segment::SegmentOptions,
 };
 
-use crate::support::{append, block_on};
+use crate::support::{append, block_on, edit_manifest};
 
 /// 4 segments of 250 flows, in blocks of 10: flow n starts at second n, port n % 1000, and one node in the midst.
 fn with_archive(test: impl Fn(&Archive)) {
@@ -284,4 +285,157 @@ fn a_page_that_is_dropped_reads_no_further() {
         let (dropped, finished) = (dropped.memory().page_bytes, finished.memory().page_bytes);
         assert!(dropped * 10 < finished, "{dropped} of {finished}");
     });
+}
+
+/// The place of a number below 100 in an order of its own for each field.
+fn shuffled(n: u64, field: Field) -> u64 {
+    let steps = [1, 3, 7, 9, 11, 13, 17, 19, 21, 23, 27, 29, 31, 33, 37];
+    (n * steps[field as usize % steps.len()] + field as u64) % 100
+}
+
+/// Flow `row`, from 0 to 3, of segment `segment`. Of every field each segment has values that lie together and that no
+/// other segment has, and by every field the segments lie in another order.
+fn told_apart(segment: u64, row: u64) -> Flow {
+    let value = |field| shuffled(segment, field) * 10 + row;
+    let small = |field| u8::try_from(shuffled(segment, field)).unwrap();
+    let port = |field| Some(u16::try_from(value(field)).unwrap());
+    let time = |field| Timestamp::from_millis(i64::try_from(value(field)).unwrap()).unwrap();
+    let name = |field| Some(format!("name-{:05}", value(field)));
+    Flow {
+        end_time: Some(time(Field::EndTime)),
+        protocol: Protocol::new(small(Field::Protocol)),
+        src_ip: Some(Address::from_bits(0xffff_0a00_0000 + u128::from(value(Field::SrcIp)))),
+        dst_ip: Some(Address::from_bits(0x2001_0db8 << 96 | u128::from(value(Field::DstIp)))),
+        src_port: port(Field::SrcPort),
+        dst_port: port(Field::DstPort),
+        src_bytes: Some(value(Field::SrcBytes) << 40),
+        dst_bytes: Some(value(Field::DstBytes)),
+        tcp_flags: Some(TcpFlags::new(small(Field::TcpFlags))),
+        src_node: name(Field::SrcNode),
+        dst_node: name(Field::DstNode),
+        // Longer than a bound in the manifest.
+        node_id: Some(format!("{:08}-0000-4000-8000-000000000000", value(Field::NodeId))),
+        activity_id: name(Field::ActivityId),
+        ..Flow::starting(time(Field::StartTime))
+    }
+}
+
+fn hundred_segments(directory: &Path) -> Archive {
+    let archive = Archive::open_or_create(directory).unwrap();
+    let commits: Vec<Vec<Flow>> =
+        (0..100).map(|segment| (0..4).map(|row| told_apart(segment, row)).collect()).collect();
+    append(&archive, &commits);
+    archive
+}
+
+/// A filter for just the flows of a segment, by each field that there are filters for.
+fn only(segment: u64) -> Vec<(Field, Filter)> {
+    let (first, last) = (told_apart(segment, 0), told_apart(segment, 3));
+    let names = |name: fn(&Flow) -> Option<String>| (0..4).filter_map(move |row| name(&told_apart(segment, row)));
+    let addresses = |address: fn(&Flow) -> Option<Address>| {
+        (0..4).filter_map(move |row| address(&told_apart(segment, row))).map(AddressRange::from)
+    };
+    let start = filter::start_time().gte(first.start_time).and(filter::start_time().lte(last.start_time));
+    let end = filter::end_time().gte(first.end_time.unwrap()).and(filter::end_time().lte(last.end_time.unwrap()));
+    vec![
+        (Field::StartTime, start),
+        (Field::EndTime, end),
+        (Field::Protocol, filter::protocol().eq(first.protocol)),
+        (Field::SrcIp, filter::src_ip().any_of(addresses(|flow| flow.src_ip))),
+        (Field::DstIp, filter::dst_ip().any_of(addresses(|flow| flow.dst_ip))),
+        (Field::SrcPort, filter::src_port().within(first.src_port.unwrap()..=last.src_port.unwrap())),
+        (Field::DstPort, filter::dst_port().within(first.dst_port.unwrap()..=last.dst_port.unwrap())),
+        (Field::SrcBytes, filter::src_bytes().within(first.src_bytes.unwrap()..=last.src_bytes.unwrap())),
+        (Field::DstBytes, filter::dst_bytes().within(first.dst_bytes.unwrap()..=last.dst_bytes.unwrap())),
+        (Field::SrcNode, filter::src_node().any_of(names(|flow| flow.src_node.clone()))),
+        (Field::DstNode, filter::dst_node().any_of(names(|flow| flow.dst_node.clone()))),
+        (Field::NodeId, filter::node_id().any_of(names(|flow| flow.node_id.clone()))),
+        (Field::ActivityId, filter::activity_id().any_of(names(|flow| flow.activity_id.clone()))),
+    ]
+}
+
+#[test]
+fn a_segment_that_cannot_contribute_is_not_opened_whatever_is_sorted_or_filtered_by() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = hundred_segments(directory.path());
+    for field in Field::ALL {
+        for direction in [Direction::Ascending, Direction::Descending] {
+            let order = Order::new([SortKey { field, direction }], direction);
+            let first = page(&query(&archive, Filter::all(), order.clone()).limit(3));
+            let told = format!("{} {direction:?}: {}", field.name(), first.explain);
+            assert_eq!((first.explain.segments_opened, first.batch.num_rows()), (1, 3), "{told}");
+            let unpruned = query(&archive, Filter::all(), order.clone()).limit(3).pruning(Pruning::Off);
+            assert_eq!(first.flows().unwrap(), page(&unpruned).flows().unwrap(), "{told}");
+            // What lies behind is not opened either: one flow is left of the first segment.
+            let next = page(&query(&archive, Filter::all(), order).limit(3).after(first.next.unwrap()));
+            assert!(next.explain.segments_opened <= 2, "{told}: {}", next.explain);
+        }
+    }
+    for (field, filter) in only(42) {
+        for order in [
+            Order::newest_first(),
+            Order::new([SortKey { field: Field::DstBytes, direction: Direction::Descending }], Direction::Ascending),
+        ] {
+            let answer = page(&query(&archive, filter.clone(), order));
+            let told = format!("{}: {}", field.name(), answer.explain);
+            assert_eq!(answer.batch.num_rows(), 4, "{told}");
+            assert_eq!((answer.explain.segments_opened, answer.explain.segments_never), (1, 99), "{told}");
+        }
+    }
+    let carried =
+        page(&query(&archive, filter::tcp_flags().carries_any([TcpFlags::new(64)]), Order::newest_first()).limit(1000));
+    assert_eq!((carried.batch.num_rows(), carried.explain.segments_opened), (36 * 4, 36));
+}
+
+#[test]
+fn what_the_manifest_decides_is_counted_without_a_segment_being_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = hundred_segments(directory.path());
+    let count = |filter: Filter| {
+        let counted = page(&query(&archive, filter, Order::newest_first()).limit(0).count(Count::Exact));
+        (counted.total.unwrap(), counted.explain.segments_opened)
+    };
+    assert_eq!(count(filter::dst_port().within(..500)), (200, 0));
+    assert_eq!(count(!filter::src_node().eq("nobody")), (400, 0));
+    assert_eq!(count(filter::src_bytes().within(..(100 << 40)).and(filter::protocol().eq(Protocol::new(200)))), (0, 0));
+    // Half of a segment.
+    assert_eq!(count(filter::dst_port().within(..502)), (202, 1));
+    // Bounds that were rounded decide only what they can: all names but those of one segment.
+    let (_, one) = only(7).into_iter().find(|(field, _)| *field == Field::NodeId).unwrap();
+    assert_eq!(count(!one), (396, 1));
+}
+
+#[test]
+fn segments_without_zone_maps_are_opened_once_and_a_commit_writes_down_what_was_seen() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(hundred_segments(directory.path()));
+    edit_manifest(directory.path(), |manifest| {
+        let segments = manifest["segments"].as_array_mut().unwrap().iter_mut();
+        segments.for_each(|segment| assert!(segment.as_object_mut().unwrap().remove("zones").is_some()));
+    });
+    let archive = Archive::open(directory.path()).unwrap();
+    let known = |archive: &Archive| {
+        archive.snapshot().unwrap().manifest().segments.iter().filter(|segment| segment.zones.is_some()).count()
+    };
+    let opened = |archive: &Archive, filter: Filter, order: Order| {
+        let answer = page(&query(archive, filter, order));
+        assert_eq!(answer.batch.num_rows(), 4);
+        answer.explain.segments_opened
+    };
+    let mut filters = only(3);
+    let (_, port) = filters.swap_remove(6);
+    assert_eq!(known(&archive), 0);
+    let window = filters.swap_remove(0).1;
+    assert_eq!(opened(&archive, window, Order::newest_first()), 1);
+    append(&archive, &[vec![told_apart(3, 0)]]);
+    // The new segment, and the one that was open.
+    assert_eq!(known(&archive), 2);
+    let by_port =
+        Order::new([SortKey { field: Field::SrcBytes, direction: Direction::Ascending }], Direction::Ascending);
+    let answer = page(&query(&archive, port.clone(), by_port.clone()));
+    assert_eq!((answer.batch.num_rows(), answer.explain.segments_opened), (5, 101), "{}", answer.explain);
+    append(&archive, &[vec![told_apart(4, 0)]]);
+    assert_eq!(known(&archive), 102);
+    let again = Archive::open(directory.path()).unwrap();
+    assert_eq!(page(&query(&again, port, by_port)).explain.segments_opened, 2);
 }

@@ -1,10 +1,6 @@
 //! A cursor is either the one that was given, or one clear error.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use flowseek::{
@@ -17,9 +13,8 @@ use flowseek::{
     segment::SegmentOptions,
 };
 use proptest::prelude::*;
-use twox_hash::XxHash64;
 
-use crate::support::{append, block_on};
+use crate::support::{append, block_on, edit_manifest, newest_manifest};
 
 fn flows() -> Vec<Flow> {
     let start = |n| Timestamp::from_millis(1_666_000_000_000 + n).unwrap();
@@ -73,20 +68,11 @@ pub fn copied(from: &Path, to: &Path) -> Archive {
     Archive::open(to).unwrap()
 }
 
-/// The newest manifest of the archive in a directory.
-fn newest_manifest(directory: &Path) -> PathBuf {
-    let files = fs::read_dir(directory.join("manifests")).unwrap().map(|file| file.unwrap().path());
-    files.max().unwrap()
-}
-
 /// Makes the newest manifest one of the time before archives had an identity.
 fn forget_identity(directory: &Path) {
-    let file = newest_manifest(directory);
-    let text = fs::read_to_string(&file).unwrap();
-    let mut manifest: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-    assert!(manifest.as_object_mut().unwrap().remove("identity").is_some());
-    let line = manifest.to_string();
-    fs::write(&file, format!("{line}\n{:016x}\n", XxHash64::oneshot(0, line.as_bytes()))).unwrap();
+    edit_manifest(directory, |manifest| {
+        assert!(manifest.as_object_mut().unwrap().remove("identity").is_some());
+    });
 }
 
 #[test]

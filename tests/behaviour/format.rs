@@ -15,7 +15,7 @@ use flowseek::{
     archive::{Depth, Effort, FindingKind},
     filter,
     flow::{AddressRange, Protocol, TcpFlags, Timestamp},
-    query::Count,
+    query::{Count, Start},
     schema::{FlowBuilder, schema},
     segment::SegmentReader,
     wire::{FlagsFormat, Request, write_line},
@@ -24,12 +24,13 @@ use parquet::{
     arrow::ArrowWriter,
     file::{metadata::KeyValue, properties::WriterProperties},
 };
+use proptest::{collection::vec, prelude::*};
 use tempfile::TempDir;
 use twox_hash::XxHash64;
 
 use crate::{
     kept::{flow, now},
-    support::{append, block_on},
+    support::{self, append, block_on, edit_manifest, oracle},
 };
 
 fn frozen() -> PathBuf {
@@ -147,6 +148,54 @@ fn an_archive_of_version_1_is_sound_and_can_be_written_on() {
     assert!(after == before, "other flows than before");
     assert_eq!(fs::read_dir(directory.path().join("retired")).unwrap().count(), 0);
     assert!(Archive::verify(directory.path(), Depth::Rows, &mut |_| {}).unwrap().is_sound());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn segments_of_which_a_manifest_has_no_zone_map_or_one_of_a_later_form_answer_all_the_same(
+        commits in vec(vec(support::flow(), 0..25), 1..4),
+        settings in support::settings(),
+        forms in vec(0usize..4, 1..8),
+        queries in vec((support::filter(), support::order(), 1usize..9), 6),
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let stored = append(&Archive::open_or_create_with(directory.path(), settings.clone()).unwrap(), &commits);
+        edit_manifest(directory.path(), |manifest| {
+            for (segment, form) in manifest["segments"].as_array_mut().unwrap().iter_mut().zip(forms.iter().cycle()) {
+                match form {
+                    0 => drop(segment.as_object_mut().unwrap().remove("zones")),
+                    1 => segment["zones"] = "Ag".into(),
+                    2 => segment["zones"] = "in words".into(),
+                    _ => {}
+                }
+            }
+        });
+        let report = Archive::verify(directory.path(), Depth::Rows, &mut |_| {}).unwrap();
+        prop_assert_eq!(report.findings, []);
+        let archive = Archive::open_with(directory.path(), settings).unwrap();
+        for (filter, order, limit) in queries {
+            let expected = oracle(&stored, &filter, &order);
+            let query = archive.snapshot().unwrap().query(filter).order(order).limit(limit);
+            let counted = block_on(query.clone().limit(0).count(Count::Exact).page()).unwrap();
+            prop_assert_eq!(counted.total, Some(expected.len() as u64));
+            let (mut found, mut start) = (Vec::new(), Start::First);
+            loop {
+                let page = block_on(query.clone().start(start).page()).unwrap();
+                found.extend(page.flows().unwrap());
+                match page.next {
+                    Some(next) => start = Start::At(next),
+                    None => break,
+                }
+            }
+            prop_assert_eq!(&found, &expected);
+        }
+        // What a writer makes of it is whole.
+        append(&archive, &[vec![flow(1)]]);
+        let report = Archive::verify(directory.path(), Depth::Rows, &mut |_| {}).unwrap();
+        prop_assert_eq!(report.findings, []);
+    }
 }
 
 /// The one file in a folder.

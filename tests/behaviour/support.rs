@@ -1,5 +1,10 @@
 //! Flows, filters and orders at random, with values chosen to be nasty; and the plain sort that every answer must equal.
 
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
 use flowseek::{
     Archive, Filter, Flow, FlowId, Order, Settings, StoredFlow, filter,
     flow::{AddressRange, Field, Protocol, TcpFlags, Timestamp},
@@ -8,8 +13,20 @@ use flowseek::{
     segment::SegmentOptions,
 };
 use proptest::{collection::vec, option::of, prelude::*, sample::select};
+use serde_json::Value;
+use twox_hash::XxHash64;
 
-pub const NAMES: [&str; 5] = ["a", "A", "node-1", "node-10", "ü"];
+/// Some are longer than a bound in a manifest.
+pub const NAMES: [&str; 8] = [
+    "a",
+    "A",
+    "node-1",
+    "node-10",
+    "ü",
+    "a-node-with-a-name-longer-than-bounds-1",
+    "a-node-with-a-name-longer-than-bounds-2",
+    "\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}",
+];
 const ADDRESSES: [&str; 7] = ["0.0.0.0", "10.0.0.1", "10.0.0.2", "10.255.255.255", "::", "::1", "2001:db8::1"];
 const BLOCKS: [&str; 6] = ["10.0.0.0/8", "10.0.0.0/31", "0.0.0.0/0", "::/0", "::1", "2001:db8::/32"];
 
@@ -154,6 +171,22 @@ pub fn oracle(flows: &[StoredFlow], filter: &Filter, order: &Order) -> Vec<Store
     let mut matching: Vec<StoredFlow> = flows.iter().filter(|flow| filter.matches(flow)).cloned().collect();
     matching.sort_by(|left, right| order.compare(&order.key(left), &order.key(right)));
     matching
+}
+
+/// The newest manifest of the archive in a directory.
+pub fn newest_manifest(directory: &Path) -> PathBuf {
+    let files = fs::read_dir(directory.join("manifests")).unwrap().map(|file| file.unwrap().path());
+    files.max().unwrap()
+}
+
+/// Changes the newest manifest of the archive in a directory, and its checksum.
+pub fn edit_manifest(directory: &Path, edit: impl FnOnce(&mut Value)) {
+    let file = newest_manifest(directory);
+    let text = fs::read_to_string(&file).unwrap();
+    let mut manifest = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    edit(&mut manifest);
+    let line = manifest.to_string();
+    fs::write(&file, format!("{line}\n{:016x}\n", XxHash64::oneshot(0, line.as_bytes()))).unwrap();
 }
 
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {

@@ -25,14 +25,13 @@ use parquet::{
     arrow::arrow_reader::ParquetRecordBatchReaderBuilder,
     file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader},
 };
-use serde_json::Value;
 use twox_hash::XxHash64;
 
 use crate::{
     faults::{Fault, Loss},
     kept::{Place, all, commit, flow, ids, now},
     mutate::Mutator,
-    support::block_on,
+    support::{block_on, edit_manifest},
 };
 
 /// An archive of three segments, whose flows overlap in time.
@@ -679,16 +678,6 @@ fn a_writer_that_works_is_not_repaired_under() {
     let _ = all(&archive.snapshot().unwrap());
 }
 
-/// Changes the newest manifest and its checksum.
-fn edit_manifest(place: &Place, edit: impl FnOnce(&mut Value)) {
-    let file = place.path.join("manifests").join(place.names("manifests").pop_last().unwrap());
-    let text = fs::read_to_string(&file).unwrap();
-    let mut manifest = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-    edit(&mut manifest);
-    let line = manifest.to_string();
-    fs::write(&file, format!("{line}\n{:016x}\n", XxHash64::oneshot(0, line.as_bytes()))).unwrap();
-}
-
 #[test]
 fn flows_out_of_order_are_found_and_put_in_order() {
     let (place, archive) = three_segments();
@@ -701,7 +690,7 @@ fn flows_out_of_order_are_found_and_put_in_order() {
     let flows = take_record_batch(&flows, &order).unwrap();
     let flows = RecordBatch::try_new(flowseek::schema::schema(), flows.columns().to_vec()).unwrap();
     let summary = write_segment(&flows, fs::File::create(&file).unwrap(), place.settings(64).segment).unwrap();
-    edit_manifest(&place, |manifest| {
+    edit_manifest(&place.path, |manifest| {
         manifest["segments"][1]["bytes"] = summary.bytes.into();
         manifest["segments"][1]["footer"] = summary.footer.into();
     });
@@ -718,8 +707,8 @@ fn flows_out_of_order_are_found_and_put_in_order() {
     assert_repaired(&place, &before, &repaired);
 }
 
-#[test]
-fn an_index_that_is_not_that_of_its_rows_is_found_and_made_anew() {
+/// Three segments, in the first of which the index has other TCP flags than the rows.
+fn segments_with_a_wrong_index() -> (Place, Vec<StoredFlow>) {
     let (place, archive) = three_segments();
     let before = now(&archive);
     let (_, file) = segment(&place, 0);
@@ -730,10 +719,32 @@ fn an_index_that_is_not_that_of_its_rows_is_found_and_made_anew() {
         let sum = XxHash64::oneshot(0, &bytes[index.start..index.end - 8]);
         bytes[index.end - 8..index.end].copy_from_slice(&sum.to_le_bytes());
     });
+    (place, before)
+}
+
+#[test]
+fn an_index_that_is_not_that_of_its_rows_is_found_and_made_anew() {
+    let (place, before) = segments_with_a_wrong_index();
+    // With its zone map the index would be found out without a look at the rows.
+    edit_manifest(&place.path, |manifest| drop(manifest["segments"][0].as_object_mut().unwrap().remove("zones")));
     assert!(Archive::verify(&place.path, Depth::Bytes, &mut |_| {}).unwrap().is_sound());
     let report = verify(&place);
     assert_eq!(kinds(&report), [FindingKind::Contradiction], "{:?}", report.findings);
     assert!(report.findings[0].message.starts_with("the bounds of its blocks"));
+    let repaired = repair(&place);
+    assert_eq!(repaired.lost, []);
+    assert_repaired(&place, &before, &repaired);
+}
+
+#[test]
+fn a_segment_with_values_outside_its_zone_map_is_found_and_made_anew() {
+    let (place, before) = segments_with_a_wrong_index();
+    let report = Archive::verify(&place.path, Depth::Bytes, &mut |_| {}).unwrap();
+    assert_eq!(kinds(&report), [FindingKind::Contradiction], "{:?}", report.findings);
+    assert_eq!(report.findings[0].message, "its index has other bounds of tcp_flags than its manifest");
+    let query = Archive::open(&place.path).unwrap().snapshot().unwrap().query(Filter::all());
+    let error = block_on(query.page()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Damaged);
     let repaired = repair(&place);
     assert_eq!(repaired.lost, []);
     assert_repaired(&place, &before, &repaired);
@@ -745,7 +756,7 @@ fn ids_that_are_there_twice_are_found_and_left_to_a_person() {
     let (_, file) = segment(&place, 0);
     let twin = "data/1970-01-01-0123456789abcdef0123456789abcdef.parquet".to_owned();
     fs::copy(&file, place.path.join(&twin)).unwrap();
-    edit_manifest(&place, |manifest| {
+    edit_manifest(&place.path, |manifest| {
         let segments = manifest["segments"].as_array_mut().unwrap();
         let mut entry = segments[0].clone();
         entry["path"] = twin.clone().into();
@@ -800,7 +811,7 @@ fn the_program_names_each_damage_in_a_line_and_tells_by_its_status_whether_all_i
     let told = format!("flowseek: the archive {path} is damaged: `flowseek verify --repair` repairs it\n");
     assert_eq!(flowseek(&["verify", path]), (1, format!("{finding}verified=3 damaged=1\n"), told));
     let (status, json, _) = flowseek(&["verify", path, "--json"]);
-    let json: Value = serde_json::from_str(&json).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((status, &json["damaged"]), (1, &1.into()));
     assert_eq!(json["findings"][0]["affected"]["flowId"], serde_json::json!([113, 116]));
     let (status, out, err) = flowseek(&["verify", path, "--repair"]);

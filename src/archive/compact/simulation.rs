@@ -28,6 +28,7 @@ impl Simulation {
             flow_id: (self.written, self.written),
             added: 0,
             footer: None,
+            zones: None,
         };
         self.segments.push((entry, starts));
     }
