@@ -33,6 +33,7 @@ mod plan;
 mod provider;
 mod read;
 mod search;
+mod segment_statistics;
 mod start;
 mod survey;
 

@@ -6,10 +6,7 @@ use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use datafusion::{
     catalog::{Session, TableProvider},
-    common::{
-        DFSchema, DataFusionError, Result as DataFusionResult, ScalarValue, Statistics, pruning::PrunableStatistics,
-        stats::Precision,
-    },
+    common::{DFSchema, DataFusionError, Result as DataFusionResult, ScalarValue, Statistics, stats::Precision},
     config::TableParquetOptions,
     datasource::{
         listing::PartitionedFile,
@@ -29,6 +26,7 @@ use parquet::{
     file::metadata::ParquetMetaData,
 };
 
+use super::segment_statistics::SegmentStatistics;
 use crate::{
     archive::{SegmentEntry, Snapshot},
     flow::Field,
@@ -39,8 +37,7 @@ use crate::{
 /// The flows of a snapshot as a table: a row a flow, in no order, with the columns of
 /// [`schema`](crate::schema::schema()). Whatever is committed later, it answers from the same flows.
 ///
-/// Segments in which no row can match by their times or IDs are not opened, nor are such row groups read, there by any
-/// column. Data frames need no feature; `SessionContext::sql` is there with the feature `sql`.
+/// Segments in which no row can match by the bounds of any column are not opened, nor are such row groups read. Data frames need no feature; `SessionContext::sql` is there with the feature `sql`.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -117,8 +114,7 @@ impl FlowTable {
         let filters = filters.iter().filter_map(|filter| session.create_physical_expr(filter.clone(), &columns).ok());
         let pruning = PruningPredicateBuilder::new().with_file_schema(schema()).build(conjunction(filters));
         if let Some(pruning) = pruning {
-            let known = segments.iter().map(|(_, known)| Arc::clone(known)).collect();
-            let mut kept = pruning.prune(&PrunableStatistics::new(known, schema()))?.into_iter();
+            let mut kept = pruning.prune(&SegmentStatistics(entries))?.into_iter();
             segments.retain(|_| kept.next().unwrap_or(true));
         }
         Ok(segments)

@@ -3,15 +3,21 @@
 use std::{
     future::{Future, poll_fn},
     path::Path,
+    sync::Arc,
     task::Poll,
     time::Duration,
 };
 
+use datafusion::{
+    common::ScalarValue,
+    physical_plan::displayable,
+    prelude::{SessionContext, col, lit},
+};
 use flowseek::{
     Archive, Filter, Flow, Order, Settings, filter,
     flow::{Address, AddressRange, Field, Protocol, TcpFlags, Timestamp},
     order::{Direction, SortKey},
-    query::{Budget, Count, Explain, Page, Pruning, Query, Start},
+    query::{Budget, Count, Explain, FlowTable, Page, Pruning, Query, Start},
     segment::SegmentOptions,
 };
 
@@ -385,6 +391,48 @@ fn a_segment_that_cannot_contribute_is_not_opened_whatever_is_sorted_or_filtered
     let carried =
         page(&query(&archive, filter::tcp_flags().carries_any([TcpFlags::new(64)]), Order::newest_first()).limit(1000));
     assert_eq!((carried.batch.num_rows(), carried.explain.segments_opened), (36 * 4, 36));
+}
+
+#[test]
+fn a_table_leaves_out_the_segments_whose_columns_exclude_what_is_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = hundred_segments(directory.path());
+    let context = SessionContext::new();
+    context.register_table("flows", Arc::new(FlowTable::new(archive.snapshot().unwrap()))).unwrap();
+    let flow = told_apart(42, 2);
+    let address = |address: Option<Address>| {
+        lit(ScalarValue::FixedSizeBinary(16, Some(address.unwrap().to_bits().to_be_bytes().to_vec())))
+    };
+    let time = flow.end_time.unwrap().as_millis();
+    for (column, value, matching) in [
+        ("end_time", lit(ScalarValue::TimestampMillisecond(Some(time), Some("UTC".into()))), 1),
+        ("protocol", lit(flow.protocol.number()), 4),
+        ("src_ip", address(flow.src_ip), 1),
+        ("dst_ip", address(flow.dst_ip), 1),
+        ("src_port", lit(flow.src_port.unwrap()), 1),
+        ("dst_port", lit(flow.dst_port.unwrap()), 1),
+        ("src_bytes", lit(flow.src_bytes.unwrap()), 1),
+        ("dst_bytes", lit(flow.dst_bytes.unwrap()), 1),
+        ("tcp_flags", lit(flow.tcp_flags.unwrap().bits()), 4),
+        ("src_node", lit(flow.src_node.unwrap()), 1),
+        ("dst_node", lit(flow.dst_node.unwrap()), 1),
+        ("node_id", lit(flow.node_id.unwrap()), 1),
+        ("activity_id", lit(flow.activity_id.unwrap()), 1),
+    ] {
+        block_on(async {
+            let table = context.table("flows").await.unwrap();
+            let table = table.filter(col(column).eq(value)).unwrap();
+            let plan = table.clone().create_physical_plan().await.unwrap();
+            let plan = displayable(plan.as_ref()).indent(true).to_string();
+            assert_eq!(plan.matches(".parquet").count(), 1, "{column}: {plan}");
+            assert_eq!(table.count().await.unwrap(), matching, "{column}");
+        });
+    }
+    block_on(async {
+        let table = context.table("flows").await.unwrap();
+        assert_eq!(table.clone().filter(col("src_node").is_null()).unwrap().count().await.unwrap(), 0);
+        assert_eq!(table.filter(col("node_id").not_eq(lit("nobody"))).unwrap().count().await.unwrap(), 400);
+    });
 }
 
 #[test]
