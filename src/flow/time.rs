@@ -4,8 +4,8 @@ use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-/// A number of Unix seconds from here on is taken for milliseconds and refused: the year 5138.
-const LOOKS_LIKE_MILLIS: i64 = 100_000_000_000;
+/// A number of Unix seconds from here on is refused: the year 5138. It is the year 1973 in milliseconds.
+const TOO_LARGE: i64 = 100_000_000_000;
 
 /// A point in time: UTC, in whole milliseconds, in the years 0 to 9999.
 ///
@@ -164,8 +164,12 @@ fn parse_seconds(text: &str) -> Option<Result<Instant, String>> {
             millis = millis.saturating_mul(10);
         }
     }
-    if millis >= LOOKS_LIKE_MILLIS * 1000 {
-        return Some(Err(format!("{text} is too large for Unix seconds: it looks like milliseconds")));
+    if millis >= TOO_LARGE * 1000 {
+        let zeros = whole.bytes().chain(fraction.bytes()).take_while(|digit| *digit == b'0').count();
+        let unit = finer_unit(point - 3 - i64::try_from(zeros).unwrap_or(0))
+            .map(|unit| format!(": it looks like {unit}"))
+            .unwrap_or_default();
+        return Some(Err(format!("{text} is too large for Unix seconds{unit}")));
     }
     let floor = match (negative, cut) {
         (false, _) => millis,
@@ -176,6 +180,18 @@ fn parse_seconds(text: &str) -> Option<Result<Instant, String>> {
         Some(floor) => Ok(Instant { floor, exact: !cut }),
         None => Err(format!("{text} lies outside the years 0 to 9999")),
     })
+}
+
+/// The unit in which a number with so many digits before its point lies in the years 1973 to 2286.
+///
+/// 1666012671000 is the year 2022 in milliseconds; 20221101224601 would be the year 2610, and is more likely a date.
+const fn finer_unit(digits: i64) -> Option<&'static str> {
+    match digits {
+        12 | 13 => Some("milliseconds"),
+        15 | 16 => Some("microseconds"),
+        18 | 19 => Some("nanoseconds"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -201,8 +217,17 @@ mod tests {
 
     #[test]
     fn milliseconds_and_nonsense_are_refused() {
-        for text in ["100000000000", "1666012671000", "1e11", "1e999999999"] {
-            assert!(text.parse::<Instant>().unwrap_err().contains("looks like milliseconds"), "{text}");
+        let reason = |text: &str| text.parse::<Instant>().unwrap_err();
+        for (number, unit) in [
+            ("100000000000", ": it looks like milliseconds"),
+            ("1666012671000", ": it looks like milliseconds"),
+            ("1e11", ": it looks like milliseconds"),
+            ("20221101224601", ""),
+            ("1666012671000000", ": it looks like microseconds"),
+            ("1666012671000000000", ": it looks like nanoseconds"),
+            ("1e999999999", ""),
+        ] {
+            assert_eq!(reason(number), format!("{number} is too large for Unix seconds{unit}"));
         }
         for text in ["", ".", "-", "1e", "NaN", "inf", "0x10", "1_000", " 1", "2022-11-01", "1e-99999999999"] {
             assert!(text.parse::<Instant>().is_err(), "{text}");

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use super::head::WithHead;
 use crate::error::{Error, ErrorKind, Result};
@@ -10,7 +10,8 @@ use crate::error::{Error, ErrorKind, Result};
 const BUFFER_BYTES: usize = 1 << 17;
 
 /// Opens an input that may be compressed with gzip, of one or several members, or zstd, of one or several frames.
-/// Its first bytes tell, never its name; everything else is read as it is.
+/// Its first bytes tell, never its name; everything else is read as it is. NUL bytes after a member or frame, with which
+/// tapes and block devices fill up, are passed over.
 ///
 /// The first [`BufRead::fill_buf`] gives at least the first line that is not blank, up to 64 KiB of it, so that
 /// [`detect`](super::detect) has enough.
@@ -36,16 +37,11 @@ pub fn decompress(mut input: impl Read + Send + 'static) -> Result<Box<dyn BufRe
     let input = BufReader::with_capacity(BUFFER_BYTES, Cursor::new(head).chain(input));
     Ok(match codec {
         None => Box::new(WithHead::new(input)),
-        Some(Codec::Gzip) => boxed(Codec::Gzip, MultiGzDecoder::new(input)),
-        Some(Codec::Zstd) => {
-            let decoder = zstd::Decoder::with_buffer(input);
-            boxed(Codec::Zstd, decoder.map_err(Error::with(ErrorKind::Io, cannot))?)
+        Some(codec) => {
+            let decoded = Decoded { codec, members: Members::Between(input) };
+            Box::new(WithHead::new(BufReader::with_capacity(BUFFER_BYTES, decoded)))
         }
     })
-}
-
-fn boxed(codec: Codec, decoder: impl Read + Send + 'static) -> Box<dyn BufRead + Send> {
-    Box::new(WithHead::new(BufReader::with_capacity(BUFFER_BYTES, Decoded { codec, decoder })))
 }
 
 #[derive(Clone, Copy)]
@@ -72,19 +68,82 @@ impl Codec {
     }
 }
 
-/// A decoder whose complaints about the data are told apart from those about the disk below it.
-struct Decoded<D> {
+/// The members of a compressed input, one after the other. Complaints about the data are told apart from those about the
+/// disk below it.
+struct Decoded<R: BufRead> {
     codec: Codec,
-    decoder: D,
+    members: Members<R>,
 }
 
-impl<D: Read> Read for Decoded<D> {
+/// Gzip has members and zstd has frames, each a compressed file of its own.
+enum Members<R: BufRead> {
+    /// Before a member, or at the end.
+    Between(R),
+    Gzip(Box<GzDecoder<R>>),
+    Zstd(zstd::Decoder<'static, R>),
+    /// After an error there is nothing more to be read.
+    Failed,
+}
+
+impl<R: BufRead> Read for Decoded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.decoder.read(buffer).map_err(|error| self.explain(error))
+        while !buffer.is_empty() {
+            let read = match &mut self.members {
+                Members::Between(_) => match self.begin() {
+                    Ok(true) => continue,
+                    Ok(false) => return Ok(0),
+                    Err(error) => Err(error),
+                },
+                Members::Gzip(decoder) => decoder.read(buffer),
+                Members::Zstd(decoder) => decoder.read(buffer),
+                Members::Failed => return Ok(0),
+            };
+            match read {
+                Ok(0) => self.end(),
+                Ok(length) => return Ok(length),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+                Err(error) => {
+                    self.members = Members::Failed;
+                    return Err(self.explain(error));
+                }
+            }
+        }
+        Ok(0)
     }
 }
 
-impl<D> Decoded<D> {
+impl<R: BufRead> Decoded<R> {
+    /// Begins the next member; whether there is one.
+    fn begin(&mut self) -> io::Result<bool> {
+        let Members::Between(input) = &mut self.members else { return Ok(true) };
+        loop {
+            let bytes = input.fill_buf()?;
+            if bytes.is_empty() {
+                return Ok(false);
+            }
+            let padding = bytes.iter().take_while(|byte| **byte == 0).count();
+            if padding == 0 {
+                break;
+            }
+            input.consume(padding);
+        }
+        let Members::Between(input) = std::mem::replace(&mut self.members, Members::Failed) else { return Ok(true) };
+        self.members = match self.codec {
+            Codec::Gzip => Members::Gzip(Box::new(GzDecoder::new(input))),
+            Codec::Zstd => Members::Zstd(zstd::Decoder::with_buffer(input)?.single_frame()),
+        };
+        Ok(true)
+    }
+
+    /// Goes on behind a member that has been read.
+    fn end(&mut self) {
+        self.members = match std::mem::replace(&mut self.members, Members::Failed) {
+            Members::Gzip(decoder) => Members::Between(decoder.into_inner()),
+            Members::Zstd(decoder) => Members::Between(decoder.finish()),
+            other => other,
+        };
+    }
+
     fn explain(&self, error: io::Error) -> io::Error {
         use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
         let codec = self.codec.name();
@@ -138,6 +197,22 @@ mod tests {
         }
         for short in ["", "a", "abc"] {
             assert_eq!(read(short.into()).0, short);
+        }
+    }
+
+    #[test]
+    fn nul_bytes_after_a_member_are_padding_and_anything_else_is_damage() {
+        for (codec, compress) in [("gzip", gzip as fn(&str) -> Vec<u8>), ("zstd", zstd)] {
+            for padding in [1, 3, 512, 1 << 18] {
+                let padding = vec![0; padding];
+                let (text, result) = read([&compress("a\n")[..], &padding].concat());
+                assert_eq!((text.as_str(), result.unwrap()), ("a\n", 2), "{codec}");
+                let (text, result) = read([&compress("a\n")[..], &padding, &compress("b\n"), &padding].concat());
+                assert_eq!((text.as_str(), result.unwrap()), ("a\nb\n", 4), "{codec}");
+                let (text, result) = read([&compress("a\n")[..], &padding, b"rubbish"].concat());
+                assert_eq!(text, "a\n", "{codec}");
+                assert!(result.unwrap_err().to_string().starts_with(&format!("the {codec} data is")), "{codec}");
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! A flow as one JSON object, with the keys of the endpoint's response.
 
-use super::{object::Object, scalar::Scalar};
+use super::{near, object::Object, remarks::Tally, scalar::Scalar};
 use crate::flow::{Flow, Timestamp};
 
 /// A key that means something.
@@ -24,6 +24,25 @@ pub(crate) enum Key {
 }
 
 impl Key {
+    /// The names of all keys.
+    pub(crate) const NAMES: [&'static str; 15] = [
+        "activityID",
+        "destBytes",
+        "destIP",
+        "destNode",
+        "destPort",
+        "endTime",
+        "node",
+        "nodeId",
+        "protocol",
+        "sourceBytes",
+        "sourceIP",
+        "sourceNode",
+        "sourcePort",
+        "startTime",
+        "tcpFlags",
+    ];
+
     /// The key with this name.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         Some(match name {
@@ -53,13 +72,16 @@ pub(crate) struct Draft {
     start_time: Option<Timestamp>,
 }
 
-/// The flow that a line is, or the reason why it is none.
-pub(super) fn parse(line: &str) -> Result<Flow, String> {
+/// The flow that a line is, or the reason why it is none. The keys that no flow has are counted in `unknown`.
+pub(super) fn parse(line: &str, unknown: &mut Tally) -> Result<Flow, String> {
     let mut object = Object::open(line)?;
     let mut draft = Draft::new();
     let mut seen: u16 = 0;
     while let Some((name, token)) = object.next()? {
-        let Some(key) = Key::from_name(&name) else { continue };
+        let Some(key) = Key::from_name(&name) else {
+            unknown.add(&name, 1, || near::meant(&name, &Key::NAMES));
+            continue;
+        };
         let bit = 1 << key as u16;
         if seen & bit != 0 {
             return Err(format!("{name}: the key is given twice"));
@@ -127,6 +149,10 @@ mod tests {
         "sourceNode":"caf\u00e9","sourcePort":40000.0,"startTime":1666012671.001,"tcpFlags":"00100001","nodeId":"n1",
         "extra":{"startTime":[1,2]}}"#;
 
+    fn parse(line: &str) -> Result<Flow, String> {
+        super::parse(line, &mut Tally::default())
+    }
+
     fn with(member: &str) -> Result<Flow, String> {
         parse(&format!(r#"{{"startTime":"2022-11-01T22:46:01.765Z",{member}}}"#))
     }
@@ -151,6 +177,11 @@ mod tests {
             ..Flow::starting(Timestamp::from_millis(1_666_012_671_001).unwrap())
         };
         assert_eq!(flow, expected);
+    }
+
+    #[test]
+    fn every_name_is_that_of_a_key() {
+        assert!(Key::NAMES.iter().all(|name| Key::from_name(name).is_some()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{object::Object, parser::BYTE_ORDER_MARK};
+use super::{head::is_mute, object::Object, parser::BYTE_ORDER_MARK};
 
 /// A format that flows come in.
 ///
@@ -53,7 +53,7 @@ impl FromStr for Format {
 /// The format of an input that begins with these bytes, decompressed; `None` where it is none of them.
 ///
 /// The first line that says anything decides, so the first kilobytes are enough, also when they end in the middle of
-/// a line.
+/// a line. Lines that are damaged say nothing: they hold NUL bytes, or bytes that are not UTF-8.
 pub fn detect(head: &[u8]) -> Option<Format> {
     let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
     let mut fallback = None;
@@ -64,6 +64,7 @@ pub fn detect(head: &[u8]) -> Option<Format> {
                 Some(format) => return Some(format),
                 None => fallback = Some(Format::Json),
             },
+            _ if is_mute(line) => {}
             _ => return fallback,
         }
     }
@@ -107,6 +108,9 @@ mod tests {
             ("{broken}\n{\"ts\":1}\n", Some(Format::Zeek)),
             ("", None),
             ("# a comment\n", None),
+            ("\0\0\0\n{\"ts\":1}\n", Some(Format::Zeek)),
+            ("\0\0\0{\"ts\":1}\n#fields\tts\n", Some(Format::Zeek)),
+            ("\0\0\0", None),
             ("ts,uid\n1,2\n", None),
             ("[{\"startTime\":1}]", None),
             ("PAR1", None),
@@ -114,6 +118,7 @@ mod tests {
             assert_eq!(detect(head.as_bytes()), format, "{head}");
         }
         assert_eq!(detect(b"{\"a\":1,\"b\":\"\xff"), Some(Format::Json));
+        assert_eq!(detect(b"\xff\xfe\n\xff{\n{\"ts\":1}"), Some(Format::Zeek));
     }
 
     #[test]

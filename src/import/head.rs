@@ -5,7 +5,12 @@ use std::io::{self, BufRead, Read};
 /// How much of the input is read ahead where its first line has no end.
 const HEAD_BYTES: usize = 1 << 16;
 
-/// An input whose first line is in its buffer from the start. Buffered readers promise no more than one byte.
+/// Whether a line says nothing of its input: it is blank, or a damaged one.
+pub(super) fn is_mute(line: &[u8]) -> bool {
+    line.trim_ascii().is_empty() || line.contains(&0) || std::str::from_utf8(line).is_err()
+}
+
+/// An input whose first line that is text is in its buffer from the start. Buffered readers promise no more than one byte.
 pub(super) struct WithHead<R> {
     head: Vec<u8>,
     consumed: usize,
@@ -15,17 +20,24 @@ pub(super) struct WithHead<R> {
 }
 
 impl<R: BufRead> WithHead<R> {
-    /// Reads ahead to the end of the first line that is not blank, and no further than a buffer goes: the next line
-    /// of a pipe may be long in coming.
+    /// Reads ahead to the end of the first line that is neither blank nor damaged, and no further than a buffer goes: the
+    /// next line of a pipe may be long in coming.
+    ///
+    /// A file that was truncated while a program wrote on begins with NUL bytes, perhaps gigabytes of them: one stands for
+    /// all.
     pub(super) fn new(mut rest: R) -> Self {
         let mut head = Vec::new();
         let mut error = None;
-        while head.len() < HEAD_BYTES && !head.trim_ascii_start().contains(&b'\n') {
+        while head.len() < HEAD_BYTES && !has_text(&head) {
             match rest.fill_buf() {
                 Ok([]) => break,
                 Ok(bytes) => {
                     let length = bytes.len();
-                    head.extend_from_slice(bytes);
+                    let passed = if head == [0] { bytes.iter().take_while(|byte| **byte == 0).count() } else { 0 };
+                    head.extend_from_slice(bytes.get(passed..).unwrap_or_default());
+                    if head.iter().all(|byte| *byte == 0) {
+                        head.truncate(1);
+                    }
                     rest.consume(length);
                 }
                 Err(interrupted) if interrupted.kind() == io::ErrorKind::Interrupted => {}
@@ -37,6 +49,12 @@ impl<R: BufRead> WithHead<R> {
         }
         Self { head, consumed: 0, error, rest }
     }
+}
+
+/// Whether one of the whole lines is text.
+fn has_text(head: &[u8]) -> bool {
+    let Some(end) = head.iter().rposition(|byte| *byte == b'\n') else { return false };
+    head.get(..end).unwrap_or_default().split(|byte| *byte == b'\n').any(|line| !is_mute(line))
 }
 
 impl<R: BufRead> BufRead for WithHead<R> {
@@ -81,6 +99,28 @@ mod tests {
         let mut whole = String::new();
         input.read_to_string(&mut whole).unwrap();
         assert_eq!(whole, text);
+    }
+
+    #[test]
+    fn damaged_lines_and_blank_ones_are_not_the_first_line() {
+        let text = b"\n\xff\xfe\n\0\0\0{\nfirst\nsecond\n";
+        let mut input = WithHead::new(BufReader::with_capacity(1, &text[..]));
+        assert!(input.fill_buf().unwrap().ends_with(b"first\n"));
+    }
+
+    #[test]
+    fn of_the_nul_bytes_at_the_beginning_one_is_kept() {
+        for length in [1, 100, HEAD_BYTES, 5_000_000] {
+            for capacity in [1 << 10, 1 << 17] {
+                let hole = io::repeat(0).take(length as u64);
+                let mut input = WithHead::new(BufReader::with_capacity(capacity, hole.chain(&b"x\nfirst\n"[..])));
+                let mut whole = Vec::new();
+                input.read_to_end(&mut whole).unwrap();
+                let text = whole.trim_ascii_start();
+                assert!(text.starts_with(b"\0") && text.ends_with(b"\0x\nfirst\n"), "{length} {capacity}");
+                assert!(whole.len() <= capacity.max(1 << 10) + 10, "{length} {capacity}: {}", whole.len());
+            }
+        }
     }
 
     #[test]

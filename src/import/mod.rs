@@ -23,25 +23,33 @@
 //! `destPort`, `endTime`, `protocol`, `sourceBytes`, `sourceIP`, `sourceNode`, `sourcePort`, `startTime`, `tcpFlags`)
 //! and `nodeId` or `node`, the node that logged the flow. Only `startTime` is required.
 //!
-//! - `null` and empty text are absent values; other keys are ignored, whatever they hold; a key given twice is an
-//!   error.
+//! - `null` and empty text are absent values; a key given twice is an error.
+//! - Other keys are ignored, whatever they hold. The [remarks](Remarks) say it once, with their count, and the key that
+//!   is probably meant.
+//! - A line with NUL bytes, or with bytes that are not UTF-8, is rejected.
 //! - A time is RFC 3339 or a number of Unix seconds, which is read digit by digit, never rounded; what is finer than a
 //!   millisecond is cut. An end before the start is kept as it is.
 //! - A number may be text (`"443"`) or written with a fraction of zero (`443.0`).
-//! - `protocol` is a name in any case or an IANA number; absent and `UNKNOWN` are 255.
+//! - `protocol` is a name of the IANA registry in any case or a number; absent and `UNKNOWN` are 255.
 //! - `tcpFlags` is 8 binary digits, `0x` and hexadecimal digits, or a decimal number.
 //!
 //! # Zeek
-//! `conn.log` as tab-separated text with its header lines, or as JSON lines, also flattened (`id_orig_h`). Lines of
-//! other logs in the same stream (`#path`, `_path`, `@path`, `@stream`) are skipped and counted.
+//! `conn.log` as tab-separated text with its header lines, or as JSON lines, also flattened (`id_orig_h`) or nested
+//! (`"id":{"orig_h":...}`). `conn_long` and other logs whose name begins with `conn_` or `conn-` are logs of connections
+//! too. Lines of other logs in the same stream (`#path`, `_path`, `@path`, `@stream`) are skipped, and the remarks count
+//! them by log. A record without a start, without both addresses, without a protocol, or without the ports of a protocol
+//! that has them, is no connection and is rejected.
+//!
+//! Zeek ends every line. A last line of tab-separated text without an end is rejected if its last field is one of those
+//! below, as the rest of it may be missing.
 //!
 //! | flow | Zeek | |
 //! |---|---|---|
 //! | `start_time` | `ts` | cut to milliseconds |
 //! | `end_time` | `ts` + `duration` | each cut to milliseconds; absent without a duration |
-//! | `protocol` | `ip_proto`, else `proto` | a name without a known IANA number is unknown |
+//! | `protocol` | `ip_proto`, else `proto` | a name without a known IANA number is unknown; `icmp` between IPv6 addresses is 58 |
 //! | `src_ip`, `dst_ip` | `id.orig_h`, `id.resp_h` | |
-//! | `src_port`, `dst_port` | `id.orig_p`, `id.resp_p` | absent for ICMP, where Zeek writes type and code there |
+//! | `src_port`, `dst_port` | `id.orig_p`, `id.resp_p` | absent for protocols without ports; of ICMP, Zeek writes type and code there |
 //! | `src_bytes`, `dst_bytes` | `orig_ip_bytes`, `resp_ip_bytes`, else `orig_bytes`, `resp_bytes` | see below |
 //! | `tcp_flags` | `history`, for TCP only | see below |
 //! | `node_id` | `_system_name` or `@system` | Zeek has no names for the two ends |
@@ -56,10 +64,12 @@ mod decompress;
 mod flow_json;
 mod format;
 mod head;
+mod near;
 mod object;
 mod parser;
 mod protocol;
 mod reader;
+mod remarks;
 mod scalar;
 mod zeek;
 
@@ -68,4 +78,5 @@ pub(crate) use flow_json::{Draft, Key};
 pub use format::{Format, detect};
 pub use parser::{LineParser, Parsed};
 pub use reader::{Item, MAX_LINE_BYTES, Reader, Rejected};
+pub use remarks::{Remarks, SkippedLog, UnknownKey};
 pub(crate) use scalar::Scalar;

@@ -26,7 +26,8 @@ pub(super) enum Token<'a> {
     Number(&'a str),
     Text(Quoted<'a>),
     Array,
-    Object,
+    /// An object within, as it stands in the text.
+    Object(&'a str),
 }
 
 /// What stands between two quotes.
@@ -71,8 +72,8 @@ impl<'a> Object<'a> {
                 self.quoted().map(Token::Text)
             }
             Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b'[') => self.skip_nested(Token::Array),
-            Some(b'{') => self.skip_nested(Token::Object),
+            Some(b'[') => self.nested().map(|_| Token::Array),
+            Some(b'{') => self.nested().map(Token::Object),
             _ => self.word(),
         }
     }
@@ -122,13 +123,15 @@ impl<'a> Object<'a> {
         Err(self.fault("the text has no end"))
     }
 
-    fn skip_nested(&mut self, token: Token<'a>) -> Result<Token<'a>, String> {
+    /// Passes an array or an object, and gives its text.
+    fn nested(&mut self) -> Result<&'a str, String> {
         let mut values = serde_json::Deserializer::from_str(self.rest).into_iter::<IgnoredAny>();
         if !matches!(values.next(), Some(Ok(_))) {
             return Err(self.fault("an array or object is malformed"));
         }
-        self.rest = self.rest.get(values.byte_offset()..).unwrap_or_default();
-        Ok(token)
+        let (nested, rest) = self.rest.split_at_checked(values.byte_offset()).unwrap_or((self.rest, ""));
+        self.rest = rest;
+        Ok(nested)
     }
 
     /// Takes a character, if it is the next after white space.
@@ -174,13 +177,13 @@ impl<'a> Token<'a> {
             Self::Number(text) => Scalar::Number(text),
             Self::Text(text) => Scalar::text(text.unescape()?),
             Self::Array => Scalar::Other("an array"),
-            Self::Object => Scalar::Other("an object"),
+            Self::Object(_) => Scalar::Other("an object"),
         })
     }
 }
 
 /// Whether a text is a number as RFC 8259, section 6, has it.
-fn is_number(text: &str) -> bool {
+pub(super) fn is_number(text: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, Some(exponent)),

@@ -1,6 +1,6 @@
 //! Lines to flows, one at a time.
 
-use super::{Format, flow_json, zeek};
+use super::{Format, Remarks, flow_json, zeek};
 use crate::flow::Flow;
 
 /// U+FEFF in UTF-8, which some programs put in front of a text.
@@ -20,7 +20,8 @@ pub enum Parsed {
     Blank,
 }
 
-/// Reads the lines of one format. It holds what the header lines said, and nothing else.
+/// Reads the lines of one format. It holds what the header lines said, and what is to be [remarked](Remarks) of the lines
+/// so far.
 ///
 /// Several threads can share the lines of one input: give each chunk of whole lines to a clone, and let the original
 /// [`observe`](Self::observe) the chunk before it is cloned for the next one.
@@ -36,6 +37,7 @@ pub enum Parsed {
 #[derive(Clone, Debug)]
 pub struct LineParser {
     form: Form,
+    remarks: Remarks,
 }
 
 #[derive(Clone, Debug)]
@@ -51,27 +53,48 @@ impl LineParser {
             Format::Json => Form::Json,
             Format::Zeek => Form::Zeek(zeek::Parser::default()),
         };
-        Self { form }
+        Self { form, remarks: Remarks::default() }
     }
 
     /// Reads a line, with or without its end. A byte order mark before it is ignored.
     pub fn parse(&mut self, line: &[u8]) -> Parsed {
+        self.read(line, true)
+    }
+
+    /// Reads the last line of an input, which lacks its end. Where nothing shows that it is whole, as the last bracket of
+    /// an object does, the input may have been cut off within its last field: it is then rejected if that field is one of
+    /// a flow, and [remarked](Remarks::is_last_line_unended) if it is not.
+    pub fn parse_unended(&mut self, line: &[u8]) -> Parsed {
+        self.read(line, false)
+    }
+
+    /// What is to be remarked of the lines since this was last asked.
+    pub fn take_remarks(&mut self) -> Remarks {
+        std::mem::take(&mut self.remarks)
+    }
+
+    fn read(&mut self, line: &[u8], ended: bool) -> Parsed {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
         if line.trim_ascii().is_empty() {
             return Parsed::Blank;
         }
+        // A disk leaves them where a program was writing when the power failed, or a file was cut behind its back.
+        if line.contains(&0) {
+            let at = line.iter().take_while(|byte| **byte != 0).count();
+            return Parsed::Rejected(format!("the line holds NUL bytes, the first at byte {}", at + 1));
+        }
         let text = match std::str::from_utf8(line) {
             Ok(text) => text,
             Err(error) => return Parsed::Rejected(format!("not UTF-8 at byte {}", error.valid_up_to() + 1)),
         };
         match &mut self.form {
-            Form::Json => match flow_json::parse(text) {
+            Form::Json => match flow_json::parse(text, &mut self.remarks.unknown) {
                 Ok(flow) => Parsed::Flow(flow),
                 Err(reason) => Parsed::Rejected(reason),
             },
-            Form::Zeek(parser) => parser.parse(text),
+            Form::Zeek(parser) => parser.parse(text, ended, &mut self.remarks),
         }
     }
 
@@ -113,9 +136,10 @@ mod tests {
     #[test]
     fn a_clone_knows_the_headers_that_the_original_observed() {
         let mut parser = LineParser::new(Format::Zeek);
-        let line = b"1.5\t10.0.0.1";
+        let line = b"1.5\t10.0.0.1\t10.0.0.2\tgre";
         assert!(matches!(parser.parse(line), Parsed::Rejected(_)));
-        parser.observe(b"\xef\xbb\xbf#separator \\x09\r\n#fields\tts\tid.orig_h\r\n2.5\t10.0.0.2\r\n");
+        parser
+            .observe(b"\xef\xbb\xbf#separator \\x09\r\n#fields\tts\tid.orig_h\tid.resp_h\tproto\r\n2.5\t10.0.0.2\r\n");
         assert!(matches!(parser.clone().parse(line), Parsed::Flow(_)));
     }
 }

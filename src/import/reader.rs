@@ -5,7 +5,7 @@ use std::{
     io::{self, BufRead, Read},
 };
 
-use super::{Format, LineParser, Parsed};
+use super::{Format, LineParser, Parsed, Remarks};
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::Flow,
@@ -55,8 +55,8 @@ pub enum Item {
 /// ```
 /// use flowseek::import::{Format, Item, Reader};
 ///
-/// let mut reader = Reader::new(Format::Zeek, &br#"{"_path":"conn","ts":1.5}
-/// {"_path":"dns","ts":1.5}
+/// let mut reader = Reader::new(Format::Zeek, &br#"{"_path":"dns","ts":1.5}
+/// {"_path":"conn","ts":1.5,"id.orig_h":"10.0.0.1","id.orig_p":5353,"id.resp_h":"10.0.0.2","id.resp_p":53,"proto":"udp"}
 /// "#[..]);
 /// assert!(matches!(reader.next(), Some(Ok(Item::Flow(_)))));
 /// assert!(reader.next().is_none());
@@ -87,6 +87,11 @@ impl<R: BufRead> Reader<R> {
     /// How many lines so far were records of something else than a flow.
     pub fn skipped(&self) -> u64 {
         self.skipped
+    }
+
+    /// What is to be remarked of the lines since this was last asked.
+    pub fn take_remarks(&mut self) -> Remarks {
+        self.parser.take_remarks()
     }
 
     fn read_line(&mut self) -> io::Result<Line> {
@@ -129,7 +134,12 @@ impl<R: BufRead> Iterator for Reader<R> {
                 Ok(Line::End) => self.ended = true,
                 Err(error) => return self.fail(error),
             }
-            match self.parser.parse(&self.buffer) {
+            let parsed = if self.buffer.ends_with(b"\n") {
+                self.parser.parse(&self.buffer)
+            } else {
+                self.parser.parse_unended(&self.buffer)
+            };
+            match parsed {
                 Parsed::Flow(flow) => return Some(Ok(Item::Flow(flow))),
                 Parsed::Rejected(reason) => return self.reject(reason),
                 Parsed::Skipped => self.skipped += 1,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::protocol;
+use super::{object::is_number, protocol};
 use crate::flow::{Address, Instant, MAX_TEXT_BYTES, Protocol, TcpFlags, Timestamp};
 
 /// How much of a value a reason shows, in characters.
@@ -10,12 +10,16 @@ const SHOWN_CHARS: usize = 64;
 
 /// A value as it was written. The conversions give `None` for an absent one, and the reason why it is refused without
 /// the name of the field.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum Scalar<'a> {
     #[default]
     Absent,
-    /// A number as a number.
+    /// A number as it is written.
     Number(&'a str),
+    /// A whole number as a number.
+    Integer(i128),
+    /// A floating-point number as a number; never NaN.
+    Float(f64),
     /// Text, never empty.
     Text(Cow<'a, str>),
     /// A time as a time.
@@ -49,17 +53,38 @@ impl<'a> Scalar<'a> {
                 let (text, rest) = cut(text);
                 format!("{text:?}{rest}")
             }
+            Self::Integer(number) => number.to_string(),
+            Self::Float(number) => format!("{number:?}"),
             Self::Time(time) => time.to_string(),
             Self::Address(address) => address.to_string(),
             Self::Other(what) => (*what).to_owned(),
         }
     }
 
-    /// The digits, where the value may be a number.
-    fn digits(&self) -> Option<&str> {
+    /// A floating-point number; absent where it is NaN, which stands for a missing number.
+    pub(crate) fn float(number: f64) -> Self {
+        if number.is_nan() { Self::Absent } else { Self::Float(number) }
+    }
+
+    /// The digits, where the value may be a number. Those of a floating-point number are the fewest that tell it from
+    /// its neighbours: 0.1 is meant by 0.1, though the nearest number in binary is a little more.
+    fn digits(&self) -> Option<Cow<'_, str>> {
         match self {
-            Self::Number(text) => Some(text),
-            Self::Text(text) => Some(text),
+            Self::Number(text) => Some(Cow::Borrowed(text)),
+            Self::Text(text) => Some(Cow::Borrowed(text)),
+            Self::Integer(number) => Some(Cow::Owned(number.to_string())),
+            Self::Float(number) => Some(Cow::Owned(number.to_string())),
+            Self::Absent | Self::Time(_) | Self::Address(_) | Self::Other(_) => None,
+        }
+    }
+
+    /// The whole number that the value is, exactly.
+    fn whole(&self) -> Option<u64> {
+        match self {
+            Self::Number(text) => integer(text),
+            Self::Text(text) => integer(text),
+            Self::Integer(number) => u64::try_from(*number).ok(),
+            Self::Float(number) => whole_float(*number),
             Self::Absent | Self::Time(_) | Self::Address(_) | Self::Other(_) => None,
         }
     }
@@ -102,12 +127,13 @@ impl<'a> Scalar<'a> {
         }
     }
 
-    /// A number of seconds as milliseconds.
+    /// A number of seconds as milliseconds; the largest number where they are more than the years 0 to 9999 have.
     pub(super) fn duration_millis(&self) -> Result<Option<i64>, String> {
-        let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
         match self.digits() {
             // A duration is read as the point of time that many seconds after 1970 began.
-            Some(text) if number(text) => Ok(self.time()?.map(Timestamp::as_millis)),
+            Some(text) if is_number(&text) => {
+                Ok(Some(text.parse::<Instant>().map_or(i64::MAX, |instant| instant.floor().as_millis())))
+            }
             None if *self == Self::Absent => Ok(None),
             _ => Err(format!("{} is not a number of seconds", self.shown())),
         }
@@ -126,7 +152,7 @@ impl<'a> Scalar<'a> {
         let named = match self {
             Self::Absent => Some(Protocol::UNKNOWN),
             Self::Text(name) => protocol::from_name(name),
-            Self::Number(_) | Self::Time(_) | Self::Address(_) | Self::Other(_) => None,
+            _ => None,
         };
         named.or_else(|| self.protocol_number()).ok_or_else(|| {
             format!("{} is not a protocol: a name such as TCP or an IANA number from 0 to 255", self.shown())
@@ -134,15 +160,14 @@ impl<'a> Scalar<'a> {
     }
 
     fn protocol_number(&self) -> Option<Protocol> {
-        self.digits().and_then(integer).and_then(|number| u8::try_from(number).ok()).map(Protocol::new)
+        self.whole().and_then(|number| u8::try_from(number).ok()).map(Protocol::new)
     }
 
     pub(super) fn tcp_flags(&self) -> Result<Option<TcpFlags>, String> {
         let bits = match self {
             Self::Absent => return Ok(None),
             Self::Text(text) => flag_bits(text),
-            Self::Number(text) => byte(text),
-            Self::Time(_) | Self::Address(_) | Self::Other(_) => None,
+            other => other.whole().and_then(|number| u8::try_from(number).ok()),
         };
         bits.map(|bits| Some(TcpFlags::new(bits))).ok_or_else(|| {
             let allowed = "8 binary digits, 0x and hexadecimal digits, or a number from 0 to 255";
@@ -154,7 +179,7 @@ impl<'a> Scalar<'a> {
         if *self == Self::Absent {
             return Ok(None);
         }
-        let number = self.digits().and_then(integer).and_then(|number| T::try_from(number).ok());
+        let number = self.whole().and_then(|number| T::try_from(number).ok());
         number.map(Some).ok_or_else(|| format!("{} is not {what} from 0 to {}", self.shown(), T::GREATEST))
     }
 }
@@ -217,9 +242,38 @@ fn integer(text: &str) -> Option<u64> {
     Some(value)
 }
 
+/// The whole number that a floating-point number is; `None` where it has a fraction or is no number from 0 to 2^64 - 1.
+fn whole_float(number: f64) -> Option<u64> {
+    /// 2^64, the least whole number that is too large.
+    const END: f64 = 18_446_744_073_709_551_616.0;
+    (number.trunc() == number && (0.0..END).contains(&number)).then_some(number as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn floating_point_numbers_are_taken_exactly() {
+        let bytes = |number: f64| Scalar::float(number).bytes();
+        for (number, whole) in [
+            (0.0, 0),
+            (-0.0, 0),
+            (443.0, 443),
+            (9_007_199_254_740_992.0, 1 << 53),
+            (1_152_921_504_606_846_976.0, 1 << 60),
+            (1_152_921_504_606_847_232.0, (1 << 60) + 256),
+            (18_446_744_073_709_549_568.0, u64::MAX - 2047),
+        ] {
+            assert_eq!(bytes(number), Ok(Some(whole)), "{number}");
+        }
+        for number in [0.5, -1.0, 443.000_000_1, 1.8446744073709552e19, f64::INFINITY, f64::MIN_POSITIVE] {
+            assert!(bytes(number).unwrap_err().contains("is not a number of bytes"), "{number}");
+        }
+        assert_eq!(bytes(f64::NAN), Ok(None));
+        assert_eq!(Scalar::float(1_666_012_671.001).time().unwrap().unwrap().as_millis(), 1_666_012_671_001);
+        assert!(Scalar::float(f64::INFINITY).time().is_err());
+    }
 
     #[test]
     fn whole_numbers_are_read_exactly_however_they_are_written() {

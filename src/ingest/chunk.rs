@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Result},
     flow::Flow,
-    import::Rejected,
+    import::{Rejected, Remarks},
     schema::{FlowBuilder, UnsortedFlows},
 };
 
@@ -18,6 +18,8 @@ pub(super) struct Chunk {
     pub(super) lines: u64,
     /// How many are records of something else.
     pub(super) skipped: u64,
+    /// What is to be remarked of them.
+    pub(super) remarks: Remarks,
     /// Bytes of the input that were read when the chunk was.
     pub(super) bytes: u64,
 }
@@ -58,9 +60,9 @@ impl ChunkBuilder {
     }
 
     /// The chunk, with `bytes` of the input read.
-    pub(super) fn finish(mut self, bytes: u64) -> Result<Chunk> {
+    pub(super) fn finish(mut self, remarks: Remarks, bytes: u64) -> Result<Chunk> {
         let Self { rejected, lines, skipped, .. } = self;
-        Ok(Chunk { flows: self.flows.unsorted()?, rejected, lines, skipped, bytes })
+        Ok(Chunk { flows: self.flows.unsorted()?, rejected, lines, skipped, remarks, bytes })
     }
 }
 

@@ -121,6 +121,7 @@ impl<'a> Import<'a> {
         }
         self.lines += chunk.lines;
         self.report.skipped += chunk.skipped;
+        self.report.remarks.merge(chunk.remarks);
         let flows = chunk.flows.len() as u64;
         self.appender.append(&mut chunk.flows)?;
         self.report.imported += flows;

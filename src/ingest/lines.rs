@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::chunk::{Chunk, ChunkBuilder, Failure};
-use crate::import::{Format, LineParser, MAX_LINE_BYTES, Parsed};
+use crate::import::{Format, LineParser, MAX_LINE_BYTES, Parsed, Remarks};
 
 /// Bytes of a chunk, at most: the longest line and its end, so that a chunk without the end of a line is part of one
 /// that is too long.
@@ -26,7 +26,7 @@ pub(super) struct Cut {
 #[derive(Debug)]
 enum Lines {
     /// Whole lines, and a parser that knows the headers before them.
-    Whole(Vec<u8>, LineParser),
+    Whole(Vec<u8>, Box<LineParser>),
     /// One line that is too long, and not held.
     TooLong,
     /// The next line cannot be read.
@@ -85,7 +85,7 @@ impl Cutter {
     }
 
     fn whole(&mut self, text: Vec<u8>) -> Lines {
-        let parser = self.parser.clone();
+        let parser = Box::new(self.parser.clone());
         self.parser.observe(&text);
         Lines::Whole(text, parser)
     }
@@ -113,6 +113,7 @@ impl Iterator for Cutter {
 /// Reads the lines of a chunk.
 pub(super) fn parse(cut: Cut) -> Result<Chunk, Failure> {
     let mut chunk = ChunkBuilder::default();
+    let mut remarks = Remarks::default();
     match cut.lines {
         Lines::Whole(text, mut parser) => {
             let mut rest = text.as_slice();
@@ -120,18 +121,21 @@ pub(super) fn parse(cut: Cut) -> Result<Chunk, Failure> {
                 let line = rest;
                 // Faster than the splitting of slices, which looks at one byte after the other.
                 let length = rest.skip_until(b'\n').map_err(Failure::Unreadable)?;
-                match parser.parse(line.get(..length).unwrap_or(line)) {
+                let line = line.get(..length).unwrap_or(line);
+                // Only the last line of the input can lack its end.
+                match if line.ends_with(b"\n") { parser.parse(line) } else { parser.parse_unended(line) } {
                     Parsed::Flow(flow) => chunk.flow(&flow),
                     Parsed::Rejected(reason) => chunk.rejected(reason),
                     Parsed::Skipped => chunk.skipped(),
                     Parsed::Blank => chunk.blank(),
                 }
             }
+            remarks = parser.take_remarks();
         }
         Lines::TooLong => chunk.rejected(format!("the line is longer than {MAX_LINE_BYTES} bytes")),
         Lines::Unreadable(error) => return Err(Failure::Unreadable(error)),
     }
-    Ok(chunk.finish(cut.bytes)?)
+    Ok(chunk.finish(remarks, cut.bytes)?)
 }
 
 #[cfg(test)]

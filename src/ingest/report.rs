@@ -1,7 +1,7 @@
 //! What an import is asked for, and what it tells.
 
 use super::ImportFormat;
-use crate::import::Rejected;
+use crate::import::{Rejected, Remarks};
 
 /// How an input is imported.
 ///
@@ -47,7 +47,7 @@ pub enum ImportEvent {
 }
 
 /// What became of the lines of an input, or of the rows of a Parquet file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImportReport {
     /// Flows that were appended.
     pub imported: u64,
@@ -55,4 +55,6 @@ pub struct ImportReport {
     pub rejected: u64,
     /// Records of something else than a flow, such as the lines of another log in a mixed stream.
     pub skipped: u64,
+    /// What is said once of the input: keys and columns that no flow has, the logs that were skipped, a missing end.
+    pub remarks: Remarks,
 }

@@ -95,19 +95,42 @@ const GOOD: &str = r#"{"startTime":1666012671,"destPort":443}"#;
 
 #[test]
 fn import_reads_every_sample_and_says_what_became_of_its_lines() {
-    for (sample, line) in [
-        ("westermo.ndjson", "imported=250 rejected=0\n"),
-        ("argus-zeek.ndjson", "imported=100 rejected=0\n"),
-        ("m57-conn.log.gz", "imported=200 rejected=0\n"),
-        ("m57-conn.log.json.gz", "imported=200 rejected=0\n"),
-        ("apt29-zeek.log.gz", "imported=39 rejected=0 skipped=61\n"),
+    let skipped = ["57 records of the log \"dce_rpc\" were skipped", "4 records of the log \"dns\" were skipped"];
+    for (sample, line, remarks) in [
+        ("westermo.ndjson", "imported=250 rejected=0\n", &[][..]),
+        ("argus-zeek.ndjson", "imported=100 rejected=0\n", &[]),
+        ("m57-conn.log.gz", "imported=200 rejected=0\n", &[]),
+        ("m57-conn.log.json.gz", "imported=200 rejected=0\n", &[]),
+        ("apt29-zeek.log.gz", "imported=39 rejected=0 skipped=61\n", &skipped),
     ] {
         let place = Place::new();
-        let said = flowseek(&["import", &place.path("flows"), &testdata(&format!("import/{sample}"))]);
-        assert_eq!(said, Said { out: line.to_owned(), err: String::new(), status: 0 }, "{sample}");
+        let file = testdata(&format!("import/{sample}"));
+        let said = flowseek(&["import", &place.path("flows"), &file]);
+        let err = remarks.iter().map(|remark| format!("{file}: {remark}\n")).collect();
+        assert_eq!(said, Said { out: line.to_owned(), err, status: 0 }, "{sample}");
         let all = flowseek(&["query", &place.path("flows"), "limit=70", "--all"]).done();
         assert!(line.starts_with(&format!("imported={} ", all.lines().count())), "{sample}");
     }
+}
+
+#[test]
+fn keys_that_no_flow_has_are_said_once_a_file() {
+    let place = Place::new();
+    let line = r#"{"startTime":1700000000,"sourceIp":"10.0.0.1","srcPort":40000}"#;
+    let files = [1, 30].map(|count| {
+        let file = place.path(&format!("{count}.ndjson"));
+        fs::write(&file, format!("{line}\n").repeat(count)).unwrap();
+        file
+    });
+    let said = flowseek(&["import", &place.path("flows"), &files[0], &files[1]]);
+    assert_eq!((said.out.as_str(), said.status), ("imported=31 rejected=0\n", 0));
+    let told = |file: &str, records: &str| {
+        [("sourceIp", "sourceIP"), ("srcPort", "sourcePort")].map(|(key, meant)| {
+            format!("{file}: {key:?} is unknown and was ignored in {records}; did you mean {meant:?}?")
+        })
+    };
+    let expected = [told(&files[0], "1 record"), told(&files[1], "30 records")].concat();
+    assert_eq!(said.err.lines().collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -309,6 +309,7 @@ fn lines() -> Box<dyn FnMut(&mut Mutator)> {
             }
             let report = report.unwrap();
             assert_eq!((report.imported, report.skipped), (flows, reader.skipped()));
+            assert_eq!(report.remarks, reader.take_remarks());
             assert_eq!(rejected, expected);
         }
         // And once more with its format to be found out.

@@ -154,6 +154,22 @@ fn zeek_text_and_zeek_json_map_alike() {
 }
 
 #[test]
+fn a_nested_record_keeps_its_addresses_and_ports() {
+    let line = r#"{"_path":"conn","ts":"2018-03-24T17:15:22Z","id":{"orig_h":"10.1.2.3","orig_p":39681,"resp_h":"10.9.8.7","resp_p":3389},"proto":"tcp","duration":null}"#;
+    let items: Vec<Item> = Reader::new(Format::Zeek, line.as_bytes()).map(Result::unwrap).collect();
+    let expected = Flow {
+        protocol: Protocol::TCP,
+        src_ip: "10.1.2.3".parse().ok(),
+        dst_ip: "10.9.8.7".parse().ok(),
+        src_port: Some(39_681),
+        dst_port: Some(3389),
+        ..Flow::starting("2018-03-24T17:15:22Z".parse().unwrap())
+    };
+    assert_eq!(items, [Item::Flow(expected)]);
+    assert_eq!(detect(line.as_bytes()), Some(Format::Zeek));
+}
+
+#[test]
 fn a_mixed_zeek_stream_gives_its_connections_with_the_node_that_logged_them() {
     let first = &flows("apt29-zeek.log.gz", Format::Zeek)[0];
     assert_eq!(first.node_id.as_deref(), Some("bobs.bigwheel.local"));

@@ -21,7 +21,7 @@ use flowseek::{
     ingest::{Appender, ImportEvent, ImportFormat, ImportOptions, ImportReport, Strictness},
     order::{Direction, SortKey},
 };
-use parquet::arrow::ArrowWriter;
+use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
 use proptest::{collection::vec, prelude::*};
 use tempfile::TempDir;
 
@@ -100,7 +100,12 @@ struct Outcome {
 
 impl Outcome {
     fn report(&self) -> ImportReport {
-        *self.report.as_ref().unwrap().as_ref().unwrap()
+        self.report.as_ref().unwrap().as_ref().unwrap().clone()
+    }
+
+    /// What is said once of the input, sentence by sentence.
+    fn remarks(&self) -> Vec<String> {
+        self.report().remarks.to_string().lines().map(str::to_owned).collect()
     }
 
     fn error(&self) -> &flowseek::Error {
@@ -142,9 +147,13 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 }
 
 fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
+    parquet_with(columns, WriterProperties::default())
+}
+
+fn parquet_with(columns: Vec<(&str, ArrayRef)>, properties: WriterProperties) -> Vec<u8> {
     let rows = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, data)| (name, data, true)));
     let (rows, mut bytes) = (rows.unwrap(), Vec::new());
-    let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), None).unwrap();
+    let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), Some(properties)).unwrap();
     writer.write(&rows).unwrap();
     writer.close().unwrap();
     bytes
@@ -182,9 +191,11 @@ fn flows_and_the_numbers_of_rejected_lines_are_right_across_chunks() {
 
 #[test]
 fn the_headers_of_a_zeek_log_hold_for_all_its_chunks() {
-    let header = "#separator \\x09\n#path\tconn\n#fields\tts\tid.orig_h\tuid\n";
-    let rows = |first: u32| (first..first + 20_000).map(|row| format!("{row}.0\t10.0.0.1\t{}\n", "C".repeat(40)));
-    let turned = "#fields\tid.orig_h\tts\tuid\n10.0.0.2\t7.0\tC\n";
+    let header = "#separator \\x09\n#path\tconn\n#fields\tts\tid.orig_h\tid.resp_h\tproto\tuid\n";
+    let rows = |first: u32| {
+        (first..first + 20_000).map(|row| format!("{row}.0\t10.0.0.1\t10.0.0.9\tgre\t{}\n", "C".repeat(40)))
+    };
+    let turned = "#fields\tid.orig_h\tts\tproto\tid.resp_h\tuid\n10.0.0.2\t7.0\tgre\t10.0.0.8\tC\n";
     let text: String =
         [header.to_owned()].into_iter().chain(rows(1)).chain(rows(50_000)).chain([turned.to_owned()]).collect();
     let (flows, ..) = read(Format::Zeek, text.as_bytes());
@@ -202,7 +213,7 @@ fn an_overlong_line_and_bytes_that_are_not_utf_8_cost_only_themselves() {
     let outcome = Scratch::new(1000).import_bytes(text);
     assert_eq!(outcome.rejected, rejected);
     assert_eq!(rejected.iter().map(|rejected| rejected.line).collect::<Vec<_>>(), [3, 4, 6, 7]);
-    assert_eq!(outcome.report(), ImportReport { imported: 3, rejected: 4, skipped: 0 });
+    assert_eq!(outcome.report(), ImportReport { imported: 3, rejected: 4, ..ImportReport::default() });
 }
 
 #[test]
@@ -260,7 +271,7 @@ fn a_named_format_is_not_guessed() {
         let options = ImportOptions { format: Some(format), ..ImportOptions::default() };
         scratch.appender().import(text.as_bytes(), options, &mut |_| {})
     };
-    let zeek = "{\"_path\":\"conn\",\"ts\":1}";
+    let zeek = r#"{"_path":"conn","ts":1,"id.orig_h":"10.0.0.1","id.resp_h":"10.0.0.2","proto":"gre"}"#;
     assert_eq!(import(ImportFormat::Lines(Format::Json), zeek).unwrap().rejected, 1);
     assert_eq!(import(ImportFormat::Lines(Format::Zeek), zeek).unwrap().imported, 1);
     let error = import(ImportFormat::Parquet, zeek).unwrap_err();
@@ -404,6 +415,88 @@ fn parquet_without_a_start_or_with_a_wrong_column_is_one_error() {
         assert_eq!(outcome.error().kind(), ErrorKind::InvalidInput);
         assert!(outcome.error().to_string().starts_with(reason), "{}", outcome.error());
     }
+}
+
+#[test]
+fn keys_that_no_flow_has_are_said_once_with_their_count_and_the_key_that_is_meant() {
+    let line = "{\"startTime\":1700000000,\"sourceIp\":\"10.0.0.1\",\"srcPort\":40000,\"x\":{}}\n";
+    let remark = |name: &str, count: u32, meant: &str| {
+        format!("{name:?} is unknown and was ignored in {count} records; did you mean {meant:?}?")
+    };
+    // So many lines are read on several threads.
+    let outcome = Scratch::new(100_000).import_bytes(line.repeat(40_000));
+    assert_eq!(outcome.report().imported, 40_000);
+    let unknown = "\"x\" is unknown and was ignored in 40000 records".to_owned();
+    let sentences = [remark("sourceIp", 40_000, "sourceIP"), remark("srcPort", 40_000, "sourcePort"), unknown];
+    assert_eq!(outcome.remarks(), sentences);
+    let keys = outcome.report().remarks.unknown_keys();
+    assert_eq!((keys[0].name.as_str(), keys[0].count, keys[0].meant), ("sourceIp", 40_000, Some("sourceIP")));
+
+    for sample in ["westermo.ndjson", "argus-zeek.ndjson", "m57-conn.log.gz"] {
+        assert_eq!(Scratch::new(1000).import_file(self::sample(sample)).remarks(), [""; 0], "{sample}");
+    }
+}
+
+#[test]
+fn logs_that_are_skipped_are_named() {
+    let outcome = Scratch::new(1000).import_file(sample("apt29-zeek.log.gz"));
+    let logs = outcome.report().remarks.skipped_logs();
+    assert_eq!(logs.iter().map(|log| log.count).sum::<u64>(), outcome.report().skipped);
+    assert!(logs.iter().any(|log| log.name == "dns"), "{logs:?}");
+    assert!(
+        outcome.remarks().contains(&format!("{} records of the log {:?} were skipped", logs[0].count, logs[0].name))
+    );
+}
+
+#[test]
+fn a_run_of_nul_bytes_costs_its_row_wherever_it_is() {
+    let good = "{\"startTime\":1}\n";
+    for length in [1, 100, 70_000, 3 << 20] {
+        let hole = "\0".repeat(length);
+        for (text, line) in [
+            (format!("{hole}{good}{good}{good}"), 1),
+            (format!("{good}{hole}{good}{good}"), 2),
+            (format!("{good}{good}{hole}"), 3),
+            (format!("{good}{good}{hole}\n"), 3),
+        ] {
+            let outcome = Scratch::new(1000).import_bytes(text);
+            assert_eq!(outcome.report().imported, 2, "{length} in line {line}");
+            assert_eq!(outcome.rejected.iter().map(|rejected| rejected.line).collect::<Vec<_>>(), [line]);
+        }
+    }
+}
+
+#[test]
+fn nul_bytes_after_a_gzip_member_are_padding() {
+    let line = |start: u32| format!("{{\"startTime\":{start}}}\n");
+    let padding = vec![0; 10_000];
+    let bytes = [gzip(line(1).as_bytes()), padding.clone(), gzip(line(2).as_bytes()), padding].concat();
+    let scratch = Scratch::new(1000);
+    assert_eq!(scratch.import_bytes(bytes).report(), ImportReport { imported: 2, ..ImportReport::default() });
+}
+
+#[test]
+fn a_first_line_that_is_not_utf_8_does_not_hide_the_format() {
+    let text = [&b"\xff\xfe\xfd\n"[..], b"{\"startTime\":1}\n"].concat();
+    let report = Scratch::new(1000).import_bytes(text).report();
+    assert_eq!((report.imported, report.rejected), (1, 1));
+}
+
+#[test]
+fn a_file_that_ends_within_its_last_field_is_reported() {
+    let header = "#fields\tts\tid.orig_h\tid.resp_h\tproto\tip_proto\n";
+    let row = "1.5\t10.0.0.1\t10.0.0.2\tunknown_transport\t47\n";
+    let whole = format!("{header}{row}{row}");
+    for cut in 1..row.len() {
+        let outcome = Scratch::new(1000).import_bytes(whole[..whole.len() - cut].to_owned());
+        let report = outcome.report();
+        assert_eq!((report.imported, report.rejected), (1, 1), "{cut} bytes are missing");
+    }
+    assert_eq!(Scratch::new(1000).import_bytes(whole.clone()).report().imported, 2);
+    let unused = whole.replace("proto\tip_proto", "ip_proto\tuid").replace("unknown_transport\t47", "47\tCab");
+    let outcome = Scratch::new(1000).import_bytes(unused[..unused.len() - 2].to_owned());
+    assert_eq!(outcome.report().imported, 2);
+    assert_eq!(outcome.remarks(), ["the last line has no end: the input may have been cut off there"]);
 }
 
 #[test]

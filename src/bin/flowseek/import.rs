@@ -26,7 +26,8 @@ const AUTO: &str = "auto";
 
 /// Appends the flows of files to an archive, which is created where there is none.
 ///
-/// A line that is no flow is reported on standard error and left out. A file that cannot be read to its end, because
+/// A line that is no flow is reported on standard error and left out; so are, once a file, keys and columns that no flow
+/// has, and logs of something else. A file that cannot be read to its end, because
 /// it was cut off or is of no known format, makes the exit status 1; what was read of it is imported nevertheless.
 /// All that is imported becomes part of the archive at once; after any other failure, nothing does.
 #[derive(Debug, Args)]
@@ -126,7 +127,8 @@ impl Watch<'_> {
         }
     }
 
-    /// Says how many rejected lines were not reported, and what it may mean that all were rejected.
+    /// Says how many rejected lines were not reported, what it may mean that all were rejected, and what is to be said once
+    /// of the whole file.
     fn finish(&self, report: &ImportReport) {
         let Self { source, .. } = self;
         if self.rejected > MAX_REPORTED {
@@ -136,6 +138,9 @@ impl Watch<'_> {
         if self.rejected > 0 && report.imported + report.skipped == 0 {
             let hint = "every line was rejected; it may be of another format (see --format)";
             self.bar.suspend(|| say(format_args!("{source}: {hint}")));
+        }
+        for remark in report.remarks.to_string().lines() {
+            self.bar.suspend(|| say(format_args!("{source}: {remark}")));
         }
     }
 }

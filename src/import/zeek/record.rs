@@ -1,9 +1,11 @@
 //! A record of a `conn.log`, in either form, and the flow that it is.
 
 use super::history;
+use std::net::IpAddr;
+
 use crate::{
-    flow::{Flow, Protocol, Timestamp},
-    import::scalar::Scalar,
+    flow::{Address, Flow, Protocol, Timestamp},
+    import::{near, protocol::has_ports, scalar::Scalar},
 };
 
 /// ICMP for IPv6 by its IANA number.
@@ -55,6 +57,69 @@ impl Column {
     }
 }
 
+/// The names of the columns that mean something, as Zeek writes them.
+const NAMES: [&str; 15] = [
+    "conn_state",
+    "duration",
+    "history",
+    "id.orig_h",
+    "id.orig_p",
+    "id.resp_h",
+    "id.resp_p",
+    "ip_proto",
+    "orig_bytes",
+    "orig_ip_bytes",
+    "proto",
+    "resp_bytes",
+    "resp_ip_bytes",
+    "_system_name",
+    "ts",
+];
+
+/// The columns that Zeek's own scripts and its usual collectors write and no flow has: there is nothing to be said of them.
+const UNUSED: [&str; 25] = [
+    "@proc",
+    "@timestamp",
+    "_node_name",
+    "_write_ts",
+    "community_id",
+    "failed_service",
+    "inner_vlan",
+    "local_orig",
+    "local_resp",
+    "missed_bytes",
+    "orig_cc",
+    "orig_l2_addr",
+    "orig_pkts",
+    "pcr",
+    "resp_cc",
+    "resp_l2_addr",
+    "resp_pkts",
+    "service",
+    "service_violation",
+    "speculative_service",
+    "suri_ids",
+    "tunnel_parents",
+    "uid",
+    "vlan",
+    "write_ts",
+];
+
+/// Whether a column of this name is one of Zeek's that no flow has.
+pub(super) fn is_unused(name: &str) -> bool {
+    UNUSED.contains(&name)
+}
+
+/// The column that is meant by a name that is none.
+pub(super) fn meant(name: &str) -> Option<&'static str> {
+    near::meant(name, &NAMES)
+}
+
+/// Whether the log with this name is one of connections: `conn`, or one that is written beside it, as `conn_long`.
+pub(super) fn is_connection_log(path: &str) -> bool {
+    path.strip_prefix("conn").is_some_and(|rest| rest.is_empty() || rest.starts_with(['_', '-']))
+}
+
 /// The values of one record.
 #[derive(Debug, Default)]
 pub(super) struct Record<'a> {
@@ -98,12 +163,12 @@ impl<'a> Record<'a> {
         } = value;
     }
 
-    /// Whether the record says that it is of the log of connections, or does not say of which.
-    pub(super) fn is_connection(&self) -> bool {
+    /// The log that the record is of, where it says that this is none of connections.
+    pub(super) fn other_log(&self) -> Option<String> {
         match &self.path {
-            Scalar::Absent => true,
-            Scalar::Text(path) => path == "conn",
-            _ => false,
+            Scalar::Absent => None,
+            Scalar::Text(path) => (!is_connection_log(path)).then(|| path.clone().into_owned()),
+            other => Some(other.shown()),
         }
     }
 
@@ -118,19 +183,16 @@ impl<'a> Record<'a> {
     /// The flow, by the mapping in the documentation of `import`.
     pub(super) fn into_flow(self) -> Result<Flow, String> {
         let start_time = self.ts.time().map_err(of("ts"))?.ok_or("ts: it is missing, and every flow has a start")?;
-        let protocol = self.protocol()?;
-        let (mut src_port, mut dst_port) = (None, None);
-        if protocol != Protocol::ICMP && protocol != ICMP6 {
-            src_port = self.orig_port.port().map_err(of("id.orig_p"))?;
-            dst_port = self.resp_port.port().map_err(of("id.resp_p"))?;
-        }
+        let src_ip = end(&self.orig_host, "id.orig_h")?;
+        let dst_ip = end(&self.resp_host, "id.resp_h")?;
+        let protocol = self.protocol([src_ip, dst_ip])?;
         Ok(Flow {
             end_time: self.end_time(start_time)?,
             protocol,
-            src_ip: self.orig_host.address().map_err(of("id.orig_h"))?,
-            dst_ip: self.resp_host.address().map_err(of("id.resp_h"))?,
-            src_port,
-            dst_port,
+            src_ip: Some(src_ip),
+            dst_ip: Some(dst_ip),
+            src_port: port(&self.orig_port, protocol, "id.orig_p")?,
+            dst_port: port(&self.resp_port, protocol, "id.resp_p")?,
             src_bytes: match self.orig_ip_bytes.bytes().map_err(of("orig_ip_bytes"))? {
                 None => self.orig_bytes.bytes().map_err(of("orig_bytes"))?,
                 bytes => bytes,
@@ -148,19 +210,44 @@ impl<'a> Record<'a> {
         })
     }
 
-    fn protocol(&self) -> Result<Protocol, String> {
-        match (&self.ip_proto, &self.proto) {
+    fn protocol(&self, ends: [Address; 2]) -> Result<Protocol, String> {
+        let protocol = match (&self.ip_proto, &self.proto) {
+            (Scalar::Absent, Scalar::Absent) => {
+                return Err("proto: it is missing, and a connection has a protocol".to_owned());
+            }
             // Zeek names what it cannot analyse, too: `unknown_transport`.
-            (Scalar::Absent, name @ Scalar::Text(_)) => Ok(name.protocol().unwrap_or(Protocol::UNKNOWN)),
-            (Scalar::Absent, proto) => proto.protocol().map_err(of("proto")),
-            (ip_proto, _) => ip_proto.protocol().map_err(of("ip_proto")),
-        }
+            (Scalar::Absent, name @ Scalar::Text(_)) => name.protocol().unwrap_or(Protocol::UNKNOWN),
+            (Scalar::Absent, proto) => proto.protocol().map_err(of("proto"))?,
+            (ip_proto, _) => ip_proto.protocol().map_err(of("ip_proto"))?,
+        };
+        // Zeek calls both `icmp`.
+        let is_ipv6 = ends.iter().all(|end| matches!(end.to_ip(), IpAddr::V6(_)));
+        Ok(if protocol == Protocol::ICMP && is_ipv6 { ICMP6 } else { protocol })
     }
 
     fn end_time(&self, start_time: Timestamp) -> Result<Option<Timestamp>, String> {
         let Some(duration) = self.duration.duration_millis().map_err(of("duration"))? else { return Ok(None) };
         let end_time = start_time.as_millis().checked_add(duration).and_then(Timestamp::from_millis);
         end_time.map(Some).ok_or_else(|| "duration: the end lies outside the years 0 to 9999".to_owned())
+    }
+}
+
+/// The address of one of the ends.
+fn end(host: &Scalar<'_>, name: &'static str) -> Result<Address, String> {
+    let address = host.address().map_err(of(name))?;
+    address.ok_or_else(|| format!("{name}: it is missing, and a connection has two ends"))
+}
+
+/// The port of one of the ends, where the protocol has ports.
+fn port(port: &Scalar<'_>, protocol: Protocol, name: &'static str) -> Result<Option<u16>, String> {
+    if !has_ports(protocol) {
+        return Ok(None);
+    }
+    match port.port().map_err(of(name))? {
+        None if protocol == Protocol::TCP || protocol == Protocol::UDP => {
+            Err(format!("{name}: it is missing, and {protocol} has ports"))
+        }
+        port => Ok(port),
     }
 }
 

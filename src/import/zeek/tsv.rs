@@ -1,7 +1,7 @@
 //! The text form: header lines that begin with `#`, then one record a line.
 
-use super::record::{Column, Record};
-use crate::import::{Parsed, scalar::Scalar};
+use super::record::{self, Column, Record};
+use crate::import::{Parsed, remarks::Remarks, scalar::Scalar};
 
 /// What the header lines have said so far.
 #[derive(Clone, Debug)]
@@ -15,10 +15,17 @@ pub(super) struct Header {
 
 #[derive(Clone, Debug)]
 enum Columns {
-    /// One for each field of a record; `None` is one that no flow has.
-    Known(Vec<Option<Column>>),
+    Known(Known),
     /// The records cannot be read, and why.
     Unknown(String),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Known {
+    /// One for each field of a record; `None` is one that no flow has.
+    fields: Vec<Option<Column>>,
+    /// The names of those that no flow has and Zeek does not write by itself.
+    unknown: Vec<String>,
 }
 
 impl Default for Header {
@@ -58,48 +65,68 @@ impl Header {
         }
     }
 
-    /// Reads a record.
-    pub(super) fn parse(&self, line: &str) -> Result<Parsed, String> {
-        if self.path.as_deref().is_some_and(|path| path != "conn") {
+    /// Reads a record; `ended` is whether the end of its line is there.
+    pub(super) fn parse(&self, line: &str, ended: bool, remarks: &mut Remarks) -> Result<Parsed, String> {
+        if let Some(path) = self.path.as_deref().filter(|path| !record::is_connection_log(path)) {
+            remarks.skipped.add(path, 1, || None);
             return Ok(Parsed::Skipped);
         }
-        let columns = match &self.columns {
-            Columns::Known(columns) => columns,
+        let known = match &self.columns {
+            Columns::Known(known) => known,
             Columns::Unknown(reason) => return Err(reason.clone()),
         };
+        let record = self.record(line, known)?;
+        if let Some(log) = record.other_log() {
+            remarks.skipped.add(&log, 1, || None);
+            return Ok(Parsed::Skipped);
+        }
+        for name in &known.unknown {
+            remarks.unknown.add(name, 1, || record::meant(name));
+        }
+        if !ended {
+            if known.fields.last().is_some_and(Option::is_some) {
+                return Err("the line has no end, so its last field may have been cut off".to_owned());
+            }
+            remarks.unended = true;
+        }
+        record.into_flow().map(Parsed::Flow)
+    }
+
+    fn record<'a>(&self, line: &'a str, known: &Known) -> Result<Record<'a>, String> {
         let mut record = Record::default();
         let mut fields = line.split(self.separator);
-        for column in columns {
-            let field = fields.next().ok_or_else(|| self.miscounted(line, columns.len()))?;
+        for column in &known.fields {
+            let field = fields.next().ok_or_else(|| self.miscounted(line, known))?;
             if let Some(column) = column {
                 record.set(*column, self.scalar(field));
             }
         }
-        if fields.next().is_some() {
-            return Err(self.miscounted(line, columns.len()));
-        }
-        if record.is_connection() { record.into_flow().map(Parsed::Flow) } else { Ok(Parsed::Skipped) }
+        if fields.next().is_some() { Err(self.miscounted(line, known)) } else { Ok(record) }
     }
 
     fn scalar<'a>(&self, field: &'a str) -> Scalar<'a> {
         if field == self.unset_field || field == self.empty_field { Scalar::Absent } else { Scalar::text(field) }
     }
 
-    fn miscounted(&self, line: &str, named: usize) -> String {
+    fn miscounted(&self, line: &str, known: &Known) -> String {
+        let named = known.fields.len();
         format!("the line has {} fields, and #fields names {named}", line.split(self.separator).count())
     }
 }
 
 fn read_fields(names: &str, separator: char) -> Columns {
-    let mut columns = Vec::new();
+    let mut known = Known::default();
     for name in names.split(separator) {
         let column = Column::from_name(name);
-        if column.is_some() && columns.contains(&column) {
+        if column.is_some() && known.fields.contains(&column) {
             return Columns::Unknown(format!("#fields: {name:?}, or another name of the same meaning, is given twice"));
         }
-        columns.push(column);
+        if column.is_none() && !record::is_unused(name) {
+            known.unknown.push(name.to_owned());
+        }
+        known.fields.push(column);
     }
-    Columns::Known(columns)
+    Columns::Known(known)
 }
 
 /// One character, or its code as `\x09`.
@@ -115,7 +142,10 @@ fn unescape(text: &str) -> Option<char> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{flow::Flow, import::zeek::Parser};
+    use crate::{
+        flow::{Flow, Protocol},
+        import::zeek::Parser,
+    };
 
     const HEADER: &str = "#separator \\x09
 #set_separator\t,
@@ -127,8 +157,20 @@ mod tests {
     const RECORD: &str = "1258531221.486539\t192.168.1.102\t68\t192.168.1.1\t67\tudp\t0.163820\tDd\t(empty)";
 
     fn parse(lines: &str) -> Vec<Parsed> {
-        let mut parser = Parser::default();
-        lines.lines().map(|line| parser.parse(line)).filter(|parsed| *parsed != Parsed::Blank).collect()
+        let (mut parser, mut remarks) = (Parser::default(), Remarks::default());
+        let parsed = lines.lines().map(|line| parser.parse(line, true, &mut remarks));
+        parsed.filter(|parsed| *parsed != Parsed::Blank).collect()
+    }
+
+    /// What the last of the lines is where its end is missing, and what is remarked of all of them.
+    fn parse_unended(lines: &str) -> (Parsed, String) {
+        let (mut parser, mut remarks) = (Parser::default(), Remarks::default());
+        let (before, last) = lines.rsplit_once('\n').unwrap();
+        for line in before.lines() {
+            parser.parse(line, true, &mut remarks);
+        }
+        let parsed = parser.parse(last, false, &mut remarks);
+        (parsed, remarks.to_string())
     }
 
     fn flow(lines: &str) -> Flow {
@@ -158,20 +200,51 @@ mod tests {
 
     #[test]
     fn a_header_in_the_middle_takes_the_place_of_the_one_before() {
-        let second = "#close\t2014\n#separator ;\n#unset_field;none\n#fields;proto;ts;id.orig_p\ntcp;7;none";
+        let fields = "#fields;proto;ts;id.resp_h;id.orig_h;orig_bytes";
+        let second = format!("#close\t2014\n#separator ;\n#unset_field;none\n{fields}\nicmp;7;10.0.0.2;10.0.0.1;none");
         let flow = flow(&format!("{HEADER}\n{RECORD}\n{second}"));
-        assert_eq!((flow.start_time.as_millis(), flow.src_port, flow.protocol.name()), (7000, None, "TCP"));
+        assert_eq!((flow.start_time.as_millis(), flow.src_bytes, flow.protocol.name()), (7000, None, "ICMP"));
     }
 
     #[test]
     fn unset_and_empty_fields_are_absent_values() {
-        let flow = flow(&format!("{HEADER}\n1.5\t-\t-\t(empty)\t\t-\t-\t-\t-"));
-        assert_eq!(flow, Flow::starting(flow.start_time));
+        let flow = flow(&format!("{HEADER}\n1.5\t10.0.0.1\t-\t10.0.0.2\t\tgre\t-\t(empty)\t-"));
+        let (src_ip, dst_ip) = ("10.0.0.1".parse().ok(), "10.0.0.2".parse().ok());
+        assert_eq!(flow, Flow { src_ip, dst_ip, protocol: Protocol::new(47), ..Flow::starting(flow.start_time) });
+        let reason = reason(&format!("{HEADER}\n1.5\t-\t-\t(empty)\t\t-\t-\t-\t-"));
+        assert_eq!(reason, "id.orig_h: it is missing, and a connection has two ends");
     }
 
     #[test]
     fn the_records_of_another_log_are_skipped() {
-        assert_eq!(parse(&format!("{}\n{RECORD}", HEADER.replace("\tconn", "\tdns"))), [Parsed::Skipped]);
+        let lines = format!("{}\n{RECORD}", HEADER.replace("\tconn", "\tdns"));
+        assert_eq!(parse(&lines), [Parsed::Skipped]);
+        assert_eq!(parse_unended(&lines).1, "1 record of the log \"dns\" was skipped");
+        assert!(matches!(parse(&lines.replace("\tdns", "\tconn_long"))[..], [Parsed::Flow(_)]));
+    }
+
+    #[test]
+    fn a_last_line_that_may_end_within_its_last_field_is_rejected_or_remarked() {
+        // No flow has the last field: whatever is missing of it, the flow is right.
+        let (parsed, remarks) = parse_unended(&format!("{HEADER}\n{RECORD}"));
+        assert!(matches!(parsed, Parsed::Flow(_)));
+        assert_eq!(remarks, "the last line has no end: the input may have been cut off there");
+        // The last field may be 17 with its last digit missing.
+        let header = HEADER.replace("\ttunnel_parents", "\tip_proto");
+        let (parsed, _) = parse_unended(&format!("{header}\n{}", RECORD.replace("(empty)", "1")));
+        let reason = "the line has no end, so its last field may have been cut off".to_owned();
+        assert_eq!(parsed, Parsed::Rejected(reason));
+        // A line that ends before its last field is wrong in any case.
+        let (parsed, _) = parse_unended(&format!("{HEADER}\n{}", RECORD.trim_end_matches("\t(empty)")));
+        assert_eq!(parsed, Parsed::Rejected("the line has 8 fields, and #fields names 9".to_owned()));
+    }
+
+    #[test]
+    fn fields_that_no_flow_has_are_counted() {
+        let header = HEADER.replace("\ttunnel_parents", "\tRespBytes");
+        let (_, remarks) = parse_unended(&format!("{header}\n{RECORD}\n{RECORD}"));
+        let expected = "\"RespBytes\" is unknown and was ignored in 2 records; did you mean \"resp_bytes\"?";
+        assert_eq!(remarks.lines().next(), Some(expected));
     }
 
     #[test]

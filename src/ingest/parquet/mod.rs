@@ -20,7 +20,10 @@ use super::{
     chunk::{Chunk, Failure},
     in_order::InOrder,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    import::Remarks,
+};
 
 /// Rows of a chunk.
 const CHUNK_ROWS: usize = 8192;
@@ -42,7 +45,7 @@ pub(super) fn chunks(file: impl ChunkReader + 'static, bytes: u64) -> Result<InO
     let rows = Rows { reader, read: 0, total, bytes, ended: false };
     InOrder::start(rows, move |rows| {
         let Read { rows, bytes } = rows?;
-        Ok(columns.flows(&rows)?.finish(bytes)?)
+        Ok(columns.flows(&rows)?.finish(Remarks::default(), bytes)?)
     })
 }
 

@@ -1,0 +1,191 @@
+//! What is said once of a whole input.
+
+use std::{collections::HashMap, fmt};
+
+/// The most names that are counted one by one.
+const MOST_NAMES: usize = 64;
+/// The most characters of a name that are kept.
+const MOST_CHARS: usize = 64;
+
+/// What a reader noticed that no single line shows: what it ignored or skipped, by name and with its count, and an end
+/// that may be missing. It is told once for an input, however many lines it has.
+///
+/// ```
+/// use flowseek::import::{Format, LineParser};
+///
+/// let mut parser = LineParser::new(Format::Json);
+/// parser.parse(br#"{"startTime":1700000000,"sourceIp":"10.0.0.1"}"#);
+/// let remarks = parser.take_remarks();
+/// assert_eq!(remarks.to_string(), r#""sourceIp" is unknown and was ignored in 1 record; did you mean "sourceIP"?"#);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remarks {
+    pub(crate) unknown: Tally,
+    pub(crate) skipped: Tally,
+    pub(crate) unended: bool,
+}
+
+/// A key of an object, or a column, that is none of a flow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnknownKey {
+    /// The key, or the first 64 characters of it.
+    pub name: String,
+    /// In how many records it was ignored.
+    pub count: u64,
+    /// The key that is probably meant.
+    pub meant: Option<&'static str>,
+}
+
+/// Records that are no flows and were not meant to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SkippedLog {
+    /// The log that they are of, as they say it themselves.
+    pub name: String,
+    /// How many there are.
+    pub count: u64,
+}
+
+impl Remarks {
+    /// The keys or columns that were ignored because no flow has them, the most frequent first. The first 64 different
+    /// ones are counted one by one.
+    pub fn unknown_keys(&self) -> Vec<UnknownKey> {
+        let key =
+            |(name, (count, meant)): (&String, &Count)| UnknownKey { name: name.clone(), count: *count, meant: *meant };
+        sorted(self.unknown.names.iter().map(key).collect(), |key| (key.count, key.name.clone()))
+    }
+
+    /// The logs whose records were skipped, the most frequent first. The first 64 different ones are counted one by one.
+    pub fn skipped_logs(&self) -> Vec<SkippedLog> {
+        let log = |(name, (count, _)): (&String, &Count)| SkippedLog { name: name.clone(), count: *count };
+        sorted(self.skipped.names.iter().map(log).collect(), |log| (log.count, log.name.clone()))
+    }
+
+    /// Whether the last line lacks its end, so that the input may have been cut off in it.
+    pub fn is_last_line_unended(&self) -> bool {
+        self.unended
+    }
+
+    /// Adds what was noticed of the lines that follow.
+    pub(crate) fn merge(&mut self, later: Self) {
+        self.unknown.merge(later.unknown);
+        self.skipped.merge(later.skipped);
+        self.unended |= later.unended;
+    }
+}
+
+/// One sentence a line; nothing where there is nothing to say.
+impl fmt::Display for Remarks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut sentences = Vec::new();
+        for UnknownKey { name, count, meant } in self.unknown_keys() {
+            let meant = meant.map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default();
+            sentences.push(format!("{name:?} is unknown and was ignored in {}{meant}", records(count)));
+        }
+        if self.unknown.more > 0 {
+            sentences.push(format!("other unknown keys were ignored {} times", self.unknown.more));
+        }
+        for SkippedLog { name, count } in self.skipped_logs() {
+            sentences.push(format!(
+                "{} of the log {name:?} {} skipped",
+                records(count),
+                if count == 1 { "was" } else { "were" }
+            ));
+        }
+        if self.skipped.more > 0 {
+            sentences.push(format!("{} of other logs were skipped", records(self.skipped.more)));
+        }
+        if self.unended {
+            sentences.push("the last line has no end: the input may have been cut off there".to_owned());
+        }
+        f.write_str(&sentences.join("\n"))
+    }
+}
+
+fn records(count: u64) -> String {
+    if count == 1 { "1 record".to_owned() } else { format!("{count} records") }
+}
+
+/// The most frequent first, and by name among equals.
+fn sorted<T>(mut items: Vec<T>, by: impl Fn(&T) -> (u64, String)) -> Vec<T> {
+    items.sort_by_cached_key(|item| {
+        let (count, name) = by(item);
+        (std::cmp::Reverse(count), name)
+    });
+    items
+}
+
+/// How often a name was met, and the name that is meant by it.
+type Count = (u64, Option<&'static str>);
+
+/// How often each of some names was met. Its size is bounded: an input may hold data where a name is expected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    names: HashMap<String, Count>,
+    /// How often names were met beyond the first [`MOST_NAMES`].
+    more: u64,
+}
+
+impl Tally {
+    /// Counts a name `count` times; `meant` gives the known name that it stands for.
+    pub(crate) fn add(&mut self, name: &str, count: u64, meant: impl FnOnce() -> Option<&'static str>) {
+        let name = match name.char_indices().nth(MOST_CHARS) {
+            Some((end, _)) => name.get(..end).unwrap_or_default(),
+            None => name,
+        };
+        if let Some((known, _)) = self.names.get_mut(name) {
+            *known += count;
+        } else if self.names.len() < MOST_NAMES {
+            self.names.insert(name.to_owned(), (count, meant()));
+        } else {
+            self.more += count;
+        }
+    }
+
+    fn merge(&mut self, later: Self) {
+        for (name, (count, meant)) in later.names {
+            self.add(&name, count, || meant);
+        }
+        self.more += later.more;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_counted_and_told_the_most_frequent_first() {
+        let mut remarks = Remarks::default();
+        assert_eq!(remarks.to_string(), "");
+        remarks.unknown.add("srcPort", 1, || Some("sourcePort"));
+        remarks.skipped.add("dns", 1, || None);
+        let mut later = Remarks { unended: true, ..Remarks::default() };
+        later.unknown.add("a", 1, || None);
+        later.unknown.add("srcPort", 2, || Some("sourcePort"));
+        later.skipped.add("dns", 1, || None);
+        later.skipped.add("", 1, || None);
+        remarks.merge(later);
+        let expected = [
+            r#""srcPort" is unknown and was ignored in 3 records; did you mean "sourcePort"?"#,
+            r#""a" is unknown and was ignored in 1 record"#,
+            r#"2 records of the log "dns" were skipped"#,
+            r#"1 record of the log "" was skipped"#,
+            "the last line has no end: the input may have been cut off there",
+        ];
+        assert_eq!(remarks.to_string().lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn however_many_names_there_are_few_are_kept() {
+        let mut remarks = Remarks::default();
+        for number in 0..100_000 {
+            remarks.unknown.add(&format!("{number} {}", "n".repeat(1000)), 1, || None);
+        }
+        assert_eq!(remarks.unknown_keys().len(), MOST_NAMES);
+        assert!(remarks.unknown_keys().iter().all(|key| key.name.len() == MOST_CHARS && key.count == 1));
+        let last = remarks.to_string().lines().last().map(str::to_owned);
+        assert_eq!(last.as_deref(), Some("other unknown keys were ignored 99936 times"));
+    }
+}
