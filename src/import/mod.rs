@@ -76,6 +76,7 @@ mod zeek;
 pub use decompress::decompress;
 pub(crate) use flow_json::{Draft, Key};
 pub use format::{Format, detect};
+pub(crate) use near::meant;
 pub use parser::{LineParser, Parsed};
 pub use reader::{Item, MAX_LINE_BYTES, Reader, Rejected};
 pub use remarks::{Remarks, SkippedLog, UnknownKey};

@@ -67,6 +67,11 @@ impl Remarks {
         self.unended
     }
 
+    /// A key or column that no flow has was ignored in so many records.
+    pub(crate) fn ignored(&mut self, name: &str, count: u64, meant: Option<&'static str>) {
+        self.unknown.add(name, count, || meant);
+    }
+
     /// Adds what was noticed of the lines that follow.
     pub(crate) fn merge(&mut self, later: Self) {
         self.unknown.merge(later.unknown);

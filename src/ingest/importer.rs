@@ -19,7 +19,7 @@ use super::{
     format::PARQUET_MAGIC,
     in_order::InOrder,
     lines::{self, Cutter},
-    parquet,
+    parquet::{self, Input},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -57,7 +57,7 @@ impl Appender {
         };
         let chunks = match format {
             ImportFormat::Lines(format) => InOrder::start(Cutter::new(input, format, bytes), lines::parse)?,
-            ImportFormat::Parquet => parquet::chunks(hold(input)?, bytes.load(Ordering::Relaxed))?,
+            ImportFormat::Parquet => parquet::chunks(Input::Bytes(hold(input)?))?,
         };
         Import::new(self, options.strictness, observer).run(chunks)
     }
@@ -78,7 +78,8 @@ impl Appender {
             return self.import(file, options, observer);
         }
         let bytes = file.metadata().map_err(|error| Error::with(ErrorKind::Io, cannot())(error))?.len();
-        Import::new(self, options.strictness, observer).run(parquet::chunks(file, bytes)?)
+        let input = Input::File(Arc::new(file), bytes);
+        Import::new(self, options.strictness, observer).run(parquet::chunks(input)?)
     }
 }
 

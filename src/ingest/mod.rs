@@ -16,17 +16,25 @@
 //!
 //! # Parquet
 //! The columns are named as the keys of [JSON](crate::import#json), or as the columns of an archive: a file that has
-//! `startTime` is read in the first way, one that has `start_time` in the second. Other columns are ignored, among
-//! them `flow_id`, as every flow that is imported gets a new ID. Only the start is required.
+//! `startTime` is read in the first way, one that has `start_time` in the second. `flow_id` is ignored, as every flow that
+//! is imported gets a new ID; so are other columns, and the report [remarks](crate::import::Remarks) them. Only the start
+//! is required.
 //!
 //! | column | types |
 //! |---|---|
-//! | `startTime`, `endTime` | timestamps of any unit, with or without a time zone (then UTC); text or numbers as in JSON |
-//! | `sourceIP`, `destIP` | text; binary of 16 bytes, IPv4 mapped |
+//! | `startTime`, `endTime` | timestamps of any unit, INT96 among them, with or without a time zone (then UTC); text or numbers as in JSON |
+//! | `sourceIP`, `destIP` | text; binary of a fixed length of 16 bytes, IPv4 mapped |
 //! | `sourceNode`, `destNode`, `nodeId` or `node`, `activityID` | text |
 //! | `sourcePort`, `destPort`, `sourceBytes`, `destBytes`, `protocol`, `tcpFlags` | integers, floating point and decimals of any width; text as in JSON |
 //!
-//! What a value means and which values are refused is as in JSON.
+//! What a value means and which values are refused is as in JSON. Byte arrays are text, annotated or not. A number is taken
+//! exactly, whatever its type, and refused where a flow cannot have it; NaN is an absent value. A value that is refused, or
+//! text that is not UTF-8, costs its row and nothing else.
+//!
+//! Where the writer has noted the checksums of its pages, they are compared before a row group is read. What is damaged
+//! ends the import with an error, after the row groups before it. Some damage that no checksum covers makes the Parquet
+//! reader panic: the panic becomes that error too, but the panic hook of the process hears of it, and the default one
+//! writes a message to standard error. A library must not replace the hook; the program `flowseek` does.
 
 mod appender;
 mod chunk;

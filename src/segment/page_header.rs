@@ -1,28 +1,61 @@
-//! How long a page is, by its header: a struct of Thrift's compact protocol, of which only one field matters.
+//! How long a page is and what its checksum is, by its header: a struct of Thrift's compact protocol, of which only two
+//! fields matter.
 
 /// The field of a page header that says how many bytes follow on it.
 const COMPRESSED_SIZE: i16 = 3;
+/// The field that holds the checksum of those bytes.
+const CRC: i16 = 4;
 /// No header nests deeper.
 const MOST_DEPTH: usize = 4;
 
-/// How many bytes the page has that `bytes` begin with, its header included. `None` where there is none.
-pub(super) fn page_length(bytes: &[u8]) -> Option<usize> {
+/// The lengths and the checksum of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PageHeader {
+    /// Bytes of the header.
+    pub(crate) header: usize,
+    /// Bytes that follow on it.
+    pub(crate) data: usize,
+    /// The CRC-32 of those, where the writer has noted it.
+    pub(crate) crc: Option<u32>,
+}
+
+impl PageHeader {
+    /// Bytes of the page, its header included.
+    pub(crate) fn length(self) -> Option<usize> {
+        self.header.checked_add(self.data)
+    }
+}
+
+/// The header of the page that `bytes` begin with. `None` where there is none.
+pub(crate) fn page_header(bytes: &[u8]) -> Option<PageHeader> {
     let mut input = Input(bytes);
-    let size = input.structure(0)?;
+    let Known { size, crc } = input.structure(0)?;
     let header = bytes.len() - input.0.len();
-    usize::try_from(size?).ok()?.checked_add(header)
+    // Thrift has no unsigned numbers: the checksum is written as if it were signed.
+    let crc = match crc {
+        Some(crc) => Some(i32::try_from(crc).ok()?.cast_unsigned()),
+        None => None,
+    };
+    Some(PageHeader { header, data: usize::try_from(size?).ok()?, crc })
+}
+
+/// The fields that matter, as far as a struct has them.
+#[derive(Default)]
+struct Known {
+    size: Option<i64>,
+    crc: Option<i64>,
 }
 
 struct Input<'a>(&'a [u8]);
 
 impl Input<'_> {
-    /// Passes a struct; the number in its field of the size, where it has one.
-    fn structure(&mut self, depth: usize) -> Option<Option<i64>> {
-        let (mut field, mut size) = (0i16, None);
+    /// Passes a struct, and gives the numbers of its fields that matter.
+    fn structure(&mut self, depth: usize) -> Option<Known> {
+        let (mut field, mut known) = (0i16, Known::default());
         loop {
             let head = self.byte()?;
             if head == 0 {
-                return Some(size);
+                return Some(known);
             }
             field = match head >> 4 {
                 0 => i16::try_from(self.signed()?).ok()?,
@@ -31,7 +64,8 @@ impl Input<'_> {
             match head & 15 {
                 // A truth value lies in its type.
                 1 | 2 => {}
-                5 if field == COMPRESSED_SIZE => size = Some(self.signed()?),
+                5 if field == COMPRESSED_SIZE => known.size = Some(self.signed()?),
+                5 if field == CRC => known.crc = Some(self.signed()?),
                 other => self.value(other, depth)?,
             }
         }

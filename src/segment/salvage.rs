@@ -23,7 +23,7 @@ use super::{
     check::PARQUET_MAGIC,
     decode::our_columns,
     index::{self, Index, MAGIC, PageTable, checksum},
-    page_header::page_length,
+    page_header::page_header,
     writer::{block_range, compression},
 };
 use crate::{
@@ -112,7 +112,8 @@ fn find_pages(bytes: &[u8], end: usize) -> Result<Vec<Range<usize>>> {
     let mut pages = Vec::new();
     let mut at = PARQUET_MAGIC.len();
     while at < end {
-        let length = bytes.get(at..end).and_then(page_length).filter(|length| *length <= end - at).ok_or_else(lost)?;
+        let page = bytes.get(at..end).and_then(page_header).ok_or_else(lost)?;
+        let length = page.length().filter(|length| *length <= end - at).ok_or_else(lost)?;
         pages.push(at..at + length);
         at += length;
     }

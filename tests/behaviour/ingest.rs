@@ -27,18 +27,18 @@ use tempfile::TempDir;
 
 use crate::support::{SAMPLES, append, block_on, flow};
 
-fn sample(name: &str) -> PathBuf {
+pub fn sample(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "testdata", "import", name].iter().collect()
 }
 
 /// An archive of small segments, in a directory that lives as long as this.
-struct Scratch {
-    archive: Archive,
+pub struct Scratch {
+    pub archive: Archive,
     _directory: TempDir,
 }
 
 impl Scratch {
-    fn new(segment_rows: usize) -> Self {
+    pub fn new(segment_rows: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let settings = Settings { segment_rows, ..Settings::default() };
         let archive = Archive::open_or_create_with(directory.path().join("flows"), settings).unwrap();
@@ -50,7 +50,7 @@ impl Scratch {
     }
 
     /// The flows in the archive, in the order they were appended.
-    fn flows(&self) -> Vec<Flow> {
+    pub fn flows(&self) -> Vec<Flow> {
         block_on(async {
             let key = SortKey { field: Field::FlowId, direction: Direction::Ascending };
             let order = Order::new([key], Direction::Ascending);
@@ -82,37 +82,37 @@ impl Scratch {
         Outcome { report: Some(report), ..outcome }
     }
 
-    fn import_bytes(&self, bytes: impl AsRef<[u8]> + Send + 'static) -> Outcome {
+    pub fn import_bytes(&self, bytes: impl AsRef<[u8]> + Send + 'static) -> Outcome {
         self.import(|appender, observer| appender.import(Cursor::new(bytes), ImportOptions::default(), observer))
     }
 
-    fn import_file(&self, path: impl AsRef<Path>) -> Outcome {
+    pub fn import_file(&self, path: impl AsRef<Path>) -> Outcome {
         self.import(|appender, observer| appender.import_file(path, ImportOptions::default(), observer))
     }
 }
 
 #[derive(Default)]
-struct Outcome {
+pub struct Outcome {
     report: Option<Result<ImportReport>>,
-    rejected: Vec<Rejected>,
+    pub rejected: Vec<Rejected>,
     progress: Vec<(u64, u64)>,
 }
 
 impl Outcome {
-    fn report(&self) -> ImportReport {
+    pub fn report(&self) -> ImportReport {
         self.report.as_ref().unwrap().as_ref().unwrap().clone()
     }
 
     /// What is said once of the input, sentence by sentence.
-    fn remarks(&self) -> Vec<String> {
+    pub fn remarks(&self) -> Vec<String> {
         self.report().remarks.to_string().lines().map(str::to_owned).collect()
     }
 
-    fn error(&self) -> &flowseek::Error {
+    pub fn error(&self) -> &flowseek::Error {
         self.report.as_ref().unwrap().as_ref().unwrap_err()
     }
 
-    fn reasons(&self) -> Vec<String> {
+    pub fn reasons(&self) -> Vec<String> {
         self.rejected.iter().map(Rejected::to_string).collect()
     }
 }
@@ -146,11 +146,11 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
+pub fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
     parquet_with(columns, WriterProperties::default())
 }
 
-fn parquet_with(columns: Vec<(&str, ArrayRef)>, properties: WriterProperties) -> Vec<u8> {
+pub fn parquet_with(columns: Vec<(&str, ArrayRef)>, properties: WriterProperties) -> Vec<u8> {
     let rows = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, data)| (name, data, true)));
     let (rows, mut bytes) = (rows.unwrap(), Vec::new());
     let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), Some(properties)).unwrap();

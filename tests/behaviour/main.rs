@@ -23,6 +23,7 @@ mod live_memory;
 mod mutate;
 mod negations;
 mod oracle;
+mod parquet_import;
 mod processes;
 mod retention;
 mod simulation;

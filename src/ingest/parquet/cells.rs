@@ -1,42 +1,56 @@
 //! The values of a column, as the fields of a flow take them.
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array, StringArray},
+    array::{
+        Array, ArrayRef, AsArray, BinaryArray, FixedSizeBinaryArray, Float64Array, Int64Array, StringArray, UInt64Array,
+    },
     compute::cast,
-    datatypes::{DataType, Int64Type, TimeUnit},
+    datatypes::{DataType, Float64Type, Int64Type, TimeUnit, UInt64Type},
 };
 
-use super::columns::Form;
+use super::form::Form;
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::{Address, Timestamp},
     import::Scalar,
 };
 
-/// The values of one column, in one of four types.
+/// The values of one column, in the widest type of their form: nothing is lost before a field looks at them.
 pub(super) enum Cells {
     Times(Int64Array, TimeUnit),
-    /// As they are written in decimal, so that they mean what they mean in JSON.
-    Numbers(StringArray),
-    Texts(StringArray),
-    Bytes(BinaryArray),
+    Signed(Int64Array),
+    Unsigned(UInt64Array),
+    Floats(Float64Array),
+    /// As they are written.
+    Decimals(StringArray),
+    Texts(BinaryArray),
+    Addresses(FixedSizeBinaryArray),
+    Nothing,
 }
 
 impl Cells {
     /// The values of a column of this form.
     pub(super) fn of(column: &ArrayRef, form: Form) -> Result<Self> {
         let target = match form {
-            Form::Time(_) => DataType::Int64,
-            Form::Number | Form::Text => DataType::Utf8,
-            Form::Bytes => DataType::Binary,
+            Form::Time(_) | Form::Signed => DataType::Int64,
+            Form::Unsigned => DataType::UInt64,
+            Form::Float => DataType::Float64,
+            Form::Decimal => DataType::Utf8,
+            Form::Text => DataType::Binary,
+            Form::Address => DataType::FixedSizeBinary(16),
+            Form::Nothing => return Ok(Self::Nothing),
         };
         let column = cast(column, &target)
             .map_err(Error::with(ErrorKind::InvalidInput, "a column of the Parquet file cannot be read"))?;
         let cells = match form {
             Form::Time(unit) => column.as_primitive_opt::<Int64Type>().cloned().map(|times| Self::Times(times, unit)),
-            Form::Number => column.as_string_opt().cloned().map(Self::Numbers),
-            Form::Text => column.as_string_opt().cloned().map(Self::Texts),
-            Form::Bytes => column.as_binary_opt().cloned().map(Self::Bytes),
+            Form::Signed => column.as_primitive_opt::<Int64Type>().cloned().map(Self::Signed),
+            Form::Unsigned => column.as_primitive_opt::<UInt64Type>().cloned().map(Self::Unsigned),
+            Form::Float => column.as_primitive_opt::<Float64Type>().cloned().map(Self::Floats),
+            Form::Decimal => column.as_string_opt().cloned().map(Self::Decimals),
+            Form::Text => column.as_binary_opt().cloned().map(Self::Texts),
+            Form::Address => column.as_fixed_size_binary_opt().cloned().map(Self::Addresses),
+            Form::Nothing => Some(Self::Nothing),
         };
         cells.ok_or_else(|| Error::internal("a cast gave another type"))
     }
@@ -45,9 +59,12 @@ impl Cells {
     pub(super) fn get(&self, row: usize) -> Result<Scalar<'_>, String> {
         Ok(match self {
             Self::Times(times, unit) if times.is_valid(row) => Scalar::Time(time(times.value(row), *unit)?),
-            Self::Numbers(texts) if texts.is_valid(row) => Scalar::Number(texts.value(row)),
-            Self::Texts(texts) if texts.is_valid(row) => Scalar::text(texts.value(row)),
-            Self::Bytes(bytes) if bytes.is_valid(row) => Scalar::Address(address(bytes.value(row))?),
+            Self::Signed(numbers) if numbers.is_valid(row) => Scalar::Integer(numbers.value(row).into()),
+            Self::Unsigned(numbers) if numbers.is_valid(row) => Scalar::Integer(numbers.value(row).into()),
+            Self::Floats(numbers) if numbers.is_valid(row) => Scalar::float(numbers.value(row)),
+            Self::Decimals(texts) if texts.is_valid(row) => Scalar::Number(texts.value(row)),
+            Self::Texts(texts) if texts.is_valid(row) => Scalar::text(text(texts.value(row))?),
+            Self::Addresses(bytes) if bytes.is_valid(row) => Scalar::Address(address(bytes.value(row))?),
             _ => Scalar::Absent,
         })
     }
@@ -65,6 +82,16 @@ fn time(count: i64, unit: TimeUnit) -> Result<Timestamp, String> {
     time.ok_or_else(|| format!("{count} {name} after 1970 lie outside the years 0 to 9999"))
 }
 
+fn text(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let hint = match bytes.len() {
+            16 => "; bytes of an address are read from a column of a fixed length of 16",
+            _ => "",
+        };
+        format!("{} bytes that are not UTF-8 at byte {}{hint}", bytes.len(), error.valid_up_to() + 1)
+    })
+}
+
 fn address(bytes: &[u8]) -> Result<Address, String> {
     let exact = bytes.try_into().map(Address::from_bytes);
     exact.map_err(|_| format!("{} bytes are not an address: it has 16, IPv4 mapped", bytes.len()))
@@ -74,9 +101,18 @@ fn address(bytes: &[u8]) -> Result<Address, String> {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{Decimal128Array, Float32Array, Float64Array, Int8Array, UInt64Array};
+    use arrow::{
+        array::{Decimal128Array, Float32Array, Int8Array, UInt32Array},
+        datatypes::i256,
+    };
 
     use super::*;
+    use crate::import::Key;
+
+    /// The values of a column of numbers.
+    fn cells(column: ArrayRef) -> Cells {
+        Cells::of(&column, Form::of(Key::DestBytes, column.data_type()).unwrap()).unwrap()
+    }
 
     #[test]
     fn what_is_finer_than_a_millisecond_is_cut_before_1970_too() {
@@ -93,18 +129,57 @@ mod tests {
     }
 
     #[test]
+    fn no_unit_wraps_into_the_years_0_to_9999() {
+        for unit in [TimeUnit::Second, TimeUnit::Millisecond, TimeUnit::Microsecond] {
+            for count in [i64::MIN, i64::MIN + 1, i64::MAX - 1, i64::MAX] {
+                assert!(time(count, unit).is_err(), "{count} {unit:?}");
+            }
+        }
+        assert!(time(i64::MAX / 1000 + 1, TimeUnit::Second).is_err());
+        // Nanoseconds reach from 1677 to 2262 and no further.
+        assert_eq!(time(i64::MAX, TimeUnit::Nanosecond).unwrap().to_string(), "2262-04-11T23:47:16.854Z");
+        assert_eq!(time(i64::MIN, TimeUnit::Nanosecond).unwrap().to_string(), "1677-09-21T00:12:43.145Z");
+    }
+
+    #[test]
     fn numbers_of_every_type_are_exact() {
         let decimals = Decimal128Array::from(vec![18_446_744_073_709_551_615_000]).with_precision_and_scale(23, 3);
-        let columns: [(ArrayRef, u64); 5] = [
+        let wide = arrow::array::Decimal256Array::from(vec![i256::from_i128(u64::MAX.into())]);
+        let columns: [(ArrayRef, u64); 8] = [
             (Arc::new(Int8Array::from(vec![7])), 7),
+            (Arc::new(UInt32Array::from(vec![u32::MAX])), u32::MAX.into()),
             (Arc::new(UInt64Array::from(vec![u64::MAX])), u64::MAX),
             (Arc::new(Float32Array::from(vec![443.0])), 443),
             (Arc::new(Float64Array::from(vec![1e18])), 1_000_000_000_000_000_000),
+            (Arc::new(Float64Array::from(vec![1_152_921_504_606_846_976.0])), 1 << 60),
             (Arc::new(decimals.unwrap()), u64::MAX),
+            (Arc::new(wide.with_precision_and_scale(60, 0).unwrap()), u64::MAX),
         ];
         for (column, number) in columns {
-            let cells = Cells::of(&column, Form::Number).unwrap();
-            assert_eq!(cells.get(0).unwrap().bytes(), Ok(Some(number)), "{}", column.data_type());
+            let data = column.data_type().clone();
+            assert_eq!(cells(column).get(0).unwrap().bytes(), Ok(Some(number)), "{data}");
         }
+    }
+
+    #[test]
+    fn numbers_that_are_no_count_are_refused_whatever_their_type() {
+        let fraction = Decimal128Array::from(vec![1_001]).with_precision_and_scale(10, 3).unwrap();
+        let columns: [ArrayRef; 5] = [
+            Arc::new(Int64Array::from(vec![-1])),
+            Arc::new(Int64Array::from(vec![i64::MIN])),
+            Arc::new(Float64Array::from(vec![0.5])),
+            Arc::new(Float32Array::from(vec![f32::INFINITY])),
+            Arc::new(fraction),
+        ];
+        for column in columns {
+            let data = column.data_type().clone();
+            assert!(cells(column).get(0).unwrap().bytes().is_err(), "{data}");
+        }
+    }
+
+    #[test]
+    fn not_a_number_is_absent() {
+        assert_eq!(cells(Arc::new(Float64Array::from(vec![f64::NAN]))).get(0).unwrap().bytes(), Ok(None));
+        assert_eq!(cells(Arc::new(Float32Array::from(vec![f32::NAN]))).get(0).unwrap().bytes(), Ok(None));
     }
 }

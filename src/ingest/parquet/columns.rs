@@ -1,21 +1,21 @@
 //! Which columns of a file are fields of a flow.
 
-use arrow::{
-    array::RecordBatch,
-    datatypes::{DataType, Schema, TimeUnit},
-};
+use arrow::{array::RecordBatch, datatypes::Schema};
 
-use super::cells::Cells;
+use super::{cells::Cells, form::Form};
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::{Field, Flow},
-    import::{Draft, Key},
+    import::{Draft, Key, Remarks, meant},
     ingest::chunk::ChunkBuilder,
 };
 
 /// The columns of a file that are fields of a flow, in the order of the file.
 #[derive(Clone, Debug)]
-pub(super) struct Columns(Vec<Column>);
+pub(super) struct Columns {
+    known: Vec<Column>,
+    unknown: Vec<Unknown>,
+}
 
 #[derive(Clone, Debug)]
 struct Column {
@@ -26,59 +26,103 @@ struct Column {
     place: usize,
 }
 
-/// What the values of a column are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    /// Timestamps.
-    Time(TimeUnit),
-    /// Numbers of any type.
-    Number,
-    /// Text; so are values none of which is there.
-    Text,
-    /// Addresses as their 16 bytes.
-    Bytes,
+/// A column that no flow has, and the one that is probably meant.
+#[derive(Clone, Debug)]
+struct Unknown {
+    name: String,
+    meant: Option<&'static str>,
+}
+
+/// How the columns of a file are named.
+#[derive(Clone, Copy)]
+enum Naming {
+    /// As the keys of JSON.
+    Keys,
+    /// As the columns of an archive.
+    Own,
+}
+
+impl Naming {
+    /// That of a file: the keys of JSON if it has `startTime`, those of an archive if it has `start_time`.
+    fn of(schema: &Schema) -> Result<Self> {
+        let has = |name| schema.fields().iter().any(|field| field.name() == name);
+        match (has("startTime"), has(Field::StartTime.name())) {
+            (true, _) => Ok(Self::Keys),
+            (false, true) => Ok(Self::Own),
+            (false, false) => {
+                let is_near = |name: &&String| meant(name, &["startTime"]).is_some();
+                let near = schema.fields().iter().map(|field| field.name()).find(is_near);
+                let near = near.map(|near| format!("; did you mean it by {near:?}?")).unwrap_or_default();
+                let message =
+                    format!("the Parquet file has no column startTime (or start_time, as in an archive){near}");
+                Err(Error::new(ErrorKind::InvalidInput, message))
+            }
+        }
+    }
+
+    fn key(self, column: &str) -> Option<Key> {
+        match self {
+            Self::Keys => Key::from_name(column),
+            Self::Own => own_key(column),
+        }
+    }
+
+    /// The known column that is meant by this one.
+    fn meant(self, column: &str) -> Option<&'static str> {
+        match self {
+            Self::Keys => meant(column, &Key::NAMES),
+            Self::Own => meant(column, &Field::ALL.map(Field::name)),
+        }
+    }
 }
 
 impl Columns {
-    /// The columns of a file with this schema: those of JSON if it has `startTime`, those of an archive if it has
-    /// `start_time`.
+    /// The columns of a file with this schema.
     pub(super) fn of(schema: &Schema) -> Result<Self> {
-        let has = |name| schema.fields().iter().any(|field| field.name() == name);
-        let key_of = match (has("startTime"), has(Field::StartTime.name())) {
-            (true, _) => Key::from_name,
-            (false, true) => own_key,
-            (false, false) => {
-                let message = "the Parquet file has no column startTime (or start_time, as in an archive)";
-                return Err(Error::new(ErrorKind::InvalidInput, message));
-            }
-        };
-        let mut columns: Vec<Column> = Vec::new();
+        let naming = Naming::of(schema)?;
+        let (mut known, mut unknown): (Vec<Column>, Vec<Unknown>) = (Vec::new(), Vec::new());
         for (place, field) in schema.fields().iter().enumerate() {
-            let (name, Some(key)) = (field.name().clone(), key_of(field.name())) else { continue };
-            if columns.iter().any(|known| known.key == key) {
+            let name = field.name().clone();
+            let Some(key) = naming.key(&name) else {
+                // Every flow that is imported gets a new ID.
+                if name != Field::FlowId.name() {
+                    unknown.push(Unknown { meant: naming.meant(&name), name });
+                }
+                continue;
+            };
+            if known.iter().any(|known| known.key == key) {
                 return Err(Error::new(ErrorKind::InvalidInput, format!("the Parquet file has two columns {name}")));
             }
             let form = Form::of(key, field.data_type()).ok_or_else(|| {
-                let (given, allowed) = (field.data_type(), allowed(key));
+                let (given, allowed) = (field.data_type(), Form::allowed(key));
                 Error::new(
                     ErrorKind::InvalidInput,
                     format!("column {name} has the type {given}; allowed are {allowed}"),
                 )
             })?;
-            columns.push(Column { name, key, form, place });
+            known.push(Column { name, key, form, place });
         }
-        Ok(Self(columns))
+        Ok(Self { known, unknown })
     }
 
     /// The places of the columns in the file.
     pub(super) fn places(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().map(|column| column.place)
+        self.known.iter().map(|column| column.place)
+    }
+
+    /// What is to be remarked of so many rows.
+    pub(super) fn remarks(&self, rows: u64) -> Remarks {
+        let mut remarks = Remarks::default();
+        for column in &self.unknown {
+            remarks.ignored(&column.name, rows, column.meant);
+        }
+        remarks
     }
 
     /// The flows of rows that have these columns and no others.
     pub(super) fn flows(&self, rows: &RecordBatch) -> Result<ChunkBuilder> {
         let cells =
-            self.0.iter().zip(rows.columns()).map(|(column, array)| Ok((column, Cells::of(array, column.form)?)));
+            self.known.iter().zip(rows.columns()).map(|(column, array)| Ok((column, Cells::of(array, column.form)?)));
         let cells = cells.collect::<Result<Vec<_>>>()?;
         let mut chunk = ChunkBuilder::default();
         for row in 0..rows.num_rows() {
@@ -98,53 +142,6 @@ fn flow(cells: &[(&Column, Cells)], row: usize) -> Result<Flow, String> {
         set.map_err(|reason| format!("{}: {reason}", column.name))?;
     }
     draft.finish()
-}
-
-impl Form {
-    /// What the values of a column of this type are; `None` where the key does not take them.
-    fn of(key: Key, column: &DataType) -> Option<Self> {
-        let form = match column {
-            DataType::Utf8 | DataType::Null => return Some(Self::Text),
-            DataType::Timestamp(unit, _) => Self::Time(*unit),
-            DataType::FixedSizeBinary(16) | DataType::Binary => Self::Bytes,
-            other if other.is_numeric() => Self::Number,
-            _ => return None,
-        };
-        let taken = match (kind(key), form) {
-            (Kind::Time, form) => form != Self::Bytes,
-            (Kind::Address, form) => form == Self::Bytes,
-            (Kind::Number, form) => form == Self::Number,
-            (Kind::Name, _) => false,
-        };
-        taken.then_some(form)
-    }
-}
-
-enum Kind {
-    Time,
-    Address,
-    Number,
-    Name,
-}
-
-fn kind(key: Key) -> Kind {
-    match key {
-        Key::StartTime | Key::EndTime => Kind::Time,
-        Key::SourceIp | Key::DestIp => Kind::Address,
-        Key::SourceNode | Key::DestNode | Key::Node | Key::NodeId | Key::ActivityId => Kind::Name,
-        Key::SourcePort | Key::DestPort | Key::SourceBytes | Key::DestBytes | Key::Protocol | Key::TcpFlags => {
-            Kind::Number
-        }
-    }
-}
-
-fn allowed(key: Key) -> &'static str {
-    match kind(key) {
-        Kind::Time => "timestamps, text and numbers",
-        Kind::Address => "text and binary of 16 bytes",
-        Kind::Number => "numbers and text",
-        Kind::Name => "text",
-    }
 }
 
 /// The key that a column of an archive is.
@@ -172,7 +169,7 @@ fn own_key(column: &str) -> Option<Key> {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::datatypes::Field as ArrowField;
+    use arrow::datatypes::{DataType, Field as ArrowField};
 
     use super::*;
 
@@ -190,25 +187,37 @@ mod tests {
     fn the_columns_of_an_archive_are_taken_all_but_the_id() {
         let columns = Columns::of(&crate::schema::schema()).unwrap();
         assert_eq!(columns.places().collect::<Vec<_>>(), (1..15).collect::<Vec<_>>());
+        assert_eq!(columns.remarks(1).to_string(), "");
     }
 
     #[test]
     fn a_column_of_another_name_is_ignored_whatever_its_type() {
         let list = DataType::List(Arc::new(ArrowField::new("item", DataType::Int8, true)));
         let columns = [("starttime", list.clone()), ("startTime", DataType::Utf8), ("start_time", list)];
-        assert_eq!(Columns::of(&schema(&columns)).unwrap().places().collect::<Vec<_>>(), [1]);
+        let columns = Columns::of(&schema(&columns)).unwrap();
+        assert_eq!(columns.places().collect::<Vec<_>>(), [1]);
+        let remarks = columns.remarks(7).to_string();
+        let expected = ["start_time", "starttime"]
+            .map(|name| format!("{name:?} is unknown and was ignored in 7 records; did you mean \"startTime\"?"));
+        assert_eq!(remarks, expected.join("\n"));
+    }
+
+    #[test]
+    fn a_file_without_a_start_says_which_column_may_be_meant() {
+        let reason = refused(&[("destIP", DataType::Utf8), ("StartTime", DataType::Utf8)]);
+        assert!(reason.ends_with("; did you mean it by \"StartTime\"?"), "{reason}");
     }
 
     #[test]
     fn a_wrong_column_is_one_clear_error() {
         let missing = "the Parquet file has no column startTime (or start_time, as in an archive)";
-        assert_eq!(refused(&[("time", DataType::Utf8)]), missing);
+        assert_eq!(refused(&[("when", DataType::Utf8)]), missing);
         let start = ("startTime", DataType::Float64);
         for (column, reason) in [
             (("destPort", DataType::Boolean), "column destPort has the type Boolean; allowed are numbers and text"),
             (
                 ("destIP", DataType::UInt32),
-                "column destIP has the type UInt32; allowed are text and binary of 16 bytes",
+                "column destIP has the type UInt32; allowed are text and binary of a fixed length of 16 bytes",
             ),
             (("node", DataType::Int8), "column node has the type Int8; allowed are text"),
             (

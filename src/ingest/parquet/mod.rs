@@ -2,6 +2,10 @@
 
 mod cells;
 mod columns;
+mod footer;
+mod form;
+mod input;
+mod pages;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -9,52 +13,50 @@ use arrow::array::RecordBatch;
 use parquet::{
     arrow::{
         ProjectionMask,
-        arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+        arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
     },
-    errors::ParquetError,
-    file::reader::ChunkReader,
+    errors::{ParquetError, Result as ParquetResult},
+    file::reader::Length,
 };
 
 use self::columns::Columns;
+pub(super) use self::input::Input;
 use super::{
     chunk::{Chunk, Failure},
     in_order::InOrder,
 };
-use crate::{
-    error::{Error, ErrorKind, Result},
-    import::Remarks,
-};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Rows of a chunk.
 const CHUNK_ROWS: usize = 8192;
 
-/// The rows of a file of `bytes` bytes, in their order.
+/// The rows of a file, in their order.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidInput`] where it is no Parquet file, a column has the wrong type, or the start is missing.
-pub(super) fn chunks(file: impl ChunkReader + 'static, bytes: u64) -> Result<InOrder<Result<Chunk, Failure>>> {
-    // The types are those of Parquet; what an Arrow program has noted beside them changes nothing that matters here.
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let opened = guarded(|| ParquetRecordBatchReaderBuilder::try_new_with_options(file, options));
+pub(super) fn chunks(input: Input) -> Result<InOrder<Result<Chunk, Failure>>> {
     let damaged = |error| Error::with(ErrorKind::InvalidInput, "the input is not Parquet, or it is damaged")(error);
-    let file = opened.map_err(damaged)?;
-    let columns = Columns::of(file.schema())?;
-    let total = u64::try_from(file.metadata().file_metadata().num_rows()).unwrap_or(0).max(1);
-    let known = ProjectionMask::roots(file.parquet_schema(), columns.places());
-    let reader = file.with_projection(known).with_batch_size(CHUNK_ROWS).build().map_err(damaged)?;
-    let rows = Rows { reader, read: 0, total, bytes, ended: false };
+    let footer = guarded(|| footer::read(&input)).map_err(damaged)?;
+    let columns = Columns::of(footer.schema())?;
+    let rows = Rows::new(input, footer, columns.places());
     InOrder::start(rows, move |rows| {
         let Read { rows, bytes } = rows?;
-        Ok(columns.flows(&rows)?.finish(Remarks::default(), bytes)?)
+        let remarks = columns.remarks(rows.num_rows() as u64);
+        Ok(columns.flows(&rows)?.finish(remarks, bytes)?)
     })
 }
 
 /// The rows of a file, some at a time.
 struct Rows {
-    reader: ParquetRecordBatchReader,
+    input: Input,
+    footer: ArrowReaderMetadata,
+    columns: ProjectionMask,
+    /// The row group that is read next.
+    group: usize,
+    /// The reader of the row group before it.
+    reader: Option<ParquetRecordBatchReader>,
     read: u64,
     total: u64,
-    bytes: u64,
     ended: bool,
 }
 
@@ -64,6 +66,44 @@ struct Read {
     bytes: u64,
 }
 
+impl Rows {
+    fn new(input: Input, footer: ArrowReaderMetadata, places: impl Iterator<Item = usize>) -> Self {
+        let columns = ProjectionMask::roots(footer.parquet_schema(), places);
+        let total = u64::try_from(footer.metadata().file_metadata().num_rows()).unwrap_or(0).max(1);
+        Self { input, footer, columns, group: 0, reader: None, read: 0, total, ended: false }
+    }
+
+    /// The next rows; `None` at the end.
+    fn read(&mut self) -> ParquetResult<Option<RecordBatch>> {
+        loop {
+            if let Some(reader) = &mut self.reader
+                && let Some(rows) = guarded(|| reader.next().transpose())?
+            {
+                return Ok(Some(rows));
+            }
+            if self.group == self.footer.metadata().num_row_groups() {
+                return Ok(None);
+            }
+            self.reader = Some(guarded(|| self.open())?);
+            self.group += 1;
+        }
+    }
+
+    /// The reader of the next row group, whose pages are what their checksums say.
+    fn open(&self) -> ParquetResult<ParquetRecordBatchReader> {
+        for (leaf, column) in self.footer.metadata().row_group(self.group).columns().iter().enumerate() {
+            if self.columns.leaf_included(leaf) {
+                pages::check(&self.input, column)?;
+            }
+        }
+        ParquetRecordBatchReaderBuilder::new_with_metadata(self.input.clone(), self.footer.clone())
+            .with_projection(self.columns.clone())
+            .with_row_groups(vec![self.group])
+            .with_batch_size(CHUNK_ROWS)
+            .build()
+    }
+}
+
 impl Iterator for Rows {
     type Item = Result<Read, Failure>;
 
@@ -71,10 +111,10 @@ impl Iterator for Rows {
         if self.ended {
             return None;
         }
-        match guarded(|| self.reader.next().transpose()).transpose()? {
+        match self.read().transpose()? {
             Ok(rows) => {
                 self.read += rows.num_rows() as u64;
-                let bytes = u128::from(self.bytes) * u128::from(self.read) / u128::from(self.total);
+                let bytes = u128::from(self.input.len()) * u128::from(self.read) / u128::from(self.total);
                 Some(Ok(Read { rows, bytes: u64::try_from(bytes).unwrap_or(u64::MAX) }))
             }
             Err(error) => {

@@ -1,0 +1,82 @@
+//! What the values of a column are.
+
+use arrow::datatypes::{DataType, TimeUnit};
+
+use crate::import::Key;
+
+/// What the values of a column are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Timestamps.
+    Time(TimeUnit),
+    /// Whole numbers of any width.
+    Signed,
+    /// Whole numbers that are not negative.
+    Unsigned,
+    /// Floating-point numbers of any width.
+    Float,
+    /// Decimal numbers of any precision.
+    Decimal,
+    /// Text, which is not known to be UTF-8.
+    Text,
+    /// Addresses as their 16 bytes. Only a type of this length means that; a text may have 16 bytes too.
+    Address,
+    /// Values none of which is there.
+    Nothing,
+}
+
+/// The values that a key takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Time,
+    Address,
+    Number,
+    Name,
+}
+
+impl Form {
+    /// What the values of a column of this type are; `None` where the key does not take them.
+    pub(super) fn of(key: Key, column: &DataType) -> Option<Self> {
+        let form = match column {
+            DataType::Null => Self::Nothing,
+            DataType::Utf8 | DataType::Binary => Self::Text,
+            DataType::Timestamp(unit, _) => Self::Time(*unit),
+            DataType::FixedSizeBinary(16) => Self::Address,
+            decimal if decimal.is_decimal() => Self::Decimal,
+            float if float.is_floating() => Self::Float,
+            unsigned if unsigned.is_unsigned_integer() => Self::Unsigned,
+            signed if signed.is_signed_integer() => Self::Signed,
+            _ => return None,
+        };
+        let taken = match form {
+            Self::Nothing | Self::Text => true,
+            Self::Time(_) => kind(key) == Kind::Time,
+            Self::Signed | Self::Unsigned | Self::Float | Self::Decimal => {
+                matches!(kind(key), Kind::Number | Kind::Time)
+            }
+            Self::Address => kind(key) == Kind::Address,
+        };
+        taken.then_some(form)
+    }
+
+    /// The types of columns that a key takes.
+    pub(super) fn allowed(key: Key) -> &'static str {
+        match kind(key) {
+            Kind::Time => "timestamps, text and numbers",
+            Kind::Address => "text and binary of a fixed length of 16 bytes",
+            Kind::Number => "numbers and text",
+            Kind::Name => "text",
+        }
+    }
+}
+
+fn kind(key: Key) -> Kind {
+    match key {
+        Key::StartTime | Key::EndTime => Kind::Time,
+        Key::SourceIp | Key::DestIp => Kind::Address,
+        Key::SourceNode | Key::DestNode | Key::Node | Key::NodeId | Key::ActivityId => Kind::Name,
+        Key::SourcePort | Key::DestPort | Key::SourceBytes | Key::DestBytes | Key::Protocol | Key::TcpFlags => {
+            Kind::Number
+        }
+    }
+}
