@@ -19,11 +19,13 @@ use super::{
     format::PARQUET_MAGIC,
     in_order::InOrder,
     lines::{self, Cutter},
-    parquet::{self, Input},
+    parquet,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     import::decompress,
+    resources::{SharedFile, input_error, io_error},
+    segment::FileBytes,
 };
 
 /// The largest Parquet file that is read from a stream, in bytes.
@@ -41,7 +43,7 @@ impl Appender {
     /// # Errors
     /// [`ErrorKind::InvalidInput`] where the format cannot be told or is not what it should be, where the input is
     /// damaged or cut off, or at the first bad line if the import is [strict](Strictness::Strict);
-    /// [`ErrorKind::Io`] where the input cannot be read or a segment not be written. The flows before that are
+    /// [`ErrorKind::Busy`] and [`ErrorKind::Io`] where the input cannot be read or a segment not be written. The flows before that are
     /// appended, to be committed or to be dropped with the appender.
     pub fn import(
         &mut self,
@@ -53,11 +55,11 @@ impl Appender {
         let mut input = decompress(Counted { input, bytes: Arc::clone(&bytes) })?;
         let format = match options.format {
             Some(format) => format,
-            None => ImportFormat::detect(input.fill_buf().map_err(unreadable("the input cannot be read"))?)?,
+            None => ImportFormat::detect(input.fill_buf().map_err(input_error("the input cannot be read"))?)?,
         };
         let chunks = match format {
             ImportFormat::Lines(format) => InOrder::start(Cutter::new(input, format, bytes), lines::parse)?,
-            ImportFormat::Parquet => parquet::chunks(Input::Bytes(hold(input)?))?,
+            ImportFormat::Parquet => parquet::chunks(hold(input)?)?,
         };
         Import::new(self, options.strictness, observer).run(chunks)
     }
@@ -73,13 +75,13 @@ impl Appender {
         observer: &mut dyn FnMut(ImportEvent),
     ) -> Result<ImportReport> {
         let cannot = || format!("{} cannot be opened", path.as_ref().display());
-        let file = File::open(&path).map_err(|error| Error::with(ErrorKind::Io, cannot())(error))?;
+        let file = File::open(&path).map_err(|error| io_error(cannot())(error))?;
         if !matches!(options.format, None | Some(ImportFormat::Parquet)) || !begins_as_parquet(&file) {
             return self.import(file, options, observer);
         }
-        let bytes = file.metadata().map_err(|error| Error::with(ErrorKind::Io, cannot())(error))?.len();
-        let input = Input::File(Arc::new(file), bytes);
-        Import::new(self, options.strictness, observer).run(parquet::chunks(input)?)
+        let file = SharedFile::alone(path.as_ref()).map_err(|error| io_error(cannot())(error))?;
+        let chunks = parquet::chunks(FileBytes::new(Arc::new(file)))?;
+        Import::new(self, options.strictness, observer).run(chunks)
     }
 }
 
@@ -103,7 +105,7 @@ impl<'a> Import<'a> {
                 Ok(chunk) => self.take(chunk)?,
                 Err(Failure::Unreadable(error)) => {
                     let message = format!("the input cannot be read at line {}", self.lines + 1);
-                    return Err(unreadable(message)(error));
+                    return Err(input_error(message)(error));
                 }
                 Err(Failure::Other(error)) => return Err(error),
             }
@@ -154,7 +156,7 @@ fn begins_as_parquet(file: &File) -> bool {
 fn hold(input: impl Read) -> Result<Bytes> {
     let mut bytes = Vec::new();
     let read = input.take(MAX_STREAMED_BYTES + 1).read_to_end(&mut bytes);
-    read.map_err(unreadable("the input cannot be read"))?;
+    read.map_err(input_error("the input cannot be read"))?;
     if bytes.len() as u64 > MAX_STREAMED_BYTES {
         let message = format!(
             "the stream holds more than {MAX_STREAMED_BYTES} bytes of Parquet, which is read from its end: import it as a file"
@@ -162,16 +164,4 @@ fn hold(input: impl Read) -> Result<Bytes> {
         return Err(Error::new(ErrorKind::InvalidInput, message));
     }
     Ok(bytes.into())
-}
-
-/// What went wrong with an input: its bytes, or the reading of them.
-fn unreadable(message: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
-    let message = message.into();
-    move |error| {
-        let kind = match error.kind() {
-            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => ErrorKind::InvalidInput,
-            _ => ErrorKind::Io,
-        };
-        Error::with(kind, message)(error)
-    }
 }

@@ -9,7 +9,10 @@ use std::{
     thread,
 };
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, Result},
+    resources::io_error,
+};
 
 /// What `work` makes of the items of a source, in the order of the items.
 ///
@@ -26,7 +29,7 @@ impl<U: Send + 'static> InOrder<U> {
     /// Starts to read and to work.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] where the system gives no thread.
+    /// [`ErrorKind::Busy`](crate::ErrorKind::Busy) where the system gives no thread.
     pub(super) fn start<T: Send + 'static>(
         source: impl Iterator<Item = T> + Send + 'static,
         work: impl Fn(T) -> U + Clone + Send + 'static,
@@ -73,7 +76,7 @@ impl<U> Iterator for InOrder<U> {
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>> {
     let spawned: io::Result<_> = thread::Builder::new().name(name.to_owned()).spawn(body);
-    spawned.map_err(Error::with(ErrorKind::Io, "a thread cannot be started"))
+    spawned.map_err(io_error("a thread cannot be started"))
 }
 
 #[cfg(test)]

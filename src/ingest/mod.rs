@@ -33,8 +33,8 @@
 //!
 //! Where the writer has noted the checksums of its pages, they are compared before a row group is read. What is damaged
 //! ends the import with an error, after the row groups before it. Some damage that no checksum covers makes the Parquet
-//! reader panic: the panic becomes that error too, but the panic hook of the process hears of it, and the default one
-//! writes a message to standard error. A library must not replace the hook; the program `flowseek` does.
+//! reader panic: the panic becomes that error too, and the panic hook of the process hears of it:
+//! [`is_guarded`](crate::resources::is_guarded) tells a hook to keep silent.
 
 mod appender;
 mod chunk;

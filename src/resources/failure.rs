@@ -52,10 +52,10 @@ impl Failure {
         }
     }
 
-    /// The kind of error that tells a caller what to do.
-    fn kind(self) -> ErrorKind {
+    /// The kind of error that tells a caller what to do; `corrupt` where the bytes are to blame.
+    fn kind(self, corrupt: ErrorKind) -> ErrorKind {
         match self {
-            Self::Corrupt => ErrorKind::Damaged,
+            Self::Corrupt => corrupt,
             Self::Transient => ErrorKind::Busy,
             Self::Missing | Self::Full | Self::System => ErrorKind::Io,
         }
@@ -69,7 +69,7 @@ pub(super) fn lacks_descriptors(error: &io::Error) -> bool {
 
 /// A closure for `map_err`: what has failed, with the error of the system as source.
 pub(crate) fn io_error(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
-    move |error| Error::with(Failure::of(&error).kind(), what)(error)
+    move |error| Error::with(Failure::of(&error).kind(ErrorKind::Damaged), what)(error)
 }
 
 /// A closure for `map_err` of what decodes a file: damage, unless it is the system that has failed.
@@ -77,9 +77,24 @@ pub(crate) fn read_error<E>(what: impl Into<String>) -> impl FnOnce(E) -> Error
 where
     E: Into<Box<dyn StdError + Send + Sync>>,
 {
+    decode_error(what, ErrorKind::Damaged)
+}
+
+/// [`read_error`] of what is not a file of an archive, but was handed in.
+pub(crate) fn input_error<E>(what: impl Into<String>) -> impl FnOnce(E) -> Error
+where
+    E: Into<Box<dyn StdError + Send + Sync>>,
+{
+    decode_error(what, ErrorKind::InvalidInput)
+}
+
+fn decode_error<E>(what: impl Into<String>, corrupt: ErrorKind) -> impl FnOnce(E) -> Error
+where
+    E: Into<Box<dyn StdError + Send + Sync>>,
+{
     move |error| {
         let error = error.into();
-        let kind = cause(error.as_ref()).map_or(ErrorKind::Damaged, |cause| Failure::of(cause).kind());
+        let kind = cause(error.as_ref()).map_or(corrupt, |cause| Failure::of(cause).kind(corrupt));
         Error::with(kind, what)(error)
     }
 }

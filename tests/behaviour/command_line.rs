@@ -6,8 +6,14 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::Arc,
 };
 
+use arrow::array::{ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch};
+use parquet::{
+    arrow::ArrowWriter,
+    file::properties::{WriterProperties, WriterVersion},
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -113,6 +119,45 @@ fn import_reads_every_sample_and_says_what_became_of_its_lines() {
     }
 }
 
+/// A Parquet file of flows with two addresses, damaged anywhere among the pages of the addresses.
+fn damaged_parquet(place: &Place) -> Vec<String> {
+    let addresses: Vec<[u8; 16]> = (0..200).map(|row| [row % 2; 16]).collect();
+    let rows = RecordBatch::try_from_iter([
+        ("startTime", Arc::new(Int64Array::from_iter_values(0..200)) as ArrayRef),
+        ("sourceIP", Arc::new(FixedSizeBinaryArray::try_from_iter(addresses.iter()).unwrap())),
+    ])
+    .unwrap();
+    // Addresses have a dictionary in this version of the format alone, and what refers to it is what the reader trusts.
+    let properties = WriterProperties::builder().set_writer_version(WriterVersion::PARQUET_2_0).build();
+    let mut whole = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut whole, rows.schema(), Some(properties)).unwrap();
+    writer.write(&rows).unwrap();
+    let footer = writer.close().unwrap();
+    let (start, length) = footer.row_group(0).column(1).byte_range();
+    (start..start + length)
+        .map(|at| {
+            let mut damaged = whole.clone();
+            damaged[at as usize] ^= 0x0f;
+            let file = place.path(&format!("{at}.parquet"));
+            fs::write(&file, damaged).unwrap();
+            file
+        })
+        .collect()
+}
+
+#[test]
+fn damaged_parquet_prints_errors_and_no_panic() {
+    let place = Place::new();
+    let files = damaged_parquet(&place);
+    let archive = place.path("flows");
+    let arguments: Vec<&str> = ["import", &archive].into_iter().chain(files.iter().map(String::as_str)).collect();
+    let said = flowseek(&arguments);
+    assert_eq!(said.status, 1);
+    // The reader has panicked, and only its error is told.
+    assert!(said.err.contains("it cannot be decoded: "), "{}", said.err);
+    assert!(!said.err.contains("panicked"), "{}", said.err);
+}
+
 #[test]
 fn keys_that_no_flow_has_are_said_once_a_file() {
     let place = Place::new();
@@ -131,6 +176,12 @@ fn keys_that_no_flow_has_are_said_once_a_file() {
     };
     let expected = [told(&files[0], "1 record"), told(&files[1], "30 records")].concat();
     assert_eq!(said.err.lines().collect::<Vec<_>>(), expected);
+
+    let many: String = (0..30).map(|key| format!(",\"k{key}\":1")).collect();
+    fs::write(&files[0], format!("{{\"startTime\":1{many}}}\n")).unwrap();
+    let said = flowseek(&["import", &place.path("flows"), &files[0]]);
+    assert_eq!(said.err.lines().count(), 21);
+    assert!(said.err.ends_with(": 10 more remarks are left out\n"), "{}", said.err);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{Cursor, Read, Write},
+    io::{self, Cursor, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -246,6 +246,31 @@ fn a_file_that_was_cut_off_is_an_error_after_its_good_lines() {
     assert!(message.starts_with(&format!("the input cannot be read at line {line}: the gzip data is cut off")));
     let before: String = text.split_inclusive('\n').take(line - 1).collect();
     assert_eq!(read(Format::Json, before.as_bytes()).0, flows);
+}
+
+#[test]
+fn an_input_that_the_system_cannot_read_is_not_called_damaged() {
+    struct Failing(io::ErrorKind);
+    impl Read for Failing {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+    }
+    let scratch = Scratch::new(1000);
+    for (failure, kind) in [
+        (io::ErrorKind::TimedOut, ErrorKind::Busy),
+        (io::ErrorKind::OutOfMemory, ErrorKind::Busy),
+        (io::ErrorKind::PermissionDenied, ErrorKind::Io),
+        (io::ErrorKind::UnexpectedEof, ErrorKind::InvalidInput),
+    ] {
+        let good = gzip(b"{\"startTime\":1}\n");
+        let parquet = parquet(vec![("startTime", Arc::new(Int64Array::from(vec![1])))]);
+        for begin in [&b"{\"startTime\":1}\n"[..], &good[..5], &parquet[..20]] {
+            let input = Cursor::new(begin.to_vec()).chain(Failing(failure));
+            let error = scratch.appender().import(input, ImportOptions::default(), &mut |_| {}).unwrap_err();
+            assert_eq!(error.kind(), kind, "{failure:?}: {error}");
+        }
+    }
 }
 
 #[test]

@@ -21,6 +21,8 @@ use super::{
 
 /// The rejected lines of a file that are reported one by one.
 const MAX_REPORTED: u64 = 20;
+/// The remarks on a file that are printed, one a line.
+const MAX_REMARKS: usize = 20;
 /// The name of no format: it is found out.
 const AUTO: &str = "auto";
 
@@ -139,8 +141,12 @@ impl Watch<'_> {
             let hint = "every line was rejected; it may be of another format (see --format)";
             self.bar.suspend(|| say(format_args!("{source}: {hint}")));
         }
-        for remark in report.remarks.to_string().lines() {
+        let remarks = report.remarks.to_string();
+        for remark in remarks.lines().take(MAX_REMARKS) {
             self.bar.suspend(|| say(format_args!("{source}: {remark}")));
+        }
+        if let more @ 1.. = remarks.lines().count().saturating_sub(MAX_REMARKS) {
+            self.bar.suspend(|| say(format_args!("{source}: {more} more remarks are left out")));
         }
     }
 }

@@ -17,7 +17,7 @@ mod stats;
 mod threads;
 mod verify;
 
-use std::process::ExitCode;
+use std::{panic, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -49,6 +49,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    keep_silent_of_damage();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(usage) => {
@@ -69,4 +70,14 @@ fn main() -> ExitCode {
         Command::Verify(command) => command.run(),
     };
     done.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
+}
+
+/// Lets nobody hear of the panics of a decoder over damaged bytes: each becomes an error, which is told.
+fn keep_silent_of_damage() {
+    let default = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if !flowseek::resources::is_guarded() {
+            default(panic);
+        }
+    }));
 }

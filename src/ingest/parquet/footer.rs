@@ -7,11 +7,12 @@ use parquet::{
     arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
     basic::{ConvertedType, LogicalType, Type as PhysicalType},
     errors::{ParquetError, Result},
-    file::metadata::{ColumnChunkMetaData, FileMetaData, ParquetMetaData, ParquetMetaDataReader},
+    file::{
+        metadata::{ColumnChunkMetaData, FileMetaData, ParquetMetaData, ParquetMetaDataReader},
+        reader::ChunkReader,
+    },
     schema::types::{SchemaDescriptor, Type, TypePtr},
 };
-
-use super::input::Input;
 
 /// Reads the footer of a file. The types are those of Parquet: what an Arrow program has noted beside them changes nothing
 /// that matters here. Two are changed so that one bad value costs its row and not all that the reader takes in at a time:
@@ -19,7 +20,7 @@ use super::input::Input;
 /// - Text is read as bytes, which need not be UTF-8.
 /// - INT96 is read as milliseconds. As nanoseconds, which is what the reader would take, it wraps around outside the years
 ///   1677 to 2262, and a flow of the year 9999 would be one of 1816; as milliseconds the whole range of its days fits.
-pub(super) fn read(input: &Input) -> Result<ArrowReaderMetadata> {
+pub(super) fn read(input: &impl ChunkReader) -> Result<ArrowReaderMetadata> {
     let footer = Arc::new(with_plain_text(ParquetMetaDataReader::new().parse_and_finish(input)?)?);
     let options = || ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let read = ArrowReaderMetadata::try_new(Arc::clone(&footer), options())?;

@@ -4,10 +4,9 @@ mod cells;
 mod columns;
 mod footer;
 mod form;
-mod input;
 mod pages;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::error::Error as StdError;
 
 use arrow::array::RecordBatch;
 use parquet::{
@@ -15,17 +14,19 @@ use parquet::{
         ProjectionMask,
         arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
     },
-    errors::{ParquetError, Result as ParquetResult},
-    file::reader::Length,
+    errors::Result as ParquetResult,
+    file::reader::ChunkReader,
 };
 
 use self::columns::Columns;
-pub(super) use self::input::Input;
 use super::{
     chunk::{Chunk, Failure},
     in_order::InOrder,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    resources::{guarded, input_error},
+};
 
 /// Rows of a chunk.
 const CHUNK_ROWS: usize = 8192;
@@ -33,10 +34,10 @@ const CHUNK_ROWS: usize = 8192;
 /// The rows of a file, in their order.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidInput`] where it is no Parquet file, a column has the wrong type, or the start is missing.
-pub(super) fn chunks(input: Input) -> Result<InOrder<Result<Chunk, Failure>>> {
-    let damaged = |error| Error::with(ErrorKind::InvalidInput, "the input is not Parquet, or it is damaged")(error);
-    let footer = guarded(|| footer::read(&input)).map_err(damaged)?;
+/// [`ErrorKind::InvalidInput`] where it is no Parquet file, a column has the wrong type, or the start is missing;
+/// [`ErrorKind::Busy`] and [`ErrorKind::Io`] where the system cannot read it.
+pub(super) fn chunks(input: impl ChunkReader + Clone + 'static) -> Result<InOrder<Result<Chunk, Failure>>> {
+    let footer = decode(|| footer::read(&input), "the input is not Parquet, or it is damaged")?;
     let columns = Columns::of(footer.schema())?;
     let rows = Rows::new(input, footer, columns.places());
     InOrder::start(rows, move |rows| {
@@ -46,9 +47,21 @@ pub(super) fn chunks(input: Input) -> Result<InOrder<Result<Chunk, Failure>>> {
     })
 }
 
+/// Decodes a part of an input, which may be damaged in a way that makes the Parquet reader panic.
+fn decode<T, E>(decode: impl FnOnce() -> Result<T, E>, what: &str) -> Result<T>
+where
+    E: Into<Box<dyn StdError + Send + Sync>>,
+{
+    // What a panic left half done is not used again.
+    match guarded(|| Ok(decode())) {
+        Ok(decoded) => decoded.map_err(input_error(what)),
+        Err(panic) => Err(Error::with(ErrorKind::InvalidInput, what)(panic)),
+    }
+}
+
 /// The rows of a file, some at a time.
-struct Rows {
-    input: Input,
+struct Rows<R> {
+    input: R,
     footer: ArrowReaderMetadata,
     columns: ProjectionMask,
     /// The row group that is read next.
@@ -66,25 +79,26 @@ struct Read {
     bytes: u64,
 }
 
-impl Rows {
-    fn new(input: Input, footer: ArrowReaderMetadata, places: impl Iterator<Item = usize>) -> Self {
+impl<R: ChunkReader + Clone + 'static> Rows<R> {
+    fn new(input: R, footer: ArrowReaderMetadata, places: impl Iterator<Item = usize>) -> Self {
         let columns = ProjectionMask::roots(footer.parquet_schema(), places);
         let total = u64::try_from(footer.metadata().file_metadata().num_rows()).unwrap_or(0).max(1);
         Self { input, footer, columns, group: 0, reader: None, read: 0, total, ended: false }
     }
 
     /// The next rows; `None` at the end.
-    fn read(&mut self) -> ParquetResult<Option<RecordBatch>> {
+    fn read(&mut self) -> Result<Option<RecordBatch>> {
+        let what = format!("the Parquet file cannot be read beyond row {}", self.read);
         loop {
             if let Some(reader) = &mut self.reader
-                && let Some(rows) = guarded(|| reader.next().transpose())?
+                && let Some(rows) = decode(|| reader.next().transpose(), &what)?
             {
                 return Ok(Some(rows));
             }
             if self.group == self.footer.metadata().num_row_groups() {
                 return Ok(None);
             }
-            self.reader = Some(guarded(|| self.open())?);
+            self.reader = Some(decode(|| self.open(), &what)?);
             self.group += 1;
         }
     }
@@ -104,7 +118,7 @@ impl Rows {
     }
 }
 
-impl Iterator for Rows {
+impl<R: ChunkReader + Clone + 'static> Iterator for Rows<R> {
     type Item = Result<Read, Failure>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -119,16 +133,8 @@ impl Iterator for Rows {
             }
             Err(error) => {
                 self.ended = true;
-                let message = format!("the Parquet file cannot be read beyond row {}", self.read);
-                Some(Err(Error::with(ErrorKind::InvalidInput, message)(error).into()))
+                Some(Err(error.into()))
             }
         }
     }
-}
-
-/// Some damage makes the Parquet reader panic, where it should give an error.
-fn guarded<T, E: From<ParquetError>>(read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    let panicked = |_| Err(ParquetError::General("the reader has panicked".to_owned()).into());
-    // Whatever the panic left half done is not used again.
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(panicked)
 }

@@ -6,7 +6,7 @@ use parquet::{
     file::{metadata::ColumnChunkMetaData, reader::ChunkReader},
 };
 
-use super::{footer::byte_range, input::Input};
+use super::footer::byte_range;
 use crate::segment::{PageHeader, page_header};
 
 /// Bytes in which a header is first looked for; it is longer where it holds long statistics.
@@ -16,7 +16,7 @@ const MOST_HEADER_BYTES: u64 = 1 << 20;
 
 /// Checks the pages of a column of a row group, as far as their writer has noted checksums. A writer notes them for all
 /// pages or for none, so the first that has none ends it.
-pub(super) fn check(input: &Input, column: &ColumnChunkMetaData) -> Result<()> {
+pub(super) fn check(input: &impl ChunkReader, column: &ColumnChunkMetaData) -> Result<()> {
     let range = byte_range(column)?;
     let mut at = range.start;
     while at < range.end {
@@ -36,7 +36,7 @@ pub(super) fn check(input: &Input, column: &ColumnChunkMetaData) -> Result<()> {
 }
 
 /// The header of the page at a place; `None` where there is none.
-fn header(input: &Input, at: u64, end: u64) -> Result<Option<PageHeader>> {
+fn header(input: &impl ChunkReader, at: u64, end: u64) -> Result<Option<PageHeader>> {
     let mut length = HEADER_BYTES;
     loop {
         let room = length.min(end - at);
