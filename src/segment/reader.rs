@@ -225,6 +225,11 @@ impl SegmentReader {
         block_range(block, self.shape.block_rows, self.shape.rows)
     }
 
+    /// How many pages each column has.
+    pub(crate) fn page_count(&self) -> usize {
+        self.shape.rows.div_ceil(self.shape.page_rows)
+    }
+
     /// The rows of a page.
     pub(super) fn page_rows(&self, page: usize) -> Range<usize> {
         block_range(page, self.shape.page_rows, self.shape.rows)

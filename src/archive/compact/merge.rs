@@ -2,17 +2,11 @@
 
 use std::{
     collections::BinaryHeap,
-    path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
-
-use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMillisecondArray, UInt64Array},
-    compute::{concat, interleave_record_batch},
-    datatypes::{TimestampMillisecondType, UInt64Type},
-    error::ArrowError,
-};
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use super::{
     super::{Archive, SegmentEntry, Snapshot},
@@ -22,15 +16,20 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::{Field, Timestamp},
-    resources::{guarded, io_error, read_error},
     schema::schema,
-    segment::FileBytes,
+    segment::{PageCache, ReadCounters, RowReader, SegmentReader},
+};
+use arrow::{
+    array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMillisecondArray, UInt64Array},
+    compute::{concat, interleave_record_batch},
+    datatypes::{TimestampMillisecondType, UInt64Type},
+    error::ArrowError,
 };
 
 /// Rows that are put together in one go.
 const CHUNK_ROWS: usize = 8192;
-/// Rows of all inputs together that are held decoded.
-const AHEAD_ROWS: usize = 1 << 17;
+/// Bytes of dictionaries and pages of all inputs that are held.
+const CACHE_BYTES: u64 = 32 << 20;
 
 /// What is merged.
 pub(in super::super) struct Merge<'a> {
@@ -44,8 +43,7 @@ pub(in super::super) struct Merge<'a> {
 /// Merges segments of a snapshot into staged ones of about the same size, in the order of time, newest first. `None`
 /// where it was stopped; then, and after an error, nothing is left.
 ///
-/// What is read is plain Parquet, past the checksums of the segments: [`Snapshot::check`] comes first, so that no damage
-/// is copied as truth.
+/// The inputs are read page by page, and each page is held against its checksum, so that no damage is copied as truth.
 ///
 /// # Errors
 /// [`ErrorKind::Io`] or [`ErrorKind::Damaged`].
@@ -78,33 +76,33 @@ pub(in super::super) fn merge(
 /// The inputs, read in step.
 struct Sources<'a> {
     inputs: Vec<Source<'a>>,
+    rows: RowReader,
     /// The next row of each input that has one: start, ID, input.
     heads: BinaryHeap<(i64, u64, usize)>,
     from: i64,
 }
 
-/// An input, from its next row on.
+/// An input, one page of which is held, from its next row on.
 struct Source<'a> {
     entry: &'a SegmentEntry,
-    path: PathBuf,
-    reader: ParquetRecordBatchReader,
+    segment: SegmentReader,
+    /// The page that `batch` holds is the one before this.
+    page: usize,
     batch: RecordBatch,
     starts: TimestampMillisecondArray,
     ids: UInt64Array,
     row: usize,
-    /// Rows of the batches before.
-    passed: u64,
     last: Option<(i64, u64)>,
 }
 
 impl<'a> Sources<'a> {
     fn open(snapshot: &Snapshot, merge: &Merge<'a>) -> Result<Self> {
-        let batch_rows = (AHEAD_ROWS / merge.inputs.len().max(1)).clamp(1024, CHUNK_ROWS);
         let from = merge.from.map_or(i64::MIN, Timestamp::as_millis);
-        let mut sources = Self { inputs: Vec::new(), heads: BinaryHeap::new(), from };
+        let rows = RowReader::new(Arc::new(PageCache::new(CACHE_BYTES)), Arc::new(ReadCounters::default()));
+        let mut sources = Self { inputs: Vec::new(), rows, heads: BinaryHeap::new(), from };
         for entry in &merge.inputs {
-            let mut source = Source::open(snapshot, entry, batch_rows)?;
-            if source.advance()? {
+            let mut source = Source::open(snapshot, entry)?;
+            if source.advance(&sources.rows)? {
                 sources.heads.extend(source.head()?.map(|(start, id)| (start, id, sources.inputs.len())));
             }
             sources.inputs.push(source);
@@ -135,7 +133,7 @@ impl<'a> Sources<'a> {
                 }
                 rows.push((*place, source.row));
                 source.pass((start, id))?;
-                if source.row >= source.batch.num_rows() && source.advance()? {
+                if source.row >= source.batch.num_rows() && source.advance(&self.rows)? {
                     *place = batches.len();
                     batches.push(source.batch.clone());
                 }
@@ -155,51 +153,35 @@ impl<'a> Sources<'a> {
 }
 
 impl<'a> Source<'a> {
-    fn open(snapshot: &Snapshot, entry: &'a SegmentEntry, batch_rows: usize) -> Result<Self> {
+    fn open(snapshot: &Snapshot, entry: &'a SegmentEntry) -> Result<Self> {
         let path = snapshot.archive().path().join(&entry.path);
-        let cannot = || format!("segment {} cannot be read", entry.path);
-        let open = || {
-            let file = snapshot.archive().files().segment(entry).map_err(io_error(cannot()))?;
-            let builder = ParquetRecordBatchReaderBuilder::try_new(FileBytes::new(file));
-            let reader = builder.and_then(|builder| builder.with_batch_size(batch_rows).build());
-            reader.map_err(read_error(cannot()))
-        };
-        let reader = guarded(open).map_err(|error| error.of_file(&path))?;
+        let segment = entry.open(snapshot.archive().files()).map_err(|error| error.of_file(&path))?;
         let batch = RecordBatch::new_empty(schema());
         let (starts, ids) = keys(&batch)?;
-        Ok(Self { entry, path, reader, batch, starts, ids, row: 0, passed: 0, last: None })
+        Ok(Self { entry, segment, batch, starts, ids, row: 0, page: 0, last: None })
     }
 
-    /// Goes on to the next batch; `false` where there is none, which must be after as many rows as there should be.
-    fn advance(&mut self) -> Result<bool> {
-        self.passed += self.batch.num_rows() as u64;
+    /// Goes on to the next page; `false` where there is none.
+    fn advance(&mut self, rows: &RowReader) -> Result<bool> {
         self.row = 0;
-        let next = self.next_batch().map_err(|error| error.of_file(&self.path))?;
-        let is_more = next.is_some();
-        self.batch = next.unwrap_or_else(|| RecordBatch::new_empty(schema()));
+        let is_more = self.page < self.segment.page_count();
+        self.batch = match is_more {
+            true => {
+                let columns = rows.page(&self.segment, &Field::ALL, self.page)?;
+                RecordBatch::try_new(schema(), columns).map_err(|error| {
+                    let message = format!("segment {} has a page with other flows than it should", self.entry.path);
+                    Error::with(ErrorKind::Damaged, message)(error)
+                })?
+            }
+            false => RecordBatch::new_empty(schema()),
+        };
+        self.page += 1;
         (self.starts, self.ids) = keys(&self.batch)?;
-        if !is_more && self.passed != self.entry.rows {
-            let message = format!("it has {} flows where {} were written", self.passed, self.entry.rows);
-            return Err(self.damaged(&message));
-        }
         Ok(is_more)
     }
 
-    fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        let cannot = || format!("segment {} cannot be read", self.entry.path);
-        loop {
-            let Some(batch) = guarded(|| self.reader.next().transpose().map_err(read_error(cannot())))? else {
-                return Ok(None);
-            };
-            if batch.num_rows() > 0 {
-                let batch = RecordBatch::try_new(schema(), batch.columns().to_vec());
-                return batch.map(Some).map_err(read_error(cannot()));
-            }
-        }
-    }
-
     fn damaged(&self, message: &str) -> Error {
-        Error::damaged(format!("segment {}: {message}", self.entry.path)).of_file(&self.path)
+        Error::damaged(format!("segment {}: {message}", self.entry.path)).of_file(self.segment.path())
     }
 
     /// The key of the next row; `None` behind the last.

@@ -11,10 +11,10 @@ use crate::{
     archive::{
         Extent, Finding, FindingKind, SegmentEntry,
         files::Files,
-        verify::{all_of, extent_of, keys, page_count, read_pages},
+        verify::{all_of, extent_of, keys, read_pages},
     },
     error::{Error, ErrorKind, Result},
-    resources::io_error,
+    resources::{io_error, undamaged},
     segment::SegmentReader,
 };
 
@@ -45,18 +45,14 @@ pub(super) fn rescue(files: &Files, entry: &SegmentEntry, findings: &[Finding]) 
         entry.describes(&reader)?;
         sound_pages(entry, &reader)
     };
-    match read() {
-        // What the system cannot read may be sound.
-        Err(error) if matches!(error.kind(), ErrorKind::Io | ErrorKind::Busy) => {
-            Err(Error::with(error.kind(), message())(error))
-        }
-        rescued => Ok(rescued.unwrap_or_else(|_| nothing())),
-    }
+    // What the system cannot read may be sound.
+    let rescued = undamaged(read()).map_err(|error| Error::with(error.kind(), message())(error))?;
+    Ok(rescued.unwrap_or_else(nothing))
 }
 
 fn sound_pages(entry: &SegmentEntry, reader: &Arc<SegmentReader>) -> Result<Rescued> {
     let lost: BTreeSet<usize> = reader.check()?.into_iter().flat_map(|flaw| flaw.pages).collect();
-    let (lost, sound): (Vec<usize>, Vec<usize>) = (0..page_count(reader)).partition(|page| lost.contains(page));
+    let (lost, sound): (Vec<usize>, Vec<usize>) = (0..reader.page_count()).partition(|page| lost.contains(page));
     let flows = if sound.is_empty() { None } else { Some(in_order(read_pages(reader, sound)?)?) };
     if let Some(flows) = &flows {
         let (starts, ids) = keys(flows)?;

@@ -13,7 +13,7 @@ use crate::{
         files::{Files, QUARANTINE},
         id_ranges::IdRanges,
         retire::is_segment,
-        verify::{IdSet, keys, page_count, read_pages},
+        verify::{IdSet, keys, read_pages},
     },
     error::{Error, ErrorKind, Result},
     flow::{FlowId, Timestamp},
@@ -110,7 +110,7 @@ fn read_whole(files: &Files, path: &str) -> Result<Option<RecordBatch>> {
         if !reader.check()?.is_empty() {
             return Err(Error::damaged(format!("segment {path} is not what was written")));
         }
-        in_order(read_pages(&reader, 0..page_count(&reader))?)
+        in_order(read_pages(&reader, 0..reader.page_count())?)
     };
     match read() {
         // It stays where it is.

@@ -11,7 +11,7 @@ pub use self::report::{Depth, Extent, Finding, FindingKind, Report};
 pub(super) use self::{
     foreign::foreign_files,
     ids::IdSet,
-    segment::{Damage, Examiner, all_of, extent_of, keys, page_count, read_pages},
+    segment::{Damage, Examiner, all_of, extent_of, keys, read_pages},
 };
 use super::{Archive, Settings, files::Files, nothing_at};
 use crate::error::{ErrorKind, Result};

@@ -131,7 +131,7 @@ impl<'a> Examiner<'a> {
             findings.push(Finding { affected, ..Finding::new(&entry.path, FindingKind::Pages, message) });
         }
         if self.depth == Depth::Rows && pages.is_empty() {
-            let flows = read_pages(reader, 0..page_count(reader))?;
+            let flows = read_pages(reader, 0..reader.page_count())?;
             findings.extend(self.look_at_keys(entry, &flows)?);
             // A list that is no more what was written says nothing of what was.
             let contradictions = if flaws.is_empty() { reader.contradictions(&flows)? } else { Vec::new() };
@@ -224,11 +224,6 @@ fn rows_of(reader: &SegmentReader, pages: &[usize]) -> Range<usize> {
     first * shape.page_rows..(last * shape.page_rows).min(shape.rows)
 }
 
-pub(in super::super) fn page_count(reader: &SegmentReader) -> usize {
-    let shape = reader.shape();
-    shape.rows.div_ceil(shape.page_rows)
-}
-
 fn row_reader() -> RowReader {
     RowReader::new(Arc::new(PageCache::new(CACHE_BYTES)), Arc::new(ReadCounters::default()))
 }
@@ -265,7 +260,7 @@ fn lasting(entry: &SegmentEntry, error: Error) -> Result<Error> {
 
 fn kind_of(error: &Error, file: &Arc<SharedFile>) -> FindingKind {
     match error.kind() {
-        ErrorKind::Io => FindingKind::Unreadable,
+        ErrorKind::Busy | ErrorKind::Io => FindingKind::Unreadable,
         ErrorKind::Unsupported => FindingKind::Unsupported,
         _ if SegmentReader::has_footer(file) => FindingKind::Index,
         _ => FindingKind::Footer,

@@ -1,0 +1,324 @@
+//! Reads fail, at every step, once or until further notice: no wrong answer, nothing sound is told damaged, and all is
+//! well again as soon as reads succeed.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use flowseek::{
+    Archive, Error, ErrorKind, Filter, FlowId, Order, Result, Settings, StoredFlow,
+    archive::{Depth, Effort, Finding, FindingKind, Retention},
+    filter,
+    flow::{Field, Timestamp},
+    order::{Direction, SortKey},
+    query::{Count, Gaps},
+    resources::{LocalStorage, ReadFile, Storage, StoredFile},
+};
+use rustix::io::Errno;
+
+use crate::{
+    kept::{Place, commit, flow, now},
+    support::block_on,
+};
+
+/// When reads fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Never,
+    /// The n-th read, once.
+    At(usize, Errno),
+    /// The n-th read and all after it.
+    From(usize, Errno),
+}
+
+/// The local file system, with reads that fail.
+#[derive(Clone)]
+struct Reads(Arc<State>);
+
+struct State {
+    fault: Mutex<Fault>,
+    steps: AtomicUsize,
+}
+
+impl fmt::Debug for Reads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reads")
+    }
+}
+
+impl Reads {
+    fn new() -> Self {
+        Self(Arc::new(State { fault: Mutex::new(Fault::Never), steps: AtomicUsize::new(0) }))
+    }
+
+    /// From now on reads are counted from 1 on, and fail like this. How many there were before.
+    fn set(&self, fault: Fault) -> usize {
+        *self.0.fault.lock().unwrap() = fault;
+        self.0.steps.swap(0, Ordering::SeqCst)
+    }
+
+    fn step(&self) -> io::Result<()> {
+        let at = self.0.steps.fetch_add(1, Ordering::SeqCst) + 1;
+        match *self.0.fault.lock().unwrap() {
+            Fault::At(step, errno) if step == at => Err(io::Error::from_raw_os_error(errno.raw_os_error())),
+            Fault::From(step, errno) if step <= at => Err(io::Error::from_raw_os_error(errno.raw_os_error())),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Storage for Reads {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
+        LocalStorage.create(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        LocalStorage.rename(from, to)
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        LocalStorage.hard_link(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        LocalStorage.remove(path)
+    }
+
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        LocalStorage.create_directory(path)
+    }
+
+    fn sync_directory(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>> {
+        self.step()?;
+        Ok(Arc::new(File { file: LocalStorage.open(path)?, reads: self.clone() }))
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        self.step()?;
+        LocalStorage.list(path)
+    }
+
+    fn size(&self, path: &Path) -> io::Result<Option<u64>> {
+        self.step()?;
+        LocalStorage.size(path)
+    }
+}
+
+#[derive(Debug)]
+struct File {
+    file: Arc<dyn ReadFile>,
+    reads: Reads,
+}
+
+impl ReadFile for File {
+    fn size(&self) -> io::Result<u64> {
+        self.reads.step()?;
+        self.file.size()
+    }
+
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.reads.step()?;
+        self.file.read_exact_at(bytes, offset)
+    }
+}
+
+/// An archive of several segments that overlap.
+fn prepared() -> Place {
+    let place = Place::new();
+    let archive = place.archive(40);
+    for first in 0..3 {
+        commit(&archive, (0..24).map(|flow| first * 7 + flow * 3));
+    }
+    place
+}
+
+/// Runs `operation` on copies of an archive, with each kind of fault at each of its reads. It succeeds, or gives an error
+/// of the system; the flows are then those of before or what `change` makes of them. It succeeds as soon as reads do.
+fn at_each_read<T: fmt::Debug + PartialEq>(
+    operation: impl Fn(&Path, Settings) -> Result<T>,
+    change: impl Fn(&mut Vec<StoredFlow>),
+) {
+    let prepared = prepared();
+    let before = now(&prepared.archive(40));
+    let mut after = before.clone();
+    change(&mut after);
+    let copy = prepared.copy();
+    let reads = Reads::new();
+    let settings = Settings { storage: Arc::new(reads.clone()), ..copy.settings(40) };
+    let expected = operation(&copy.path, settings).unwrap();
+    let last = reads.set(Fault::Never);
+    assert!(last > 5, "hardly anything is read");
+    // A step of many: an operation reads some hundred times.
+    for step in (1..=last).step_by(1 + last / 24) {
+        for fault in [Fault::At(step, Errno::MFILE), Fault::At(step, Errno::IO), Fault::From(step, Errno::NOMEM)] {
+            let copy = prepared.copy();
+            let reads = Reads::new();
+            let settings = || Settings { storage: Arc::new(reads.clone()), ..copy.settings(40) };
+            reads.set(fault);
+            let result = operation(&copy.path, settings());
+            reads.set(Fault::Never);
+            let is_done = result.is_ok();
+            match result {
+                Ok(answer) => assert_eq!(answer, expected, "{fault:?}"),
+                Err(error) => is_of_the_system(&error, fault),
+            }
+            let flows = sound(&copy, fault);
+            assert!(flows == after || !is_done && flows == before, "{fault:?}: {flows:?}");
+            if flows == before {
+                let again = operation(&copy.path, settings()).unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+                assert_eq!(again, expected, "{fault:?}");
+                assert_eq!(sound(&copy, fault), after, "{fault:?}");
+            }
+        }
+    }
+}
+
+/// Asserts that an error says what to do: ask again where the system lacked something, and else look at the system.
+fn is_of_the_system(error: &Error, fault: Fault) {
+    let is_allowed = match fault {
+        Fault::At(_, Errno::IO) | Fault::From(_, Errno::IO) => {
+            matches!(error.kind(), ErrorKind::Io | ErrorKind::Busy)
+        }
+        _ => error.is_retryable(),
+    };
+    assert!(is_allowed, "{fault:?}: {:?}: {error}", error.kind());
+}
+
+/// The flows of an archive of which nothing is damaged, or taken for it.
+fn sound(place: &Place, fault: Fault) -> Vec<StoredFlow> {
+    let report = Archive::verify(&place.path, Depth::Rows, &mut |_| {}).unwrap();
+    assert!(report.is_sound(), "{fault:?}: {report:?}");
+    assert!(place.names("quarantine").is_empty(), "{fault:?}");
+    now(&Archive::open(&place.path).unwrap())
+}
+
+fn queries() -> Vec<(Filter, Order)> {
+    let by_port = SortKey { field: Field::DstPort, direction: Direction::Descending };
+    vec![
+        (Filter::all(), Order::newest_first()),
+        (filter::dst_port().eq(21), Order::oldest_first()),
+        (
+            filter::src_node().eq("node-3").and(filter::dst_port().within(5..)),
+            Order::new([by_port], Direction::Descending),
+        ),
+    ]
+}
+
+#[test]
+fn a_query_answers_right_or_with_an_error_of_the_system_and_leaves_nothing_out() {
+    for (filter, order) in queries() {
+        let ask = |path: &Path, settings: Settings| {
+            let query = Archive::open_with(path, settings)?.snapshot()?.query(filter.clone()).order(order.clone());
+            let page = block_on(query.limit(20).count(Count::Exact).gaps(Gaps::Error).page())?;
+            Ok((page.flows()?, page.total))
+        };
+        at_each_read(ask, |_| {});
+    }
+}
+
+#[test]
+fn a_page_that_skips_gaps_leaves_no_segment_out_for_a_lack_that_passes() {
+    let prepared = prepared();
+    let (filter, order) = queries().swap_remove(2);
+    let mut step = 1;
+    loop {
+        let reads = Reads::new();
+        let settings = Settings { storage: Arc::new(reads.clone()), ..prepared.settings(40) };
+        let archive = Archive::open_with(&prepared.path, settings).unwrap();
+        let query = archive.snapshot().unwrap().query(filter.clone()).order(order.clone()).gaps(Gaps::Skip);
+        reads.set(Fault::At(step, Errno::NOMEM));
+        let page = block_on(query.page());
+        let steps = reads.set(Fault::Never);
+        let expected = block_on(query.page()).unwrap();
+        match page {
+            Ok(page) => assert_eq!((page.flows().unwrap(), page.gaps.len()), (expected.flows().unwrap(), 0)),
+            Err(error) => is_of_the_system(&error, Fault::At(step, Errno::NOMEM)),
+        }
+        if step > steps {
+            break;
+        }
+        step += 1;
+    }
+    assert!(step > 5);
+}
+
+#[test]
+fn segments_are_merged_or_stay_and_none_is_set_aside() {
+    let merge = |path: &Path, settings: Settings| {
+        let archive = Archive::open_with(path, settings)?;
+        let compactor = archive.writer()?.compactor();
+        while compactor.run_once(Effort::Full)?.is_some() {}
+        Ok(archive.snapshot()?.manifest().segments.len())
+    };
+    at_each_read(merge, |_| {});
+}
+
+#[test]
+fn flows_that_are_too_old_go_and_no_others() {
+    let before = Timestamp::from_millis(30).unwrap();
+    let retain = |path: &Path, settings: Settings| {
+        let archive = Archive::open_with(path, settings)?;
+        let retention = Retention { before: Some(before), exact: true, bytes: None };
+        let _ = archive.writer()?.retain(retention)?;
+        archive.snapshot().map(|snapshot| snapshot.manifest().rows())
+    };
+    at_each_read(retain, |flows| flows.retain(|stored| stored.flow.start_time >= before));
+}
+
+#[test]
+fn a_commit_is_there_or_not() {
+    let append = |path: &Path, settings: Settings| {
+        let archive = Archive::open_with(path, settings)?;
+        let mut appender = archive.appender()?;
+        appender.push(&flow(500))?;
+        appender.commit().map(|commit| commit.first)
+    };
+    let add = |flows: &mut Vec<StoredFlow>| flows.push(StoredFlow { id: FlowId::new(73), flow: flow(500) });
+    at_each_read(append, add);
+}
+
+#[test]
+fn a_repair_of_what_is_sound_changes_nothing_or_says_that_it_cannot_read() {
+    let repair = |path: &Path, settings: Settings| {
+        let repaired = Archive::repair(path, settings, &mut |_| {})?;
+        Ok((repaired.lost.len(), repaired.rebuilt.len(), repaired.quarantined.len()))
+    };
+    at_each_read(repair, |_| {});
+}
+
+#[test]
+fn what_cannot_be_read_is_verified_as_unreadable_and_not_as_damaged() {
+    let prepared = prepared();
+    let mut step = 1;
+    loop {
+        let mut steps = 0;
+        for fault in [Fault::At(step, Errno::INTR), Fault::From(step, Errno::IO)] {
+            let reads = Reads::new();
+            let settings = Settings { storage: Arc::new(reads.clone()), ..prepared.settings(40) };
+            reads.set(fault);
+            let report = Archive::verify_with(&prepared.path, settings, Depth::Rows, &mut |_| {});
+            steps = reads.set(Fault::Never).max(steps);
+            match report {
+                Ok(report) => {
+                    let is_unreadable = |finding: &Finding| finding.kind == FindingKind::Unreadable;
+                    assert!(report.findings.iter().all(is_unreadable), "{fault:?}: {report:?}");
+                }
+                Err(error) => is_of_the_system(&error, fault),
+            }
+        }
+        if step > steps {
+            break;
+        }
+        step += 1;
+    }
+    assert!(step > 5);
+}
