@@ -18,10 +18,10 @@ const BUFFER: usize = 64 << 10;
 
 /// A file that the Parquet crate reads, and that need not stay open.
 #[derive(Clone, Debug)]
-pub(super) struct FileBytes(Arc<SharedFile>);
+pub(crate) struct FileBytes(Arc<SharedFile>);
 
 impl FileBytes {
-    pub(super) fn new(file: Arc<SharedFile>) -> Self {
+    pub(crate) fn new(file: Arc<SharedFile>) -> Self {
         Self(file)
     }
 }
@@ -51,7 +51,7 @@ impl ChunkReader for FileBytes {
 
 /// A file from some byte on.
 #[derive(Debug)]
-pub(super) struct From {
+pub(crate) struct From {
     file: Arc<SharedFile>,
     at: u64,
 }

@@ -27,6 +27,7 @@ pub use bounds::{BlockBounds, BoundsTable};
 pub use cache::{PageCache, ReadCounters};
 pub(crate) use columns::ToldNames;
 pub use columns::{Columns, RowReader};
+pub(crate) use file_bytes::FileBytes;
 pub(crate) use page_header::{PageHeader, page_header};
 use probe::Tally;
 pub use probe::{Effort, ProbedBlock, Probes, grouped};
