@@ -131,7 +131,7 @@ impl<A: Authorizer> Inner<A> {
     async fn try_answer(&self, parts: &Parts) -> Result<Response<Body>, Problem> {
         let grant = self.authorizer.authorize(parts).await?;
         if !grant.permits(PERMISSION) {
-            return Err(Problem::not_permitted());
+            return Err(Problem::not_permitted(grant.hint));
         }
         if let Some(subject) = &grant.subject {
             Span::current().record("subject", subject.as_str());

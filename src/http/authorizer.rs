@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use axum::http::{HeaderMap, header, request::Parts};
+use axum::http::{header, request::Parts};
 
 use crate::filter::Filter;
 
@@ -24,13 +24,15 @@ pub struct Grant {
     permissions: BTreeSet<String>,
     pub(super) filter: Filter,
     pub(super) subject: Option<String>,
+    /// Why a permission may be missing that was meant to be there.
+    pub(super) hint: Option<String>,
 }
 
 impl Grant {
     /// A grant of these permissions, over all flows.
     pub fn new(permissions: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let permissions = permissions.into_iter().map(Into::into).collect();
-        Self { permissions, filter: Filter::all(), subject: None }
+        Self { permissions, filter: Filter::all(), subject: None, hint: None }
     }
 
     /// Over no flows but those that match `filter`, too, as if there were no others: every query is narrowed by it, no
@@ -42,6 +44,11 @@ impl Grant {
     /// To this user or service, for the log.
     pub fn subject(self, subject: impl Into<String>) -> Self {
         Self { subject: Some(subject.into()), ..self }
+    }
+
+    /// With what to tell a client that lacks the permission.
+    pub(super) fn hint(self, hint: String) -> Self {
+        Self { hint: Some(hint), ..self }
     }
 
     /// Whether a permission is among those granted.
@@ -130,7 +137,7 @@ where
 /// Lets everybody in who asks for this machine by a name of its loopback interface.
 ///
 /// The name is looked at because a page in a browser can have a name of its own lead to the loopback interface, and
-/// would read the answers.
+/// would read the answers. A request without a name, which HTTP/1.0 allows and no browser sends, is let in.
 ///
 /// ```
 /// use flowseek::{Archive, http::{FlowLogs, Loopback}};
@@ -143,18 +150,13 @@ pub struct Loopback;
 
 impl Authorizer for Loopback {
     async fn authorize(&self, request: &Parts) -> Result<Grant, Refusal> {
-        match host(&request.headers) {
-            Some(host) if !is_loopback(host) => {
-                let reason = "without authorization this server answers to localhost and loopback addresses only";
-                Err(Refusal::Forbidden(reason.to_owned()))
-            }
-            _ => Ok(Grant::new([PERMISSION])),
+        let named = request.headers.get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or("?"));
+        if named.chain(request.uri.host()).all(is_loopback) {
+            return Ok(Grant::new([PERMISSION]));
         }
+        let reason = "without authorization this server answers to localhost and loopback addresses only";
+        Err(Refusal::Forbidden(reason.to_owned()))
     }
-}
-
-fn host(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::HOST).map(|host| host.to_str().unwrap_or("?"))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -179,6 +181,24 @@ mod tests {
         for host in ["", "?", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "10.0.0.1", "[::]"]
         {
             assert!(!is_loopback(host), "{host}");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_name_that_a_request_gives_is_looked_at() {
+        for (uri, hosts, is_let_in) in [
+            ("/", &[][..], true),
+            ("/", &["localhost"], true),
+            ("/", &["evil.example", "localhost"], false),
+            ("/", &["localhost", "evil.example"], false),
+            ("http://localhost:80/", &["localhost"], true),
+            ("http://evil.example/", &["localhost"], false),
+            ("http://[::1]/", &[], true),
+        ] {
+            let request =
+                hosts.iter().fold(axum::http::Request::get(uri), |request, host| request.header("host", *host));
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            assert_eq!(Loopback.authorize(&parts).await.is_ok(), is_let_in, "{uri} {hosts:?}");
         }
     }
 

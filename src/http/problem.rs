@@ -33,12 +33,12 @@ impl Problem {
         Self { header, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence) }
     }
 
-    /// 403, for want of the permission.
-    pub(super) fn not_permitted() -> Self {
+    /// 403, for want of the permission; and why that may be, where it is known.
+    pub(super) fn not_permitted(hint: Option<String>) -> Self {
         let challenge = format!("Bearer realm=\"flow-logs\", error=\"insufficient_scope\", scope=\"{PERMISSION}\"");
         let header = HeaderValue::from_str(&challenge).ok().map(|value| (header::WWW_AUTHENTICATE, value));
-        let sentence = format!("the permission {PERMISSION} is needed");
-        Self { header, ..Self::new(StatusCode::FORBIDDEN, sentence) }
+        let sentences = std::iter::once(format!("the permission {PERMISSION} is needed")).chain(hint).collect();
+        Self { status: StatusCode::FORBIDDEN, sentences, header }
     }
 
     /// 500, of which the log knows more than the client.

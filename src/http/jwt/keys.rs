@@ -4,10 +4,11 @@ use std::{fmt, path::PathBuf, sync::Arc};
 
 use jsonwebtoken::{
     Algorithm, DecodingKey,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse},
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse},
 };
 use serde_json::Value;
 
+use super::strength::weakness;
 use crate::{
     error::{Error, ErrorKind, Result},
     http::watched::Watched,
@@ -15,12 +16,15 @@ use crate::{
 
 /// Bytes of an uncompressed point of P-256 (SEC 1, section 2.3.3).
 const P256_POINT_BYTES: usize = 65;
+/// The most keys that an error lists.
+const MOST_LISTED: usize = 10;
 
 /// Where the keys are that tokens must be signed with.
 ///
 /// A key goes with one algorithm, whatever a token says: a secret with HS256, an RSA key with RS256, one on the curve
-/// P-256 with ES256, one on Ed25519 with EdDSA. A file is read again when it changes; while what it holds cannot be
-/// used, what it held before stays in force.
+/// P-256 with ES256, one on Ed25519 with EdDSA. A secret has at least 32 bytes and an RSA key at least 2,048 bits, as RFC
+/// 7518 has it (sections 3.2 and 3.3). A file is read again when it changes; while what it holds cannot be used, what it
+/// held before stays in force.
 ///
 /// ```
 /// use flowseek::http::KeySource;
@@ -42,7 +46,7 @@ impl KeySource {
     /// A secret that the issuer of tokens shares with this server.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] where it is empty.
+    /// [`ErrorKind::InvalidInput`] where it is shorter than 32 bytes.
     pub fn secret(secret: &[u8]) -> Result<Self> {
         Keys::secret(secret).map(|keys| Self(Source::Fixed(Arc::new(keys))))
     }
@@ -61,13 +65,14 @@ impl KeySource {
     /// A file with one public key in PEM: RSA, P-256 or Ed25519.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] where it is none; [`ErrorKind::NotFound`] or [`ErrorKind::Io`] where it cannot be
+    /// [`ErrorKind::InvalidInput`] where it is none or a weak one; [`ErrorKind::NotFound`] or [`ErrorKind::Io`] where it cannot be
     /// read.
     pub fn public_key_file(path: impl Into<PathBuf>) -> Result<Self> {
         Self::file(path, |files| Keys::pem(first(files)))
     }
 
-    /// A file with a JSON Web Key Set (RFC 7517). Keys for encryption or other algorithms are passed over.
+    /// A file with a JSON Web Key Set (RFC 7517). Keys for encryption or other algorithms are passed over, as are those
+    /// that are weak, that cannot be read, or whose `key_ops` lack `verify`; the log says why.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] where no key of it can be used; [`ErrorKind::NotFound`] or [`ErrorKind::Io`] where it
@@ -112,10 +117,7 @@ impl fmt::Debug for Keys {
 
 impl Keys {
     fn secret(secret: &[u8]) -> Result<Self> {
-        if secret.is_empty() {
-            return Err(invalid("the secret is empty"));
-        }
-        Ok(Self(vec![Key { id: None, algorithm: Algorithm::HS256, key: DecodingKey::from_secret(secret) }]))
+        Self::one(Algorithm::HS256, DecodingKey::from_secret(secret))
     }
 
     fn pem(pem: &[u8]) -> Result<Self> {
@@ -133,7 +135,14 @@ impl Keys {
         if algorithm == Algorithm::ES256 && key.try_get_as_bytes().map(<[u8]>::len).ok() != Some(P256_POINT_BYTES) {
             return Err(invalid("its key is on another curve than P-256"));
         }
-        Ok(Self(vec![Key { id: None, algorithm, key }]))
+        Self::one(algorithm, key)
+    }
+
+    fn one(algorithm: Algorithm, key: DecodingKey) -> Result<Self> {
+        match weakness(&key) {
+            Some(weakness) => Err(invalid(&weakness)),
+            None => Ok(Self(vec![Key { id: None, algorithm, key }])),
+        }
     }
 
     fn jwks(json: &[u8]) -> Result<Self> {
@@ -141,13 +150,27 @@ impl Keys {
             serde_json::from_slice(json).map_err(Error::with(ErrorKind::InvalidInput, "it is not JSON"))?;
         let keys = set.get("keys").and_then(Value::as_array);
         let keys = keys.ok_or_else(|| invalid("it is no JSON Web Key Set: it has no list `keys`"))?;
-        // Others may be of kinds that this version knows nothing of.
-        let known = keys.iter().filter_map(|key| serde_json::from_value::<Jwk>(key.clone()).ok());
-        let usable: Vec<Key> = known.filter_map(|jwk| usable(&jwk)).collect();
+        let mut usable = Vec::new();
+        let mut passed_over = Vec::new();
+        for (number, json) in (1..).zip(keys) {
+            let name = json.get("kid").and_then(Value::as_str).unwrap_or_default();
+            match Key::of_set(json) {
+                Ok(key) => usable.push(key),
+                Err(Unusable::Elsewhere(why)) => {
+                    tracing::debug!(number, name, "a key of the set is passed over: {why}")
+                }
+                Err(Unusable::Bad(why)) => {
+                    tracing::warn!(number, name, "a key of the set cannot be used: {why}");
+                    passed_over.push(format!("; key {number}: {why}"));
+                }
+            }
+        }
         if usable.is_empty() {
-            return Err(invalid(
-                "none of its keys can be used; allowed: RSA, P-256, Ed25519 and secrets, for signatures",
-            ));
+            passed_over.truncate(MOST_LISTED);
+            return Err(invalid(&format!(
+                "none of its keys can be used; allowed: RSA, P-256, Ed25519 and secrets, for signatures{}",
+                passed_over.concat()
+            )));
         }
         Ok(Self(usable))
     }
@@ -162,23 +185,48 @@ impl Keys {
     }
 }
 
-/// A key of a set, where it is for signatures by one of the algorithms.
-fn usable(jwk: &Jwk) -> Option<Key> {
-    if jwk.common.public_key_use.as_ref().is_some_and(|usage| *usage != PublicKeyUse::Signature) {
-        return None;
+/// Why a key of a set is not used.
+enum Unusable {
+    /// It is for something else, as keys of a set often are.
+    Elsewhere(&'static str),
+    /// It might have been for this, and is not fit for it.
+    Bad(String),
+}
+
+impl Key {
+    /// A key of a set, where it is for signatures by one of the algorithms.
+    fn of_set(json: &Value) -> Result<Self, Unusable> {
+        use Unusable::{Bad, Elsewhere};
+        // Others may be of kinds that this version knows nothing of.
+        let jwk: Jwk =
+            serde_json::from_value(json.clone()).map_err(|_| Elsewhere("its kind is unknown, or it is incomplete"))?;
+        if jwk.common.public_key_use.as_ref().is_some_and(|usage| *usage != PublicKeyUse::Signature) {
+            return Err(Elsewhere("its use is not sig"));
+        }
+        let algorithm = algorithm(&jwk).ok_or(Elsewhere("its kind or curve is not one of those that are used here"))?;
+        if jwk.common.key_algorithm.is_some_and(|stated| stated != KeyAlgorithm::from(algorithm)) {
+            return Err(Elsewhere("its alg is not one of RS256, ES256, EdDSA and HS256, or not that of its kind"));
+        }
+        if jwk.common.key_operations.as_ref().is_some_and(|allowed| !allowed.contains(&KeyOperations::Verify)) {
+            return Err(Bad("its key_ops lack verify".to_owned()));
+        }
+        let key = DecodingKey::from_jwk(&jwk).map_err(|_| Bad("it cannot be read".to_owned()))?;
+        match weakness(&key) {
+            Some(weakness) => Err(Bad(weakness)),
+            None => Ok(Self { id: jwk.common.key_id, algorithm, key }),
+        }
     }
-    let algorithm = match &jwk.algorithm {
+}
+
+/// The algorithm that a key of its kind goes with.
+fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
+    Some(match &jwk.algorithm {
         AlgorithmParameters::RSA(_) => Algorithm::RS256,
         AlgorithmParameters::EllipticCurve(parameters) if parameters.curve == EllipticCurve::P256 => Algorithm::ES256,
         AlgorithmParameters::OctetKeyPair(parameters) if parameters.curve == EllipticCurve::Ed25519 => Algorithm::EdDSA,
-        AlgorithmParameters::OctetKey(parameters) if !parameters.value.is_empty() => Algorithm::HS256,
+        AlgorithmParameters::OctetKey(_) => Algorithm::HS256,
         _ => return None,
-    };
-    if jwk.common.key_algorithm.is_some_and(|stated| stated != KeyAlgorithm::from(algorithm)) {
-        return None;
-    }
-    let key = DecodingKey::from_jwk(jwk).ok()?;
-    Some(Key { id: jwk.common.key_id.clone(), algorithm, key })
+    })
 }
 
 fn invalid(message: &str) -> Error {

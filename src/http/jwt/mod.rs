@@ -2,14 +2,18 @@
 
 mod claims;
 mod keys;
+mod strength;
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use axum::http::{HeaderMap, header, request::Parts};
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header, errors::ErrorKind};
 use serde_json::Value;
 
-use self::claims::texts;
+use self::claims::{dotted, texts};
 pub use self::keys::KeySource;
 use super::authorizer::{Authorizer, Grant, Refusal};
 use crate::filter;
@@ -19,8 +23,8 @@ const GREATEST_LEEWAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Lets in whoever has a token that one of the keys has signed.
 ///
-/// A token must have `exp`, which must lie ahead, and must not have an `nbf` that does. Issuer and audience are looked at
-/// where they are set, and must be there then. A token without a signature is refused, as is one whose algorithm is
+/// A token must have `exp`, which must lie ahead, and must not have an `nbf` that does. Its `iss`, where it has one, is a
+/// text. Which issuer and audience it is from and for is looked at where they are set, and must be there then. A token without a signature is refused, as is one whose algorithm is
 /// not that of the key, and one with critical extensions.
 ///
 /// ```
@@ -40,6 +44,8 @@ pub struct Jwt {
     leeway: Duration,
     permissions_claim: String,
     nodes_claim: Option<String>,
+    /// Whether the log says already why a claim is never found.
+    explained: AtomicBool,
 }
 
 impl Jwt {
@@ -52,6 +58,7 @@ impl Jwt {
             leeway: Duration::ZERO,
             permissions_claim: "permissions".to_owned(),
             nodes_claim: None,
+            explained: AtomicBool::new(false),
         }
     }
 
@@ -87,6 +94,10 @@ impl Jwt {
     fn grant(&self, headers: &HeaderMap) -> Result<Grant, Refusal> {
         let claims = self.claims(bearer(headers)?)?;
         let grant = Grant::new(texts(&claims, &self.permissions_claim));
+        let grant = match self.explain(&claims, &self.permissions_claim) {
+            Some(hint) => grant.hint(hint),
+            None => grant,
+        };
         let grant = match claims.get("sub").and_then(Value::as_str) {
             Some(subject) => grant.subject(subject),
             None => grant,
@@ -94,9 +105,19 @@ impl Jwt {
         let Some(name) = &self.nodes_claim else { return Ok(grant) };
         let nodes = texts(&claims, name);
         if nodes.is_empty() {
-            return Err(Refusal::Forbidden("the token names no nodes whose logs may be read".to_owned()));
+            let hint = self.explain(&claims, name).map(|hint| format!("; {hint}")).unwrap_or_default();
+            return Err(Refusal::Forbidden(format!("the token names no nodes whose logs may be read{hint}")));
         }
         Ok(grant.only(filter::node_id().any_of(nodes)))
+    }
+
+    /// Why a claim is not found that is named like a path: for the client, and once for the log.
+    fn explain(&self, claims: &Value, name: &str) -> Option<String> {
+        let hint = dotted(claims, name)?;
+        if !self.explained.swap(true, Ordering::Relaxed) {
+            tracing::warn!("{hint}");
+        }
+        Some(hint)
     }
 
     /// The claims of a token that is what it should be.
@@ -108,12 +129,25 @@ impl Jwt {
         let keys = self.keys.current();
         for key in keys.candidates(header.alg, header.kid.as_deref()) {
             match decode::<Value>(token, &key.key, &self.validation(key.algorithm)) {
-                Ok(token) => return Ok(token.claims),
+                Ok(token) => return self.in_force(token.claims),
                 Err(error) if is_of_key(error.kind()) => {}
                 Err(error) => return Err(invalid(reason(error.kind()))),
             }
         }
         Err(invalid("the token is not signed with a key and algorithm that are accepted here"))
+    }
+
+    /// The claims, where they are what RFC 7519 has (sections 4.1.1 and 4.1.4). The library takes a list for an issuer, and
+    /// a token at the very time of its end.
+    fn in_force(&self, claims: Value) -> Result<Value, Refusal> {
+        if claims.get("iss").is_some_and(|issuer| !issuer.is_string() && !issuer.is_null()) {
+            return Err(invalid("the token has no valid iss"));
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        match claims.get("exp").and_then(Value::as_f64) {
+            Some(end) if end + self.leeway.as_secs() as f64 > now => Ok(claims),
+            _ => Err(invalid("the token has expired")),
+        }
     }
 
     fn validation(&self, algorithm: Algorithm) -> Validation {

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use super::{Answer, Running, golden_archive};
 
-const SECRET: &[u8] = b"a secret that only the tests know";
+pub const SECRET: &[u8] = b"a secret that only the tests know";
 
 pub fn testdata(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "testdata", "http", name].iter().collect()
@@ -27,7 +27,7 @@ fn pem(name: &str) -> Vec<u8> {
 }
 
 /// The private key of each algorithm.
-fn key(algorithm: Algorithm) -> EncodingKey {
+pub fn key(algorithm: Algorithm) -> EncodingKey {
     match algorithm {
         Algorithm::RS256 => EncodingKey::from_rsa_pem(&pem("rsa.pem")).unwrap(),
         Algorithm::ES256 => EncodingKey::from_ec_pem(&pem("p256.pem")).unwrap(),
@@ -90,6 +90,8 @@ fn claims_decide_who_is_let_in() {
     assert_eq!(ask(&running, &with("exp", json!(now() as f64 + 30.5))).flows().len(), 1);
     for (name, value, reason) in [
         ("exp", json!(now() - 2), "the token has expired"),
+        ("exp", json!(now()), "the token has expired"),
+        ("exp", json!(now() as f64 + 0.0001), "the token has expired"),
         ("exp", json!(0), "the token has expired"),
         ("exp", json!((now() + 600).to_string()), "the token has no valid exp"),
         ("exp", json!(-1), "the token has no valid exp"),
@@ -98,6 +100,9 @@ fn claims_decide_who_is_let_in() {
         ("nbf", json!("tomorrow"), "the token has no valid nbf"),
         ("iss", json!("someone"), "the token is from another issuer"),
         ("iss", Value::Null, "the token has no valid iss"),
+        ("iss", json!(["issuer"]), "the token has no valid iss"),
+        ("iss", json!(["someone", "issuer"]), "the token has no valid iss"),
+        ("iss", json!({"issuer": true}), "the token has no valid iss"),
         ("aud", json!("there"), "the token is for another audience"),
         ("aud", json!([]), "the token is for another audience"),
         ("aud", Value::Null, "the token has no valid aud"),
@@ -107,6 +112,28 @@ fn claims_decide_who_is_let_in() {
     let mut endless = claims(good.clone());
     endless.as_object_mut().unwrap().remove("exp");
     assert_eq!(refused(&running, &signed(&endless)), "the token has no valid exp");
+}
+
+#[test]
+fn clocks_differ_by_no_more_than_the_leeway_and_that_by_no_more_than_a_day() {
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    for (leeway, good, bad) in [(hours(1), 3600 - 60, 3600), (hours(48), 24 * 3600 - 60, 24 * 3600)] {
+        let running = running(Jwt::new(secret()).leeway(leeway));
+        for (ago, is_good) in [(good, true), (bad, false), (25 * 3600, false)] {
+            let token = signed(&claims(json!({"exp": now() - ago})));
+            if is_good {
+                assert_eq!(ask(&running, &token).flows().len(), 1, "{leeway:?}: {ago}");
+            } else {
+                assert_eq!(refused(&running, &token), "the token has expired", "{leeway:?}: {ago}");
+            }
+        }
+        assert_eq!(ask(&running, &signed(&claims(json!({"nbf": now() + good})))).flows().len(), 1);
+        let early = signed(&claims(json!({"nbf": now() + bad + 60, "exp": now() + 30 * 3600})));
+        assert_eq!(refused(&running, &early), "the token is not valid yet");
+    }
+    // Where no issuer is set an issuer is none all the same, unless it is a text.
+    let running = running(Jwt::new(secret()));
+    assert_eq!(refused(&running, &signed(&claims(json!({"iss": ["any"]})))), "the token has no valid iss");
 }
 
 #[test]
@@ -144,6 +171,18 @@ fn the_permission_may_be_in_any_claim_as_list_or_words() {
             assert!(challenge.contains("insufficient_scope") && challenge.contains(PERMISSION), "{challenge}");
         }
     }
+    let dotted = running(Jwt::new(secret()).permissions_claim("resource.scope").nodes_claim("its.nodes"));
+    let problems =
+        ask(&dotted, &signed(&claims(json!({"its.nodes": ["n1"], "resource": {"scope": PERMISSION}})))).problems(403);
+    assert!(
+        problems[0].contains(PERMISSION) && problems[1].contains("with slashes: `/resource/scope`"),
+        "{problems:?}"
+    );
+    let problems =
+        ask(&dotted, &signed(&claims(json!({"resource.scope": PERMISSION, "its": {"nodes": ["n1"]}})))).problems(403);
+    assert!(problems.len() == 1 && problems[0].contains("with slashes: `/its/nodes`"), "{problems:?}");
+    let named = json!({"resource.scope": PERMISSION, "its.nodes": "n1"});
+    assert_eq!(ask(&dotted, &signed(&claims(named))).flows().len(), 1);
     let scope = running(Jwt::new(secret()).permissions_claim("/resource/scope"));
     ask(&scope, &signed(&claims(json!({})))).problems(403);
     assert_eq!(ask(&scope, &signed(&claims(json!({"resource": {"scope": PERMISSION}})))).flows().len(), 1);
@@ -261,11 +300,17 @@ fn key_files_that_hold_no_key_are_refused_from_the_start() {
         fs::write(&path, bytes).unwrap();
         path
     };
-    assert!(KeySource::secret_file(file(b"")).is_err());
-    assert!(KeySource::secret_file(file(b"\n")).is_err());
+    for secret in [&b""[..], b"\n", b"a secret of 31 bytes, too short", b"a secret of 31 bytes, too short\n"] {
+        let error = KeySource::secret_file(file(secret)).unwrap_err().to_string();
+        assert!(error.contains("allowed: at least 32"), "{error}");
+        assert!(KeySource::secret(secret.strip_suffix(b"\n").unwrap_or(secret)).is_err());
+    }
+    assert!(KeySource::secret(b"a secret of 32 bytes, just right").is_ok());
     for public in [&b"no key"[..], &pem("rsa.pem"), &pem("p384-public.pem"), b""] {
         assert!(KeySource::public_key_file(file(public)).is_err());
     }
+    let error = KeySource::public_key_file(file(&pem("rsa-1024-public.pem"))).unwrap_err().to_string();
+    assert!(error.contains("the RSA key has 1024 bits; allowed: at least 2048"), "{error}");
     let unusable = json!({"keys": [{"kty": "RSA", "use": "enc", "n": "AQAB", "e": "AQAB"}, {"kty": "new"}]});
     for set in ["", "[]", "{}", "{\"keys\": []}", &unusable.to_string()] {
         assert!(KeySource::jwks_file(file(set.as_bytes())).is_err(), "{set}");
@@ -273,24 +318,85 @@ fn key_files_that_hold_no_key_are_refused_from_the_start() {
 }
 
 #[test]
+fn keys_of_a_set_are_used_for_what_they_are_stated_for() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("keys.json");
+    let source = |keys: Value| {
+        fs::write(&path, json!({"keys": keys}).to_string()).unwrap();
+        KeySource::jwks_file(&path)
+    };
+    let algorithms = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA, Algorithm::HS256];
+    for algorithm in algorithms {
+        let jwk = |more: Value| {
+            let mut jwk = match algorithm {
+                Algorithm::HS256 => json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode(SECRET)}),
+                _ => set(&[("key", algorithm)])["keys"][0].clone(),
+            };
+            jwk.as_object_mut().unwrap().remove("alg");
+            jwk.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            jwk
+        };
+        let name = serde_json::to_value(algorithm).unwrap();
+        for good in [
+            json!({}),
+            json!({"alg": name}),
+            json!({"use": "sig"}),
+            json!({"key_ops": ["verify"]}),
+            json!({"key_ops": ["sign", "verify"], "alg": name}),
+        ] {
+            let running = running(Jwt::new(source(json!([jwk(good.clone())])).unwrap()));
+            assert_eq!(ask(&running, &named(None, algorithm)).flows().len(), 1, "{algorithm:?} {good}");
+        }
+        let others = ["RS512", "PS256", "ES384", "HS512", "RSA-OAEP", "RS256", "HS256"];
+        let stated = others.iter().filter(|other| **other != name).map(|other| json!({"alg": other}));
+        let uses = [
+            json!({"use": "enc"}),
+            json!({"key_ops": ["sign"]}),
+            json!({"key_ops": []}),
+            json!({"key_ops": ["encrypt"]}),
+        ];
+        for bad in stated.chain(uses) {
+            let error = source(json!([jwk(bad.clone())])).unwrap_err().to_string();
+            assert!(error.contains("none of its keys can be used"), "{algorithm:?} {bad}: {error}");
+            if bad.get("key_ops").is_some() {
+                assert!(error.contains("key 1: its key_ops lack verify"), "{error}");
+            }
+            // Beside another key the set is good, and a token that only this one has signed is not.
+            let other = if algorithm == Algorithm::ES256 { Algorithm::EdDSA } else { Algorithm::ES256 };
+            let keys = json!([jwk(bad), set(&[("other", other)])["keys"][0]]);
+            let running = running(Jwt::new(source(keys).unwrap()));
+            assert_eq!(ask(&running, &named(None, other)).flows().len(), 1);
+            refused(&running, &named(None, algorithm));
+        }
+    }
+    for (weak, why) in [
+        (json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode(&SECRET[..31])}), "the secret has 31 bytes"),
+        (json!({"kty": "RSA", "n": URL_SAFE_NO_PAD.encode([0xff; 128]), "e": "AQAB"}), "the RSA key has 1024 bits"),
+    ] {
+        let error = source(json!([{"kty": "new"}, weak])).unwrap_err().to_string();
+        assert!(error.contains(&format!("key 2: {why}; allowed: at least")), "{error}");
+    }
+}
+
+#[test]
 fn a_secret_file_is_its_bytes_less_one_newline() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("secret");
-    for (file, secret) in
-        [(&b"key\n"[..], &b"key"[..]), (b"key", b"key"), (b"key\n\n", b"key\n"), (b"\0 key ", b"\0 key ")]
-    {
+    let long = |end: &[u8]| [&b"\0 a key that is long enough to be one"[..], end].concat();
+    for (file, secret) in [("\n", ""), ("", ""), ("\n\n", "\n"), ("\r\n", "\r"), (" ", " ")] {
+        let (file, secret) = (long(file.as_bytes()), long(secret.as_bytes()));
         fs::write(&path, file).unwrap();
         let running = running(Jwt::new(KeySource::secret_file(&path).unwrap()));
-        let token = |secret| {
+        let token = |secret: &[u8]| {
             encode(&Header::new(Algorithm::HS256), &claims(json!({})), &EncodingKey::from_secret(secret)).unwrap()
         };
-        assert_eq!(ask(&running, &token(secret)).flows().len(), 1);
-        refused(&running, &token(b"key\n\n\n"));
+        assert_eq!(ask(&running, &token(&secret)).flows().len(), 1);
+        refused(&running, &token(&long(b"\n\n\n")));
     }
 }
 
 /// A set of the public keys to some private ones, by their names.
-fn set(keys: &[(&str, Algorithm)]) -> Value {
+pub fn set(keys: &[(&str, Algorithm)]) -> Value {
     let public = |(name, algorithm): &(&str, Algorithm)| {
         let mut jwk = Jwk::from_encoding_key(&key(*algorithm), *algorithm).unwrap();
         jwk.common.key_id = Some((*name).to_owned());

@@ -69,10 +69,11 @@ impl Authorization {
         let jwt = Jwt::new(keys).permissions_claim(&self.jwt_permissions_claim).leeway(self.jwt_leeway);
         let jwt = self.jwt_issuer.iter().fold(jwt, Jwt::issuer);
         let jwt = self.jwt_audience.iter().fold(jwt, Jwt::audience);
-        Ok(Chosen::Jwt(match &self.jwt_nodes_claim {
+        let jwt = match &self.jwt_nodes_claim {
             Some(claim) => jwt.nodes_claim(claim),
             None => jwt,
-        }))
+        };
+        Ok(Chosen::Jwt(Box::new(jwt)))
     }
 }
 
@@ -82,7 +83,7 @@ pub enum Chosen {
     /// Everybody on this machine is let in.
     Open(Loopback),
     /// A token is asked for.
-    Jwt(Jwt),
+    Jwt(Box<Jwt>),
 }
 
 impl Authorizer for Chosen {
