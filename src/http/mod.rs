@@ -34,7 +34,7 @@
 //! memory at a time. It has no `x-next-page`. One that cannot be finished is broken off before its end: a client sees
 //! an incomplete body (no last chunk, no closing bracket), never a short one that looks whole.
 //!
-//! A client that goes away ends its search. What is logged, by `tracing`, has no tokens and no queries in it.
+//! A client that goes away ends its search; one that only sends no more is answered. What is logged, by `tracing`, has no tokens and no queries in it.
 
 mod accept;
 mod answer;

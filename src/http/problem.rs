@@ -41,6 +41,12 @@ impl Problem {
         Self { status: StatusCode::FORBIDDEN, sentences, header }
     }
 
+    /// After which the connection is closed.
+    #[cfg(feature = "serve")]
+    pub(super) fn closing(self) -> Self {
+        Self { header: Some((header::CONNECTION, HeaderValue::from_static("close"))), ..self }
+    }
+
     /// 500, of which the log knows more than the client.
     pub(super) fn internal() -> Self {
         let sentence = "the flows cannot be read because of an error in the server, whose log has the cause";

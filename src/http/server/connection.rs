@@ -10,7 +10,7 @@ use std::{
 use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
-    http::Request,
+    http::{HeaderValue, Request, Version, header},
 };
 use hyper::{
     body::{Frame, Incoming, SizeHint},
@@ -30,8 +30,9 @@ use tokio::{
 
 use super::{
     Connections, Tls,
-    crowd::{Busy, Place},
+    crowd::{Begun, Busy, Place},
     guard::Guard,
+    request::{Rest, read},
 };
 
 /// The longest head of a request, in bytes.
@@ -71,11 +72,25 @@ impl Connection {
         let answering = Arc::clone(&place);
         let router = TowerToHyperService::new(router);
         let service = service_fn(move |request: Request<Incoming>| {
-            let busy = answering.busy();
-            let answer = router.call(request);
+            let begun = answering.begin(request.version() >= Version::HTTP_11);
+            let (place, router) = (Arc::clone(&answering), router.clone());
             async move {
-                let response = answer.await?;
-                Ok::<_, Infallible>(response.map(|body| Body::new(Answer { body, _busy: busy })))
+                let (response, busy) = match read(request, connections.stall_time).await {
+                    Ok((request, rest)) => {
+                        let busy = place.busy();
+                        let mut response = router.call(request).await?;
+                        if rest == Rest::Unread {
+                            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                            place.leave_unread();
+                        }
+                        (response, busy)
+                    }
+                    Err(problem) => {
+                        place.leave_unread();
+                        (problem.closing().into_response(), place.busy())
+                    }
+                };
+                Ok::<_, Infallible>(response.map(|body| Body::new(Answer { body, _busy: busy, _begun: begun })))
             }
         });
         let guard = Guard::new(stream, Arc::clone(&place), connections.stall_time);
@@ -103,6 +118,7 @@ impl Connection {
 struct Answer {
     body: Body,
     _busy: Busy,
+    _begun: Begun,
 }
 
 impl HttpBody for Answer {

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Instant,
 };
@@ -26,10 +26,16 @@ struct Places {
     taken: BTreeMap<u64, Arc<State>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
-    /// Requests that are not yet answered to their end.
+    /// Requests that are worked on or answered, for which the connection stays.
     busy: AtomicUsize,
+    /// Requests whose head has come and whose answer has not ended.
+    begun: AtomicUsize,
+    /// How many requests have come of clients that know provisional answers.
+    asked: AtomicU64,
+    /// Whether a client may still send what nobody will read.
+    unread: AtomicBool,
     /// When something was last read or written, in microseconds after the crowd began.
     moved: AtomicU64,
     leave: Notify,
@@ -47,6 +53,10 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Busy(Arc<State>);
 
+/// While this is there its client waits for an answer.
+#[derive(Debug)]
+pub(super) struct Begun(Arc<State>);
+
 impl Crowd {
     pub(super) fn new(most: usize) -> Self {
         let most = most.max(1);
@@ -56,7 +66,7 @@ impl Crowd {
     /// Takes a place.
     pub(super) fn enter(self: &Arc<Self>) -> Place {
         let moved = AtomicU64::new(self.now());
-        let state = Arc::new(State { busy: AtomicUsize::new(0), moved, leave: Notify::new() });
+        let state = Arc::new(State { moved, ..State::default() });
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let number = places.next;
         places.next += 1;
@@ -99,7 +109,33 @@ impl Place {
         self.state.moved.store(self.crowd.now(), Ordering::Relaxed);
     }
 
-    /// A request has come.
+    /// The head of a request has come; of HTTP/1.1, whose clients know provisional answers (RFC 9110, section 15.2), or not.
+    pub(super) fn begin(&self, knows_provisional: bool) -> Begun {
+        self.state.asked.fetch_add(u64::from(knows_provisional), Ordering::Relaxed);
+        self.state.begun.fetch_add(1, Ordering::Relaxed);
+        Begun(Arc::clone(&self.state))
+    }
+
+    /// Whether a request waits for its answer or for the end of it.
+    pub(super) fn has_begun(&self) -> bool {
+        self.state.begun.load(Ordering::Relaxed) > 0
+    }
+
+    /// How many requests have come of clients that know provisional answers.
+    pub(super) fn asked(&self) -> u64 {
+        self.state.asked.load(Ordering::Relaxed)
+    }
+
+    /// What the client still sends will not be read.
+    pub(super) fn leave_unread(&self) {
+        self.state.unread.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn leaves_unread(&self) -> bool {
+        self.state.unread.load(Ordering::Relaxed)
+    }
+
+    /// A request is worked on.
     pub(super) fn busy(&self) -> Busy {
         self.state.busy.fetch_add(1, Ordering::Relaxed);
         Busy(Arc::clone(&self.state))
@@ -121,6 +157,12 @@ impl Drop for Place {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.0.begun.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

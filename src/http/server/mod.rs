@@ -4,6 +4,7 @@ mod connection;
 mod crowd;
 mod guard;
 mod refused;
+mod request;
 mod tls;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -38,7 +39,8 @@ pub struct Connections {
     /// How long a client may take for the head of a request, from when one could come. So it bounds, too, how long a
     /// connection stays idle.
     pub head_time: Duration,
-    /// How long a client may take none of an answer that is ready for it.
+    /// How long a client may take none of an answer that is ready for it, and how long it may take for the body of a
+    /// request, where that is short enough to be read before the answer.
     pub stall_time: Duration,
     /// How long begun requests may take to end once the server was told to stop.
     pub grace: Duration,
@@ -54,8 +56,12 @@ impl Default for Connections {
 
 /// Serves routes by HTTP/1.1 on one address.
 ///
-/// A request's head has at most 96 KiB and 100 fields, and a URL 64 KiB. Bodies are not read. What is refused before it
-/// reaches a route is answered as all errors are: a JSON array of sentences.
+/// A request's head has at most 96 KiB and 100 fields, and a URL 64 KiB. A request of HTTP/1.1 names its host once. A body of
+/// at most 64 KiB is read before its request is answered; a longer one is left to the route, and the connection closed
+/// after the answer. What is refused before it reaches a route is answered as all errors are: a JSON array of sentences.
+///
+/// A client may shut down its sending side and is answered all the same. Where the answer takes longer than a second, it is
+/// sent `100 Continue` meanwhile, once a second: that tells it from a client that is gone, whose request ends.
 ///
 /// ```
 /// use std::time::Duration;
