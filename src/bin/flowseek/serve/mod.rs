@@ -120,17 +120,23 @@ impl Serve {
         say(format_args!("listening on {scheme}://{}", server.address()));
 
         let (stop, stopped) = watch::channel(());
+        let (end, ended) = watch::channel(());
         let told = |mut stopped: watch::Receiver<()>| async move {
             // The other end is dropped to say it.
             let _ = stopped.changed().await;
         };
         let served = async {
+            let main = async {
+                server.run(app.fallback(not_found), told(stopped)).await;
+                drop(end);
+            };
             let aside = async {
+                // Until the end it can be asked whether the server is ready: it is not, while it stops.
                 if let Some(beside) = beside {
-                    beside.run(logs.operations().fallback(not_found), told(stopped.clone())).await;
+                    beside.run(logs.operations().fallback(not_found), told(ended)).await;
                 }
             };
-            tokio::join!(server.run(app.fallback(not_found), told(stopped.clone())), aside);
+            tokio::join!(main, aside);
         };
         tokio::pin!(served);
         tokio::select! {

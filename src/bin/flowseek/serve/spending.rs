@@ -46,7 +46,7 @@ pub struct Spending {
     /// Seconds that a client may take for the head of a request, and stay idle.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     head_time: Duration,
-    /// Seconds that a client may take nothing of its answer.
+    /// Seconds that a client may take nothing of its answer, and take for the body of a request.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     stall_time: Duration,
     /// Seconds that begun requests may take to end when the server is to stop.
