@@ -269,3 +269,89 @@ async fn timed<A, T>(inner: &Inner<A>, work: impl Future<Output = Result<T>>) ->
 pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     spawn_blocking(work).await.map_err(Error::with(ErrorKind::Internal, "a request was interrupted"))?
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        archive::Archive,
+        http::{FlowLogs, Grant, Refusal, Settings},
+    };
+
+    fn logs(settings: Settings) -> FlowLogs<impl Authorizer> {
+        let open = |_: &Parts| -> Result<Grant, Refusal> { Ok(Grant::new([PERMISSION])) };
+        FlowLogs::with_settings(Archive::open("testdata/archive").unwrap(), open, settings)
+    }
+
+    async fn ask<A: Authorizer>(logs: &FlowLogs<A>, query: &str) -> Response<Body> {
+        let request = Request::get(format!("/v2/audit/flow-logs?{query}")).body(Body::empty()).unwrap();
+        answer(Arc::clone(&logs.inner), request).await
+    }
+
+    async fn assert_busy<A: Authorizer>(logs: &FlowLogs<A>, query: &str) {
+        let response = ask(logs, query).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{query}");
+        assert_eq!(response.headers().get(header::RETRY_AFTER), Some(&HeaderValue::from_static("1")));
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        assert_eq!(serde_json::from_slice::<Vec<String>>(&body).unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn pages_are_limited_in_number_and_who_finds_no_place_is_told_to_come_again() {
+        for queue in [0, 1] {
+            let logs = logs(Settings { queries: 2, queue, patience: Duration::from_millis(1), ..Settings::default() });
+            let queries = &logs.inner.shared.queries;
+            let others = (queries.enter(1).await.unwrap(), queries.enter(1).await.unwrap());
+            // With a queue it is patience that ends, and it leaves no trace.
+            for _ in 0..3 {
+                assert_busy(&logs, "limit=1").await;
+            }
+            drop(others.0);
+            assert_eq!(ask(&logs, "limit=1").await.status(), StatusCode::OK);
+            assert_eq!((queries.taken(), queries.waiting()), (1, 0));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_keeps_its_place_until_it_is_made_and_no_longer() {
+        let logs = logs(Settings { queries: 1, ..Settings::default() });
+        let queries = &logs.inner.shared.queries;
+        let mut page = Box::pin(ask(&logs, "sort=destBytes:desc&limit=10"));
+        let mut has_held = false;
+        while futures::FutureExt::now_or_never(&mut page).is_none() {
+            has_held |= queries.taken() == 1;
+            tokio::task::yield_now().await;
+        }
+        assert!(has_held);
+        assert_eq!(queries.taken(), 0);
+        // A client that goes away in the midst gives it up as well.
+        let mut page = Box::pin(ask(&logs, "sort=destBytes:desc&limit=10"));
+        while queries.taken() == 0 {
+            assert!(futures::FutureExt::now_or_never(&mut page).is_none());
+            tokio::task::yield_now().await;
+        }
+        drop(page);
+        assert_eq!(queries.taken(), 0);
+    }
+
+    #[tokio::test]
+    async fn answers_are_counted_until_they_are_read() {
+        let settings = Settings { answer_bytes: 100 << 10, queue: 0, ..Settings::default() };
+        let logs = logs(settings);
+        let answers = &logs.inner.shared.answers;
+        let unread = ask(&logs, "limit=100").await;
+        let bytes = axum::body::HttpBody::size_hint(unread.body()).lower() as usize;
+        assert_eq!(answers.taken(), bytes.div_ceil(1024));
+        // One that is larger than all that may be held is answered alone.
+        assert_busy(&logs, "limit=2000").await;
+        drop(unread);
+        assert_eq!(answers.taken(), 0);
+        let alone = ask(&logs, "limit=2000").await;
+        assert_eq!((alone.status(), answers.taken()), (StatusCode::OK, 100));
+        assert_busy(&logs, "limit=1").await;
+        let body = axum::body::to_bytes(alone.into_body(), usize::MAX).await.unwrap();
+        assert!(body.len() > 100 << 10);
+        drop(body);
+        assert_eq!(ask(&logs, "limit=1").await.status(), StatusCode::OK);
+    }
+}

@@ -51,6 +51,11 @@ impl Gate {
         pass.map_err(|_| Busy)?.map_err(|_| Busy)
     }
 
+    /// How many places there are.
+    pub(super) fn places(&self) -> usize {
+        self.all
+    }
+
     /// How many places are taken.
     pub(super) fn taken(&self) -> usize {
         self.all.saturating_sub(self.places.available_permits())
@@ -82,6 +87,8 @@ impl Drop for Waiting<'_> {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     #[tokio::test]
@@ -110,5 +117,20 @@ mod tests {
         assert_eq!(gate.enter(1).await.unwrap_err(), Busy);
         drop(inside);
         assert_eq!((gate.taken(), gate.waiting()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_leaves_the_queue() {
+        let gate = Gate::new(1, 1, Duration::from_secs(60));
+        let inside = gate.enter(1).await.unwrap();
+        for _ in 0..3 {
+            let mut waiting = Box::pin(gate.enter(1));
+            assert!((&mut waiting).now_or_never().is_none());
+            assert_eq!(gate.waiting(), 1);
+            drop(waiting);
+            assert_eq!(gate.waiting(), 0);
+        }
+        drop(inside);
+        assert!(gate.enter(1).await.is_ok());
     }
 }

@@ -40,6 +40,7 @@ pub(super) struct Metrics {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gauges {
     pub(super) running: usize,
+    pub(super) most_running: usize,
     pub(super) waiting: usize,
     pub(super) exports: usize,
     /// Flows and segments of the archive; nothing where it cannot be read.
@@ -109,6 +110,7 @@ impl Metrics {
             text.one(name, "counter", help, get(counter));
         }
         text.one("queries_running", "gauge", "Pages that are worked on.", gauges.running as u64);
+        text.one("queries_limit", "gauge", "Pages that may be worked on at a time.", gauges.most_running as u64);
         text.one("queries_waiting", "gauge", "Requests that wait for their turn.", gauges.waiting as u64);
         text.one("exports_running", "gauge", "Exports that are streamed.", gauges.exports as u64);
         if let Some((flows, segments)) = gauges.archive {
@@ -175,7 +177,7 @@ mod tests {
         }
         metrics.answered(StatusCode::IM_A_TEAPOT, Duration::ZERO);
         metrics.left();
-        let text = metrics.text(Gauges { running: 1, waiting: 2, exports: 3, archive: Some((4, 5)) });
+        let text = metrics.text(Gauges { running: 1, most_running: 8, waiting: 2, exports: 3, archive: Some((4, 5)) });
         for line in [
             "flowseek_requests_total{status=\"200\"} 4",
             "flowseek_requests_total{status=\"499\"} 1",
@@ -187,6 +189,7 @@ mod tests {
             "flowseek_request_duration_seconds_bucket{le=\"+Inf\"} 5",
             "flowseek_request_duration_seconds_sum 60.007",
             "flowseek_request_duration_seconds_count 5",
+            "flowseek_queries_limit 8",
             "flowseek_queries_waiting 2",
             "flowseek_archive_segments 5",
         ] {

@@ -45,7 +45,7 @@ pub const PATH: &str = "/v2/audit/flow-logs";
 /// It answers on the runtime of its server. Clones share their limits and metrics.
 #[derive(Debug)]
 pub struct FlowLogs<A> {
-    inner: Arc<Inner<A>>,
+    pub(super) inner: Arc<Inner<A>>,
 }
 
 impl<A> Clone for FlowLogs<A> {
@@ -149,6 +149,7 @@ impl<A: Authorizer> Inner<A> {
         let snapshot = self.snapshot().await.ok();
         let gauges = Gauges {
             running: self.shared.queries.taken(),
+            most_running: self.shared.queries.places(),
             waiting: self.shared.queries.waiting(),
             exports: self.shared.exports.taken(),
             archive: snapshot.map(|snapshot| (snapshot.manifest().rows(), snapshot.manifest().segments.len() as u64)),

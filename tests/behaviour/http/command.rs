@@ -2,16 +2,17 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::TcpStream,
+    path::Path,
     process::{Child, ChildStderr, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use flowseek::http::PERMISSION;
-use jsonwebtoken::{EncodingKey, Header, encode};
-use serde_json::json;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::{Value, json};
 use tokio_rustls::rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
     crypto::aws_lc_rs,
@@ -19,8 +20,9 @@ use tokio_rustls::rustls::{
 };
 
 use super::{
-    Answer, PATIENCE, get,
-    jwt::{now, testdata},
+    Answer, PATIENCE, archive_of, get, golden_archive,
+    jwt::{SECRET, key, now, set, testdata},
+    many,
 };
 
 const ARCHIVE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/archive");
@@ -29,30 +31,41 @@ const ARCHIVE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/archive");
 struct Serving {
     child: Child,
     said: BufReader<ChildStderr>,
+    /// What it said before it listened.
+    said_before: String,
     /// What it listens on, and where the operations are where that was asked for.
     url: String,
     operations: Option<String>,
 }
 
 fn command(arguments: &[&str]) -> Command {
+    command_over(ARCHIVE, arguments)
+}
+
+fn command_over(archive: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flowseek"));
-    command.args(["serve", ARCHIVE]).args(arguments);
+    command.args(["serve", archive]).args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
 impl Serving {
     fn start(arguments: &[&str]) -> Self {
-        let mut child = command(&[&["--listen", "127.0.0.1:0"], arguments].concat()).spawn().unwrap();
+        Self::over(ARCHIVE, arguments)
+    }
+
+    fn over(archive: &str, arguments: &[&str]) -> Self {
+        let arguments = [&["--listen", "127.0.0.1:0"], arguments].concat();
+        let mut child = command_over(archive, &arguments).spawn().unwrap();
         let said = BufReader::new(child.stderr.take().unwrap());
-        let mut serving = Self { child, said, url: String::new(), operations: None };
+        let mut serving = Self { child, said, said_before: String::new(), url: String::new(), operations: None };
         while serving.url.is_empty() {
             let mut line = String::new();
             assert!(serving.said.read_line(&mut line).unwrap() > 0, "it ended early");
             match line.trim_end().split_once(" on ") {
                 Some(("operations", url)) => serving.operations = Some(url.to_owned()),
                 Some(("listening", url)) => serving.url = url.to_owned(),
-                _ => {}
+                _ => serving.said_before += &line,
             }
         }
         serving
@@ -60,6 +73,23 @@ impl Serving {
 
     fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         get(&format!("{}{path}", self.url), headers)
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// A request that has begun: the server waits for its body.
+    fn begin(&self, query: &str) -> TcpStream {
+        let mut stream = self.connect();
+        let head = "HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n";
+        write!(stream, "GET /v2/audit/flow-logs?{query} {head}").unwrap();
+        let mut told = [0; 25];
+        stream.read_exact(&mut told).unwrap();
+        assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
+        stream
     }
 
     fn address(&self) -> &str {
@@ -111,30 +141,98 @@ fn it_serves_the_archive_until_it_is_told_to_stop() {
     }
 }
 
+/// What comes until the connection ends.
+fn rest(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
 #[test]
 fn a_stop_lets_begun_requests_end_and_a_second_one_does_not() {
     for (signals, status) in [(1, Some(0)), (2, Some(1))] {
-        let serving = Serving::start(&["--no-auth", "--exports", "1"]);
-        let mut stream = TcpStream::connect(serving.address()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        // Half a head is no request yet, and does not hold the server up for longer than it may take.
-        write!(stream, "GET /v2/audit/flow-logs?limit=all HTTP/1.1\r\nhost: localhost\r\n").unwrap();
-        std::thread::sleep(Duration::from_millis(50));
+        let serving = Serving::start(&["--no-auth", "--exports", "1", "--operations-listen", "127.0.0.1:0"]);
+        let ready = format!("{}/readyz", serving.operations.as_ref().unwrap());
+        assert_eq!(get(&ready, &[]).status, 200);
+        let mut begun = serving.begin("limit=all");
         serving.signal("TERM");
         let since = Instant::now();
         while TcpStream::connect(serving.address()).is_ok() {
             assert!(since.elapsed() < PATIENCE);
         }
+        // Whoever sends clients here is told meanwhile to send them elsewhere.
+        assert_eq!(get(&ready, &[]).problems(503), ["the server is about to stop"]);
         if signals == 2 {
             serving.signal("TERM");
             assert_eq!(serving.end().0, status);
             continue;
         }
-        write!(stream, "\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
+        write!(begun, "abc").unwrap();
+        let answer = rest(&mut begun);
         assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("0\r\n\r\n"));
         assert_eq!(serving.end(), (status, String::new()));
+    }
+}
+
+/// Far longer than a test waits.
+const LONG: &str = "1000";
+
+#[test]
+fn how_slow_a_client_may_be_are_flags_of_their_own() {
+    let waits = |arguments: &[&str]| Serving::start(&[&["--no-auth"], arguments].concat());
+
+    let head = waits(&["--head-time", "0.2", "--stall-time", LONG, "--grace", LONG]);
+    let mut slow = head.connect();
+    write!(slow, "GET / HTTP/1.1\r\nhost: localhost\r\n").unwrap();
+    assert_eq!(rest(&mut slow), "");
+
+    let stall = waits(&["--head-time", LONG, "--stall-time", "0.2", "--grace", LONG]);
+    assert!(rest(&mut stall.begin("limit=1")).starts_with("HTTP/1.1 408 Request Timeout\r\n"));
+
+    let grace = waits(&["--head-time", LONG, "--stall-time", LONG, "--grace", "0.2"]);
+    let _begun = grace.begin("limit=1");
+    grace.signal("TERM");
+    let (status, said) = grace.end();
+    assert_eq!(status, Some(0));
+    assert!(said.contains("longer than the time of grace"), "{said}");
+}
+
+#[test]
+fn of_few_connections_an_idle_one_makes_place() {
+    let serving = Serving::start(&["--no-auth", "--connections", "1", "--head-time", LONG]);
+    let mut idle = serving.connect();
+    assert_eq!(serving.get("/v2/audit/flow-logs?limit=1", &[]).flows().len(), 1);
+    assert_eq!(rest(&mut idle), "");
+}
+
+#[test]
+fn what_a_page_may_cost_are_flags() {
+    let (directory, _archive) = archive_of(&many(5000));
+    let archive = directory.path().to_str().unwrap();
+    // The bound lies in the midst of a block, whose rows have to be looked at.
+    let question = "/v2/audit/flow-logs?sTime=500.5&limit=1&count=exact";
+    let free = Serving::over(archive, &["--no-auth"]);
+    assert_eq!(free.get(question, &[]).header("x-total-count"), Some("4499"));
+    for flag in ["--query-rows", "--query-time"] {
+        let bound = Serving::over(archive, &["--no-auth", flag, "0"]);
+        let problems = bound.get(question, &[]).problems(503);
+        assert!(problems[0].contains("too many to count"), "{flag}: {problems:?}");
+        // A page is answered all the same, however short, and leads on.
+        let page = bound.get("/v2/audit/flow-logs?sort=sourceBytes:desc&limit=1", &[]);
+        assert!(page.flows().len() <= 1 && page.header("x-next-page").is_some(), "{flag}: {page:?}");
+    }
+    let few = Serving::start(&["--no-auth", "--queries", "3"]);
+    assert!(few.get("/metrics", &[]).text().contains("\nflowseek_queries_limit 3\n"));
+}
+
+#[test]
+fn what_is_logged_is_a_flag() {
+    for (level, is_logged) in [("off", false), ("error", false), ("warn", false), ("info", true), ("debug", true)] {
+        let serving = Serving::start(&["--no-auth", "--log", level]);
+        assert_eq!(serving.get("/v2/audit/flow-logs?limit=1", &[]).status, 200);
+        serving.signal("TERM");
+        let (status, said) = serving.end();
+        assert_eq!((status, said.contains("rows_returned=1")), (Some(0), is_logged), "{level}: {said}");
     }
 }
 
@@ -142,6 +240,8 @@ fn a_stop_lets_begun_requests_end_and_a_second_one_does_not() {
 fn wrong_usage_has_its_exit_status_and_sentence() {
     let secret = testdata("rsa.pem");
     let secret = secret.to_str().unwrap();
+    let weak = testdata("rsa-1024-public.pem");
+    let weak = weak.to_str().unwrap();
     for (arguments, status, sentence) in [
         (&[][..], 2, "--no-auth"),
         (&["--no-auth", "--jwt-secret-file", secret], 2, "cannot be used with"),
@@ -153,6 +253,7 @@ fn wrong_usage_has_its_exit_status_and_sentence() {
         (&["--no-auth", "--grace", "soon"], 2, "seconds are a number"),
         (&["--jwt-secret-file", "/no/such/file"], 1, "/no/such/file"),
         (&["--jwt-public-key", secret], 1, "private key"),
+        (&["--jwt-public-key", weak], 1, "the RSA key has 1024 bits"),
         (&["--jwt-jwks", secret], 1, "not JSON"),
         (&["--no-auth", "--tls-cert", secret, "--tls-key", secret], 1, "do not go together"),
     ] {
@@ -168,23 +269,10 @@ fn wrong_usage_has_its_exit_status_and_sentence() {
 fn a_token_opens_it_and_is_never_logged() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("secret");
-    fs::write(&path, "the secret of this test\n").unwrap();
-    let serving = Serving::start(&[
-        "--jwt-secret-file",
-        path.to_str().unwrap(),
-        "--jwt-issuer",
-        "issuer",
-        "--jwt-audience",
-        "here",
-        "--jwt-permissions-claim",
-        "scope",
-        "--jwt-leeway",
-        "5",
-        "--log",
-        "debug",
-    ]);
-    let claims = json!({"iss": "issuer", "aud": "here", "exp": now() + 60, "scope": PERMISSION, "sub": "alice"});
-    let token = encode(&Header::default(), &claims, &EncodingKey::from_secret(b"the secret of this test")).unwrap();
+    fs::write(&path, [SECRET, b"\n"].concat()).unwrap();
+    let serving = Serving::start(&["--jwt-secret-file", path.to_str().unwrap(), "--log", "debug"]);
+    let claims = json!({"exp": now() + 60, "permissions": PERMISSION, "sub": "alice"});
+    let token = encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET)).unwrap();
     let bearer = format!("Bearer {token}");
     assert_eq!(serving.get("/v2/audit/flow-logs?limit=2", &[("authorization", &bearer)]).flows().len(), 2);
     serving.get("/v2/audit/flow-logs?limit=2", &[]).problems(401);
@@ -196,9 +284,125 @@ fn a_token_opens_it_and_is_never_logged() {
     for logged in ["subject=\"alice\"", "rows_returned=2", "status=401", "status=200"] {
         assert!(said.contains(logged), "{logged} in {said}");
     }
-    for part in token.split('.').chain(["the secret of this test", "access_token"]) {
+    for part in token.split('.').chain([std::str::from_utf8(SECRET).unwrap(), "access_token"]) {
         assert!(!said.contains(part), "{part} in {said}");
     }
+}
+
+#[test]
+fn who_is_let_in_and_to_what_are_flags() {
+    let directory = tempfile::tempdir().unwrap();
+    let secret = directory.path().join("secret");
+    fs::write(&secret, SECRET).unwrap();
+    let nodes: Vec<String> =
+        crate::golden_queries::flows().into_iter().filter_map(|stored| stored.flow.node_id).collect();
+    let of_first = nodes.iter().filter(|node| **node == nodes[0]).count();
+    let (archive, _archive) = golden_archive();
+    let all = crate::golden_queries::flows().len();
+    // A flag; the claims that it asks for, and how many flows they show; and claims that it refuses, with the status.
+    for (flags, good, flows, refused) in [
+        (&["--jwt-issuer", "us"][..], json!({"iss": "us"}), all, vec![(json!({"iss": "them"}), 401), (json!({}), 401)]),
+        (
+            &["--jwt-issuer", "us", "--jwt-issuer", "friends"],
+            json!({"iss": "friends"}),
+            all,
+            vec![(json!({"iss": "them"}), 401)],
+        ),
+        (
+            &["--jwt-audience", "here"],
+            json!({"aud": "here"}),
+            all,
+            vec![(json!({"aud": "there"}), 401), (json!({}), 401)],
+        ),
+        (
+            &["--jwt-audience", "here", "--jwt-audience", "too"],
+            json!({"aud": ["too"]}),
+            all,
+            vec![(json!({"aud": "there"}), 401)],
+        ),
+        (
+            &["--jwt-nodes-claim", "nodes"],
+            json!({"nodes": [nodes[0]]}),
+            of_first,
+            vec![(json!({}), 403), (json!({"nodes": []}), 403)],
+        ),
+        (
+            &["--jwt-permissions-claim", "scope"],
+            json!({"permissions": null, "scope": PERMISSION}),
+            all,
+            vec![(json!({}), 403)],
+        ),
+        (&["--jwt-leeway", "60"], json!({"exp": now() - 20}), all, vec![(json!({"exp": now() - 90}), 401)]),
+        (&[], json!({}), all, vec![(json!({"exp": now() - 20}), 401), (json!({"permissions": []}), 403)]),
+    ] {
+        let arguments = [&["--jwt-secret-file", secret.to_str().unwrap()], flags].concat();
+        let serving = Serving::over(archive.path().to_str().unwrap(), &arguments);
+        let ask = |more: &Value| {
+            let mut claims = json!({"exp": now() + 600, "permissions": [PERMISSION]});
+            claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let token = encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET)).unwrap();
+            serving.get("/v2/audit/flow-logs", &[("authorization", &format!("Bearer {token}"))])
+        };
+        assert_eq!(ask(&good).flows().len(), flows, "{flags:?}");
+        for (claims, status) in refused {
+            ask(&claims).problems(status);
+        }
+    }
+}
+
+#[test]
+fn keys_are_flags() {
+    let directory = tempfile::tempdir().unwrap();
+    let jwks = directory.path().join("keys.json");
+    fs::write(&jwks, set(&[("rsa", Algorithm::RS256), ("ec", Algorithm::ES256)]).to_string()).unwrap();
+    let path = |name: &str| testdata(name).to_str().unwrap().to_owned();
+    for (flag, file, good) in [
+        ("--jwt-public-key", path("rsa-public.pem"), &[Algorithm::RS256][..]),
+        ("--jwt-public-key", path("p256-public.pem"), &[Algorithm::ES256]),
+        ("--jwt-public-key", path("ed25519-public.pem"), &[Algorithm::EdDSA]),
+        ("--jwt-jwks", jwks.to_str().unwrap().to_owned(), &[Algorithm::RS256, Algorithm::ES256]),
+    ] {
+        let serving = Serving::start(&[flag, &file]);
+        for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA, Algorithm::HS256] {
+            let claims = json!({"exp": now() + 600, "permissions": [PERMISSION]});
+            let token = encode(&Header::new(algorithm), &claims, &key(algorithm)).unwrap();
+            let answer = serving.get("/v2/audit/flow-logs?limit=1", &[("authorization", &format!("Bearer {token}"))]);
+            assert_eq!(answer.status, if good.contains(&algorithm) { 200 } else { 401 }, "{flag} {file} {algorithm:?}");
+        }
+    }
+}
+
+#[test]
+fn why_a_key_or_a_claim_is_of_no_use_is_logged_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let (secret, jwks) = (directory.path().join("secret"), directory.path().join("keys.json"));
+    let mut keys = set(&[("good", Algorithm::ES256), ("signs", Algorithm::RS256)]);
+    keys["keys"][1]["key_ops"] = json!(["sign"]);
+    let weak = json!({"kty": "oct", "kid": "weak", "k": "YQ"});
+    keys["keys"].as_array_mut().unwrap().push(weak);
+    fs::write(&jwks, keys.to_string()).unwrap();
+    let said = Serving::start(&["--jwt-jwks", jwks.to_str().unwrap()]).said_before.clone();
+    for why in ["signs", "its key_ops lack verify", "weak", "the secret has 1 bytes; allowed: at least 32"] {
+        assert!(said.contains(why), "{why} in {said}");
+    }
+
+    fs::write(&secret, SECRET).unwrap();
+    let claim = ["--jwt-permissions-claim", "realm_access.roles"];
+    let serving = Serving::start(&[&["--jwt-secret-file", secret.to_str().unwrap()], &claim[..]].concat());
+    let claims = json!({"exp": now() + 600, "realm_access": {"roles": [PERMISSION]}});
+    let token = encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET)).unwrap();
+    let ask = || serving.get("/v2/audit/flow-logs", &[("authorization", &format!("Bearer {token}"))]);
+    (0..3).for_each(|_| drop(ask().problems(403)));
+    // A file that is gone or too short is told once, and changes nothing.
+    fs::remove_file(&secret).unwrap();
+    (0..10).for_each(|_| drop(ask().problems(403)));
+    fs::write(&secret, "short").unwrap();
+    (0..10).for_each(|_| drop(ask().problems(403)));
+    serving.signal("TERM");
+    let (_, said) = serving.end();
+    assert_eq!(said.matches("/realm_access/roles").count(), 1, "{said}");
+    assert_eq!(said.matches("stays in force").count(), 2, "{said}");
+    assert!(said.contains("the secret has 5 bytes"), "{said}");
 }
 
 #[test]
@@ -226,8 +430,6 @@ fn settings_are_flags() {
         "decimal",
         "--exports",
         "1",
-        "--query-time",
-        "0.5",
     ]);
     assert_eq!(serving.get("/v2/audit/flow-logs", &[]).flows().len(), 2);
     serving.get("/v2/audit/flow-logs?limit=4", &[]).problems(422);
@@ -243,24 +445,43 @@ fn settings_are_flags() {
     assert_eq!(limit["anyOf"][0]["maximum"], 3);
 }
 
-#[test]
-fn it_speaks_tls() {
-    let (certificate, key) = (testdata("certificate.pem"), testdata("p256.pem"));
-    let serving =
-        Serving::start(&["--no-auth", "--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()]);
-    assert!(serving.url.starts_with("https://"));
+/// A connection of a client that trusts this certificate.
+fn tls_stream(serving: &Serving, certificate: &Path) -> StreamOwned<ClientConnection, TcpStream> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(&certificate).unwrap()).unwrap();
+    roots.add(CertificateDer::from_pem_file(certificate).unwrap()).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
     let connection = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
-    let mut stream = StreamOwned::new(connection, TcpStream::connect(serving.address()).unwrap());
-    write!(stream, "GET /v2/audit/flow-logs?limit=1 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+    StreamOwned::new(connection, serving.connect())
+}
+
+/// What the server answers over TLS to a client that trusts this certificate.
+fn ask_by_tls(serving: &Serving, certificate: &Path) -> Result<String, io::Error> {
+    let mut stream = tls_stream(serving, certificate);
+    write!(stream, "GET /v2/audit/flow-logs?limit=1 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+#[test]
+fn it_speaks_tls() {
+    let (certificate, key) = (testdata("certificate.pem"), testdata("p256.pem"));
+    let serving =
+        Serving::start(&["--no-auth", "--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()]);
+    assert!(serving.url.starts_with("https://"));
+    let answer = ask_by_tls(&serving, &certificate).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("}]"), "{answer}");
+    // Who says that he sends no more is answered as well.
+    let mut ending = tls_stream(&serving, &certificate);
+    write!(ending, "GET /v2/audit/flow-logs?limit=1 HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    ending.conn.send_close_notify();
+    ending.flush().unwrap();
+    let mut answer = String::new();
+    ending.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("}]"), "{answer}");
     // Who does not speak it is no harm.
     let mut plain = TcpStream::connect(serving.address()).unwrap();
@@ -268,4 +489,27 @@ fn it_speaks_tls() {
     let _ = plain.read_to_end(&mut Vec::new());
     serving.signal("TERM");
     assert_eq!(serving.end().0, Some(0));
+}
+
+#[test]
+fn a_certificate_is_exchanged_while_tls_is_served() {
+    let directory = tempfile::tempdir().unwrap();
+    let (certificate, key) = (directory.path().join("certificate"), directory.path().join("key"));
+    let place = |name: &str, path: &Path| {
+        let new = directory.path().join("new");
+        fs::copy(testdata(name), &new).unwrap();
+        fs::rename(new, path).unwrap();
+    };
+    let [first, second] = ["certificate.pem", "other-certificate.pem"].map(testdata);
+    place("certificate.pem", &certificate);
+    place("p256.pem", &key);
+    let serving =
+        Serving::start(&["--no-auth", "--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()]);
+    let is_trusted = |root: &Path| ask_by_tls(&serving, root).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 OK"));
+    assert!(is_trusted(&first) && !is_trusted(&second));
+    // While only one of the two is there they do not go together, and what was read before stays in force.
+    place("other-certificate.pem", &certificate);
+    assert!(is_trusted(&first) && !is_trusted(&second));
+    place("ed25519.pem", &key);
+    assert!(is_trusted(&second) && !is_trusted(&first));
 }

@@ -193,6 +193,22 @@ fn head_is_answered_as_get_without_a_body() {
 }
 
 #[test]
+fn nothing_is_kept_in_a_cache() {
+    let running = Running::golden();
+    for path in [
+        "/v2/audit/flow-logs",
+        "/v2/audit/flow-logs?limt=1",
+        "/nowhere",
+        "/openapi.json",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    ] {
+        assert_eq!(running.get(path, &[]).header("cache-control"), Some("no-store"), "{path}");
+    }
+}
+
+#[test]
 fn other_paths_and_methods_are_errors_as_all_are() {
     let running = Running::golden();
     for path in ["/", "/v2/audit/flow-logs/", "/v2/audit", "/v2/audit/flow-log", "/metrics/x"] {

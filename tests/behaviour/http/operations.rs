@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use flowseek::http::Settings;
+use flowseek::http::{Connections, FlowLogs, Settings};
 
 use super::{Running, golden_archive, open};
 
@@ -21,6 +21,20 @@ fn a_server_is_ready_while_its_archive_is_there() {
     assert_eq!(running.get("/healthz", &[]).status, 200);
     fs::rename(place.join("elsewhere"), place.join("manifests")).unwrap();
     assert_eq!(running.get("/readyz", &[]).status, 200);
+}
+
+#[test]
+fn a_server_that_is_about_to_stop_is_not_ready_and_answers_all_the_same() {
+    let (_directory, archive) = golden_archive();
+    let logs = FlowLogs::new(archive, open);
+    let running = Running::routes(logs.router().merge(logs.operations()), Connections::default());
+    assert_eq!(running.get("/readyz", &[]).status, 200);
+    logs.stopping();
+    let answer = running.get("/readyz", &[]);
+    assert_eq!(answer.problems(503), ["the server is about to stop"]);
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert_eq!(running.get("/healthz", &[]).status, 200);
+    assert_eq!(running.ask("limit=2").flows().len(), 2);
 }
 
 #[test]
