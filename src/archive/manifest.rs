@@ -18,15 +18,16 @@ use crate::{
 /// The version of the format of manifests and of the layout of the directory.
 const FORMAT: u32 = 1;
 
-/// A version of an archive: its segments. The file is this as one line of JSON, and a line with its XXH64 in hex.
+/// A version of an archive: its segments. The file is this and the identity of the archive as one line of JSON, and a line
+/// with its XXH64 in hex.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     format: u32,
     /// The number of the version; each commit adds one.
     pub version: u64,
     /// The identity of the archive and the key of its cursors. `None` of an archive without flows whose manifest was
-    /// written before there were such.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// written before there were such. Only the file has it: who shows a manifest to others does not show the key.
+    #[serde(skip)]
     identity: Option<Identity>,
     /// The number that the next flow gets.
     pub next_flow_id: u64,
@@ -265,7 +266,14 @@ impl Manifest {
     }
 
     pub(super) fn encode(&self) -> Result<String> {
-        let line = serde_json::to_string(self)
+        #[derive(Serialize)]
+        struct Line<'a> {
+            #[serde(flatten)]
+            manifest: &'a Manifest,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            identity: Option<&'a Identity>,
+        }
+        let line = serde_json::to_string(&Line { manifest: self, identity: self.identity.as_ref() })
             .map_err(Error::with(ErrorKind::Internal, "a manifest could not be written as JSON"))?;
         let sum = XxHash64::oneshot(0, line.as_bytes());
         Ok(format!("{line}\n{sum:016x}\n"))
@@ -274,8 +282,9 @@ impl Manifest {
     /// The manifest of version `version` in a file of these bytes.
     pub(super) fn decode(bytes: &[u8], version: u64) -> Result<Self> {
         #[derive(Deserialize)]
-        struct Format {
+        struct Head {
             format: u32,
+            identity: Option<serde_json::Value>,
         }
         let damaged = || Error::damaged("it is not what was written");
         let text = std::str::from_utf8(bytes).map_err(|_| damaged())?;
@@ -283,7 +292,7 @@ impl Manifest {
         if format!("{:016x}\n", XxHash64::oneshot(0, line.as_bytes())) != rest {
             return Err(damaged());
         }
-        let Format { format } = serde_json::from_str(line).map_err(|_| damaged())?;
+        let Head { format, identity } = serde_json::from_str(line).map_err(|_| damaged())?;
         if format != FORMAT {
             let message = format!("it has format {format}; this version of flowseek reads {FORMAT}");
             return Err(Error::new(ErrorKind::Unsupported, message));
@@ -292,10 +301,12 @@ impl Manifest {
         if manifest.version != version {
             return Err(damaged());
         }
-        // Every reader derives the same, and the next commit writes it down: cursors survive that.
-        if manifest.identity.is_none() && !manifest.segments.is_empty() {
-            manifest.identity = Some(Identity::derived(line)?);
-        }
+        manifest.identity = match identity {
+            Some(identity) => Some(serde_json::from_value(identity).map_err(|_| damaged())?),
+            // Every reader derives the same, and the next commit writes it down: cursors survive that.
+            None if !manifest.segments.is_empty() => Some(Identity::derived(line)?),
+            None => None,
+        };
         Ok(manifest)
     }
 }

@@ -206,6 +206,16 @@ mod tests {
     }
 
     #[test]
+    fn the_text_of_a_cursor_is_the_same_in_every_patch_version() {
+        let order = by(&[Field::SrcNode]);
+        let key =
+            vec![Some(Value::Text("edge-1".to_owned())), Some(Value::Number(1 << 63 | 1000)), Some(Value::Number(5))];
+        let cursor = Cursor::new(&seal_of(1, 2), 3, &order, Some(&Position::after(key)), 4).unwrap();
+        let sum = twox_hash::XxHash64::oneshot(0, cursor.to_string().as_bytes());
+        assert_eq!((cursor.to_string().len(), sum), (450, 11_208_828_730_365_597_361));
+    }
+
+    #[test]
     fn a_cursor_of_the_form_before_is_refused_by_its_version() {
         // Version 1 with its fingerprint, skip, side and XXH64.
         let mut old = vec![1u8];

@@ -316,6 +316,29 @@ mod tests {
     }
 
     #[test]
+    fn its_bytes_are_those_that_are_documented() {
+        struct Ports;
+        impl Bounds for Ports {
+            fn field(&self, field: Field) -> Option<Span<'_>> {
+                let ports = (ValueRef::Number(80), ValueRef::Number(443));
+                (field == Field::SrcPort).then_some(Span { values: Some(ports), absent: false })
+            }
+
+            fn flag_masks(&self) -> (u8, u8) {
+                (0x12, 0x02)
+            }
+        }
+        let bytes = [1, 0x19, 0x01, 0x50, 0x02, 0x01, 0x6b, 0xfd, 0x01, 0x12, 0x01, 0x02];
+        assert_eq!(ZoneMap::of(&Ports).as_bytes(), bytes);
+        // What a later version knows more of a segment is passed over.
+        let later = [bytes.as_slice(), &[40 << 2 | 3, 1, 9, 2, 9, 9]].concat();
+        let zones = ZoneMap::from_bytes(&later).unwrap();
+        assert_eq!((zones.field(Field::SrcPort), zones.flag_masks()), (Ports.field(Field::SrcPort), (0x12, 0x02)));
+        assert_eq!(zones.field(Field::DstPort), None);
+        assert_eq!(ZoneMap::from_bytes(&[2, 0x19, 0x01, 0x50, 0x02, 0x01, 0x6b]), None);
+    }
+
+    #[test]
     fn long_names_are_rounded_where_they_can_be() {
         let long = |tail: &str| format!("{}{tail}", "n".repeat(20));
         assert_eq!(prefix(&long("abcdefgh")), long("abcd"));

@@ -180,6 +180,23 @@ fn a_cursor_belongs_to_one_archive_and_its_copies() {
 }
 
 #[test]
+fn a_manifest_that_a_host_shows_has_no_key() {
+    with_archive(|archive| {
+        let file = fs::read_to_string(newest_manifest(archive.path())).unwrap();
+        let written: serde_json::Value = serde_json::from_str(file.lines().next().unwrap()).unwrap();
+        let identity = written["identity"].as_str().unwrap();
+        let manifest = archive.snapshot().unwrap().manifest().clone();
+        let shown = [serde_json::to_string(&manifest).unwrap(), format!("{manifest:?} {:?}", archive.settings())];
+        // The identity is 16 bytes, and the key follows: 64 characters in all.
+        assert_eq!(identity.len(), 64);
+        assert!(
+            shown.iter().all(|shown| shown.contains("next_flow_id") && !shown.contains(&identity[22..])),
+            "{shown:?}"
+        );
+    });
+}
+
+#[test]
 fn a_key_of_the_host_seals_in_place_of_the_archives_own() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
