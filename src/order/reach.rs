@@ -59,6 +59,16 @@ impl<'a> Span<'a> {
 
 /// A key that no flow within `reach` which is still to come after `position` comes before; `None` where no flow can
 /// be left. `reach` has one item for each key of the order.
+///
+/// Without a position it is the best value of each key. Behind a position it shares as many leading keys with the
+/// position as it can, goes on in the key after these, and takes the best value of each later key.
+///
+/// For example, in the order `dstPort:asc, startTime:asc` a block has ports 80 to 443 and start times 10 to 20. Its
+/// first key is (80, 10). Behind the flow
+/// - (100, 15) it is (100, 16): port 100 may be in the block, and the next start time is within reach.
+/// - (100, 20) it is (101, 10): no later start time is within reach, so the port goes on, and the start time begins anew.
+/// - (50, 30) it is (80, 10): port 50 is not within reach, and all of the block is still to come.
+/// - (443, 20) there is none: neither key can go on, so that the block is done with.
 pub fn first_key(order: &Order, reach: &[Span<'_>], position: Option<&Position>) -> Option<Key> {
     let best = |(key, reach): (&SortKey, &Span<'_>)| reach.best(key.direction).map(ValueRef::to_owned);
     let parts = || order.keys().iter().zip(reach);
@@ -72,16 +82,28 @@ pub fn first_key(order: &Order, reach: &[Span<'_>], position: Option<&Position>)
         return Some(position.key.clone());
     }
     for at in (0..=shared.min(reach.len().saturating_sub(1))).rev() {
-        let Some((((key, reach), value), rest)) = parts().zip(values()).nth(at).map(|part| (part, at + 1)) else {
+        let Some((((key, span), value), rest)) = parts().zip(values()).nth(at).map(|part| (part, at + 1)) else {
             continue;
         };
-        if let Some(next) = reach.next(key.direction, value) {
+        if let Some(next) = span.next(key.direction, value) {
             let mut first: Key = position.key.iter().take(at).cloned().collect();
             first.push(next);
             first.extend(parts().skip(rest).map(best));
-            let late = order.compare(&first, &position.key) != Ordering::Less;
-            return Some(if late { first } else { position.key.clone() });
+            if order.compare(&first, &position.key) != Ordering::Less {
+                return Some(first);
+            }
+            // No text is the last one before another: the key at hand may lie before the position, and so may all others.
+            return position.precedes(order, &last_key(order, reach)).then(|| position.key.clone());
         }
     }
     None
+}
+
+/// A key that no flow within `reach` comes after: the worst value of each key. Absent values come last.
+///
+/// All flows of a block come before a position just where its last key does: in the order of the example of
+/// [`first_key`] the last key of that block is (443, 20).
+pub(crate) fn last_key(order: &Order, reach: &[Span<'_>]) -> Key {
+    let worst = |(key, reach): (&SortKey, &Span<'_>)| reach.worst(key.direction).map(ValueRef::to_owned);
+    order.keys().iter().zip(reach).map(worst).collect()
 }

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, sync::atomic::Ordering as Atomic, time::Instant};
 
-use super::{Count, Page, Query, Start, kept::Found, search::Search};
+use super::{
+    Count, Explain, Page, Query, Start, budget::Spending, count::count, fetch::fetch, search::Search, top_k::Found,
+};
 use crate::{
     error::Result,
     order::{Cursor, Position},
@@ -22,11 +24,11 @@ pub(super) async fn page(query: &Query, left_out: &BTreeSet<usize>) -> Result<Pa
         Start::Number(number) => (None, u128::from(number.saturating_sub(1)) * query.limit as u128),
         Start::At(cursor) => cursor.resume(&seal, fingerprint, &query.order)?,
     };
-    let mut search = Search::new(query, position, started);
-    search.left_out.clone_from(left_out);
+    let spending = Spending::new(query.budget, started);
+    let mut search = Search::new(query, position, left_out.clone(), spending);
     if query.limit == 0 {
         // A next page would be as empty as this one, and so would every page after it.
-        return search.answer(query, Vec::new(), None).await;
+        return finish(query, search, Vec::new(), None, started).await;
     }
     let mut stopped = false;
     while skip > 0 && !stopped {
@@ -37,12 +39,12 @@ pub(super) async fn page(query: &Query, left_out: &BTreeSet<usize>) -> Result<Pa
         let exhausted = passed.found.len() as u128 != step && !stopped;
         search.pass(passed);
         if exhausted {
-            return search.answer(query, Vec::new(), None).await;
+            return finish(query, search, Vec::new(), None, started).await;
         }
     }
     if stopped {
         let next = cursor(search.goal.position.as_ref(), skip)?;
-        return search.answer(query, Vec::new(), Some(next)).await;
+        return finish(query, search, Vec::new(), Some(next), started).await;
     }
     // One more than the page has tells whether there is another page.
     let mut results = search.find(query.limit.saturating_add(1)).await?;
@@ -53,34 +55,44 @@ pub(super) async fn page(query: &Query, left_out: &BTreeSet<usize>) -> Result<Pa
             results.found.last().map(|last| Position::after(last.key.clone())).or(search.goal.position.clone())
         }
         (false, Some(frontier)) => Some(Position::before(frontier)),
-        (false, None) => return search.answer(query, results.found, None).await,
+        (false, None) => return finish(query, search, results.found, None, started).await,
     };
     let next = cursor(end.as_ref(), 0)?;
-    search.answer(query, results.found, Some(next)).await
+    finish(query, search, results.found, Some(next), started).await
 }
 
-impl Search<'_> {
-    /// The page: the found flows with all their columns.
-    async fn answer(mut self, query: &Query, found: Vec<Found>, next: Option<Cursor>) -> Result<Page> {
-        self.explain.search_time = self.started.elapsed();
-        let started = Instant::now();
-        let batch = self.fetch(&found).await?;
-        self.explain.fetch_time = started.elapsed();
-        self.explain.rows_returned = batch.num_rows() as u64;
-        let started = Instant::now();
-        let complete = query.start == Start::First && next.is_none() && query.limit > 0;
-        let total = match query.count {
-            Count::None => None,
-            _ if !self.left_out.is_empty() => None,
-            _ if complete => Some(batch.num_rows() as u64),
-            Count::Auto => self.goal.filter.is_all().then(|| self.snapshot.manifest().rows()),
-            Count::Exact => Some(self.count().await?),
-        };
-        self.explain.count_time = started.elapsed();
-        self.explain.dropped = self.dropped();
-        let counters = self.scanner.reader.counters();
-        self.explain.bytes_read = counters.read.load(Atomic::Relaxed);
-        self.explain.bytes_cached = counters.cached.load(Atomic::Relaxed);
-        Ok(Page { batch, next, total, gaps: Vec::new(), explain: self.explain })
-    }
+/// The page: the found flows with all their columns, and their number where it is known or was asked for.
+async fn finish(
+    query: &Query,
+    mut search: Search<'_>,
+    found: Vec<Found>,
+    next: Option<Cursor>,
+    started: Instant,
+) -> Result<Page> {
+    let search_time = started.elapsed();
+    let started = Instant::now();
+    let batch = fetch(&found, &mut search.segments, &search.scanner).await?;
+    let fetch_time = started.elapsed();
+    let started = Instant::now();
+    let complete = query.start == Start::First && next.is_none() && query.limit > 0;
+    let total = match query.count {
+        Count::None => None,
+        _ if !search.left_out.is_empty() => None,
+        _ if complete => Some(batch.num_rows() as u64),
+        Count::Auto => search.goal.filter.is_all().then(|| query.snapshot.manifest().rows()),
+        Count::Exact => Some(count(&mut search).await?),
+    };
+    let counters = search.scanner.reader.counters();
+    let explain = Explain {
+        segments_opened: search.segments.opened(),
+        rows_returned: batch.num_rows() as u64,
+        dropped: search.pruner.dropped(&search.goal.filter),
+        bytes_read: counters.read.load(Atomic::Relaxed),
+        bytes_cached: counters.cached.load(Atomic::Relaxed),
+        search_time,
+        fetch_time,
+        count_time: started.elapsed(),
+        ..search.explain
+    };
+    Ok(Page { batch, next, total, gaps: Vec::new(), explain })
 }

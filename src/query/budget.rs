@@ -33,8 +33,8 @@ impl Spending {
         Self { deadline: now.checked_add(budget.time), rows: budget.rows }
     }
 
-    pub(super) fn spend(&mut self, rows: usize) {
-        self.rows = self.rows.saturating_sub(rows as u64);
+    pub(super) fn spend(&mut self, rows: u64) {
+        self.rows = self.rows.saturating_sub(rows);
     }
 
     pub(super) fn is_spent(&self) -> bool {

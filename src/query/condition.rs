@@ -14,7 +14,7 @@ use datafusion::{
     physical_expr::{PhysicalExpr, create_physical_expr},
 };
 
-use super::plan::Goal;
+use super::goal::Goal;
 use crate::{
     error::{Error, ErrorKind, Result},
     filter::Filter,

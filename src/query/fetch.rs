@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{array::RecordBatch, compute::interleave_record_batch};
 
-use super::{exec::Scan, kept::Found, search::Search};
+use super::{
+    scan::{Scan, Scanner},
+    segments::Segments,
+    top_k::Found,
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::Field,
@@ -14,45 +18,43 @@ use crate::{
 /// Pages of each column that are held at a time, decoded: some 200 KB of all columns each.
 const MOST_PAGES: usize = 64;
 
-impl Search<'_> {
-    /// The found flows as one batch, in their order.
-    pub(super) async fn fetch(&mut self, found: &[Found]) -> Result<RecordBatch> {
-        let mut segments: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
-        for (place, found) in found.iter().enumerate() {
-            segments.entry(found.segment).or_default().push((found.row, place));
-        }
-        // Where each flow is: a batch, and its row there.
-        let mut places = vec![(0, 0); found.len()];
-        let mut batches = Vec::with_capacity(segments.len());
-        for (segment, mut rows) in segments {
-            let segment = self.reader(segment).await?;
-            rows.sort_unstable();
-            for rows in by_pages(&rows, segment.shape().page_rows) {
-                for (row, (_, place)) in rows.iter().enumerate() {
-                    if let Some(at) = places.get_mut(*place) {
-                        *at = (batches.len(), row);
-                    }
+/// The found flows as one batch, in their order.
+pub(super) async fn fetch(found: &[Found], open: &mut Segments<'_>, scanner: &Scanner) -> Result<RecordBatch> {
+    let mut segments: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
+    for (place, found) in found.iter().enumerate() {
+        segments.entry(found.item.segment).or_default().push((found.item.row, place));
+    }
+    // Where each flow is: a batch, and its row there.
+    let mut places = vec![(0, 0); found.len()];
+    let mut batches = Vec::with_capacity(segments.len());
+    for (segment, mut rows) in segments {
+        let segment = open.open(segment).await?;
+        rows.sort_unstable();
+        for rows in by_pages(&rows, segment.shape().page_rows) {
+            for (row, (_, place)) in rows.iter().enumerate() {
+                if let Some(at) = places.get_mut(*place) {
+                    *at = (batches.len(), row);
                 }
-                let scan = Scan {
-                    segment: Arc::clone(&segment),
-                    rows: rows.iter().map(|(row, _)| *row..row + 1).collect(),
-                    conditions: Vec::new(),
-                    columns: Field::ALL.to_vec(),
-                };
-                let batch = RecordBatch::try_new(schema(), self.scanner.scan(&scan).await?.columns);
-                let damaged = Error::with(ErrorKind::Damaged, "a segment holds other flows than it should");
-                batches.push(batch.map_err(damaged)?);
             }
+            let scan = Scan {
+                segment: Arc::clone(&segment),
+                rows: rows.iter().map(|(row, _)| *row..row + 1).collect(),
+                conditions: Vec::new(),
+                columns: Field::ALL.to_vec(),
+            };
+            let batch = RecordBatch::try_new(schema(), scanner.scan(&scan).await?.columns);
+            let damaged = Error::with(ErrorKind::Damaged, "a segment holds other flows than it should");
+            batches.push(batch.map_err(damaged)?);
         }
-        let in_order = places.iter().enumerate().all(|(place, at)| *at == (0, place));
-        match batches.as_slice() {
-            [] => Ok(RecordBatch::new_empty(schema())),
-            [batch] if in_order => Ok(batch.clone()),
-            batches => {
-                let batches: Vec<&RecordBatch> = batches.iter().collect();
-                let batch = interleave_record_batch(&batches, &places);
-                batch.map_err(Error::with(ErrorKind::Internal, "the flows of a page could not be put together"))
-            }
+    }
+    let in_order = places.iter().enumerate().all(|(place, at)| *at == (0, place));
+    match batches.as_slice() {
+        [] => Ok(RecordBatch::new_empty(schema())),
+        [batch] if in_order => Ok(batch.clone()),
+        batches => {
+            let batches: Vec<&RecordBatch> = batches.iter().collect();
+            let batch = interleave_record_batch(&batches, &places);
+            batch.map_err(Error::with(ErrorKind::Internal, "the flows of a page could not be put together"))
         }
     }
 }

@@ -19,23 +19,29 @@
 
 mod address_functions;
 mod answer;
+mod block_reader;
 mod budget;
 mod builder;
 mod condition;
 mod count;
-mod exec;
 mod explain;
 mod fetch;
+mod frontier;
 mod gaps;
-mod kept;
+mod goal;
+mod keyed;
 mod page;
-mod plan;
 mod provider;
-mod read;
+mod pruner;
+mod round;
+mod scan;
 mod search;
+mod seek;
 mod segment_statistics;
+mod segments;
 mod start;
-mod survey;
+mod stop;
+mod top_k;
 
 pub use address_functions::address_functions;
 pub use budget::Budget;

@@ -1,28 +1,26 @@
-//! Best bound first.
+//! The first flows of an order, best bound first.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     Explain, Pruning, Query,
+    block_reader::{BlockReader, OpenBlock},
     budget::Spending,
     condition::Conditions,
-    exec::Scanner,
-    kept::{Found, Kept},
-    plan::{Block, Frontier, Goal, Outlook, Place, is_behind},
+    frontier::{Block, Candidate, Frontier},
+    goal::{Candidacy, Goal, spans},
+    pruner::{Pruner, all_blocks, unbounded},
+    round::{LARGEST_ROUND, Round},
+    scan::Scanner,
+    segments::Segments,
+    stop::is_progress,
+    top_k::{Found, TopK},
 };
 use crate::{
-    archive::Snapshot,
-    error::{Error, Result},
-    order::{Key, Position},
-    segment::{ReadCounters, RowReader, SegmentReader, grouped},
+    error::Result,
+    order::{Key, Position, last_key},
+    segment::{ReadCounters, RowReader, grouped},
 };
-
-/// The largest number of blocks that are read in one go.
-const LARGEST_ROUND: usize = 64;
 
 /// What a search has found, best first.
 pub(super) struct Results {
@@ -31,41 +29,42 @@ pub(super) struct Results {
     pub(super) stopped_before: Option<Key>,
 }
 
+/// A search of a snapshot: what it looks for, what it has open, and what it has spent.
 pub(super) struct Search<'a> {
-    pub(super) snapshot: &'a Snapshot,
     pub(super) goal: Goal,
-    pub(super) pruning: Pruning,
-    pub(super) spending: Spending,
+    pub(super) segments: Segments<'a>,
     pub(super) scanner: Scanner,
-    pub(super) readers: BTreeMap<usize, Arc<SegmentReader>>,
-    /// Segments of which nothing is looked at.
-    pub(super) left_out: BTreeSet<usize>,
+    pub(super) spending: Spending,
     pub(super) explain: Explain,
-    /// Segments and blocks that were passed over because of a part of the filter.
-    pub(super) blamed: BTreeMap<usize, (u64, u64)>,
-    pub(super) started: Instant,
+    pub(super) pruner: Pruner,
+    /// Segments that are not searched.
+    pub(super) left_out: BTreeSet<usize>,
+    pruning: Pruning,
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(query: &'a Query, position: Option<Position>, now: Instant) -> Self {
+    pub(super) fn new(
+        query: &'a Query,
+        position: Option<Position>,
+        left_out: BTreeSet<usize>,
+        spending: Spending,
+    ) -> Self {
         let snapshot = &query.snapshot;
         let reader = RowReader::new(Arc::clone(snapshot.archive().pages()), Arc::new(ReadCounters::default()));
         let filter = Arc::new(grouped(&query.filter));
         Self {
-            snapshot,
             goal: Goal { filter, order: Arc::new(query.order.clone()), position },
-            pruning: query.pruning,
-            spending: Spending::new(query.budget, now),
+            segments: Segments::new(snapshot),
             scanner: Scanner { reader },
-            readers: BTreeMap::new(),
-            left_out: BTreeSet::new(),
+            spending,
             explain: Explain {
                 segments: snapshot.manifest().segments.len() as u64,
                 bytes: snapshot.manifest().segments.iter().map(|segment| segment.bytes).sum(),
                 ..Explain::default()
             },
-            blamed: BTreeMap::new(),
-            started: now,
+            pruner: Pruner::default(),
+            left_out,
+            pruning: query.pruning,
         }
     }
 
@@ -78,132 +77,115 @@ impl<'a> Search<'a> {
         self.goal.position = end.or(self.goal.position.take());
     }
 
-    pub(super) async fn reader(&mut self, segment: usize) -> Result<Arc<SegmentReader>> {
-        if let Some(reader) = self.readers.get(&segment) {
-            return Ok(Arc::clone(reader));
-        }
-        let entry = self.snapshot.manifest().segments.get(segment);
-        let entry = entry.ok_or_else(|| Error::internal("a segment is not in its manifest"))?;
-        let reader = self.snapshot.reader(entry).await?;
-        self.explain.segments_opened += 1;
-        self.readers.insert(segment, Arc::clone(&reader));
-        Ok(reader)
-    }
-
     /// The first `want` flows behind the position.
     pub(super) async fn find(&mut self, want: usize) -> Result<Results> {
         let order = Arc::clone(&self.goal.order);
-        let mut kept = Kept::new(Arc::clone(&order), want);
+        let mut top = TopK::new(Arc::clone(&order), want);
         let mut frontier = self.frontier().await?;
         let mut conditions = Conditions::new(&self.goal)?;
+        // For each block that was read, a key that no flow of it comes after.
         let mut read = Vec::new();
-        let mut round_size = 1;
+        let mut size = 1;
         let mut stopped_before = None;
         loop {
-            let round = self.round(&mut frontier, &kept, round_size, &mut conditions).await?;
-            if round.is_empty() {
+            let mut round = Round::new(size, top.missing());
+            while let Some(segment) = round.fill(&mut frontier, &top) {
+                self.look_into(segment, &mut frontier, &mut conditions).await?;
+            }
+            if round.blocks.is_empty() {
                 break;
             }
-            self.read(&round, &conditions, &mut kept).await?;
-            read.extend(round);
-            round_size = (round_size * 2).min(LARGEST_ROUND);
+            self.read(&round.blocks, &conditions, &mut top, &mut read).await?;
+            size = (size * 2).min(LARGEST_ROUND);
             if self.pruning == Pruning::On && self.spending.is_spent() {
-                stopped_before = frontier.best().filter(|best| self.is_progress(best, &kept, &read)).cloned();
+                stopped_before = frontier.best().filter(|best| is_progress(&order, best, &top, &read)).cloned();
                 if stopped_before.is_some() {
                     self.explain.budget_spent = true;
                     break;
                 }
             }
         }
-        let mut found = kept.into_sorted();
+        self.segments.release();
+        let mut found = top.into_sorted();
         if let Some(frontier) = &stopped_before {
             found.retain(|found| order.compare(&found.key, frontier).is_lt());
         }
         Ok(Results { found, stopped_before })
     }
 
-    /// Whether a page may end before `frontier`, the best key of what was not read: it must answer a flow, or be done
-    /// with a block for good. A cursor that only moves on in the order could lead through the same blocks for ever.
-    fn is_progress(&self, frontier: &Key, kept: &Kept, read: &[Block]) -> bool {
-        let order = &self.goal.order;
-        if kept.worst().is_some_and(|worst| order.compare(&worst.key, frontier).is_lt()) {
-            // The page is full and nothing better is left: the search ends by itself.
-            return false;
-        }
-        let position = Position::before(frontier.clone());
-        let is_done = |block: &Block| {
-            let reader = self.readers.get(&block.segment);
-            reader.is_some_and(|reader| is_behind(order, &position, &reader.blocks().block(block.block)))
-        };
-        kept.any_before(frontier) || read.iter().any(is_done)
-    }
-
-    /// The segments of the snapshot that may hold something of the page.
+    /// The segments of the snapshot that may hold flows of the page.
     async fn frontier(&mut self) -> Result<Frontier> {
         let mut frontier = Frontier::new(Arc::clone(&self.goal.order));
-        let snapshot = self.snapshot;
-        for (segment, entry) in snapshot.manifest().segments.iter().enumerate() {
+        for (segment, entry) in self.segments.entries().iter().enumerate() {
             if self.left_out.contains(&segment) {
                 continue;
             }
             if self.pruning == Pruning::Off {
-                frontier.push(Key::new(), Place::Segment(segment));
+                frontier.push(Key::new(), Candidate::Segment(segment));
                 continue;
             }
-            let mut outlook = self.goal.outlook(entry);
-            if outlook == Outlook::Unknown {
-                let reader = self.reader(segment).await?;
-                outlook = self.goal.outlook(&reader.whole());
+            let mut candidacy = self.goal.candidacy(entry);
+            if candidacy == Candidacy::Never {
+                self.pruner.drop_segment(&self.goal, entry, &mut self.explain);
+                continue;
             }
-            match outlook {
-                Outlook::Never => match self.readers.get(&segment).cloned() {
-                    Some(reader) => self.drop_segment(&reader.whole()),
-                    None => self.drop_segment(entry),
-                },
-                Outlook::Done => self.explain.segments_done += 1,
-                Outlook::Ahead { key, .. } => frontier.push(key, Place::Segment(segment)),
-                Outlook::Unknown => return Err(unbounded()),
+            if candidacy == Candidacy::Unknown {
+                let reader = self.segments.open(segment).await?;
+                candidacy = self.goal.candidacy(&reader.whole());
+                if candidacy == Candidacy::Never {
+                    self.pruner.drop_segment(&self.goal, &reader.whole(), &mut self.explain);
+                    continue;
+                }
+            }
+            match candidacy {
+                Candidacy::Never => {}
+                Candidacy::Passed => self.explain.segments_done += 1,
+                Candidacy::Candidate { key, .. } => frontier.push(key, Candidate::Segment(segment)),
+                Candidacy::Unknown => return Err(unbounded()),
             }
         }
         Ok(frontier)
     }
 
-    /// The next blocks to read, the best first, and none that cannot matter any more: as many as hold what is wanted
-    /// where that is known, else at most `size`.
-    async fn round(
-        &mut self,
-        frontier: &mut Frontier,
-        kept: &Kept,
-        size: usize,
-        conditions: &mut Conditions,
-    ) -> Result<Vec<Block>> {
-        let mut round = Vec::with_capacity(size);
-        let missing = kept.missing() as u64;
-        let mut expected = Some(0);
-        while round.len() < LARGEST_ROUND
-            && match expected {
-                Some(expected) if expected > 0 => expected < missing,
-                _ => round.len() < size,
+    /// Puts the blocks of a segment to the frontier.
+    async fn look_into(&mut self, segment: usize, frontier: &mut Frontier, conditions: &mut Conditions) -> Result<()> {
+        let reader = self.segments.open(segment).await?;
+        let Self { goal, pruner, scanner, explain, .. } = self;
+        let candidates = match self.pruning {
+            Pruning::On => pruner.blocks(goal, (segment, &reader), &scanner.reader, conditions, explain).await?,
+            Pruning::Off => {
+                explain.blocks += reader.blocks().len() as u64;
+                all_blocks(segment, &reader).map(|block| (Key::new(), block)).collect()
             }
-        {
-            let order = &self.goal.order;
-            let beaten = |best: &Key| kept.worst().is_some_and(|worst| order.compare(best, &worst.key).is_gt());
-            if self.pruning == Pruning::On && frontier.best().is_some_and(beaten) {
-                break;
-            }
-            let Some(candidate) = frontier.pop() else { break };
-            match candidate.place {
-                Place::Block(block) => {
-                    expected = expected.zip(block.matches).map(|(expected, matches)| expected + matches);
-                    round.push(block);
-                }
-                Place::Segment(segment) => self.look_into(segment, frontier, conditions).await?,
-            }
+        };
+        self.segments.pin(segment, reader, candidates.len());
+        for (key, block) in candidates {
+            frontier.push(key, Candidate::Block(block));
         }
-        Ok(round)
+        Ok(())
     }
-}
 
-pub(super) fn unbounded() -> Error {
-    Error::internal("the bounds of a segment say nothing of a sort key")
+    /// Reads blocks. For each, `read` gets a key that no flow of it comes after.
+    async fn read(
+        &mut self,
+        blocks: &[Block],
+        conditions: &Conditions,
+        top: &mut TopK,
+        read: &mut Vec<Key>,
+    ) -> Result<()> {
+        let mut open: Vec<OpenBlock> = Vec::with_capacity(blocks.len());
+        for block in blocks {
+            let reader = self.segments.open(block.segment).await?;
+            self.segments.done(block.segment);
+            let bounds = reader.blocks().block(block.block);
+            read.extend(spans(&self.goal.order, &bounds).map(|spans| last_key(&self.goal.order, &spans)));
+            open.push((*block, reader));
+        }
+        let reader = BlockReader { goal: &self.goal, conditions, scanner: &self.scanner };
+        let rows = reader.read(&open, top).await?;
+        self.explain.blocks_read += blocks.len() as u64;
+        self.explain.rows_scanned += rows;
+        self.spending.spend(rows);
+        Ok(())
+    }
 }

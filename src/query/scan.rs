@@ -12,7 +12,7 @@ use crate::{
     segment::{RowRanges, RowReader, SegmentReader, ToldNames},
 };
 
-/// From so many rows on, scans are handed to the threads of the host.
+/// From so many rows on, scans are handed to the threads of the host's runtime, where there is one.
 const LARGE_ROWS: usize = 1 << 16;
 /// About how many rows a thread works on before it can be interrupted.
 const TASK_ROWS: usize = 1 << 15;
@@ -77,19 +77,20 @@ impl Scanner {
     pub(super) async fn scan_all(&self, scans: Vec<Scan>) -> Result<Vec<(usize, Hits)>> {
         let rows: usize = scans.iter().map(|scan| scan.rows.len()).sum();
         let mut hits = Vec::with_capacity(scans.len());
-        if rows < LARGE_ROWS {
+        let runtime = Handle::try_current().ok().filter(|_| rows >= LARGE_ROWS);
+        let Some(runtime) = runtime else {
             for (place, scan) in scans.iter().enumerate() {
                 hits.push((place, self.scan(scan).await?));
             }
             return Ok(hits);
-        }
+        };
         let parts = scans.into_iter().enumerate().flat_map(|(place, scan)| {
             let parts = scan.rows.split(TASK_ROWS).into_iter();
             parts.map(move |rows| (place, Scan { rows, ..scan.clone() }))
         });
         let mut parts = parts.collect::<Vec<_>>().into_iter();
         // No more tasks than threads: whoever else asks meanwhile waits for one of them, and not for all.
-        let threads = Handle::current().metrics().num_workers();
+        let threads = runtime.metrics().num_workers();
         let mut tasks = JoinSet::new();
         // Dropping the set, be it with this future, ends the tasks.
         loop {

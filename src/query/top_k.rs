@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, collections::BinaryHeap, sync::Arc};
 
-use super::exec::Hits;
+use super::{keyed::Keyed, scan::Hits};
 use crate::{
     error::Result,
     flow::Value,
@@ -10,27 +10,28 @@ use crate::{
     schema::Values,
 };
 
-/// At most so many flows, the best.
-#[derive(Debug)]
-pub(super) struct Kept {
-    order: Arc<Order>,
-    want: usize,
-    heap: BinaryHeap<Found>,
-}
-
-/// A flow that was found.
-#[derive(Debug)]
-pub(super) struct Found {
-    /// Its key in the order.
-    pub(super) key: Key,
+/// Where a flow is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Row {
     /// The segment that holds it.
     pub(super) segment: usize,
     /// Its row there.
     pub(super) row: usize,
-    order: Arc<Order>,
 }
 
-impl Kept {
+/// A flow that was found, with its key.
+pub(super) type Found = Keyed<Row>;
+
+/// The best `want` flows of all that were offered.
+#[derive(Debug)]
+pub(super) struct TopK {
+    order: Arc<Order>,
+    want: usize,
+    /// The worst flow is its greatest.
+    heap: BinaryHeap<Found>,
+}
+
+impl TopK {
     pub(super) fn new(order: Arc<Order>, want: usize) -> Self {
         Self { order, want, heap: BinaryHeap::new() }
     }
@@ -45,9 +46,14 @@ impl Kept {
         self.want - self.heap.len()
     }
 
-    /// The worst flow, once there are as many as are wanted: only better ones matter then.
+    /// The worst flow, once there are as many as are wanted. Its key is the threshold that another flow must beat.
     pub(super) fn worst(&self) -> Option<&Found> {
         self.heap.peek().filter(|_| self.heap.len() >= self.want)
+    }
+
+    /// Whether a flow with this key, or with a later one, does not beat the threshold.
+    pub(super) fn rejects(&self, key: &Key) -> bool {
+        self.worst().is_some_and(|worst| self.order.compare(key, &worst.key).is_gt())
     }
 
     /// Whether some flow comes before `key`.
@@ -55,7 +61,7 @@ impl Kept {
         self.heap.iter().any(|found| self.order.compare(&found.key, key).is_lt())
     }
 
-    /// Takes in flows of a segment, with the columns of the order's keys; they lie newest first.
+    /// Takes in flows of a segment, with the columns of the order's keys. They lie newest first.
     pub(super) fn offer(&mut self, segment: usize, hits: &Hits) -> Result<()> {
         if self.want == 0 || hits.rows.is_empty() {
             return Ok(());
@@ -65,7 +71,7 @@ impl Kept {
         let columns = keys.iter().zip(&hits.columns).map(|(key, column)| Values::new(column.as_ref(), key.field));
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let rows: Vec<usize> = hits.rows.iter().collect();
-        // The best first: of the others, most are then turned away at once.
+        // The best first: then most of the others are rejected at once.
         let oldest_first = order.by_time() == Some(Direction::Ascending);
         for place in (0..rows.len()).map(|place| if oldest_first { rows.len() - 1 - place } else { place }) {
             let compare = |worst: &Key| {
@@ -83,7 +89,7 @@ impl Kept {
             }
             let key = columns.iter().map(|column| column.owned(place)).collect();
             let row = rows.get(place).copied().unwrap_or(0);
-            self.heap.push(Found { key, segment, row, order: Arc::clone(&order) });
+            self.heap.push(Keyed::new(&order, key, Row { segment, row }));
             if self.heap.len() > self.want {
                 self.heap.pop();
             }
@@ -96,24 +102,3 @@ impl Kept {
         self.heap.into_sorted_vec()
     }
 }
-
-impl Ord for Found {
-    /// The heap gives the greatest first: that is the worst flow.
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.order.compare(&self.key, &other.key)
-    }
-}
-
-impl PartialOrd for Found {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Found {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Found {}

@@ -1,0 +1,153 @@
+//! Reads blocks, and offers the flows that it finds.
+
+use std::{ops::Range, sync::Arc};
+
+use super::{
+    condition::{Condition, Conditions},
+    frontier::Block,
+    goal::Goal,
+    scan::{Scan, Scanner},
+    seek::rows_ahead,
+    top_k::TopK,
+};
+use crate::{
+    error::Result,
+    order::Direction,
+    segment::{RowRanges, SegmentReader},
+};
+
+/// Reads blocks for a goal.
+#[derive(Debug)]
+pub(super) struct BlockReader<'a> {
+    pub(super) goal: &'a Goal,
+    pub(super) conditions: &'a Conditions,
+    pub(super) scanner: &'a Scanner,
+}
+
+/// A block, and the segment that it is part of.
+pub(super) type OpenBlock = (Block, Arc<SegmentReader>);
+
+impl BlockReader<'_> {
+    /// Reads blocks, as far as they can hold flows that `top` still takes. How many rows that were.
+    pub(super) async fn read(&self, blocks: &[OpenBlock], top: &mut TopK) -> Result<u64> {
+        match (self.goal.order.by_time(), blocks) {
+            // Its flows lie in order: it is read from one end, as far as it has to be.
+            (Some(direction), [block]) => self.read_in_order(block, direction, top).await,
+            _ => self.read_at_once(blocks, top).await,
+        }
+    }
+
+    async fn read_at_once(&self, blocks: &[OpenBlock], top: &mut TopK) -> Result<u64> {
+        // Only what comes before the threshold matters.
+        let by_time = self.goal.order.by_time();
+        let worst = top.worst().filter(|_| by_time.is_none()).and_then(|worst| worst.key.first());
+        let threshold =
+            worst.map(|worst| Condition::not_after(&self.goal.order, worst.as_ref())).transpose()?.flatten();
+        let threshold = threshold.map(Arc::new);
+        let mut scans: Vec<Scan> = Vec::with_capacity(blocks.len());
+        for (block, segment) in blocks {
+            let mut rows = self.rows(block, segment).await?;
+            if let Some(direction) = by_time.filter(|_| block.whole) {
+                rows = ends(&rows, direction, top.want());
+            }
+            let conditions = self.conditions.of(block.whole, threshold.as_ref());
+            scans.push(self.scan(Arc::clone(segment), rows, conditions));
+        }
+        let scanned = scans.iter().map(|scan| scan.rows.len() as u64).sum();
+        for (place, hits) in self.scanner.scan_all(scans).await? {
+            if let Some((block, _)) = blocks.get(place) {
+                top.offer(block.segment, &hits)?;
+            }
+        }
+        Ok(scanned)
+    }
+
+    async fn read_in_order(&self, (block, segment): &OpenBlock, direction: Direction, top: &mut TopK) -> Result<u64> {
+        let mut left = self.rows(block, segment).await?;
+        let page_rows = segment.shape().page_rows;
+        let missing = top.missing();
+        let mut size = match (block.whole, block.matches) {
+            (true, _) => top.want(),
+            // As many rows as hold what is missing, if the matches lie evenly.
+            (false, Some(matches)) if matches > 0 && missing > 0 => {
+                let rows = left.len() as u64 * missing as u64 / matches;
+                usize::try_from(rows + rows / 4).unwrap_or(usize::MAX).max(1).next_multiple_of(page_rows)
+            }
+            _ => page_rows,
+        };
+        let conditions = self.conditions.of(block.whole, None);
+        let mut scanned = 0;
+        while !left.is_empty() {
+            let part = ends(&left, direction, size);
+            let edge = match direction {
+                Direction::Descending => part.as_slice().last().map_or(0, |range| range.end)..usize::MAX,
+                Direction::Ascending => 0..part.as_slice().first().map_or(0, |range| range.start),
+            };
+            left = left.within(&edge);
+            scanned += part.len() as u64;
+            let hits = self.scanner.scan(&self.scan(Arc::clone(segment), part, conditions.clone())).await?;
+            top.offer(block.segment, &hits)?;
+            // What is left of the block comes after all of it that was read.
+            let of_block = |row: usize| segment.block_rows(block.block).contains(&row);
+            let worst = top.worst().map(|worst| worst.item);
+            if block.whole || worst.is_some_and(|worst| worst.segment == block.segment && of_block(worst.row)) {
+                break;
+            }
+            size = size.saturating_mul(2);
+        }
+        Ok(scanned)
+    }
+
+    /// A scan for the keys of the order.
+    fn scan(&self, segment: Arc<SegmentReader>, rows: RowRanges, conditions: Vec<Arc<Condition>>) -> Scan {
+        let columns = self.goal.order.keys().iter().map(|key| key.field).collect();
+        Scan { segment, rows, conditions, columns }
+    }
+
+    /// The rows of a block that can be of the page, by its posting lists and the times of its pages.
+    async fn rows(&self, block: &Block, segment: &Arc<SegmentReader>) -> Result<RowRanges> {
+        let shape = segment.shape();
+        let rows = segment.block_rows(block.block);
+        let first = rows.start / shape.page_rows;
+        let page = |page: usize| {
+            let start = page * shape.page_rows;
+            start..start.saturating_add(shape.page_rows).min(rows.end)
+        };
+        let pages =
+            (first..rows.end.div_ceil(shape.page_rows)).filter(|page| block.pages & 1 << (page - first).min(7) != 0);
+        let chosen: RowRanges = pages.map(page).collect();
+        let order = &self.goal.order;
+        match (&self.goal.position, order.by_time()) {
+            (Some(position), Some(direction)) if !block.whole => {
+                let reader = &self.scanner.reader;
+                let ahead = rows_ahead((order, direction), position, segment, &chosen, reader).await?;
+                Ok(chosen.within(&ahead))
+            }
+            _ => Ok(chosen),
+        }
+    }
+}
+
+/// The first rows of an order by time: `want` of them, at one end of rows that lie newest first.
+fn ends(rows: &RowRanges, direction: Direction, want: usize) -> RowRanges {
+    let skip = rows.len().saturating_sub(want);
+    if skip == 0 {
+        return rows.clone();
+    }
+    let mut ranges = Vec::new();
+    let mut left = want;
+    let mut take = |range: &Range<usize>, part: &dyn Fn(usize) -> Range<usize>| {
+        let taken = range.len().min(left);
+        ranges.push(part(taken));
+        left -= taken;
+    };
+    match direction {
+        Direction::Descending => {
+            rows.as_slice().iter().for_each(|range| take(range, &|n| range.start..range.start + n))
+        }
+        Direction::Ascending => {
+            rows.as_slice().iter().rev().for_each(|range| take(range, &|n| range.end - n..range.end))
+        }
+    }
+    ranges.into_iter().collect()
+}

@@ -1,0 +1,138 @@
+//! Which segments and blocks are candidates, and which part of the filter has dropped the others.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    Dropped, Explain,
+    condition::{Conditions, parts},
+    frontier::Block,
+    goal::{Candidacy, Goal},
+};
+use crate::{
+    error::{Error, Result},
+    filter::{Bounds, Filter, Verdict},
+    flow::{Field, Span, ValueRef},
+    order::Key,
+    segment::{Effort, Probes, RowReader, SegmentReader},
+};
+
+/// Chooses candidates by zone maps and posting lists, and counts what it drops.
+#[derive(Debug, Default)]
+pub(super) struct Pruner {
+    /// Segments and blocks that were dropped because of one part of the filter.
+    dropped: BTreeMap<usize, (u64, u64)>,
+}
+
+impl Pruner {
+    /// The candidates among the blocks of a segment, and their keys. Puts `conditions` in order by what the posting lists
+    /// tell.
+    pub(super) async fn blocks(
+        &mut self,
+        goal: &Goal,
+        (segment, reader): (usize, &Arc<SegmentReader>),
+        rows: &RowReader,
+        conditions: &mut Conditions,
+        explain: &mut Explain,
+    ) -> Result<Vec<(Key, Block)>> {
+        let filter = &goal.filter;
+        if filter.verdict(&reader.whole()) == Verdict::Never {
+            self.drop_segment(goal, &reader.whole(), explain);
+            return Ok(Vec::new());
+        }
+        let probes = Probes::ask(filter, reader, rows, Effort::Page).await?;
+        if filter.verdict(&probes.whole(reader)) == Verdict::Never {
+            self.drop_segment(goal, &probes.whole(reader), explain);
+            return Ok(Vec::new());
+        }
+        conditions.order(filter, reader, &probes);
+        let mut candidates = Vec::new();
+        for block in 0..reader.blocks().len() {
+            explain.blocks += 1;
+            let bounds = probes.block(reader, block);
+            match goal.candidacy(&bounds) {
+                Candidacy::Never => {
+                    explain.blocks_never += 1;
+                    self.blame(first_never(filter, &bounds), 0, 1);
+                }
+                Candidacy::Passed => explain.blocks_done += 1,
+                Candidacy::Candidate { key, whole } => {
+                    let matches = filter.count(&bounds);
+                    let pages = if whole {
+                        u8::MAX
+                    } else {
+                        probes.pages(filter, block) & pages_in_time(filter, reader, block)
+                    };
+                    candidates.push((key, Block { segment, block, whole, matches, pages }));
+                }
+                Candidacy::Unknown => return Err(unbounded()),
+            }
+        }
+        Ok(candidates)
+    }
+
+    /// Counts a segment in which no flow matches, by its `bounds`.
+    pub(super) fn drop_segment(&mut self, goal: &Goal, bounds: &impl Bounds, explain: &mut Explain) {
+        explain.segments_never += 1;
+        self.blame(first_never(&goal.filter, bounds), 1, 0);
+    }
+
+    /// Counts what was dropped because of a part of the filter.
+    fn blame(&mut self, part: Option<usize>, segments: u64, blocks: u64) {
+        let Some(part) = part else { return };
+        let sum = self.dropped.entry(part).or_default();
+        *sum = (sum.0 + segments, sum.1 + blocks);
+    }
+
+    /// What was dropped because of each part of the filter.
+    pub(super) fn dropped(&self, filter: &Filter) -> Vec<Dropped> {
+        let named = |(part, (segments, blocks)): (&usize, &(u64, u64))| {
+            let predicate = parts(filter).get(*part)?.to_string();
+            Some(Dropped { predicate, segments: *segments, blocks: *blocks })
+        };
+        self.dropped.iter().filter_map(named).collect()
+    }
+}
+
+/// The bounds of a segment or a block lack a sort key.
+pub(super) fn unbounded() -> Error {
+    Error::internal("the bounds of a segment lack a sort key")
+}
+
+/// All blocks of a segment, as candidates of which nothing is known.
+pub(super) fn all_blocks(segment: usize, reader: &SegmentReader) -> impl Iterator<Item = Block> {
+    let block = move |block| Block { segment, block, whole: false, matches: None, pages: u8::MAX };
+    (0..reader.blocks().len()).map(block)
+}
+
+/// The first part of a filter by which no flow within `bounds` matches: its place among the parts.
+fn first_never(filter: &Filter, bounds: &impl Bounds) -> Option<usize> {
+    parts(filter).iter().position(|part| part.verdict(bounds) == Verdict::Never)
+}
+
+/// The pages of a block in which a flow can match by its start time: bit 0 is the first.
+fn pages_in_time(filter: &Filter, reader: &SegmentReader, block: usize) -> u8 {
+    let shape = reader.shape();
+    let rows = reader.block_rows(block);
+    let first = rows.start / shape.page_rows;
+    let never = |page: &usize| {
+        let times = reader.page_times(*page);
+        times.is_some_and(|times| filter.verdict(&PageTimes(times)) == Verdict::Never)
+    };
+    let excluded = (first..rows.end.div_ceil(shape.page_rows)).filter(never);
+    excluded.fold(u8::MAX, |pages, page| pages & !(1 << (page - first).min(7)))
+}
+
+/// The oldest and the newest start time of a page, as its bounds.
+struct PageTimes((u64, u64));
+
+impl Bounds for PageTimes {
+    fn field(&self, field: Field) -> Option<Span<'_>> {
+        let (oldest, newest) = self.0;
+        let time = |ordinal: u64| ValueRef::Number(ordinal.into());
+        (field == Field::StartTime).then(|| Span { values: Some((time(oldest), time(newest))), absent: false })
+    }
+
+    fn flag_masks(&self) -> (u8, u8) {
+        (u8::MAX, 0)
+    }
+}
