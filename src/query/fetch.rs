@@ -15,9 +15,6 @@ use crate::{
     schema::schema,
 };
 
-/// Pages of each column that are held at a time, decoded: some 200 KB of all columns each.
-const MOST_PAGES: usize = 64;
-
 /// The found flows as one batch, in their order.
 pub(super) async fn fetch(found: &[Found], open: &mut Segments<'_>, scanner: &Scanner) -> Result<RecordBatch> {
     let mut segments: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
@@ -30,7 +27,7 @@ pub(super) async fn fetch(found: &[Found], open: &mut Segments<'_>, scanner: &Sc
     for (segment, mut rows) in segments {
         let segment = open.open(segment).await?;
         rows.sort_unstable();
-        for rows in by_pages(&rows, segment.shape().page_rows) {
+        for rows in by_pages(&rows, segment.shape().page_rows, scanner.reader.pages_at_once(&segment)) {
             for (row, (_, place)) in rows.iter().enumerate() {
                 if let Some(at) = places.get_mut(*place) {
                     *at = (batches.len(), row);
@@ -59,12 +56,12 @@ pub(super) async fn fetch(found: &[Found], open: &mut Segments<'_>, scanner: &Sc
     }
 }
 
-/// Rows, ascending, in parts that lie in few pages each.
-fn by_pages(rows: &[(usize, usize)], page_rows: usize) -> Vec<&[(usize, usize)]> {
+/// Rows, ascending, in parts that lie in at most `most` pages each.
+fn by_pages(rows: &[(usize, usize)], page_rows: usize, most: usize) -> Vec<&[(usize, usize)]> {
     let page = |(row, _): &(usize, usize)| row / page_rows;
     let pages: Vec<_> = rows.chunk_by(|left, right| page(left) == page(right)).collect();
     let mut rest = rows;
-    let parts = pages.chunks(MOST_PAGES).map(|pages| {
+    let parts = pages.chunks(most).map(|pages| {
         let length = pages.iter().map(|rows| rows.len()).sum();
         let (part, left) = rest.split_at_checked(length).unwrap_or((rest, &[]));
         rest = left;

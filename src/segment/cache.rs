@@ -26,11 +26,12 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::{Field, Kind},
-    resources::{RuntimeWorkers, Workers, blocking, guarded},
+    resources::{Memory, Pin, RuntimeWorkers, Workers, blocking, guarded},
 };
 
-/// Pages, decoded, and lists of the index, that were read before: at most so many bytes of them.
+/// Pages, decoded, and lists of the index: those that were read before, and those that queries hold at the moment.
 pub struct PageCache {
+    memory: Memory,
     held: Cache<(u64, u64), Held, ByteWeighter>,
     workers: Arc<dyn Workers>,
     /// What decompresses pages, and is dear to make.
@@ -74,32 +75,42 @@ pub struct ReadCounters {
 }
 
 impl PageCache {
-    /// A cache that holds at most `bytes` bytes. The threads of the runtime in which a query is polled wait for files.
+    /// At most `bytes` bytes: three quarters of them for what was read before, and the rest for what queries hold. The
+    /// threads of the runtime in which a query is polled wait for files.
     pub fn new(bytes: u64) -> Self {
         Self::with_workers(bytes, Arc::new(RuntimeWorkers))
     }
 
     /// The same, with other threads that wait for files.
     pub(crate) fn with_workers(bytes: u64, workers: Arc<dyn Workers>) -> Self {
+        let memory = Memory::new(bytes);
         // Ten kilobytes is about a page of a column.
-        let pages = usize::try_from(bytes / 10_240).unwrap_or(usize::MAX).max(16);
-        Self { held: Cache::with_weighter(pages, bytes, ByteWeighter), workers, decompressors: Mutex::default() }
+        let pages = usize::try_from(memory.cache_bytes() / 10_240).unwrap_or(usize::MAX).max(16);
+        let held = Cache::with_weighter(pages, memory.cache_bytes(), ByteWeighter);
+        Self { memory, held, workers, decompressors: Mutex::default() }
     }
 
-    /// Bytes that it holds.
+    /// Bytes that it holds, and that queries hold of it.
     pub fn bytes(&self) -> u64 {
-        self.held.weight()
+        self.held.weight() + self.memory.pinned_bytes()
+    }
+
+    /// The most that queries hold at a moment.
+    pub(super) fn pin_bytes(&self) -> u64 {
+        self.memory.pin_bytes()
     }
 
     /// Pages of columns, decoded: the columns one after the other, each with all pages. What is not held is read and
-    /// decoded where the host lets threads wait.
+    /// decoded where the host lets threads wait. The memory is theirs until the pin is dropped.
     pub(super) async fn columns(
         self: &Arc<Self>,
         segment: &Arc<SegmentReader>,
         fields: &[Field],
         pages: &[usize],
         counters: &ReadCounters,
-    ) -> Result<Vec<ArrayRef>> {
+    ) -> Result<(Vec<ArrayRef>, Pin)> {
+        let rows = (pages.len() * segment.shape().page_rows) as u64;
+        let pin = self.memory.pin(rows * fields.iter().map(|field| width(*field)).sum::<u64>()).await;
         let mut columns = Vec::with_capacity(fields.len() * pages.len());
         let mut missing = Vec::new();
         let mut cached = 0;
@@ -130,7 +141,7 @@ impl PageCache {
                 .zip(read)
                 .for_each(|(column, read)| *column = Some(read));
         }
-        Ok(columns.into_iter().flatten().collect())
+        Ok((columns.into_iter().flatten().collect(), pin))
     }
 
     /// A page of some columns. This blocks on the file system.
@@ -234,6 +245,15 @@ impl PageCache {
             Ok(bytes)
         };
         chunks.iter().map(read).collect()
+    }
+}
+
+/// About how many bytes a value takes, decoded. Names are places in a dictionary.
+pub(super) fn width(field: Field) -> u64 {
+    match field.kind() {
+        Kind::Time | Kind::Number => 8,
+        Kind::Address => 16,
+        Kind::Text => 2,
     }
 }
 

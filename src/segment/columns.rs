@@ -12,10 +12,11 @@ use arrow::{
     error::ArrowError,
 };
 
-use super::{PageCache, ReadCounters, RowRanges, SegmentReader};
+use super::{PageCache, ReadCounters, RowRanges, SegmentReader, cache::width};
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::{Field, Kind},
+    resources::Pin,
     schema::column_type,
 };
 
@@ -37,6 +38,12 @@ impl RowReader {
         &self.cache
     }
 
+    /// How many pages of all columns a query holds at a time: an eighth of what all queries may hold, but one at least.
+    pub(crate) fn pages_at_once(&self, segment: &SegmentReader) -> usize {
+        let page = segment.shape().page_rows as u64 * Field::ALL.into_iter().map(width).sum::<u64>();
+        usize::try_from(self.cache.pin_bytes() / 8 / page.max(1)).unwrap_or(usize::MAX).max(1)
+    }
+
     /// What reading has cost.
     pub fn counters(&self) -> &ReadCounters {
         &self.counters
@@ -49,8 +56,8 @@ impl RowReader {
     pub async fn columns(&self, segment: &Arc<SegmentReader>, fields: &[Field], rows: &RowRanges) -> Result<Columns> {
         let page_rows = segment.shape().page_rows;
         let pages = rows.pages(page_rows);
-        let arrays = self.cache.columns(segment, fields, &pages, &self.counters).await?;
-        Ok(Columns { fields: fields.to_vec(), pages, page_rows, arrays })
+        let (arrays, pin) = self.cache.columns(segment, fields, &pages, &self.counters).await?;
+        Ok(Columns { fields: fields.to_vec(), pages, page_rows, arrays, _pin: Some(pin) })
     }
 
     /// The values of one page, a column for each field. This blocks on the file system.
@@ -59,8 +66,8 @@ impl RowReader {
     /// As [`columns`](Self::columns).
     pub(crate) fn page(&self, segment: &SegmentReader, fields: &[Field], page: usize) -> Result<Vec<ArrayRef>> {
         let arrays = self.cache.page(segment, fields, page)?;
-        let columns =
-            Columns { fields: fields.to_vec(), pages: vec![page], page_rows: segment.shape().page_rows, arrays };
+        let page_rows = segment.shape().page_rows;
+        let columns = Columns { fields: fields.to_vec(), pages: vec![page], page_rows, arrays, _pin: None };
         columns.select(&std::iter::once(segment.page_rows(page)).collect())
     }
 }
@@ -73,6 +80,8 @@ pub struct Columns {
     page_rows: usize,
     /// Column by column, each with all pages. Names may be places in dictionaries.
     arrays: Vec<ArrayRef>,
+    /// The memory that they take, where a query holds them.
+    _pin: Option<Pin>,
 }
 
 impl Columns {
