@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    time::Duration,
 };
 
 use axum::Router;
@@ -15,7 +16,7 @@ use flowseek::{
 };
 use serde_json::Value;
 
-use super::{Answer, Running, archive_of, encoded, golden_archive, many, open, shown};
+use super::{Answer, Running, archive_in_blocks, encoded, golden_archive, many, open, shown};
 use crate::{golden_queries, support::block_on};
 
 #[test]
@@ -169,15 +170,26 @@ fn limits_and_flags_are_settings() {
 
 #[test]
 fn a_search_that_stops_early_says_where_to_go_on() {
-    let budget = Budget { rows: 1, ..Budget::default() };
-    let running = Running::with(archive_of(&many(5000)), open, Settings { budget, ..Settings::default() });
-    // Sorted by what lies in no order of its own, and filtered by a value that only the last flows have.
-    let pages = walk(&running, "sort=sourceNode:desc&srcNode=none,0&limit=10");
-    assert!(pages.iter().all(|page| page.status == 200));
-    let pages = walk(&running, "sort=sourceBytes&limit=1000");
-    assert_eq!(pages.iter().map(|page| page.flows().len()).sum::<usize>(), 5000);
-    let problems = running.ask("sTime=500.5&limit=1&count=exact").problems(503);
-    assert!(problems[0].contains("too many to count"), "{problems:?}");
+    for budget in [Budget { rows: 1, ..Budget::default() }, Budget { time: Duration::ZERO, ..Budget::default() }] {
+        // Far more blocks than one step of a search reads.
+        let archive = archive_in_blocks(&many(5000), 10);
+        let running = Running::with(archive, open, Settings { budget, ..Settings::default() });
+        for (query, flows) in [
+            ("sort=sourceNode:desc&limit=10000", 5000),
+            ("sort=sourceBytes&limit=5000", 5000),
+            ("reverse=true&limit=5000&eTime=4000", 4001),
+            ("sort=sourceNode:desc&srcNode=none,0&limit=10", 0),
+        ] {
+            let pages = walk(&running, query);
+            let walked: Vec<Value> = pages.iter().flat_map(Answer::flows).collect();
+            assert_eq!(walked.len(), flows, "{budget:?}: {query}");
+            assert!(flows == 0 || pages.len() > 2, "{budget:?}: {query}: {} pages", pages.len());
+            let all = || walked.iter().map(|flow| flow["startTime"].as_str().unwrap());
+            assert!(all().is_sorted_by(|a, b| if query.starts_with("sort=sourceBytes") { a < b } else { a > b }));
+        }
+        let problems = running.ask("sTime=500.5&limit=1&count=exact").problems(503);
+        assert!(problems[0].contains("too many to count"), "{problems:?}");
+    }
 }
 
 #[test]

@@ -49,8 +49,13 @@ pub fn golden_archive() -> (TempDir, Archive) {
 
 /// An archive of some flows, in small segments and blocks.
 pub fn archive_of(flows: &[Flow]) -> (TempDir, Archive) {
+    archive_in_blocks(flows, 1000)
+}
+
+/// An archive of some flows, in small segments and blocks of so many rows.
+pub fn archive_in_blocks(flows: &[Flow], block_rows: usize) -> (TempDir, Archive) {
     let directory = tempfile::tempdir().unwrap();
-    let segment = SegmentOptions { block_rows: 1000, row_group_blocks: 2 };
+    let segment = SegmentOptions { block_rows, row_group_blocks: 2 };
     let settings = ArchiveSettings { segment, segment_rows: 10_000, ..ArchiveSettings::default() };
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
     append(&archive, &[flows.to_vec()]);
