@@ -17,6 +17,8 @@ use parquet::{
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::mutate::Mutator;
+
 /// What the program has said, and its exit status.
 #[derive(Debug, PartialEq, Eq)]
 struct Said {
@@ -148,7 +150,13 @@ fn damaged_parquet(place: &Place) -> Vec<String> {
 #[test]
 fn damaged_parquet_prints_errors_and_no_panic() {
     let place = Place::new();
-    let files = damaged_parquet(&place);
+    let mut files = damaged_parquet(&place);
+    let sample = fs::read(testdata("import/westermo.parquet")).unwrap();
+    for seed in 0..300 {
+        let file = place.path(&format!("sample-{seed}.parquet"));
+        fs::write(&file, Mutator::new(seed).damaged_tail(&sample)).unwrap();
+        files.push(file);
+    }
     let archive = place.path("flows");
     let arguments: Vec<&str> = ["import", &archive].into_iter().chain(files.iter().map(String::as_str)).collect();
     let said = flowseek(&arguments);

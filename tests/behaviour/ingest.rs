@@ -5,6 +5,7 @@ use std::{
     io::{self, Cursor, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
 };
 
 use arrow::{
@@ -16,6 +17,7 @@ use arrow::{
 };
 use flowseek::{
     Archive, ErrorKind, Filter, Flow, Order, Result, Settings,
+    archive::Depth,
     flow::{Field, Timestamp},
     import::{Format, Item, Reader, Rejected, decompress},
     ingest::{Appender, ImportEvent, ImportFormat, ImportOptions, ImportReport, Strictness},
@@ -88,6 +90,16 @@ impl Scratch {
 
     pub fn import_file(&self, path: impl AsRef<Path>) -> Outcome {
         self.import(|appender, observer| appender.import_file(path, ImportOptions::default(), observer))
+    }
+}
+
+impl Drop for Scratch {
+    /// What an import has left is sound, whatever else a test asks.
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            let report = Archive::verify(self.archive.path(), Depth::Rows, &mut |_| {}).unwrap();
+            assert!(report.is_sound(), "{report:?}");
+        }
     }
 }
 

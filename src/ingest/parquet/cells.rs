@@ -106,6 +106,8 @@ mod tests {
         datatypes::i256,
     };
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::import::Key;
 
@@ -174,6 +176,62 @@ mod tests {
         for column in columns {
             let data = column.data_type().clone();
             assert!(cells(column).get(0).unwrap().bytes().is_err(), "{data}");
+        }
+    }
+
+    /// Whole numbers about the bounds of every type, and any others.
+    fn whole_number() -> impl Strategy<Value = i128> {
+        let bound = prop::sample::select(vec![0, 7, 15, 16, 31, 32, 52, 53, 54, 62, 63, 64, 65, 90]);
+        let about = (bound, any::<bool>(), -3..=3i128).prop_map(|(bits, negative, near)| {
+            let power = (1i128 << bits) + near;
+            if negative { -power } else { power }
+        });
+        prop_oneof![about, any::<i64>().prop_map(i128::from), any::<u64>().prop_map(i128::from)]
+    }
+
+    /// The number of bytes that a column of this one number gives; `None` where it is refused.
+    fn bytes(column: impl Array + 'static) -> Option<u64> {
+        cells(Arc::new(column)).get(0).unwrap().bytes().ok().map(Option::unwrap)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4096, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_count_of_any_type_is_the_same_number_or_refused(number in whole_number()) {
+            let count = u64::try_from(number).ok();
+            if let Ok(number) = i64::try_from(number) {
+                prop_assert_eq!(bytes(Int64Array::from(vec![number])), count);
+            }
+            if let Ok(number) = u64::try_from(number) {
+                prop_assert_eq!(bytes(UInt64Array::from(vec![number])), count);
+            }
+            for scale in [0, 1, 6] {
+                let scaled = number.checked_mul(10i128.pow(scale)).filter(|scaled| scaled.abs() < 10i128.pow(38));
+                if let Some(scaled) = scaled {
+                    let scale = i8::try_from(scale).unwrap();
+                    let decimals = Decimal128Array::from(vec![scaled]).with_precision_and_scale(38, scale).unwrap();
+                    prop_assert_eq!(bytes(decimals), count);
+                }
+            }
+            // A floating-point number is the nearest that it has; what is stored is that number, exactly.
+            let float = number as f64;
+            prop_assert_eq!(bytes(Float64Array::from(vec![float])), u64::try_from(float as i128).ok());
+        }
+
+        #[test]
+        fn a_time_of_any_unit_is_exact_or_refused(count in any::<i64>(), shift in 0..64u32) {
+            let count = count >> shift;
+            for (unit, per_second) in [
+                (TimeUnit::Second, 1i128),
+                (TimeUnit::Millisecond, 1000),
+                (TimeUnit::Microsecond, 1_000_000),
+                (TimeUnit::Nanosecond, 1_000_000_000),
+            ] {
+                let millis = (i128::from(count) * 1000).div_euclid(per_second);
+                let expected = i64::try_from(millis).ok().and_then(Timestamp::from_millis);
+                prop_assert_eq!(time(count, unit).ok(), expected, "{} {:?}", count, unit);
+            }
         }
     }
 
