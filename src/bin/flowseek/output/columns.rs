@@ -40,12 +40,18 @@ impl Columns {
     }
 }
 
-/// The text with control characters escaped but for those that are `kept`: they would break the line, or reach the
-/// terminal as commands.
+/// The text with those characters escaped that would break the line, change the order of what stands on it, or reach the
+/// terminal as commands; but for those that are `kept`.
 pub fn printable(text: &str, kept: &[char]) -> String {
     let mut printable = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() && !kept.contains(&c) { printable.extend(c.escape_default()) } else { printable.push(c) }
+        if is_harmful(c) && !kept.contains(&c) { printable.extend(c.escape_default()) } else { printable.push(c) }
     }
     printable
+}
+
+/// Control characters, ends of lines and paragraphs, and what sets the direction of text.
+fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -79,8 +79,15 @@ mod tests {
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
-        let lines = lines(&[&[stored("10.0.0.1", 1, "a\n\u{1b}[31mb\t\u{9b}")]]);
-        assert_eq!(lines.len(), 2);
-        assert!(lines[1].contains(r"a\n\u{1b}[31mb\t\u{9b}"), "{lines:?}");
+        for (name, shown) in [
+            ("a\n\u{1b}[31mb\t\u{9b}", r"a\n\u{1b}[31mb\t\u{9b}"),
+            ("a\r\nb\u{b}\u{c}\u{85}", r"a\r\nb\u{b}\u{c}\u{85}"),
+            ("a\u{2028}b\u{2029}c", r"a\u{2028}b\u{2029}c"),
+            ("a\u{202e}b\u{2066}", r"a\u{202e}b\u{2066}"),
+        ] {
+            let lines = lines(&[&[stored("10.0.0.1", 1, name)]]);
+            assert_eq!(lines.len(), 2);
+            assert!(lines[1].contains(shown), "{lines:?}");
+        }
     }
 }
