@@ -37,18 +37,21 @@ use crate::{
 /// The flows of a snapshot as a table: a row a flow, in no order, with the columns of
 /// [`schema`](crate::schema::schema()). Whatever is committed later, it answers from the same flows.
 ///
-/// Segments in which no row can match by the bounds of any column are not opened, nor are such row groups read. Data frames need no feature; `SessionContext::sql` is there with the feature `sql`.
+/// Segments in which no row can match by the bounds of any column are not opened, nor are such row groups read. Every
+/// byte that is read is checked; one that is not what was written ends the query with an error. Data frames need no
+/// feature; `SessionContext::sql` is there with the feature `sql`. Any session can have the table. What depends on the
+/// session and not on the table, as sums that never wrap, [`session`](super::session()) sees to.
 ///
 /// ```
 /// use std::sync::Arc;
 ///
-/// use datafusion::prelude::{SessionContext, col, lit};
-/// use flowseek::{Archive, query::FlowTable};
+/// use datafusion::prelude::{SessionConfig, col, lit};
+/// use flowseek::{Archive, query::{FlowTable, session}};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let archive = Archive::open("testdata/archive")?;
-/// let context = SessionContext::new();
+/// let context = session(SessionConfig::new());
 /// context.register_table("flows", Arc::new(FlowTable::new(archive.snapshot()?)))?;
 ///
 /// let https = context.table("flows").await?.filter(col("dst_port").eq(lit(443)))?;

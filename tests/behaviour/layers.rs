@@ -21,11 +21,14 @@ const LAYERS: &[(&str, usize)] = &[
 ];
 
 /// The files that may name DataFusion.
-const DATAFUSION: [&str; 5] = [
+const DATAFUSION: [&str; 8] = [
     "schema/expr.rs",
     "query/condition.rs",
     "query/provider.rs",
     "query/segment_statistics.rs",
+    "query/session.rs",
+    "query/exact.rs",
+    "query/date_trunc.rs",
     "query/address_functions.rs",
 ];
 /// The modules that are plain Rust: no Arrow, no Parquet, no tokio, no disk.

@@ -14,20 +14,25 @@ use std::{
 use datafusion::{
     arrow::{
         array::{Array, AsArray, RecordBatch},
-        datatypes::{Int64Type, TimestampMillisecondType, UInt16Type, UInt64Type},
+        compute::cast,
+        datatypes::{DataType, Int64Type, TimestampMillisecondType, UInt16Type, UInt64Type},
         util::pretty::pretty_format_batches,
     },
+    catalog::TableProvider,
     common::DataFusionError,
-    prelude::{SessionConfig, SessionContext},
+    logical_expr::Expr,
+    physical_plan::collect,
+    prelude::{SessionConfig, SessionContext, col, lit},
 };
 use flowseek::{
     Archive, ErrorKind, Filter, Flow, Order, Settings, StoredFlow, filter,
-    flow::{AddressRange, Protocol, TcpFlags, Timestamp},
-    query::{FlowTable, address_functions},
+    flow::{AddressRange, Field, Protocol, TcpFlags, Timestamp},
+    query::{self, FlowTable},
     schema::Flows,
     segment::SegmentOptions,
 };
 use proptest::{collection::vec, prelude::*, sample::select};
+use tempfile::TempDir;
 
 use crate::{
     cursors::copied,
@@ -36,10 +41,9 @@ use crate::{
 };
 
 fn session(archive: &Archive) -> SessionContext {
-    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(3));
+    let context = query::session(SessionConfig::new().with_target_partitions(3));
     let flows = FlowTable::new(archive.snapshot().unwrap());
     context.register_table("flows", Arc::new(flows)).unwrap();
-    address_functions().into_iter().for_each(|function| context.register_udf(function));
     context
 }
 
@@ -152,10 +156,37 @@ proptest! {
                 prop_assert_eq!(counted, limit.min(expected.len()) as u64, "{}", told);
 
                 prop_assert_eq!(groups(&context, &from).await, expected_groups(&expected), "{}", told);
+                for (sum, of) in SUMS {
+                    let expected = expected.iter().filter_map(|stored| of(&stored.flow)).reduce(|left, right| left + right);
+                    let sql = format!("SELECT CAST(sum({sum}) AS VARCHAR) AS text FROM {from}");
+                    prop_assert_eq!(texts(&context, &sql).await, [expected.map(|sum| sum.to_string())], "{} {}", sum, told);
+                }
             }
             Ok(())
         })?;
     }
+}
+
+/// What can be added up, and the same of one flow.
+type Sum = (&'static str, fn(&Flow) -> Option<i128>);
+
+const SUMS: [Sum; 4] = [
+    ("src_bytes", |flow| Some(flow.src_bytes?.into())),
+    ("src_bytes - dst_bytes", |flow| Some(i128::from(flow.src_bytes?) - i128::from(flow.dst_bytes?))),
+    ("3 * src_bytes + dst_bytes", |flow| Some(3 * i128::from(flow.src_bytes?) + i128::from(flow.dst_bytes?))),
+    ("src_port - dst_port * dst_port", |flow| {
+        Some(i128::from(flow.src_port?) - i128::from(flow.dst_port?) * i128::from(flow.dst_port?))
+    }),
+];
+
+/// The texts of a query that asks for one column of them.
+async fn texts(context: &SessionContext, sql: &str) -> Vec<Option<String>> {
+    let batches = rows(context, sql).await;
+    let text = |batch: &RecordBatch| {
+        let column = cast(batch.column(0), &DataType::Utf8).unwrap();
+        column.as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect::<Vec<_>>()
+    };
+    batches.iter().flat_map(text).collect()
 }
 
 /// Of each port, absent or not: how many flows and the time of the newest.
@@ -295,6 +326,226 @@ fn addresses_are_written_and_read_as_text() {
                 let error = context.sql(wrong).await.unwrap().collect().await.unwrap_err().to_string();
                 assert!(error.contains("\"10.0.0.256\" is not an IPv4 or IPv6 address"), "{error}");
             }
+        });
+    });
+}
+
+/// Two flows whose numbers do not fit together.
+fn extreme() -> (TempDir, Archive) {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = Archive::open_or_create(directory.path()).unwrap();
+    let flow = |millis, bytes: (u64, u64), ports: (u16, u16)| Flow {
+        src_bytes: Some(bytes.0),
+        dst_bytes: Some(bytes.1),
+        src_port: Some(ports.0),
+        dst_port: Some(ports.1),
+        tcp_flags: Some(TcpFlags::new(2)),
+        ..Flow::starting(Timestamp::from_millis(millis).unwrap())
+    };
+    append(&archive, &[vec![flow(0, (u64::MAX, 1), (80, 50_000)), flow(1, (3, u64::MAX), (443, 1))]]);
+    (directory, archive)
+}
+
+#[test]
+fn sums_differences_and_products_never_wrap() {
+    let (_directory, archive) = extreme();
+    let context = session(&archive);
+    block_on(async {
+        for (expression, expected) in [
+            ("sum(src_bytes)", "18446744073709551618"),
+            ("sum(src_bytes) - sum(dst_bytes)", "2"),
+            ("sum(dst_bytes) - sum(src_bytes)", "-2"),
+            ("sum(src_bytes - dst_bytes)", "2"),
+            ("sum(DISTINCT src_bytes)", "18446744073709551618"),
+            ("min(src_bytes - dst_bytes)", "-18446744073709551612"),
+            ("max(src_bytes + dst_bytes)", "18446744073709551618"),
+            ("max(src_bytes + dst_bytes + src_bytes)", "36893488147419103231"),
+            ("max(dst_bytes * 8)", "147573952589676412920"),
+            ("sum(src_bytes * src_port)", "1475739525896764130529"),
+            ("min(src_port - dst_port)", "-49920"),
+            ("sum(src_port * dst_port)", "4000443"),
+            ("max(src_port + 65535)", "65978"),
+            ("sum(tcp_flags - 200)", "-396"),
+            ("sum(flow_id - 2)", "-1"),
+            ("sum(CASE WHEN src_port < 100 THEN 1 ELSE 0 END)", "1"),
+            ("sum(CASE WHEN src_port < 100 THEN 9223372036854775807 ELSE 1 END)", "9223372036854775808"),
+            ("count(*) + 9223372036854775805", "9223372036854775807"),
+            (
+                "sum(total) FROM (SELECT sum(src_bytes) + 1 AS total FROM flows GROUP BY dst_port) totals",
+                "18446744073709551620",
+            ),
+        ] {
+            let from = if expression.contains(" FROM ") { "" } else { " FROM flows" };
+            let found = texts(&context, &format!("SELECT {expression}{from}")).await;
+            assert_eq!(found, [Some(expected.to_owned())], "{expression}");
+        }
+        let running = "SELECT sum(src_bytes) OVER (ORDER BY flow_id DESC) FROM flows ORDER BY flow_id";
+        assert_eq!(texts(&context, running).await, [Some("18446744073709551618".to_owned()), Some("3".to_owned())]);
+        let named =
+            "SELECT sum(src_bytes), src_port - 100 FROM flows GROUP BY src_port - 100 HAVING sum(src_bytes) > 3";
+        assert_eq!(texts(&context, named).await, [Some("18446744073709551615".to_owned())]);
+        for (condition, found) in [
+            ("src_bytes - dst_bytes < 0", 1),
+            ("src_bytes + dst_bytes > 18446744073709551615", 2),
+            ("src_port - dst_port < 0", 1),
+        ] {
+            assert_eq!(count(&context, &format!("flows WHERE {condition}")).await, found, "{condition}");
+        }
+        for wrapping in [
+            "max(src_bytes * src_bytes)",
+            "count(*) + 9223372036854775807",
+            "min(CAST(src_port AS BIGINT)) * 9223372036854775807",
+        ] {
+            let answer = context.sql(&format!("SELECT {wrapping} FROM flows")).await.unwrap().collect().await;
+            assert!(answer.is_err(), "{wrapping}: {answer:?}");
+        }
+    });
+}
+
+/// Flows of all years that there are, one of them a millisecond after another.
+fn of_all_years() -> (TempDir, Archive, Vec<Timestamp>) {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = Archive::open_or_create(directory.path()).unwrap();
+    let starts = [
+        "0000-01-01T00:00:00Z",
+        "1066-10-14T09:00:00.001Z",
+        "1677-09-21T00:12:43Z",
+        "1969-12-31T23:59:59.999Z",
+        "2024-02-29T12:34:56.789Z",
+        "2024-02-29T12:34:56.790Z",
+        "2262-04-11T23:47:17Z",
+        "4000-12-31T23:59:59.999Z",
+        "9999-12-31T23:59:59.999Z",
+    ];
+    let starts: Vec<Timestamp> = starts.into_iter().map(|start| start.parse().unwrap()).collect();
+    append(&archive, &[starts.iter().map(|start| Flow::starting(*start)).collect()]);
+    (directory, archive, starts)
+}
+
+#[test]
+fn times_of_all_years_are_compared_exactly_with_their_texts() {
+    let (_directory, archive, starts) = of_all_years();
+    let context = session(&archive);
+    // Each text, and what it means in microseconds.
+    let times: [(&str, i128); 11] = [
+        ("0000-01-01T00:00:00Z", -62_167_219_200_000_000),
+        ("0001-01-01", -62_135_596_800_000_000),
+        ("1969-12-31T23:59:59.9990005Z", -999),
+        ("1969-12-31T23:59:59.9985Z", -1500),
+        ("1970-01-01 00:00:00", 0),
+        ("2024-02-29T12:34:56.789Z", 1_709_210_096_789_000),
+        ("2024-02-29T12:34:56.7895Z", 1_709_210_096_789_500),
+        ("2024-02-29T13:34:56.790+01:00", 1_709_210_096_790_000),
+        ("2500-01-01T00:00:00Z", 16_725_225_600_000_000),
+        ("9999-12-31T00:00:00Z", 253_402_214_400_000_000),
+        ("9999-12-31T23:59:59.999Z", 253_402_300_799_999_000),
+    ];
+    block_on(async {
+        for (text, micros) in times {
+            // What lies between two microseconds is not equal to any millisecond.
+            let micros = if text.contains("0005") { micros + 1 } else { micros };
+            let passing = |test: &dyn Fn(std::cmp::Ordering) -> bool| {
+                let compared = starts.iter().map(|start| (i128::from(start.as_millis()) * 1000).cmp(&micros));
+                compared.filter(|ordering| test(*ordering)).count() as u64
+            };
+            for (operator, test) in [
+                ("<", (|o| o.is_lt()) as fn(std::cmp::Ordering) -> bool),
+                ("<=", |o| o.is_le()),
+                (">", |o| o.is_gt()),
+                (">=", |o| o.is_ge()),
+                ("=", |o| o.is_eq()),
+                ("<>", |o| o.is_ne()),
+            ] {
+                let expected = passing(&test);
+                let mut forms = vec![format!("start_time {operator} '{text}'")];
+                if operator == "<" {
+                    forms.push(format!("'{text}' > start_time"));
+                    forms.push(format!("start_time < TIMESTAMP '{text}'"));
+                    forms.push(format!("NOT (start_time >= CAST('{text}' AS TIMESTAMP))"));
+                }
+                for condition in forms {
+                    let found = count(&context, &format!("flows WHERE {condition}")).await;
+                    assert_eq!(found, expected, "{condition}");
+                }
+            }
+            let within = format!("flows WHERE start_time BETWEEN '{text}' AND '9999-12-31T23:59:59.999Z'");
+            assert_eq!(count(&context, &within).await, passing(&std::cmp::Ordering::is_ge), "{within}");
+            let listed = format!("flows WHERE start_time NOT IN ('{text}')");
+            assert_eq!(count(&context, &listed).await, passing(&std::cmp::Ordering::is_ne), "{listed}");
+        }
+        let dated = "flows WHERE start_time >= DATE '2024-02-29' AND start_time < DATE '9999-12-31'";
+        assert_eq!(count(&context, dated).await, 4);
+        assert_eq!(count(&context, "flows WHERE start_time > now() - INTERVAL '1 hour'").await, 3);
+        assert_eq!(count(&context, "flows WHERE start_time < to_timestamp('2024-03-01T00:00:00Z')").await, 6);
+        let wrong = context.sql("SELECT * FROM flows WHERE start_time < 'yesterday'").await.unwrap().collect().await;
+        assert!(wrong.is_err());
+    });
+}
+
+#[test]
+fn times_of_all_years_are_truncated() {
+    use chrono::{DateTime, Datelike, NaiveDate, Timelike};
+
+    let (_directory, archive, starts) = of_all_years();
+    let context = session(&archive);
+    block_on(async {
+        for unit in ["millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year"] {
+            let sql = format!("SELECT date_trunc('{unit}', start_time) FROM flows ORDER BY flow_id");
+            let batches = rows(&context, &sql).await;
+            let found = batches[0].column(0).as_primitive::<TimestampMillisecondType>();
+            let expected = starts.iter().map(|start| {
+                let time = DateTime::from_timestamp_millis(start.as_millis()).unwrap().naive_utc();
+                let date = time.date();
+                let (year, month) = (date.year(), date.month());
+                let first = |month| NaiveDate::from_ymd_opt(year, month, 1).unwrap();
+                let date = match unit {
+                    "week" => date - chrono::Days::new(date.weekday().num_days_from_monday().into()),
+                    "month" => first(month),
+                    "quarter" => first((month - 1) / 3 * 3 + 1),
+                    "year" => first(1),
+                    _ => date,
+                };
+                let seconds = time.num_seconds_from_midnight();
+                let millis = match unit {
+                    "millisecond" => seconds * 1000 + time.and_utc().timestamp_subsec_millis(),
+                    "second" => seconds * 1000,
+                    "minute" => seconds / 60 * 60_000,
+                    "hour" => seconds / 3600 * 3_600_000,
+                    _ => 0,
+                };
+                date.and_hms_opt(0, 0, 0).unwrap().and_utc().timestamp_millis() + i64::from(millis)
+            });
+            assert_eq!(found.values().to_vec(), expected.collect::<Vec<_>>(), "{unit}");
+        }
+        let one = "SELECT CAST(date_trunc('hour', max(start_time)) AS VARCHAR) FROM flows";
+        assert_eq!(texts(&context, one).await, [Some("9999-12-31T23:00:00Z".to_owned())]);
+        let grouped = "SELECT date_trunc('year', start_time) AS year, count(*) FROM flows GROUP BY year";
+        assert_eq!(rows(&context, grouped).await.iter().map(RecordBatch::num_rows).sum::<usize>(), 8);
+    });
+}
+
+#[test]
+fn a_scan_with_filters_and_a_limit_leaves_out_no_row_that_passes() {
+    with_segments(|archive| {
+        let table = FlowTable::new(archive.snapshot().unwrap());
+        let state = session(archive).state();
+        block_on(async {
+            let scanned = async |filters: &[Expr], limit| {
+                let plan = table.scan(&state, Some(&vec![Field::DstPort as usize]), filters, limit).await.unwrap();
+                let batches = collect(plan, state.task_ctx()).await.unwrap();
+                let ports =
+                    batches.iter().flat_map(|batch| batch.column(0).as_primitive::<UInt16Type>().values().to_vec());
+                ports.collect::<Vec<_>>()
+            };
+            let filter = col("dst_port").gt(lit(90u16));
+            let mut found = scanned(&[filter], Some(3)).await;
+            found.retain(|port| *port > 90);
+            found.sort_unstable();
+            // The rows that do not pass may be among them, as the filter is evaluated once more.
+            assert_eq!(found, (91..100).collect::<Vec<_>>());
+            let some = scanned(&[], Some(3)).await.len();
+            assert!((3..100).contains(&some), "{some} rows");
+            assert_eq!(scanned(&[], None).await.len(), 100);
         });
     });
 }
@@ -515,6 +766,55 @@ mod command {
             let piped = sql(archive.path(), &["SELECT src_ip FROM flows WHERE dst_port = 7"]).stdout;
             assert_eq!(piped, b"{\"src_ip\":\"00000000000000000000ffff0a000007\"}\n");
         });
+    }
+
+    #[test]
+    fn sums_and_far_times_are_exact_in_every_format() {
+        let (_directory, archive) = extreme();
+        let query = "SELECT sum(src_bytes) AS sum, min(src_bytes - dst_bytes) AS least FROM flows \
+                     WHERE start_time < '9999-12-31T00:00:00Z'";
+        for (format, expected) in [
+            ("table", "                 sum                  least\n18446744073709551618  -18446744073709551612\n"),
+            ("ndjson", "{\"sum\":18446744073709551618,\"least\":-18446744073709551612}\n"),
+            ("json", "[{\"sum\":18446744073709551618,\"least\":-18446744073709551612}]\n"),
+            ("csv", "sum,least\r\n18446744073709551618,-18446744073709551612\r\n"),
+        ] {
+            assert_eq!(answered(&archive, query, format), expected, "{format}");
+        }
+    }
+
+    #[test]
+    fn names_with_line_breaks_and_control_characters_are_one_cell_of_one_row() {
+        let directory = tempfile::tempdir().unwrap();
+        let archive = Archive::open_or_create(directory.path()).unwrap();
+        let nasty = "a\nb\r\n\"c\",\u{1b}[2J\t\u{85}\u{2028}d\u{202e}";
+        let name = || Some(nasty.to_owned());
+        let flow = Flow {
+            src_node: name(),
+            dst_node: name(),
+            node_id: name(),
+            activity_id: name(),
+            ..Flow::starting(Timestamp::MIN)
+        };
+        append(&archive, &[vec![flow]]);
+        let columns = ["src_node", "dst_node", "node_id", "activity_id"];
+        let query = format!("SELECT {}, src_node AS \"x\ny\" FROM flows", columns.join(", "));
+        let table = answered(&archive, &query, "table");
+        assert_eq!(table.lines().count(), 2, "{table}");
+        assert!(table.lines().next().unwrap().ends_with(r"x\ny"), "{table}");
+        let shown = r#"a\nb\r\n"c",\u{1b}[2J\t\u{85}\u{2028}d\u{202e}"#;
+        assert_eq!(table.matches(shown).count(), 5, "{table}");
+        let line: BTreeMap<String, String> = serde_json::from_str(&answered(&archive, &query, "ndjson")).unwrap();
+        assert!(columns.iter().all(|column| line[*column] == nasty), "{line:?}");
+        let array: Vec<BTreeMap<String, String>> = serde_json::from_str(&answered(&archive, &query, "json")).unwrap();
+        assert_eq!(array, [line]);
+        let text = answered(&archive, &query, "csv");
+        let cells: Vec<csv::StringRecord> =
+            csv::Reader::from_reader(text.as_bytes()).records().map(Result::unwrap).collect();
+        assert!(cells.len() == 1 && cells[0].iter().all(|cell| cell == nasty), "{cells:?}");
+        // Of a plan, the lines are lines.
+        let plan = answered(&archive, &format!("EXPLAIN {query}"), "table");
+        assert!(plan.lines().count() > 3 && !plan.contains(r"\n  "), "{plan}");
     }
 
     #[test]

@@ -19,11 +19,12 @@ use datafusion::{
         util::display::{ArrayFormatter, FormatOptions},
     },
     common::DataFusionError,
+    logical_expr::LogicalPlan,
     prelude::{SQLOptions, SessionConfig, SessionContext},
 };
 use flowseek::{
     Archive,
-    query::{FlowTable, address_functions},
+    query::{FlowTable, session},
 };
 use futures::StreamExt;
 
@@ -47,7 +48,7 @@ ip('10.0.0.1') makes one of its text, ip_text(src_ip) makes text of one, and a b
 /// Prints the rows that an SQL query answers.
 ///
 /// The SQL is that of Apache DataFusion; only queries are answered, nothing is written. Without ORDER BY rows come in
-/// any order, also after LIMIT.
+/// any order, also after LIMIT. Sums and differences never wrap: where they might not fit they are decimals.
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub struct Sql {
@@ -64,10 +65,9 @@ pub struct Sql {
 impl Sql {
     /// Prints the rows as they are found.
     pub fn run(&self) -> Result<(), Failure> {
-        let context = SessionContext::new_with_config(SessionConfig::new().with_information_schema(true));
+        let context = session(SessionConfig::new().with_information_schema(true));
         let flows = FlowTable::new(Archive::open(&self.archive)?.snapshot()?);
         context.register_table("flows", Arc::new(flows)).map_err(failure)?;
-        address_functions().into_iter().for_each(|function| context.register_udf(function));
         runtime()?.block_on(self.print(&context))
     }
 
@@ -77,9 +77,12 @@ impl Sql {
         queries.verify_plan(&plan).map_err(|refused| {
             Failure::Query(vec![format!("only queries are answered, such as SELECT: {}", refused.message())])
         })?;
+        // Plans have lines, and no values of flows that could pretend to be some.
+        let lines: &'static [char] =
+            if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) { &['\n'] } else { &[] };
         let answer = context.execute_logical_plan(plan).await.map_err(failure)?;
         let mut batches = answer.execute_stream().await.map_err(failure)?;
-        let mut rows = Rows::new(self.format.unwrap_or_else(Format::of_stdout));
+        let mut rows = Rows::new(self.format.unwrap_or_else(Format::of_stdout), lines);
         let none = RecordBatch::new_empty(batches.schema());
         let mut out = io::stdout().lock();
         let mut print = |text: Result<Vec<u8>, ArrowError>| {
@@ -122,16 +125,22 @@ fn unprintable(error: ArrowError) -> Failure {
 
 /// What a format makes of batches of rows.
 enum Rows {
-    Table(Columns),
+    Table {
+        columns: Columns,
+        /// Control characters that stay in cells.
+        kept: &'static [char],
+    },
     Ndjson,
     Json(ArrayWriter<Vec<u8>>),
-    Csv { headed: bool },
+    Csv {
+        headed: bool,
+    },
 }
 
 impl Rows {
-    fn new(format: Format) -> Self {
+    fn new(format: Format, kept: &'static [char]) -> Self {
         match format {
-            Format::Table => Self::Table(Columns::default()),
+            Format::Table => Self::Table { columns: Columns::default(), kept },
             Format::Ndjson => Self::Ndjson,
             Format::Json => Self::Json(ArrayWriter::new(Vec::new())),
             Format::Csv => Self::Csv { headed: false },
@@ -142,8 +151,8 @@ impl Rows {
     fn text(&mut self, batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
         let mut text = Vec::new();
         match self {
-            Self::Table(columns) => {
-                lines(columns, batch)?.iter().for_each(|line| text.extend([line.as_bytes(), b"\n"].concat()));
+            Self::Table { columns, kept } => {
+                lines(columns, batch, kept)?.iter().for_each(|line| text.extend([line.as_bytes(), b"\n"].concat()));
             }
             Self::Ndjson => LineDelimitedWriter::new(&mut text).write(batch)?,
             Self::Json(array) => {
@@ -167,9 +176,8 @@ impl Rows {
     }
 }
 
-fn lines(columns: &mut Columns, batch: &RecordBatch) -> Result<Vec<String>, ArrowError> {
-    // Of plans, lines are kept: they have many.
-    let printable = |text: &str| printable(text, &['\n']);
+fn lines(columns: &mut Columns, batch: &RecordBatch, kept: &[char]) -> Result<Vec<String>, ArrowError> {
+    let printable = |text: &str| printable(text, kept);
     let schema = batch.schema();
     let options = FormatOptions::default();
     let cells = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options));
