@@ -25,8 +25,8 @@ const MOST_ROWS: usize = 1 << 23;
 /// methods block on the processor and the disk: an asynchronous host calls them from a thread where that is allowed, or
 /// takes a [`LiveAppender`](super::LiveAppender).
 ///
-/// A full disk loses nothing: a segment that cannot be written shows as an error of a later call, its flows are kept,
-/// and each call after that tries again.
+/// A full disk loses nothing: where a segment cannot be written in the background, a later call tries again and tells
+/// the error if it still cannot; the flows are kept, and so does each call after that.
 #[derive(Debug)]
 pub struct Appender {
     flows: FlowBuilder,
@@ -123,7 +123,8 @@ impl Appender {
     /// Waits until nothing is left to be written.
     fn settle(&mut self) -> Result<()> {
         if let Some(background) = self.background.take() {
-            background.join().map_err(|_| Error::internal("the thread that wrote a segment has panicked"))??;
+            // What could not be written is still there. The reason may be gone since: it counts only if it is not.
+            let _ = background.join().map_err(|_| Error::internal("the thread that wrote a segment has panicked"))?;
         }
         lock(&self.stage).write()
     }

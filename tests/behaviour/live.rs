@@ -2,8 +2,14 @@
 
 use std::{
     fs::{self, File},
+    io,
+    path::Path,
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -27,7 +33,10 @@ use proptest::{collection::vec, prelude::*};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{block_on, flow};
+use crate::{
+    hooked::Hooked,
+    support::{block_on, flow},
+};
 
 /// Far longer than anything here takes: only what never ends is ended by it.
 const LONG: Duration = Duration::from_secs(60);
@@ -342,6 +351,30 @@ fn a_failure_that_nobody_waited_for_is_told_to_one_caller_and_tried_again_by_its
         let numbers = scratch.numbers().await;
         assert_eq!((numbers.first(), numbers.last()), (Some(&1), Some(&3)));
     });
+}
+
+#[test]
+fn a_failure_that_is_over_before_anyone_could_be_told_is_made_good_and_not_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let (sender, failed) = mpsc::channel();
+    let has_failed = AtomicBool::new(false);
+    let create = move |path: &Path| {
+        let is_segment = path.parent().is_some_and(|folder| folder.ends_with("data"));
+        if is_segment && !has_failed.swap(true, Ordering::Relaxed) {
+            sender.send(()).unwrap();
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
+    };
+    let storage = Arc::new(Hooked::new(create, |_| Ok(())));
+    let settings = Settings { segment_rows: 4, storage, ..Settings::default() };
+    let archive = Archive::open_or_create_with(directory.path().join("flows"), settings).unwrap();
+    let mut appender = archive.appender().unwrap();
+    // With the fifth flow, a segment of four is written in the background.
+    several(0..5).iter().for_each(|flow| appender.push(flow).unwrap());
+    failed.recv_timeout(LONG).unwrap();
+    assert_eq!(appender.commit().unwrap().flows, 5);
+    assert_eq!(archive.snapshot().unwrap().manifest().rows(), 5);
 }
 
 #[test]
