@@ -1,6 +1,8 @@
 //! Clients that are slow, many, rude or gone.
 
 use std::{
+    convert::Infallible,
+    future::ready,
     io::{Read, Write},
     net::{Shutdown, TcpStream},
     sync::{
@@ -17,6 +19,7 @@ use axum::{
     routing::{get, post},
 };
 use flowseek::http::{Authorizer, Connections, FlowLogs, Grant, Loopback, PERMISSION, Refusal, not_found};
+use futures::{StreamExt, stream};
 use tokio::sync::Semaphore;
 
 use super::{PATIENCE, Running, golden_archive, open};
@@ -442,21 +445,62 @@ fn a_client_that_sends_no_more_is_answered() {
     }
 }
 
+const PROVISIONAL: &str = "HTTP/1.1 100 Continue\r\n\r\n";
+
 #[test]
 fn a_client_that_sends_no_more_may_wait_long_for_its_answer() {
     let authorizer = Slow::new();
     let (_directory, running) = slow(&authorizer, Connections::default());
-    let mut patient = connect(&running);
-    send(&mut patient, REQUEST);
-    patient.shutdown(Shutdown::Write).unwrap();
-    until(|| authorizer.waiting() == 1);
+    let patient = |request: &str| {
+        let mut stream = connect(&running);
+        send(&mut stream, request);
+        stream.shutdown(Shutdown::Write).unwrap();
+        stream
+    };
+    let mut old = patient(&REQUEST.replace("1.1", "1.0"));
+    let mut new = patient(REQUEST);
+    until(|| authorizer.waiting() == 2);
     // It is asked whether it is still there by what means nothing to it.
     for _ in 0..3 {
-        assert_eq!(answer(&mut patient), "HTTP/1.1 100 Continue\r\n\r\n");
+        assert_eq!(answer(&mut new), PROVISIONAL);
     }
-    assert_eq!(authorizer.waiting(), 1);
-    authorizer.let_in.add_permits(1);
-    let answer = rest(&mut patient);
-    let answer = answer.replace("HTTP/1.1 100 Continue\r\n\r\n", "");
+    assert_eq!(authorizer.waiting(), 2);
+    authorizer.let_in.add_permits(2);
+    let answer = rest(&mut new).replace(PROVISIONAL, "");
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("}]"), "{answer}");
+    // HTTP/1.0 knows no provisional answers.
+    let answer = rest(&mut old);
+    assert!(answer.starts_with("HTTP/1.0 200 OK\r\n") && answer.ends_with("}]"), "{answer}");
+}
+
+#[test]
+fn nothing_comes_between_the_parts_of_an_answer() {
+    let authorizer = Slow::new();
+    let (_directory, archive) = golden_archive();
+    let second = Arc::new(Semaphore::new(0));
+    let waits = Arc::clone(&second);
+    let parts = move || {
+        let waits = Arc::clone(&waits);
+        let first = stream::once(ready(Ok::<_, Infallible>("first ")));
+        let second = stream::once(async move {
+            waits.acquire().await.unwrap().forget();
+            Ok("second")
+        });
+        ready(Body::from_stream(first.chain(second)))
+    };
+    let app = FlowLogs::new(archive, authorizer.clone()).router().route("/parts", get(parts));
+    let running = Running::routes(app, Connections::default());
+    let mut halved = connect(&running);
+    send(&mut halved, "GET /parts HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    halved.shutdown(Shutdown::Write).unwrap();
+    // Meanwhile another is asked several times whether it is there.
+    let mut clock = connect(&running);
+    send(&mut clock, REQUEST);
+    clock.shutdown(Shutdown::Write).unwrap();
+    for _ in 0..3 {
+        assert_eq!(answer(&mut clock), PROVISIONAL);
+    }
+    second.add_permits(1);
+    let answer = rest(&mut halved);
+    assert!(answer.ends_with("\r\n\r\n6\r\nfirst \r\n6\r\nsecond\r\n0\r\n\r\n"), "{answer}");
 }
