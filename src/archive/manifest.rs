@@ -182,6 +182,13 @@ impl Manifest {
         self
     }
 
+    /// A version of these segments.
+    #[cfg(test)]
+    pub(super) fn of_segments(segments: Vec<SegmentEntry>) -> Self {
+        let (retired, aside) = (Vec::new(), IdRanges::default());
+        Self { format: FORMAT, version: 1, identity: None, next_flow_id: 1, segments, retired, aside }
+    }
+
     /// The same with an identity of its own, if it has none.
     ///
     /// # Errors

@@ -3,10 +3,11 @@
 use std::{
     collections::HashSet,
     sync::{Arc, atomic::AtomicBool},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use super::{
-    SegmentEntry,
+    Manifest, SegmentEntry,
     compact::{Merge, merge},
     exclusive::{Change, Exclusive},
     manifest::Edit,
@@ -23,6 +24,36 @@ pub struct Retention {
     pub bytes: Option<u64>,
     /// Whether segments with flows from before and after `before` are written anew, without those from before.
     pub exact: bool,
+}
+
+impl Retention {
+    /// The flows that started longer than `keep` before `now`, or before the newest flow of the archive, whichever is
+    /// earlier. So a clock that jumps ahead removes nothing that is not too old beside the newest flow, and flows with
+    /// times that are yet to come remove none of those of today. Where that is before all times, no flow goes.
+    ///
+    /// ```
+    /// use std::time::{Duration, UNIX_EPOCH};
+    ///
+    /// use flowseek::{Archive, archive::Retention};
+    ///
+    /// let archive = Archive::open("testdata/archive")?;
+    /// let day = Duration::from_secs(86_400);
+    /// // By a clock that stands in the year 2100, all flows would be too old.
+    /// let retention = Retention::keeping(90 * day, UNIX_EPOCH + 47_482 * day, archive.snapshot()?.manifest());
+    /// let newest = archive.snapshot()?.manifest().segments[0].start_times().1;
+    /// assert_eq!(retention.before.map(|before| newest.as_millis() - before.as_millis()), Some(90 * 86_400_000));
+    /// # Ok::<(), flowseek::Error>(())
+    /// ```
+    pub fn keeping(keep: Duration, now: SystemTime, manifest: &Manifest) -> Self {
+        let millis = |time: Duration| i64::try_from(time.as_millis()).ok();
+        let newest = manifest.segments.iter().map(|segment| segment.start_time.1).max();
+        let before = || {
+            let now = millis(now.duration_since(UNIX_EPOCH).ok()?)?;
+            let latest = newest.map_or(now, |newest| newest.min(now));
+            Timestamp::from_millis(latest.checked_sub(millis(keep)?)?)
+        };
+        Self { before: before(), ..Self::default() }
+    }
 }
 
 /// What retention has removed.
@@ -130,5 +161,38 @@ impl<'a> Plan<'a> {
             }
         }
         plan
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn before(keep: u64, now: u64, newest: &[i64]) -> Option<i64> {
+        let segment = |newest: &i64| SegmentEntry {
+            path: String::new(),
+            rows: 1,
+            bytes: 1,
+            start_time: (0, *newest),
+            flow_id: (1, 1),
+            added: 0,
+            footer: None,
+            zones: None,
+        };
+        let manifest = Manifest::of_segments(newest.iter().map(segment).collect());
+        let retention =
+            Retention::keeping(Duration::from_millis(keep), UNIX_EPOCH + Duration::from_millis(now), &manifest);
+        assert_eq!((retention.bytes, retention.exact), (None, false));
+        retention.before.map(Timestamp::as_millis)
+    }
+
+    #[test]
+    fn the_clock_and_the_newest_flow_both_have_to_say_that_a_flow_is_old() {
+        assert_eq!(before(100, 1_000, &[500, 990, 20]), Some(890), "a clock that runs ahead");
+        assert_eq!(before(100, 1_000, &[500, 5_000]), Some(900), "a flow of tomorrow");
+        assert_eq!(before(100, 1_000, &[]), Some(900));
+        assert_eq!(before(2_000, 1_000, &[990]), Some(-1_010));
+        assert_eq!(before(u64::MAX, 1_000, &[990]), None, "before all times");
+        assert_eq!(before(0, 1_000, &[-5]), Some(-5));
     }
 }

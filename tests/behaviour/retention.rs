@@ -83,6 +83,20 @@ fn for_want_of_space_the_oldest_segments_go_and_no_more_than_needed() {
 }
 
 #[test]
+fn for_want_of_space_the_segment_whose_newest_flow_is_the_oldest_goes() {
+    for (kept, gone) in [([5, 15, 25], 10..20), ([0, 1, 30], 12..29), ([18, 19, 20], 0..20)] {
+        let place = Place::new();
+        let archive = place.archive(100);
+        commit(&archive, kept);
+        commit(&archive, gone);
+        let bytes = archive.snapshot().unwrap().manifest().bytes();
+        let done = retain(&archive, Retention { bytes: Some(bytes - 1), ..Retention::default() });
+        assert_eq!((done.segments, starts(&archive)), (1, kept.to_vec()));
+        place.assert_clean(&archive);
+    }
+}
+
+#[test]
 fn age_and_space_together_remove_what_either_would() {
     let place = Place::new();
     let archive = archive(&place);

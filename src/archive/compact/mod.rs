@@ -13,6 +13,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 pub(super) use self::merge::{Merge, merge};
@@ -258,6 +259,14 @@ impl Compactor {
     /// As that.
     pub fn retain(&self, retention: Retention) -> Result<Retained> {
         retain::retain(&self.exclusive, retention)
+    }
+
+    /// Removes flows that are older than `keep` by [`Retention::keeping`], and then the oldest ones, until all segments
+    /// have no more than `max_bytes`.
+    pub(crate) fn keep(&self, keep: Option<Duration>, max_bytes: Option<u64>) -> Result<Retained> {
+        let now = self.exclusive.archive().settings().clock.now();
+        let aged = keep.map(|keep| Retention::keeping(keep, now, &self.exclusive.newest()));
+        self.retain(Retention { bytes: max_bytes, ..aged.unwrap_or_default() })
     }
 
     /// Deletes the files that no query needs any more.

@@ -2,14 +2,14 @@
 
 use std::{
     path::PathBuf,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use clap::{
     ArgGroup, Args,
     builder::{OsStringValueParser, TypedValueParser},
 };
-use flowseek::{Archive, archive::Retention, flow::Timestamp};
+use flowseek::{Archive, archive::Retention};
 
 use super::{
     amount, archive_path,
@@ -27,7 +27,7 @@ pub struct Retain {
     /// The archive.
     #[arg(value_parser = OsStringValueParser::new().try_map(archive_path::parse))]
     archive: PathBuf,
-    /// Keep the flows that started within this time before now: 90d, 36h.
+    /// Keep the flows that started within this time before now, or before the newest flow, if that is earlier: 90d, 36h.
     #[arg(long, value_name = "DURATION", value_parser = amount::duration)]
     keep: Option<i64>,
     /// Keep at most so many bytes of segments: 10GB, 512MiB.
@@ -41,17 +41,14 @@ pub struct Retain {
 impl Retain {
     /// Removes them.
     pub fn run(&self) -> Result<(), Failure> {
-        let before = self.keep.map(before).transpose()?;
         let archive = Archive::open(&self.archive)?;
-        let retained = archive.writer()?.retain(Retention { before, bytes: self.max_bytes, exact: self.exact })?;
+        let writer = archive.writer()?;
+        let snapshot = archive.snapshot()?;
+        let keep = self.keep.map(|keep| Duration::from_millis(keep.unsigned_abs()));
+        let aged = keep.map(|keep| Retention::keeping(keep, SystemTime::now(), snapshot.manifest()));
+        drop(snapshot);
+        let retention = Retention { bytes: self.max_bytes, exact: self.exact, ..aged.unwrap_or_default() };
+        let retained = writer.retain(retention)?;
         answer(format_args!("removed={} segments={} bytes={}", retained.rows, retained.segments, retained.bytes))
     }
-}
-
-/// The time so many milliseconds ago.
-fn before(keep: i64) -> Result<Timestamp, Failure> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|now| i64::try_from(now.as_millis()).ok());
-    let now = now.ok_or_else(|| Failure::Failed("the clock of the system is wrong".to_owned()))?;
-    // What began before the year 0 is kept by any archive.
-    Ok(Timestamp::from_millis(now.saturating_sub(keep)).unwrap_or(Timestamp::MIN))
 }

@@ -40,8 +40,9 @@ pub struct LiveOptions {
     /// How segments are merged after commits, on a thread of its own; `None` leaves them as they are.
     /// [`Effort::Background`] is made for this: the others write the newest flows again with every commit.
     pub compaction: Option<Effort>,
-    /// Removes flows that started longer ago, by the system's clock, a minute later at the latest: segments whose flows
-    /// are all so old. Late flows are no exception.
+    /// Removes flows that started longer ago, a minute later at the latest: segments whose flows are all so old, by the
+    /// clock and beside the newest flow ([`Retention::keeping`](crate::archive::Retention::keeping)). Late flows are no
+    /// exception.
     pub keep: Option<Duration>,
     /// Removes the segments with the oldest flows, until all have no more bytes than this.
     pub max_bytes: Option<u64>,

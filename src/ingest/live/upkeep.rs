@@ -5,14 +5,13 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::{self, JoinHandle},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use super::{LiveOptions, status::Board};
 use crate::{
-    archive::{Compactor, Effort, Job, JobOutcome, Retention},
+    archive::{Compactor, Effort, Job, JobOutcome},
     error::{Error, ErrorKind, Result},
-    flow::Timestamp,
 };
 
 /// How long after the last time it looks again, though nothing was committed: flows grow old, and readers end.
@@ -145,11 +144,10 @@ impl Keeper {
     }
 
     fn retain(&self) -> Result<()> {
-        let before = self.keep.and_then(before);
-        if before.is_none() && self.max_bytes.is_none() {
+        if self.keep.is_none() && self.max_bytes.is_none() {
             return Ok(());
         }
-        let retained = self.compactor.retain(Retention { before, bytes: self.max_bytes, exact: false })?;
+        let retained = self.compactor.keep(self.keep, self.max_bytes)?;
         self.board.tell(|status| status.removed += retained.rows);
         Ok(())
     }
@@ -160,11 +158,4 @@ impl Keeper {
             status.failure = Some(Arc::new(error));
         });
     }
-}
-
-/// The time so long ago; `None` where no flow is as old as that.
-fn before(keep: Duration) -> Option<Timestamp> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    let millis = |time: Duration| i64::try_from(time.as_millis()).ok();
-    Timestamp::from_millis(millis(now)?.checked_sub(millis(keep)?)?)
 }
