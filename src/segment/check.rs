@@ -152,3 +152,76 @@ impl PagePlace {
 fn names_of(fields: &[Field]) -> String {
     fields.iter().map(|field| field.name()).collect::<Vec<_>>().join("+")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, net::IpAddr};
+
+    use arrow::{array::UInt32Array, compute::take};
+
+    use super::*;
+    use crate::{
+        flow::{Flow, FlowId, Protocol, TcpFlags, Timestamp},
+        schema::{FlowBuilder, schema},
+        segment::{SegmentOptions, write_segment},
+    };
+
+    /// Forty flows that differ in every column.
+    fn flows() -> RecordBatch {
+        let mut flows = FlowBuilder::default();
+        for n in 0..40u8 {
+            let name = |letter: char| Some(format!("{letter}{n}"));
+            let time = |more: i64| Timestamp::from_millis(i64::from(n) * 10 + more).unwrap();
+            let flow = Flow {
+                end_time: Some(time(5)),
+                protocol: Protocol::new(n),
+                src_ip: Some(IpAddr::from([10, 0, 0, n]).into()),
+                dst_ip: Some(IpAddr::from([10, 0, 1, n]).into()),
+                src_port: Some(n.into()),
+                dst_port: Some(1000 + u16::from(n)),
+                src_bytes: Some(n.into()),
+                dst_bytes: Some(u64::from(n) * 7),
+                tcp_flags: Some(TcpFlags::new(n)),
+                src_node: name('s'),
+                dst_node: name('d'),
+                node_id: name('n'),
+                activity_id: name('a'),
+                ..Flow::starting(time(0))
+            };
+            flows.push(&flow).unwrap();
+        }
+        flows.finish(FlowId::new(1)).unwrap()
+    }
+
+    #[test]
+    fn a_list_or_a_time_of_other_rows_contradicts_these() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("segment.parquet");
+        let flows = flows();
+        let options = SegmentOptions { block_rows: 16, row_group_blocks: 1 };
+        let _ = write_segment(&flows, File::create(&path).unwrap(), options).unwrap();
+        let reader = SegmentReader::open(&path).unwrap();
+        assert_eq!(reader.contradictions(&flows).unwrap(), Vec::<String>::new());
+        let lists: Vec<Vec<Field>> = reader.directory().chunks().map(|(fields, _)| fields.to_vec()).collect();
+        assert!(lists.len() > 5, "{lists:?}");
+        // The rows 3 and 4 lie in one block, and in two pages: of all that the index says, only the lists and the times
+        // tell which of the two has which value.
+        let order: UInt32Array = (0..3).chain([4, 3]).chain(5..40).collect::<Vec<u32>>().into();
+        for field in Field::ALL {
+            let mut columns = flows.columns().to_vec();
+            columns[field as usize] = take(&columns[field as usize], &order, None).unwrap();
+            let other = RecordBatch::try_new(schema(), columns).unwrap();
+            let mut expected: Vec<String> = Vec::new();
+            if field == Field::StartTime {
+                expected.push("the times of its pages".to_owned());
+            }
+            let touched = lists.iter().filter(|fields| fields.contains(&field));
+            expected.extend(touched.map(|fields| format!("the list of {}", names_of(fields))));
+            assert_eq!(reader.contradictions(&other).unwrap(), expected, "{}", field.name());
+        }
+        // A value that none of the rows has lies outside the bounds.
+        let columns = flows.columns().iter().map(|column| column.slice(1, 39)).collect();
+        let fewer = RecordBatch::try_new(schema(), columns).unwrap();
+        assert!(reader.contradictions(&fewer).unwrap().contains(&"the bounds of its blocks".to_owned()));
+    }
+}

@@ -13,9 +13,11 @@ use std::{
 };
 
 use flowseek::{
-    Archive, ErrorKind,
+    Archive, ErrorKind, Filter, Order,
     archive::{Effort, Retention},
+    flow::Field,
     ingest::LiveOptions,
+    order::{Direction, SortKey},
 };
 
 use crate::{
@@ -54,6 +56,47 @@ fn files_that_a_snapshot_of_any_process_needs_stay_until_it_is_dropped() {
     drop(archive.writer().unwrap());
     place.assert_clean(&archive);
     drop(other);
+}
+
+/// The files of a place that this process has open though they are deleted.
+fn deleted_and_open(place: &Place) -> Vec<String> {
+    let descriptors = fs::read_dir("/proc/self/fd").unwrap();
+    let links = descriptors.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+    let names = links.map(|link| link.display().to_string());
+    names.filter(|name| name.starts_with(place.path.to_str().unwrap()) && name.ends_with(" (deleted)")).collect()
+}
+
+#[test]
+fn an_idle_reader_keeps_no_deleted_file_on_the_disk() {
+    for removes in [false, true] {
+        let place = Place::new();
+        let archive = place.archive(8);
+        (0..9).for_each(|first| commit(&archive, first * 8..first * 8 + 8));
+        let idle = Archive::open(&place.path).unwrap();
+        let by_port = SortKey { field: Field::DstPort, direction: Direction::Ascending };
+        let order = Order::new([by_port], Direction::Ascending);
+        let query = idle.snapshot().unwrap().query(Filter::all()).order(order).limit(100);
+        assert_eq!(block_on(query.page()).unwrap().flows().unwrap().len(), 72);
+        drop(query);
+        let held = idle.memory().index_bytes;
+        assert!(held > 0);
+        // Nobody asks the reader for anything any more.
+        match removes {
+            true => {
+                let _ = archive.writer().unwrap().retain(Retention { bytes: Some(0), ..Retention::default() }).unwrap();
+            }
+            false => {
+                let larger = Archive::open_with(&place.path, place.settings(100)).unwrap();
+                compact(&larger);
+            }
+        }
+        drop(archive.writer().unwrap());
+        place.assert_clean(&archive);
+        assert_eq!(deleted_and_open(&place), Vec::<String>::new());
+        // And with the next question the memory is free as well.
+        drop(idle.snapshot().unwrap());
+        assert!(idle.memory().index_bytes < held, "{:?}", idle.memory());
+    }
 }
 
 #[test]

@@ -487,6 +487,44 @@ fn a_manifest_with_a_flipped_bit_is_put_right() {
     }
 }
 
+/// Leaves of the newest manifest what comes before its segments.
+fn cut_manifest(place: &Place) {
+    let name = place.names("manifests").pop_last().unwrap();
+    change(&place.path.join("manifests").join(name), |bytes| {
+        let end = bytes.windows(10).position(|window| window == b"\"segments\"").unwrap();
+        bytes.truncate(end);
+    });
+}
+
+#[test]
+fn no_segment_of_a_lost_manifest_is_lost_silently() {
+    // Commits of one, two and three segments of up to 8 flows, and which of these is missing.
+    for (flows, lost) in [(8, 0), (12, 0), (12, 1), (20, 0), (20, 1), (20, 2)] {
+        for is_empty in [false, true] {
+            let place = Place::new();
+            let archive = place.archive(8);
+            commit(&archive, 0..4);
+            let held = archive.snapshot().unwrap();
+            commit(&archive, 10..10 + flows);
+            let manifest = archive.snapshot().unwrap().manifest().clone();
+            let mut added: Vec<_> = manifest.segments.iter().filter(|segment| segment.flow_id.0 > 4).collect();
+            added.sort_by_key(|segment| segment.flow_id);
+            fs::remove_file(place.path.join(&added[lost].path)).unwrap();
+            let name = place.names("manifests").pop_last().unwrap();
+            match is_empty {
+                true => fs::write(place.path.join("manifests").join(&name), "").unwrap(),
+                false => cut_manifest(&place),
+            }
+            let before = files(&place);
+            let error = Archive::repair(&place.path, place.settings(8), &mut |_| {}).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Damaged, "{flows} flows, {lost} lost: {error}");
+            assert!(error.to_string().contains(&name), "{error}");
+            assert_eq!(files(&place), before);
+            drop(held);
+        }
+    }
+}
+
 #[test]
 fn a_lost_manifest_is_made_anew_from_the_one_before_and_the_segments_or_it_is_said_what_to_do() {
     let (place, archive) = three_segments();
@@ -509,9 +547,9 @@ fn a_lost_manifest_is_made_anew_from_the_one_before_and_the_segments_or_it_is_sa
         let held = archive.snapshot().unwrap();
         change(&archive);
         let expected = if may_come_back { before_change } else { now(&archive) };
-        let newest = format!("{:020}.json", archive.snapshot().unwrap().manifest().version);
         let crashed = copy.copy();
-        fs::write(crashed.path.join("manifests").join(&newest), "").unwrap();
+        // A manifest of which only the beginning is left still says where the IDs end.
+        cut_manifest(&crashed);
         let repaired = repair(&crashed);
         assert_repaired(&crashed, &expected, &repaired);
         assert_eq!(repaired.lost, []);
@@ -748,6 +786,92 @@ fn a_segment_with_values_outside_its_zone_map_is_found_and_made_anew() {
     let repaired = repair(&place);
     assert_eq!(repaired.lost, []);
     assert_repaired(&place, &before, &repaired);
+}
+
+/// How many flows have each port, each node, and a value in columns where none has one.
+fn counts(place: &Place) -> Vec<Option<u64>> {
+    let archive = Archive::open(&place.path).unwrap();
+    let ports = (0..300u16).step_by(3).map(|port| filter::dst_port().eq(port));
+    let nodes = (0..7).map(|node| filter::src_node().eq(format!("node-{node}")));
+    let none = ["0.0.0.0/0".parse::<flowseek::flow::AddressRange>().unwrap()];
+    let others = [filter::src_port().within(..), filter::ip().any_of(none), filter::dst_node().eq("x")];
+    let count = |filter: Filter| {
+        let query = archive.snapshot().unwrap().query(filter).limit(0).count(Count::Exact);
+        block_on(query.page()).unwrap().total
+    };
+    ports.chain(nodes).chain(others).map(count).collect()
+}
+
+#[test]
+fn whatever_an_index_says_that_is_not_true_of_its_rows_is_found() {
+    let (place, archive) = three_segments();
+    let before = now(&archive);
+    let (path, file) = segment(&place, 1);
+    let whole = fs::read(&file).unwrap();
+    let sound = index(&file);
+    // The bounds, where lists lie, the times and the checksums of pages, and the checksum of the whole that goes with it.
+    let (mut parts, mut harmless) = (BTreeSet::new(), 0);
+    let answers = counts(&place);
+    for at in (sound.start + 12..sound.end - 8).step_by(31) {
+        change(&file, |bytes| {
+            bytes[at] ^= 1;
+            let sum = XxHash64::oneshot(0, &bytes[sound.start..sound.end - 8]);
+            bytes[sound.end - 8..sound.end].copy_from_slice(&sum.to_le_bytes());
+        });
+        let report = verify(&place);
+        assert!(report.findings.iter().all(|finding| finding.path == path), "{:?}", report.findings);
+        // A list of a column without values may be called that of another such column: that is true.
+        if report.is_sound() {
+            assert_eq!(counts(&place), answers, "byte {at} of {sound:?}");
+            harmless += 1;
+        }
+        let contradictions = report.findings.iter().filter(|finding| finding.kind == FindingKind::Contradiction);
+        parts.extend(contradictions.map(|finding| finding.message.clone()));
+        fs::write(&file, &whole).unwrap();
+    }
+    assert!(harmless < 5, "{harmless}");
+    let told = |part: &str| parts.iter().any(|message| message.starts_with(part));
+    assert!(told("the bounds of its blocks") && told("the times of its pages"), "{parts:?}");
+    assert_eq!(now(&archive), before);
+}
+
+#[test]
+fn an_id_beyond_the_last_one_given_is_found_and_not_given_again() {
+    let (place, archive) = three_segments();
+    let before = now(&archive);
+    edit_manifest(&place.path, |manifest| manifest["next_flow_id"] = 100.into());
+    let report = verify(&place);
+    assert_eq!(kinds(&report), [FindingKind::Mismatch, FindingKind::Mismatch], "{:?}", report.findings);
+    assert!(report.findings[0].message.starts_with("21 flow IDs"), "{}", report.findings[0].message);
+    let repaired = repair(&place);
+    assert_eq!(repaired.lost, []);
+    assert_repaired(&place, &before, &repaired);
+    let archive = place.archive(64);
+    commit(&archive, [1]);
+    assert_eq!(ids(&now(&archive)), (1..=181).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_the_system_refuses_to_read_is_named_and_left_and_the_others_are_repaired() {
+    let (place, archive) = three_segments();
+    let before = now(&archive);
+    let ((path, file), (_, missing)) = (segment(&place, 0), segment(&place, 2));
+    let whole = fs::read(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink(&file, &file).unwrap();
+    fs::remove_file(missing).unwrap();
+    let report = verify(&place);
+    assert_eq!(kinds(&report), [FindingKind::Unreadable, FindingKind::Missing], "{:?}", report.findings);
+    assert_eq!((report.findings[0].path.as_str(), report.findings[0].affected.unwrap().rows), (path.as_str(), 60));
+    let repaired = repair(&place);
+    assert_eq!((repaired.left.len(), repaired.left[0].kind), (1, FindingKind::Unreadable));
+    assert_eq!(repaired.lost.iter().map(|loss| loss.flows.rows).sum::<u64>(), 60);
+    // As soon as it can be read, it is there.
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, whole).unwrap();
+    assert!(verify(&place).is_sound());
+    let kept: Vec<StoredFlow> = before.into_iter().filter(|flow| flow.id.get() <= 120).collect();
+    assert_eq!(now(&Archive::open(&place.path).unwrap()), kept);
 }
 
 #[test]

@@ -33,7 +33,13 @@ pub(super) fn mend(files: &Files, version: u64, quarantine: &mut Quarantine<'_>)
     let bytes = files.storage.read(&files.manifest_path(version)).map_err(read)?;
     let mended = match corrected(&bytes, version) {
         Some(manifest) => manifest,
-        None => from_predecessor(files, version)?.ok_or_else(|| beyond_help(files, &name))?,
+        None => {
+            let made = match told_end(&bytes) {
+                Some(end) => from_predecessor(files, version, end)?,
+                None => None,
+            };
+            made.ok_or_else(|| beyond_help(files, &name))?
+        }
     };
     quarantine.link(&name)?;
     quarantine.sync()?;
@@ -86,9 +92,21 @@ fn corrected(bytes: &[u8], version: u64) -> Option<Manifest> {
     None
 }
 
+/// The ID that follows on the last one given, as far as the damaged text of a manifest still tells it. By itself it proves
+/// nothing. But where the IDs of the segments that are there follow on the predecessor's and end just before it, none is
+/// missing: for example, of a commit of 11 to 18 and 19 to 22, whose second segment is lost, the first ends at 18, and the
+/// text says 23.
+fn told_end(bytes: &[u8]) -> Option<u64> {
+    const KEY: &[u8] = b"\"next_flow_id\":";
+    let at = bytes.windows(KEY.len()).position(|window| window == KEY)?;
+    let rest = bytes.get(at + KEY.len()..)?;
+    let digits = rest.iter().position(|byte| !byte.is_ascii_digit()).filter(|end| rest.get(*end) == Some(&b','))?;
+    std::str::from_utf8(rest.get(..digits)?).ok()?.parse().ok()
+}
+
 /// A version with all flows of version `version`: of the one before it, if that is still there with all its segments,
-/// and those that were added since, if their IDs follow on it without a gap.
-fn from_predecessor(files: &Files, version: u64) -> Result<Option<Manifest>> {
+/// and those that were added since, if their IDs follow on it without a gap up to `end`.
+fn from_predecessor(files: &Files, version: u64, end: u64) -> Result<Option<Manifest>> {
     let Some(before) = version.checked_sub(1) else { return Ok(None) };
     let path = files.manifest_path(before);
     let path = files.folder(RETIRED).join(path.file_name().unwrap_or_default());
@@ -130,6 +148,9 @@ fn from_predecessor(files: &Files, version: u64) -> Result<Option<Manifest>> {
     }) else {
         return Ok(None);
     };
+    if next != end {
+        return Ok(None);
+    }
     for entry in &before.segments {
         let (place, retired) = files.segment_paths(&entry.path);
         if files.storage.size(&place).map_err(failed)?.is_none() {

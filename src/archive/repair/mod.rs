@@ -77,7 +77,7 @@ impl Archive {
     /// put back loses nothing. Among them may be flows of a commit that a crash has cut short of being acknowledged.
     ///
     /// A damaged manifest is put right where its checksum tells what it was, or made anew from the one before and the
-    /// segments, where these prove that no flow is missing.
+    /// segments, where these and what can still be read of it prove that no flow is missing.
     ///
     /// All is published as one version: queries that are under way go on as before, and whatever fails, or crashes, the
     /// archive is as it was and can be repaired again. A sound archive is left alone.

@@ -59,7 +59,8 @@ pub(in super::super) struct Built {
 }
 
 impl Built {
-    /// Whether it has the same entries as `chunks`, which `read` reads, however these are cut.
+    /// Whether it has the same entries as `chunks`, which `read` reads, however these are cut, and whether each of these
+    /// begins with the value by which a question finds it.
     pub(in super::super) fn has_entries_of(
         &self,
         chunks: &[Chunk],
@@ -68,8 +69,14 @@ impl Built {
         let (mut built, mut stored) = (XxHash64::with_seed(0), XxHash64::with_seed(0));
         let width = self.list.width();
         self.chunks.iter().try_for_each(|(first, bytes)| digest(bytes, first, width, &mut built))?;
-        chunks.iter().try_for_each(|chunk| digest(&read(chunk)?, &chunk.first, width, &mut stored))?;
-        Ok(built.finish() == stored.finish())
+        let mut begins = true;
+        for chunk in chunks {
+            let bytes = read(chunk)?;
+            let mut entries = Entries::from(&bytes, &chunk.first, width, &[])?;
+            begins &= entries.next()?.is_some_and(|(value, _)| value == chunk.first.as_slice());
+            digest(&bytes, &chunk.first, width, &mut stored)?;
+        }
+        Ok(begins && built.finish() == stored.finish())
     }
 }
 
