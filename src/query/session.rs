@@ -20,7 +20,7 @@ use super::{address_functions, date_trunc::DateTrunc, exact::Exact};
 ///   64 bits an overflow is an error.
 /// - A text is compared with a time exactly and in all years from 0 to 9999: `start_time < '9999-12-31T00:00:00Z'` is an
 ///   error in DataFusion, whose timestamps end in 2262.
-/// - `date_trunc` works although a flow lies outside the years 1677 to 2262.
+/// - `date_trunc` works although a flow lies outside the years 1677 to 2262. Of such flows, `date_bin` still answers null.
 ///
 /// A table cannot see to this by itself: types are made equal, and functions chosen, before it is asked. A host that
 /// has more to set starts from the state of this session (`SessionStateBuilder::new_from_existing`).
