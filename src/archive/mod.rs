@@ -84,6 +84,11 @@
 //! # The lock
 //! There is one writing process at a time. The lock belongs to an open file, and a crash frees it. In that process
 //! the [`Writer`] and its [`Compactor`]s share it: they work at the same time, and wait for one another only to publish.
+//!
+//! If somebody removes the file of the lock, or replaces the directory, two processes may each have a lock. So a writer looks
+//! before each change whether its lock is still the one that others would have to take. If it is not, and anything was
+//! published meanwhile, each further change of that writer fails with [`ErrorKind::Locked`], and it deletes nothing; if
+//! nothing was, it takes the lock again.
 
 mod commit;
 mod compact;
