@@ -5,8 +5,8 @@ use std::{fmt, str::FromStr};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
-    Order, Position,
-    place::{self, Place},
+    Order,
+    place::{self, MOST_PLACE_BYTES, Place},
     seal::{OVERHEAD, Seal},
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -17,9 +17,6 @@ pub const MAX_CURSOR_BYTES: usize = 512;
 /// The version of the form of cursors: their first byte.
 const VERSION: u8 = 2;
 
-/// Bytes of a place in the longest cursor: base64 makes 4 bytes of 3.
-const MOST_PLACE_BYTES: usize = MAX_CURSOR_BYTES / 4 * 3 - 1 - OVERHEAD;
-
 /// Where the next page begins: a position in the order of one query. Opaque, URL-safe text.
 ///
 /// It needs no state of a server: it survives restarts, appends, compaction and patch versions.
@@ -27,10 +24,11 @@ const MOST_PLACE_BYTES: usize = MAX_CURSOR_BYTES / 4 * 3 - 1 - OVERHEAD;
 /// # Its text
 /// Its bytes, before base64url without padding (RFC 4648, section 5), are the version, a nonce (16), the encrypted
 /// place, and an authentication tag (16). The place is the fingerprint of the query (8), the side of the position, how
-/// many flows to pass over, and the values of the sort keys.
+/// many flows to pass over, the values of the sort keys, and the state of a search that the budget has interrupted.
 ///
 /// - *Encrypted*: where a page ends on its budget, the position may lie at values of flows that the reader may not see.
-///   The length tells nothing either: the place is padded to a length that depends on the order alone.
+///   The length tells nothing either: the place is padded to a length that depends on the order alone, or to the longest
+///   where the budget has interrupted a search.
 /// - *Authenticated*, with the identity of the archive and its [`CursorKey`](super::CursorKey): whatever is changed, and
 ///   in any other archive, the cursor is refused. Copies of an archive have the same identity and the same key.
 /// - *Deterministic*: the same place in the same query of the same archive is always the same text, because the nonce is
@@ -50,21 +48,18 @@ const MOST_PLACE_BYTES: usize = MAX_CURSOR_BYTES / 4 * 3 - 1 - OVERHEAD;
 pub struct Cursor(String);
 
 impl Cursor {
-    /// The cursor at a position of the query with this fingerprint and order, from which `skip` flows are passed over.
+    /// The cursor at a place in this order.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidQuery`] where the key's texts are too long for [`MAX_CURSOR_BYTES`].
-    pub(crate) fn new(
-        seal: &Seal,
-        fingerprint: u64,
-        order: &Order,
-        position: Option<&Position>,
-        skip: u128,
-    ) -> Result<Self> {
-        let mut place = place::encode(fingerprint, position, skip);
-        let length = place::padded_length(order, skip).min(MOST_PLACE_BYTES);
+    pub(crate) fn new(seal: &Seal, order: &Order, place: &Place) -> Result<Self> {
+        let length = match place.search.is_empty() {
+            true => place::padded_length(order, place.skip).min(MOST_PLACE_BYTES),
+            false => MOST_PLACE_BYTES,
+        };
+        let mut place = place::encode(place);
         if place.len() > length {
-            return Err(too_long());
+            return Err(Self::too_long());
         }
         place.resize(length, 0);
         let mut bytes = vec![VERSION];
@@ -72,21 +67,28 @@ impl Cursor {
         Ok(Self(URL_SAFE_NO_PAD.encode(bytes)))
     }
 
-    /// The position and how many flows to pass over from it, for the query with this fingerprint and order.
+    /// The place in the query with this fingerprint and order.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidCursor`] where the cursor is damaged, of another archive or of another query.
-    pub(crate) fn resume(&self, seal: &Seal, fingerprint: u64, order: &Order) -> Result<(Option<Position>, u128)> {
+    pub(crate) fn resume(&self, seal: &Seal, fingerprint: u64, order: &Order) -> Result<Place> {
         let sealed = sealed(&self.0)?;
         let place = sealed.split_first().and_then(|(version, sealed)| seal.open(*version, sealed));
         let place = place.as_deref().and_then(place::decode);
-        let Place { fingerprint: own, position, skip } =
-            place.ok_or_else(|| invalid("it is damaged, or another archive has given it"))?;
-        let fits = position.as_ref().is_none_or(|position| place::fits(order, &position.key));
-        match own == fingerprint && fits {
-            true => Ok((position, skip)),
+        let place = place.ok_or_else(|| invalid("it is damaged, or another archive has given it"))?;
+        let fits = place.position.as_ref().is_none_or(|position| place::fits(order, &position.key));
+        match place.fingerprint == fingerprint && fits {
+            true => Ok(place),
             false => Err(invalid("it belongs to a query with other filters or another order")),
         }
+    }
+}
+
+impl Cursor {
+    /// What the cursor has to hold is longer than a cursor may be.
+    pub(crate) fn too_long() -> Error {
+        let problem = "`sort`: the names at the end of this page are too long for a cursor; sort by fewer names";
+        Error::invalid_query(vec![problem.to_owned()])
     }
 }
 
@@ -125,11 +127,6 @@ fn invalid(why: &str) -> Error {
     )
 }
 
-fn too_long() -> Error {
-    let problem = "`sort`: the names at the end of this page are too long for a cursor; sort by fewer names";
-    Error::invalid_query(vec![problem.to_owned()])
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::{collection::vec, option, prelude::*};
@@ -137,7 +134,7 @@ mod tests {
     use super::*;
     use crate::{
         flow::{Field, Kind, Value},
-        order::{CursorKey, Direction, Key, SortKey},
+        order::{CursorKey, Direction, Key, Position, SortKey},
     };
 
     fn seal_of(key: u8, archive: u8) -> Seal {
@@ -147,6 +144,14 @@ mod tests {
     fn by(fields: &[Field]) -> Order {
         let keys = fields.iter().map(|field| SortKey { field: *field, direction: Direction::Descending });
         Order::new(keys, Direction::Ascending)
+    }
+
+    fn at(fingerprint: u64, position: Option<&Position>, skip: u128) -> Place {
+        Place { fingerprint, position: position.cloned(), skip, search: Vec::new() }
+    }
+
+    fn new(seal: &Seal, fingerprint: u64, order: &Order, position: Option<&Position>, skip: u128) -> Result<Cursor> {
+        Cursor::new(seal, order, &at(fingerprint, position, skip))
     }
 
     fn refused(result: Result<impl fmt::Debug>) {
@@ -181,26 +186,26 @@ mod tests {
         #[test]
         fn a_cursor_resumes_where_it_was_made_and_nowhere_else((fingerprint, order, position, skip) in place()) {
             let seal = seal_of(1, 1);
-            let cursor = Cursor::new(&seal, fingerprint, &order, position.as_ref(), skip).unwrap();
+            let cursor = new(&seal, fingerprint, &order, position.as_ref(), skip).unwrap();
             let text = cursor.to_string();
             prop_assert!(text.len() <= MAX_CURSOR_BYTES);
             let read: Cursor = text.parse().unwrap();
             prop_assert_eq!(&read, &cursor);
-            prop_assert_eq!(read.resume(&seal, fingerprint, &order).unwrap(), (position.clone(), skip));
+            prop_assert_eq!(read.resume(&seal, fingerprint, &order).unwrap(), at(fingerprint, position.as_ref(), skip));
             refused(read.resume(&seal, fingerprint ^ 1, &order));
             refused(read.resume(&seal_of(2, 1), fingerprint, &order));
             refused(read.resume(&seal_of(1, 2), fingerprint, &order));
             // The same place is the same text, and every other place another.
-            prop_assert_eq!(Cursor::new(&seal, fingerprint, &order, position.as_ref(), skip).unwrap(), cursor.clone());
-            let further = Cursor::new(&seal, fingerprint, &order, position.as_ref(), skip ^ 1).unwrap();
+            prop_assert_eq!(new(&seal, fingerprint, &order, position.as_ref(), skip).unwrap(), cursor.clone());
+            let further = new(&seal, fingerprint, &order, position.as_ref(), skip ^ 1).unwrap();
             prop_assert_ne!(further, cursor);
         }
 
         #[test]
         fn all_cursors_of_an_order_have_one_length((fingerprint, order, position, _) in place()) {
             let seal = seal_of(1, 1);
-            let cursor = Cursor::new(&seal, fingerprint, &order, position.as_ref(), 0).unwrap();
-            let first = Cursor::new(&seal, 0, &order, None, 0).unwrap();
+            let cursor = new(&seal, fingerprint, &order, position.as_ref(), 0).unwrap();
+            let first = new(&seal, 0, &order, None, 0).unwrap();
             prop_assert_eq!(cursor.to_string().len(), first.to_string().len());
         }
     }
@@ -210,9 +215,29 @@ mod tests {
         let order = by(&[Field::SrcNode]);
         let key =
             vec![Some(Value::Text("edge-1".to_owned())), Some(Value::Number(1 << 63 | 1000)), Some(Value::Number(5))];
-        let cursor = Cursor::new(&seal_of(1, 2), 3, &order, Some(&Position::after(key)), 4).unwrap();
+        let cursor = new(&seal_of(1, 2), 3, &order, Some(&Position::after(key)), 4).unwrap();
         let sum = twox_hash::XxHash64::oneshot(0, cursor.to_string().as_bytes());
         assert_eq!((cursor.to_string().len(), sum), (450, 11_208_828_730_365_597_361));
+    }
+
+    #[test]
+    fn the_state_of_a_search_has_the_room_that_the_place_leaves_and_shows_no_length() {
+        let (seal, order) = (seal_of(1, 1), by(&[Field::SrcNode]));
+        let name = "n".repeat(crate::flow::MAX_TEXT_BYTES);
+        let key = vec![Some(Value::Text(name)), Some(Value::Number(u128::MAX >> 64)), Some(Value::Number(1 << 60))];
+        for position in [None, Some(Position::after(key))] {
+            let place = at(7, position.as_ref(), u128::MAX);
+            let room = place.room();
+            assert!(room >= 30, "{room}");
+            for length in [1, room / 2, room] {
+                let place = Place { search: vec![9; length], ..place.clone() };
+                let cursor = Cursor::new(&seal, &order, &place).unwrap();
+                assert_eq!(cursor.to_string().len(), MAX_CURSOR_BYTES);
+                assert_eq!(cursor.resume(&seal, 7, &order).unwrap(), place);
+            }
+            let place = Place { search: vec![9; room + 1], ..place };
+            assert_eq!(Cursor::new(&seal, &order, &place).unwrap_err().kind(), ErrorKind::InvalidQuery);
+        }
     }
 
     #[test]
@@ -231,7 +256,7 @@ mod tests {
         let seal = seal_of(1, 1);
         let (numbers, names) = (by(&[Field::DstPort]), by(&[Field::SrcNode]));
         let key = vec![Some(Value::Text("a".to_owned())), Some(Value::Number(1)), Some(Value::Number(1))];
-        let cursor = Cursor::new(&seal, 7, &names, Some(&Position::after(key)), 0).unwrap();
+        let cursor = new(&seal, 7, &names, Some(&Position::after(key)), 0).unwrap();
         assert!(cursor.resume(&seal, 7, &names).is_ok());
         refused(cursor.resume(&seal, 7, &numbers));
         refused(cursor.resume(&seal, 7, &by(&[])));

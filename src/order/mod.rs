@@ -8,6 +8,7 @@ mod seal;
 mod sort;
 
 pub use cursor::{Cursor, MAX_CURSOR_BYTES};
+pub(crate) use place::Place;
 pub use position::{Position, Side};
 pub use reach::first_key;
 pub(crate) use reach::last_key;

@@ -1,6 +1,6 @@
 //! The bytes of a place in an order, as a cursor seals them.
 
-use super::{Key, Order, Position, Side};
+use super::{Key, MAX_CURSOR_BYTES, Order, Position, Side, seal::OVERHEAD};
 use crate::flow::{Field, Kind, MAX_TEXT_BYTES, Value};
 
 /// Ends the values; what follows it is padding.
@@ -8,34 +8,53 @@ const END: u8 = 0;
 const ABSENT: u8 = 1;
 const NUMBER: u8 = 2;
 const TEXT: u8 = 3;
+/// Ends the values as well: the state of a search follows.
+const SEARCH: u8 = 4;
+
+/// Bytes of a place in the longest cursor: base64 makes 4 bytes of 3, and one is the version.
+pub(super) const MOST_PLACE_BYTES: usize = MAX_CURSOR_BYTES / 4 * 3 - 1 - OVERHEAD;
 
 /// Bytes of the fingerprint, and of the byte with the side and the length of the number of flows to pass over.
 const HEAD_BYTES: usize = 9;
 
 /// Where a page of a query begins.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) fingerprint: u64,
-    pub(super) position: Option<Position>,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Of the query.
+    pub(crate) fingerprint: u64,
+    /// In its order.
+    pub(crate) position: Option<Position>,
     /// How many flows to pass over from there.
-    pub(super) skip: u128,
+    pub(crate) skip: u128,
+    /// The state of a search from there that the budget has interrupted; empty where none was.
+    pub(crate) search: Vec<u8>,
+}
+
+impl Place {
+    /// How many bytes the state of its search may have.
+    pub(crate) fn room(&self) -> usize {
+        let rest = Self { search: Vec::new(), ..self.clone() };
+        // The tag and the length take three.
+        MOST_PLACE_BYTES.saturating_sub(encode(&rest).len() + 3)
+    }
 }
 
 /// The bytes of a place, without padding: the fingerprint (8); the side (0 none, 1 before, 2 after) times 32 plus the
 /// length of the number of flows to pass over; that number; each value as a tag, and, unless it is absent, its length (1,
-/// of a text 2) and its bytes.
+/// of a text 2) and its bytes; and, if there is one, the state of the search as a tag, its length (2) and its bytes.
 ///
 /// For example, in an order by `src_node` and `dst_port`, right after node `a` and port 443: 8 bytes of fingerprint, `40`
 /// (after; no flows to pass over), `03 00 01 61` (a text of 1 byte), `02 02 01 bb` (a number of 2 bytes), and in the same
 /// way the start time and the flow ID.
-pub(super) fn encode(fingerprint: u64, position: Option<&Position>, skip: u128) -> Vec<u8> {
+pub(super) fn encode(place: &Place) -> Vec<u8> {
+    let Place { fingerprint, position, skip, search } = place;
     let mut bytes = fingerprint.to_be_bytes().to_vec();
-    let side = match position.map(|position| position.side) {
+    let side = match position.as_ref().map(|position| position.side) {
         None => 0,
         Some(Side::Before) => 1,
         Some(Side::After) => 2,
     };
-    let skip = significant(skip);
+    let skip = significant(*skip);
     bytes.push(side << 5 | skip.len() as u8);
     bytes.extend(skip);
     for value in position.iter().flat_map(|position| &position.key) {
@@ -54,6 +73,11 @@ pub(super) fn encode(fingerprint: u64, position: Option<&Position>, skip: u128) 
             }
         }
     }
+    if !search.is_empty() {
+        bytes.push(SEARCH);
+        bytes.extend(u16::try_from(search.len()).unwrap_or(u16::MAX).to_be_bytes());
+        bytes.extend(search);
+    }
     bytes
 }
 
@@ -69,6 +93,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Place> {
         _ => return None,
     };
     let mut key = Key::new();
+    let mut search = Vec::new();
     while let Some((tag, rest)) = bytes.split_first().filter(|(tag, _)| **tag != END) {
         let (value, rest) = match *tag {
             ABSENT => (None, rest),
@@ -82,13 +107,18 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Place> {
                 let (text, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
                 (Some(Value::Text(String::from_utf8(text.to_vec()).ok()?)), rest)
             }
+            SEARCH => {
+                let (length, rest) = rest.split_first_chunk::<2>()?;
+                search = rest.get(..usize::from(u16::from_be_bytes(*length)))?.to_vec();
+                break;
+            }
             _ => return None,
         };
         key.push(value);
         bytes = rest;
     }
     let position = side.map(|side| Position { key, side });
-    Some(Place { fingerprint: u64::from_be_bytes(*fingerprint), position, skip: number(skip)? })
+    Some(Place { fingerprint: u64::from_be_bytes(*fingerprint), position, skip: number(skip)?, search })
 }
 
 /// How long the places of an order are with their padding: as long as the longest of them, whatever its values are.
@@ -139,15 +169,15 @@ mod tests {
 
         #[test]
         fn whatever_the_bytes_are_they_are_a_place_or_nothing(
-            mut bytes in vec(prop_oneof![3 => 0u8..4, 1 => any::<u8>()], 0..60),
+            mut bytes in vec(prop_oneof![3 => 0u8..5, 1 => any::<u8>()], 0..60),
             side in 0u8..3,
         ) {
             if let Some(head) = bytes.get_mut(8) {
                 *head = side << 5 | *head & 3;
             }
-            let Some(Place { fingerprint, position, skip }) = decode(&bytes) else { return Ok(()) };
-            let again = decode(&encode(fingerprint, position.as_ref(), skip));
-            prop_assert_eq!(again, Some(Place { fingerprint, position, skip }));
+            let Some(place) = decode(&bytes) else { return Ok(()) };
+            // Of no bytes of a search nothing is written.
+            prop_assert_eq!(decode(&encode(&place)), Some(place));
         }
     }
 }

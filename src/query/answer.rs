@@ -3,62 +3,76 @@
 use std::{collections::BTreeSet, sync::atomic::Ordering as Atomic, time::Instant};
 
 use super::{
-    Count, Explain, Page, Query, Start, budget::Spending, count::count, fetch::fetch, search::Search, top_k::Found,
+    Count, Explain, Page, Query, Start, budget::Spending, checkpoint::Checkpoint, count::count, fetch::fetch,
+    search::Search, top_k::Found,
 };
 use crate::{
     error::Result,
-    order::{Cursor, Position},
+    order::{Cursor, Place, Position, Seal},
 };
 
 /// The largest number of flows that are passed over in one go on the way to a page number.
 const LARGEST_SKIP: u128 = 10_000;
 
 /// Answers a query from all segments but some.
-pub(super) async fn page(query: &Query, left_out: &BTreeSet<usize>) -> Result<Page> {
+pub(super) async fn page(query: &Query, left_out: &BTreeSet<usize>, spending: &mut Spending) -> Result<Page> {
     let started = Instant::now();
     let fingerprint = query.fingerprint();
     let seal = query.snapshot.seal()?;
-    let cursor = |position: Option<&Position>, skip| Cursor::new(&seal, fingerprint, &query.order, position, skip);
-    let (position, mut skip) = match &query.start {
-        Start::First => (None, 0),
-        Start::Number(number) => (None, u128::from(number.saturating_sub(1)) * query.limit as u128),
-        Start::At(cursor) => cursor.resume(&seal, fingerprint, &query.order)?,
+    let (start, sweep) = match &query.start {
+        Start::First => (Place { fingerprint, ..Place::default() }, None),
+        Start::Number(number) => {
+            let skip = u128::from(number.saturating_sub(1)) * query.limit as u128;
+            (Place { fingerprint, skip, ..Place::default() }, None)
+        }
+        Start::At(cursor) => {
+            let place = cursor.resume(&seal, fingerprint, &query.order)?;
+            let sweep = Checkpoint::decode(&place.search);
+            (place, sweep)
+        }
     };
-    let spending = Spending::new(query.budget, started);
-    let mut search = Search::new(query, position, left_out.clone(), spending);
+    let mut search = Search::new(query, start.position, left_out.clone(), spending);
+    search.sweep = sweep;
     if query.limit == 0 {
         // A next page would be as empty as this one, and so would every page after it.
         return finish(query, search, Vec::new(), None, started).await;
     }
-    let mut stopped = false;
-    while skip > 0 && !stopped {
+    let mut skip = start.skip;
+    while skip > 0 {
         let step = skip.min(LARGEST_SKIP);
         let passed = search.find(usize::try_from(step).unwrap_or(usize::MAX)).await?;
-        stopped = passed.stopped_before.is_some();
         skip -= passed.found.len() as u128;
+        let stopped = passed.stopped.is_some();
         let exhausted = passed.found.len() as u128 != step && !stopped;
         search.pass(passed);
-        if exhausted {
-            return finish(query, search, Vec::new(), None, started).await;
+        if exhausted || stopped {
+            let next = stopped.then(|| search.next(query, &seal, skip)).transpose()?;
+            return finish(query, search, Vec::new(), next, started).await;
         }
-    }
-    if stopped {
-        let next = cursor(search.goal.position.as_ref(), skip)?;
-        return finish(query, search, Vec::new(), Some(next), started).await;
     }
     // One more than the page has tells whether there is another page.
     let mut results = search.find(query.limit.saturating_add(1)).await?;
-    let more = results.found.len() > query.limit;
-    results.found.truncate(query.limit);
-    let end = match (more, results.stopped_before.take()) {
-        (true, _) => {
-            results.found.last().map(|last| Position::after(last.key.clone())).or(search.goal.position.clone())
+    let full = results.found.len() > query.limit;
+    if full {
+        results.found.truncate(query.limit);
+        results.stopped = None;
+    }
+    let more = full || results.stopped.is_some();
+    let found = search.pass(results);
+    let next = more.then(|| search.next(query, &seal, 0)).transpose()?;
+    finish(query, search, found, next, started).await
+}
+
+impl Search<'_> {
+    /// The cursor of what is still to be found, from which `skip` flows are passed over.
+    fn next(&self, query: &Query, seal: &Seal, skip: u128) -> Result<Cursor> {
+        let position = self.goal.position.clone();
+        let mut place = Place { fingerprint: query.fingerprint(), position, skip, search: Vec::new() };
+        if let Some(checkpoint) = &self.sweep {
+            place.search = checkpoint.encode(place.room()).ok_or_else(Cursor::too_long)?;
         }
-        (false, Some(frontier)) => Some(Position::before(frontier)),
-        (false, None) => return finish(query, search, results.found, None, started).await,
-    };
-    let next = cursor(end.as_ref(), 0)?;
-    finish(query, search, results.found, Some(next), started).await
+        Cursor::new(seal, &query.order, &place)
+    }
 }
 
 /// The page: the found flows with all their columns, and their number where it is known or was asked for.
@@ -66,12 +80,19 @@ async fn finish(
     query: &Query,
     mut search: Search<'_>,
     found: Vec<Found>,
-    next: Option<Cursor>,
+    mut next: Option<Cursor>,
     started: Instant,
 ) -> Result<Page> {
     let search_time = started.elapsed();
     let started = Instant::now();
-    let batch = fetch(&found, &mut search.segments, &search.scanner).await?;
+    let batch = fetch(&found, &mut search.segments, &search.scanner, search.spending).await?;
+    if let Some(last) = batch.num_rows().checked_sub(1).filter(|last| last + 1 < found.len()) {
+        // The time has ended before all of them were fetched.
+        search.goal.position = found.get(last).map(|last| Position::after(last.key.clone()));
+        search.sweep = None;
+        next = Some(search.next(query, &query.snapshot.seal()?, 0)?);
+        search.explain.budget_spent = true;
+    }
     let fetch_time = started.elapsed();
     let started = Instant::now();
     let complete = query.start == Start::First && next.is_none() && query.limit > 0;

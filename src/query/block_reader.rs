@@ -3,6 +3,7 @@
 use std::{ops::Range, sync::Arc};
 
 use super::{
+    budget::Spending,
     condition::{Condition, Conditions},
     frontier::Block,
     goal::Goal,
@@ -22,14 +23,24 @@ pub(super) struct BlockReader<'a> {
     pub(super) goal: &'a Goal,
     pub(super) conditions: &'a Conditions,
     pub(super) scanner: &'a Scanner,
+    /// Its time ends a round between two blocks.
+    pub(super) spending: &'a Spending,
+}
+
+/// What was read.
+pub(super) struct Read {
+    /// How many of the blocks, from the first on: one at least.
+    pub(super) blocks: usize,
+    /// How many rows of them.
+    pub(super) rows: u64,
 }
 
 /// A block, and the segment that it is part of.
 pub(super) type OpenBlock = (Block, Arc<SegmentReader>);
 
 impl BlockReader<'_> {
-    /// Reads blocks, as far as they can hold flows that `top` still takes. How many rows that were.
-    pub(super) async fn read(&self, blocks: &[OpenBlock], top: &mut TopK) -> Result<u64> {
+    /// Reads blocks, as far as they can hold flows that `top` still takes.
+    pub(super) async fn read(&self, blocks: &[OpenBlock], top: &mut TopK) -> Result<Read> {
         match (self.goal.order.by_time(), blocks) {
             // Its flows lie in order: it is read from one end, as far as it has to be.
             (Some(direction), [block]) => self.read_in_order(block, direction, top).await,
@@ -37,10 +48,11 @@ impl BlockReader<'_> {
         }
     }
 
-    async fn read_at_once(&self, blocks: &[OpenBlock], top: &mut TopK) -> Result<u64> {
+    /// Reads blocks from end to end, whatever has been found before.
+    pub(super) async fn read_at_once(&self, blocks: &[OpenBlock], top: &mut TopK) -> Result<Read> {
         // Only what comes before the threshold matters.
         let by_time = self.goal.order.by_time();
-        let worst = top.worst().filter(|_| by_time.is_none()).and_then(|worst| worst.key.first());
+        let worst = top.threshold().filter(|_| by_time.is_none()).and_then(|worst| worst.first());
         let threshold =
             worst.map(|worst| Condition::not_after(&self.goal.order, worst.as_ref())).transpose()?.flatten();
         let threshold = threshold.map(Arc::new);
@@ -53,16 +65,17 @@ impl BlockReader<'_> {
             let conditions = self.conditions.of(block.whole, threshold.as_ref());
             scans.push(self.scan(Arc::clone(segment), rows, conditions));
         }
-        let scanned = scans.iter().map(|scan| scan.rows.len() as u64).sum();
-        for (place, hits) in self.scanner.scan_all(scans).await? {
+        let rows: Vec<u64> = scans.iter().map(|scan| scan.rows.len() as u64).collect();
+        let (hits, blocks_read) = self.scanner.scan_all(scans, || self.spending.is_late()).await?;
+        for (place, hits) in hits {
             if let Some((block, _)) = blocks.get(place) {
                 top.offer(block.segment, &hits)?;
             }
         }
-        Ok(scanned)
+        Ok(Read { blocks: blocks_read, rows: rows.iter().take(blocks_read).sum() })
     }
 
-    async fn read_in_order(&self, (block, segment): &OpenBlock, direction: Direction, top: &mut TopK) -> Result<u64> {
+    async fn read_in_order(&self, (block, segment): &OpenBlock, direction: Direction, top: &mut TopK) -> Result<Read> {
         let mut left = self.rows(block, segment).await?;
         let page_rows = segment.shape().page_rows;
         let missing = top.missing();
@@ -70,8 +83,9 @@ impl BlockReader<'_> {
             (true, _) => top.want(),
             // As many rows as hold what is missing, if the matches lie evenly.
             (false, Some(matches)) if matches > 0 && missing > 0 => {
-                let rows = left.len() as u64 * missing as u64 / matches;
-                usize::try_from(rows + rows / 4).unwrap_or(usize::MAX).max(1).next_multiple_of(page_rows)
+                let rows = left.len() as u128 * missing as u128 / u128::from(matches);
+                let rows = usize::try_from(rows.saturating_add(rows / 4)).unwrap_or(usize::MAX).min(left.len());
+                rows.max(1).div_ceil(page_rows).saturating_mul(page_rows)
             }
             _ => page_rows,
         };
@@ -95,7 +109,7 @@ impl BlockReader<'_> {
             }
             size = size.saturating_mul(2);
         }
-        Ok(scanned)
+        Ok(Read { blocks: 1, rows: scanned })
     }
 
     /// A scan for the keys of the order.

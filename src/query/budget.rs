@@ -4,11 +4,13 @@ use std::time::{Duration, Instant};
 
 /// What one page may cost. A search that has used it up answers what it has found, and the cursor to go on from.
 ///
-/// A page gets a little further than its budget rather than nowhere: each makes progress, so following the cursor
-/// ends.
+/// It holds for every filter and order. A page reads at most one block more than its rows, and after its time it ends
+/// what it is just doing: to open a segment, to look into its lists, to read a block, or to fetch the flows of 64 pages.
+/// It gets a little further than its budget rather than nowhere: each page makes progress, so following the cursor ends.
+/// Where no flow can be answered within the budget, pages are empty until the search is through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Rows of the blocks that are read.
+    /// Rows of the blocks that are read, to find flows and to count.
     pub rows: u64,
     /// Time on the clock.
     pub time: Duration,
@@ -33,11 +35,27 @@ impl Spending {
         Self { deadline: now.checked_add(budget.time), rows: budget.rows }
     }
 
+    /// One that is never used up.
+    pub(super) fn unlimited() -> Self {
+        Self { deadline: None, rows: u64::MAX }
+    }
+
     pub(super) fn spend(&mut self, rows: u64) {
         self.rows = self.rows.saturating_sub(rows);
     }
 
+    /// How many rows are left.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Whether its time is over.
+    pub(super) fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Whether its rows or its time are used up.
     pub(super) fn is_spent(&self) -> bool {
-        self.rows == 0 || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        self.rows == 0 || self.is_late()
     }
 }

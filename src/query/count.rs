@@ -25,6 +25,9 @@ pub(super) async fn count(search: &mut Search<'_>) -> Result<u64> {
             total += known;
             continue;
         }
+        if search.spending.is_late() {
+            return Err(too_many());
+        }
         let reader = search.segments.open(segment).await?;
         let counted = count_segment(search, &reader, &mut conditions).await?;
         counts.insert(&entry.path, &search.goal.filter, counted);
@@ -64,17 +67,21 @@ async fn count_segment(
     conditions.order(&filter, segment, &probes);
     for round in open.chunks(ROUND) {
         if search.spending.is_spent() {
-            let problem = "`count`: the matches are too many to count within the budget of one page; narrow the \
-                           filter, or leave out `count=exact`";
-            return Err(Error::exhausted(problem));
+            return Err(too_many());
         }
         let rows: RowRanges = round.iter().map(|block| segment.block_rows(*block)).collect();
         search.spending.spend(rows.len() as u64);
         search.explain.rows_counted += rows.len() as u64;
         let segment = Arc::clone(segment);
         let scan = Scan { segment, rows, conditions: conditions.of_filter(), columns: Vec::new() };
-        let hits = search.scanner.scan_all(vec![scan]).await?;
+        let (hits, _) = search.scanner.scan_all(vec![scan], || false).await?;
         total += hits.iter().map(|(_, hits)| hits.rows.len() as u64).sum::<u64>();
     }
     Ok(total)
+}
+
+fn too_many() -> Error {
+    let problem = "`count`: the matches are too many to count within the budget of one page; narrow the filter, or leave \
+                   out `count=exact`";
+    Error::exhausted(problem)
 }

@@ -1,53 +1,68 @@
 //! The flows of a page, of which so far only the keys were read.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use arrow::{array::RecordBatch, compute::interleave_record_batch};
 
 use super::{
+    budget::Spending,
     scan::{Scan, Scanner},
     segments::Segments,
-    top_k::Found,
+    top_k::{Found, Row},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::Field,
     schema::schema,
+    segment::SegmentReader,
 };
 
-/// The found flows as one batch, in their order.
-pub(super) async fn fetch(found: &[Found], open: &mut Segments<'_>, scanner: &Scanner) -> Result<RecordBatch> {
-    let mut segments: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
-    for (place, found) in found.iter().enumerate() {
-        segments.entry(found.item.segment).or_default().push((found.item.row, place));
-    }
+/// Pages that are fetched between two looks at the time.
+const MOST_PAGES: usize = 64;
+
+/// The found flows as one batch, in their order: all of them, or the first where the time ends before.
+///
+/// The pages that hold them are read in steps, those first that hold the first flows, and one step is always done. Flows
+/// are answered up to the first whose page was not read. For example, of flows 0 to 9 page A holds 0, 3 and 9, page B 1 and
+/// 2, and page C the others. Once A and B are read, flows 0 to 3 can be answered.
+pub(super) async fn fetch(
+    found: &[Found],
+    open: &mut Segments<'_>,
+    scanner: &Scanner,
+    spending: &Spending,
+) -> Result<RecordBatch> {
     // Where each flow is: a batch, and its row there.
-    let mut places = vec![(0, 0); found.len()];
-    let mut batches = Vec::with_capacity(segments.len());
-    for (segment, mut rows) in segments {
-        let segment = open.open(segment).await?;
-        rows.sort_unstable();
-        for rows in by_pages(&rows, segment.shape().page_rows, scanner.reader.pages_at_once(&segment)) {
-            for (row, (_, place)) in rows.iter().enumerate() {
-                if let Some(at) = places.get_mut(*place) {
-                    *at = (batches.len(), row);
+    let mut places: Vec<Option<(usize, usize)>> = vec![None; found.len()];
+    let mut batches = Vec::new();
+    for step in pages(found, open).await?.chunks(MOST_PAGES) {
+        if !batches.is_empty() && spending.is_late() {
+            break;
+        }
+        let mut segments: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
+        for page in step {
+            segments.entry(page.segment).or_default().extend(&page.rows);
+        }
+        for (segment, mut rows) in segments {
+            let segment = open.open(segment).await?;
+            rows.sort_unstable();
+            for rows in by_pages(&rows, segment.shape().page_rows, scanner.reader.pages_at_once(&segment)) {
+                for (row, (_, place)) in rows.iter().enumerate() {
+                    if let Some(at) = places.get_mut(*place) {
+                        *at = Some((batches.len(), row));
+                    }
                 }
+                batches.push(read(&segment, rows, scanner).await?);
             }
-            let scan = Scan {
-                segment: Arc::clone(&segment),
-                rows: rows.iter().map(|(row, _)| *row..row + 1).collect(),
-                conditions: Vec::new(),
-                columns: Field::ALL.to_vec(),
-            };
-            let batch = RecordBatch::try_new(schema(), scanner.scan(&scan).await?.columns);
-            let damaged = Error::with(ErrorKind::Damaged, "a segment holds other flows than it should");
-            batches.push(batch.map_err(damaged)?);
         }
     }
+    let places: Vec<(usize, usize)> = places.into_iter().map_while(|place| place).collect();
     let in_order = places.iter().enumerate().all(|(place, at)| *at == (0, place));
     match batches.as_slice() {
         [] => Ok(RecordBatch::new_empty(schema())),
-        [batch] if in_order => Ok(batch.clone()),
+        [batch] if in_order && batch.num_rows() == places.len() => Ok(batch.clone()),
         batches => {
             let batches: Vec<&RecordBatch> = batches.iter().collect();
             let batch = interleave_record_batch(&batches, &places);
@@ -68,4 +83,47 @@ fn by_pages(rows: &[(usize, usize)], page_rows: usize, most: usize) -> Vec<&[(us
         part
     });
     parts.collect()
+}
+
+/// Rows of a segment with all their columns.
+async fn read(segment: &Arc<SegmentReader>, rows: &[(usize, usize)], scanner: &Scanner) -> Result<RecordBatch> {
+    let scan = Scan {
+        segment: Arc::clone(segment),
+        rows: rows.iter().map(|(row, _)| *row..row + 1).collect(),
+        conditions: Vec::new(),
+        columns: Field::ALL.to_vec(),
+    };
+    let batch = RecordBatch::try_new(schema(), scanner.scan(&scan).await?.columns);
+    batch.map_err(Error::with(ErrorKind::Damaged, "a segment holds other flows than it should"))
+}
+
+/// A page of a segment that holds found flows.
+#[derive(Debug)]
+struct FoundPage {
+    segment: usize,
+    /// The row of each flow in the segment, and its place among the found.
+    rows: Vec<(usize, usize)>,
+}
+
+/// The pages that hold the found flows: those first that hold the first.
+async fn pages(found: &[Found], open: &mut Segments<'_>) -> Result<Vec<FoundPage>> {
+    let mut page_rows = BTreeMap::new();
+    let mut numbers = HashMap::new();
+    let mut pages: Vec<FoundPage> = Vec::new();
+    for (place, Row { segment, row }) in found.iter().map(|found| found.item).enumerate() {
+        let page_rows = match page_rows.get(&segment) {
+            Some(rows) => *rows,
+            None => {
+                let rows = open.open(segment).await?.shape().page_rows;
+                page_rows.insert(segment, rows);
+                rows
+            }
+        };
+        let number = *numbers.entry((segment, row / page_rows)).or_insert(pages.len());
+        match pages.get_mut(number) {
+            Some(page) => page.rows.push((row, place)),
+            None => pages.push(FoundPage { segment, rows: vec![(row, place)] }),
+        }
+    }
+    Ok(pages)
 }

@@ -21,6 +21,8 @@ pub(super) struct Block {
     pub(super) segment: usize,
     /// Its number there.
     pub(super) block: usize,
+    /// How many flows it has.
+    pub(super) rows: usize,
     /// Whether every flow of it matches and is still to come.
     pub(super) whole: bool,
     /// How many of its flows match, before the position or after it, where that is known.
@@ -51,7 +53,7 @@ impl Frontier {
     }
 
     /// Takes out the candidate with the best key.
-    pub(super) fn pop(&mut self) -> Option<Candidate> {
-        self.heap.pop().map(|Reverse(best)| best.item)
+    pub(super) fn pop(&mut self) -> Option<(Key, Candidate)> {
+        self.heap.pop().map(|Reverse(best)| (best.key, best.item))
     }
 }

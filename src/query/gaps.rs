@@ -1,8 +1,8 @@
 //! Segments that cannot be read.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
-use super::{Page, Query, answer};
+use super::{Page, Query, answer, budget::Spending};
 use crate::{
     archive::SegmentEntry,
     error::{Error, ErrorKind, Result},
@@ -55,8 +55,10 @@ impl Gap {
 pub(super) async fn page(query: &Query) -> Result<Page> {
     let mut left_out = BTreeSet::new();
     let mut gaps = Vec::new();
+    // All turns together have the budget of the page.
+    let mut spending = Spending::new(query.budget, Instant::now());
     loop {
-        match answer::page(query, &left_out).await {
+        match answer::page(query, &left_out, &mut spending).await {
             Ok(page) => return Ok(Page { gaps, ..page }),
             Err(error) => {
                 let Some(segment) = unreadable(query, &error) else { return Err(error) };

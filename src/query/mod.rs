@@ -22,6 +22,7 @@ mod answer;
 mod block_reader;
 mod budget;
 mod builder;
+mod checkpoint;
 mod condition;
 mod count;
 mod date_trunc;
@@ -44,6 +45,7 @@ mod segments;
 mod session;
 mod start;
 mod stop;
+mod sweep;
 mod top_k;
 
 pub use address_functions::address_functions;

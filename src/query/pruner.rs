@@ -62,7 +62,10 @@ impl Pruner {
                     } else {
                         probes.pages(filter, block) & pages_in_time(filter, reader, block)
                     };
-                    candidates.push((key, Block { segment, block, whole, matches, pages }));
+                    candidates.push((
+                        key,
+                        Block { segment, block, rows: reader.block_rows(block).len(), whole, matches, pages },
+                    ));
                 }
                 Candidacy::Unknown => return Err(unbounded()),
             }
@@ -99,8 +102,11 @@ pub(super) fn unbounded() -> Error {
 }
 
 /// All blocks of a segment, as candidates of which nothing is known.
-pub(super) fn all_blocks(segment: usize, reader: &SegmentReader) -> impl Iterator<Item = Block> {
-    let block = move |block| Block { segment, block, whole: false, matches: None, pages: u8::MAX };
+pub(super) fn all_blocks(segment: usize, reader: &SegmentReader) -> impl Iterator<Item = Block> + '_ {
+    let block = move |block| {
+        let rows = reader.block_rows(block).len();
+        Block { segment, block, rows, whole: false, matches: None, pages: u8::MAX }
+    };
     (0..reader.blocks().len()).map(block)
 }
 

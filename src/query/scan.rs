@@ -72,18 +72,27 @@ impl Scanner {
         Ok(passing)
     }
 
-    /// Several scans: the number of each, and its hits, maybe in parts. Where there is much to read, all threads of
+    /// Several scans, in their order: the number of each, and its hits, maybe in parts; and how many scans are done. From
+    /// `stop` on no scan is begun any more, but the first. Where there is much to read, all threads of
     /// the host help.
-    pub(super) async fn scan_all(&self, scans: Vec<Scan>) -> Result<Vec<(usize, Hits)>> {
+    pub(super) async fn scan_all(
+        &self,
+        scans: Vec<Scan>,
+        stop: impl Fn() -> bool,
+    ) -> Result<(Vec<(usize, Hits)>, usize)> {
         let rows: usize = scans.iter().map(|scan| scan.rows.len()).sum();
         let mut hits = Vec::with_capacity(scans.len());
         let runtime = Handle::try_current().ok().filter(|_| rows >= LARGE_ROWS);
         let Some(runtime) = runtime else {
             for (place, scan) in scans.iter().enumerate() {
+                if place > 0 && stop() {
+                    return Ok((hits, place));
+                }
                 hits.push((place, self.scan(scan).await?));
             }
-            return Ok(hits);
+            return Ok((hits, scans.len()));
         };
+        let mut done = scans.len();
         let parts = scans.into_iter().enumerate().flat_map(|(place, scan)| {
             let parts = scan.rows.split(TASK_ROWS).into_iter();
             parts.map(move |rows| (place, Scan { rows, ..scan.clone() }))
@@ -94,14 +103,23 @@ impl Scanner {
         let mut tasks = JoinSet::new();
         // Dropping the set, be it with this future, ends the tasks.
         loop {
-            for (place, scan) in parts.by_ref().take(threads.saturating_sub(tasks.len())) {
+            while tasks.len() < threads
+                && let Some((place, scan)) = parts.next()
+            {
+                if place > 0 && stop() {
+                    // All parts of the scans before are begun.
+                    done = place;
+                    parts = Vec::new().into_iter();
+                    break;
+                }
                 let scanner = self.clone();
                 tasks.spawn(async move { (place, scanner.scan(&scan).await) });
             }
-            let Some(done) = tasks.join_next().await else { break };
-            let (place, part) = done.map_err(Error::with(ErrorKind::Internal, "a scan was interrupted"))?;
+            let Some(joined) = tasks.join_next().await else { break };
+            let (place, part) = joined.map_err(Error::with(ErrorKind::Internal, "a scan was interrupted"))?;
             hits.push((place, part?));
         }
-        Ok(hits)
+        hits.retain(|(place, _)| *place < done);
+        Ok((hits, done))
     }
 }

@@ -1,4 +1,4 @@
-//! The first flows of an order, best bound first.
+//! The first flows of an order: best bound first, and where that does not get on, block after block.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -6,6 +6,7 @@ use super::{
     Explain, Pruning, Query,
     block_reader::{BlockReader, OpenBlock},
     budget::Spending,
+    checkpoint::Checkpoint,
     condition::Conditions,
     frontier::{Block, Candidate, Frontier},
     goal::{Candidacy, Goal, spans},
@@ -13,7 +14,8 @@ use super::{
     round::{LARGEST_ROUND, Round},
     scan::Scanner,
     segments::Segments,
-    stop::is_progress,
+    stop::{Stop, stop},
+    sweep::{self, sweep},
     top_k::{Found, TopK},
 };
 use crate::{
@@ -25,8 +27,18 @@ use crate::{
 /// What a search has found, best first.
 pub(super) struct Results {
     pub(super) found: Vec<Found>,
-    /// Where the budget was spent: what comes from this key on was not searched.
-    pub(super) stopped_before: Option<Key>,
+    /// How to go on where the budget has ended it before it has found all that was wanted.
+    pub(super) stopped: Option<Stopped>,
+}
+
+/// How a search goes on that the budget has ended.
+pub(super) enum Stopped {
+    /// Before this key: what comes from there on was not searched.
+    Before(Key),
+    /// Behind the last of the found flows.
+    BehindFound,
+    /// From the same position, with a sweep.
+    Sweeping(Checkpoint),
 }
 
 /// A search of a snapshot: what it looks for, what it has open, and what it has spent.
@@ -34,9 +46,11 @@ pub(super) struct Search<'a> {
     pub(super) goal: Goal,
     pub(super) segments: Segments<'a>,
     pub(super) scanner: Scanner,
-    pub(super) spending: Spending,
+    pub(super) spending: &'a mut Spending,
     pub(super) explain: Explain,
     pub(super) pruner: Pruner,
+    /// Where the pages before have interrupted a sweep from the position on.
+    pub(super) sweep: Option<Checkpoint>,
     /// Segments that are not searched.
     pub(super) left_out: BTreeSet<usize>,
     pruning: Pruning,
@@ -47,7 +61,7 @@ impl<'a> Search<'a> {
         query: &'a Query,
         position: Option<Position>,
         left_out: BTreeSet<usize>,
-        spending: Spending,
+        spending: &'a mut Spending,
     ) -> Self {
         let snapshot = &query.snapshot;
         let reader = RowReader::new(Arc::clone(snapshot.archive().pages()), Arc::new(ReadCounters::default()));
@@ -63,58 +77,100 @@ impl<'a> Search<'a> {
                 ..Explain::default()
             },
             pruner: Pruner::default(),
+            sweep: None,
             left_out,
             pruning: query.pruning,
         }
     }
 
-    /// Goes on behind what was found.
-    pub(super) fn pass(&mut self, results: Results) {
-        let end = match results.stopped_before {
-            Some(frontier) => Some(Position::before(frontier)),
-            None => results.found.last().map(|last| Position::after(last.key.clone())),
+    /// Goes on behind what was found, and gives it out.
+    pub(super) fn pass(&mut self, results: Results) -> Vec<Found> {
+        let position = match results.stopped {
+            Some(Stopped::Before(key)) => Some(Position::before(key)),
+            Some(Stopped::Sweeping(checkpoint)) => {
+                self.sweep = Some(checkpoint);
+                None
+            }
+            Some(Stopped::BehindFound) | None => results.found.last().map(|last| Position::after(last.key.clone())),
         };
-        self.goal.position = end.or(self.goal.position.take());
+        self.goal.position = position.or(self.goal.position.take());
+        results.found
     }
 
-    /// The first `want` flows behind the position.
+    /// The first `want` flows behind the position, as far as the budget reaches.
     pub(super) async fn find(&mut self, want: usize) -> Result<Results> {
+        let results = match self.sweep.take() {
+            Some(checkpoint) => sweep(self, want, checkpoint).await,
+            None => self.best_first(want).await,
+        };
+        self.segments.release();
+        results.inspect(|results| self.explain.budget_spent |= results.stopped.is_some())
+    }
+
+    /// Visits candidates, the best key first, until nothing better is left than what was found, or the budget ends it.
+    async fn best_first(&mut self, want: usize) -> Result<Results> {
         let order = Arc::clone(&self.goal.order);
         let mut top = TopK::new(Arc::clone(&order), want);
-        let mut frontier = self.frontier().await?;
+        let Some(mut frontier) = self.frontier().await? else {
+            return Ok(Results { found: Vec::new(), stopped: Some(Stopped::Sweeping(Checkpoint::default())) });
+        };
         let mut conditions = Conditions::new(&self.goal)?;
-        // For each block that was read, a key that no flow of it comes after.
-        let mut read = Vec::new();
+        // For each candidate that was visited, a key that no flow of it comes after.
+        let mut visited = Vec::new();
         let mut size = 1;
-        let mut stopped_before = None;
-        loop {
-            let mut round = Round::new(size, top.missing());
-            while let Some(segment) = round.fill(&mut frontier, &top) {
-                self.look_into(segment, &mut frontier, &mut conditions).await?;
-            }
-            if round.blocks.is_empty() {
-                break;
-            }
-            self.read(&round.blocks, &conditions, &mut top, &mut read).await?;
-            size = (size * 2).min(LARGEST_ROUND);
-            if self.pruning == Pruning::On && self.spending.is_spent() {
-                stopped_before = frontier.best().filter(|best| is_progress(&order, best, &top, &read)).cloned();
-                if stopped_before.is_some() {
-                    self.explain.budget_spent = true;
+        // A page that begins anew, as a segment cannot be read, has had its first step.
+        let mut begun = !self.left_out.is_empty();
+        let stop = loop {
+            let mut round = Round::new(size, top.missing(), self.rows_left());
+            while let Some((key, segment)) = round.fill(&mut frontier, &top) {
+                if begun && self.is_spent() {
+                    frontier.push(key, Candidate::Segment(segment));
                     break;
                 }
+                begun = true;
+                self.look_into(segment, &mut frontier, &mut conditions, &mut visited).await?;
             }
-        }
-        self.segments.release();
+            if !round.blocks.is_empty() {
+                self.read(round.blocks, &conditions, &mut top, &mut frontier, &mut visited).await?;
+            } else if frontier.best().is_none_or(|best| top.rejects(best)) {
+                break None;
+            }
+            size = (size * 2).min(LARGEST_ROUND);
+            begun = true;
+            if self.is_spent() {
+                match stop(&order, frontier.best(), &top, &visited) {
+                    None => break None,
+                    Some(stop) => break Some(stop),
+                }
+            }
+        };
         let mut found = top.into_sorted();
-        if let Some(frontier) = &stopped_before {
-            found.retain(|found| order.compare(&found.key, frontier).is_lt());
-        }
-        Ok(Results { found, stopped_before })
+        let stopped = match (stop, frontier.best()) {
+            (Some(Stop::BeforeFrontier), Some(frontier)) => {
+                found.retain(|found| order.compare(&found.key, frontier).is_lt());
+                Some(Stopped::Before(frontier.clone()))
+            }
+            (Some(Stop::Sweep), _) => {
+                let checkpoint = sweep::begin(&found, self);
+                found.clear();
+                Some(Stopped::Sweeping(checkpoint))
+            }
+            _ => None,
+        };
+        Ok(Results { found, stopped })
     }
 
-    /// The segments of the snapshot that may hold flows of the page.
-    async fn frontier(&mut self) -> Result<Frontier> {
+    /// Whether the budget is used up.
+    fn is_spent(&self) -> bool {
+        self.pruning == Pruning::On && self.spending.is_spent()
+    }
+
+    fn rows_left(&self) -> u64 {
+        if self.pruning == Pruning::On { self.spending.rows() } else { u64::MAX }
+    }
+
+    /// The segments of the snapshot that may hold flows of the page; `None` where the budget ends before they are known.
+    async fn frontier(&mut self) -> Result<Option<Frontier>> {
         let mut frontier = Frontier::new(Arc::clone(&self.goal.order));
         for (segment, entry) in self.segments.entries().iter().enumerate() {
             if self.left_out.contains(&segment) {
@@ -130,6 +186,9 @@ impl<'a> Search<'a> {
                 continue;
             }
             if candidacy == Candidacy::Unknown {
+                if self.is_spent() {
+                    return Ok(None);
+                }
                 let reader = self.segments.open(segment).await?;
                 candidacy = self.goal.candidacy(&reader.whole());
                 if candidacy == Candidacy::Never {
@@ -144,11 +203,17 @@ impl<'a> Search<'a> {
                 Candidacy::Unknown => return Err(unbounded()),
             }
         }
-        Ok(frontier)
+        Ok(Some(frontier))
     }
 
-    /// Puts the blocks of a segment to the frontier.
-    async fn look_into(&mut self, segment: usize, frontier: &mut Frontier, conditions: &mut Conditions) -> Result<()> {
+    /// Puts the blocks of a segment to the frontier. A segment that has no candidate is visited.
+    async fn look_into(
+        &mut self,
+        segment: usize,
+        frontier: &mut Frontier,
+        conditions: &mut Conditions,
+        visited: &mut Vec<Key>,
+    ) -> Result<()> {
         let reader = self.segments.open(segment).await?;
         let Self { goal, pruner, scanner, explain, .. } = self;
         let candidates = match self.pruning {
@@ -158,6 +223,13 @@ impl<'a> Search<'a> {
                 all_blocks(segment, &reader).map(|block| (Key::new(), block)).collect()
             }
         };
+        if candidates.is_empty() {
+            // By the bounds that the next page has before it opens the segment, if there are any.
+            let order = &self.goal.order;
+            let entry = self.segments.entries().get(segment);
+            let last = entry.and_then(|entry| spans(order, entry)).map(|spans| last_key(order, &spans));
+            visited.extend(last.or_else(|| spans(order, &reader.whole()).map(|spans| last_key(order, &spans))));
+        }
         self.segments.pin(segment, reader, candidates.len());
         for (key, block) in candidates {
             frontier.push(key, Candidate::Block(block));
@@ -165,27 +237,36 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Reads blocks. For each, `read` gets a key that no flow of it comes after.
+    /// Reads blocks. Those that the time does not suffice for go back to the frontier.
     async fn read(
         &mut self,
-        blocks: &[Block],
+        blocks: Vec<(Key, Block)>,
         conditions: &Conditions,
         top: &mut TopK,
-        read: &mut Vec<Key>,
+        frontier: &mut Frontier,
+        visited: &mut Vec<Key>,
     ) -> Result<()> {
+        let order = Arc::clone(&self.goal.order);
         let mut open: Vec<OpenBlock> = Vec::with_capacity(blocks.len());
-        for block in blocks {
-            let reader = self.segments.open(block.segment).await?;
-            self.segments.done(block.segment);
-            let bounds = reader.blocks().block(block.block);
-            read.extend(spans(&self.goal.order, &bounds).map(|spans| last_key(&self.goal.order, &spans)));
-            open.push((*block, reader));
+        for (_, block) in &blocks {
+            open.push((*block, self.segments.open(block.segment).await?));
         }
-        let reader = BlockReader { goal: &self.goal, conditions, scanner: &self.scanner };
-        let rows = reader.read(&open, top).await?;
-        self.explain.blocks_read += blocks.len() as u64;
-        self.explain.rows_scanned += rows;
-        self.spending.spend(rows);
+        let unlimited = Spending::unlimited();
+        let spending = if self.pruning == Pruning::On { &*self.spending } else { &unlimited };
+        let reader = BlockReader { goal: &self.goal, conditions, scanner: &self.scanner, spending };
+        let read = reader.read(&open, top).await?;
+        for (place, ((key, block), (_, reader))) in blocks.into_iter().zip(&open).enumerate() {
+            if place < read.blocks {
+                let bounds = reader.blocks().block(block.block);
+                visited.extend(spans(&order, &bounds).map(|spans| last_key(&order, &spans)));
+                self.segments.done(block.segment);
+            } else {
+                frontier.push(key, Candidate::Block(block));
+            }
+        }
+        self.explain.blocks_read += read.blocks as u64;
+        self.explain.rows_scanned += read.rows;
+        self.spending.spend(read.rows);
         Ok(())
     }
 }

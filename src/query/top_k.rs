@@ -1,6 +1,10 @@
 //! The best flows that a search has found so far.
 
-use std::{cmp::Ordering, collections::BinaryHeap, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{BinaryHeap, HashSet},
+    sync::Arc,
+};
 
 use super::{keyed::Keyed, scan::Hits};
 use crate::{
@@ -29,11 +33,15 @@ pub(super) struct TopK {
     want: usize,
     /// The worst flow is its greatest.
     heap: BinaryHeap<Found>,
+    /// Flows that were found by the pages before. They are not taken in again.
+    known: HashSet<Row>,
+    /// The pages before have found flows behind this key which they did not hand on.
+    horizon: Option<Key>,
 }
 
 impl TopK {
     pub(super) fn new(order: Arc<Order>, want: usize) -> Self {
-        Self { order, want, heap: BinaryHeap::new() }
+        Self { order, want, heap: BinaryHeap::new(), known: HashSet::new(), horizon: None }
     }
 
     /// How many are wanted.
@@ -53,7 +61,26 @@ impl TopK {
 
     /// Whether a flow with this key, or with a later one, does not beat the threshold.
     pub(super) fn rejects(&self, key: &Key) -> bool {
-        self.worst().is_some_and(|worst| self.order.compare(key, &worst.key).is_gt())
+        self.threshold().is_some_and(|threshold| self.order.compare(key, threshold).is_gt())
+    }
+
+    /// The key that another flow must not come after.
+    pub(super) fn threshold(&self) -> Option<&Key> {
+        // Flows behind the horizon are not taken in, so that the worst flow is never behind it.
+        self.worst().map(|worst| &worst.key).or(self.horizon.as_ref())
+    }
+
+    /// Goes on from the flows taken in so far, which the pages before have found. `more` says that these have found others,
+    /// which come after them all. Whether that is possible: without any flow it is not known where the others begin.
+    pub(super) fn resume(&mut self, more: bool) -> bool {
+        self.known = self.heap.iter().map(|found| found.item).collect();
+        self.horizon = self.heap.peek().filter(|_| more).map(|worst| worst.key.clone());
+        self.horizon.is_some() || !more
+    }
+
+    /// Whether flows may have been found that are not among these. They come after all of these.
+    pub(super) fn may_lack(&self) -> bool {
+        self.threshold().is_some()
     }
 
     /// Whether some flow comes before `key`.
@@ -81,20 +108,27 @@ impl TopK {
                 });
                 compared.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
             };
-            if self.worst().is_some_and(|worst| compare(&worst.key).is_ge()) {
+            if self.threshold().is_some_and(|threshold| compare(threshold).is_ge()) {
                 if order.by_time().is_some() {
                     break;
                 }
                 continue;
             }
             let key = columns.iter().map(|column| column.owned(place)).collect();
-            let row = rows.get(place).copied().unwrap_or(0);
-            self.heap.push(Keyed::new(&order, key, Row { segment, row }));
-            if self.heap.len() > self.want {
-                self.heap.pop();
+            let row = Row { segment, row: rows.get(place).copied().unwrap_or(0) };
+            if !self.known.contains(&row) {
+                self.insert(key, row);
             }
         }
         Ok(())
+    }
+
+    /// Takes in a flow.
+    pub(super) fn insert(&mut self, key: Key, row: Row) {
+        self.heap.push(Keyed::new(&self.order, key, row));
+        if self.heap.len() > self.want {
+            self.heap.pop();
+        }
     }
 
     /// The flows, best first.

@@ -1,0 +1,254 @@
+//! A budget bounds every page, whatever is asked for and however the archive is cut, and the pages join to the whole.
+
+use std::{
+    collections::HashSet,
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use flowseek::{
+    Archive, ErrorKind, Filter, Flow, Order, Settings, StoredFlow,
+    archive::Effort,
+    filter,
+    flow::{AddressRange, Field, Protocol, TcpFlags, Timestamp},
+    order::{Direction, SortKey},
+    query::{Budget, Count, Query, Start},
+    segment::SegmentOptions,
+};
+
+use crate::support::{append, block_on, oracle};
+
+const BLOCK_ROWS: usize = 4;
+const FLOWS: u64 = 200;
+
+/// A number below `below`, in no order.
+fn scattered(n: u64, below: u64) -> u64 {
+    n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) % below
+}
+
+/// Flow n of many: every block has small and large values of every column, so that bounds tell little.
+fn flow(n: u64) -> Flow {
+    let address = |n: u64| format!("10.0.{}.{}", n % 3, n % 251).parse().unwrap();
+    let name = |n: u64| (!n.is_multiple_of(4)).then(|| format!("node-{}", n % 7));
+    let port = |n: u64| u16::try_from(n).unwrap();
+    Flow {
+        end_time: (!n.is_multiple_of(3))
+            .then(|| Timestamp::from_millis(i64::try_from(scattered(n, 9_000)).unwrap()).unwrap()),
+        protocol: Protocol::new([6, 17, 1, 47][scattered(n, 4) as usize]),
+        src_ip: (!n.is_multiple_of(5)).then(|| address(scattered(n, 1000))),
+        dst_ip: Some(address(scattered(n + 1, 1000))),
+        src_port: (!n.is_multiple_of(11)).then(|| port(scattered(n, 50))),
+        dst_port: Some(port(scattered(n + 2, 60_000))),
+        src_bytes: (!n.is_multiple_of(4)).then(|| scattered(n, 1 << 40)),
+        dst_bytes: Some(scattered(n + 3, 90)),
+        tcp_flags: (!n.is_multiple_of(2)).then(|| TcpFlags::new(scattered(n, 256) as u8)),
+        src_node: name(scattered(n, 99)),
+        dst_node: name(scattered(n + 4, 99)),
+        node_id: Some(["a", "b", "c"][scattered(n + 5, 3) as usize].to_owned()),
+        activity_id: name(scattered(n + 6, 99)),
+        ..Flow::starting(Timestamp::from_millis(i64::try_from(scattered(n + 7, 5_000)).unwrap()).unwrap())
+    }
+}
+
+/// An archive of such flows, in segments of so many.
+fn archive(segment_rows: usize) -> (tempfile::TempDir, Archive, Vec<StoredFlow>) {
+    let directory = tempfile::tempdir().unwrap();
+    let segment = SegmentOptions { block_rows: BLOCK_ROWS, row_group_blocks: 8 };
+    let settings = Settings { segment, segment_rows, ..Settings::default() };
+    let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
+    let stored = append(&archive, &[(0..FLOWS).map(flow).collect()]);
+    (directory, archive, stored)
+}
+
+/// Every sort key in both directions, and some of two keys.
+fn orders() -> Vec<Order> {
+    let directions = [Direction::Ascending, Direction::Descending];
+    let key = |field, direction| SortKey { field, direction };
+    let each = Field::ALL
+        .into_iter()
+        .flat_map(|field| directions.map(|direction| Order::new([key(field, direction)], direction)));
+    let pairs = [(Field::SrcNode, Field::DstNode), (Field::DstPort, Field::SrcBytes), (Field::Protocol, Field::SrcIp)];
+    let pairs = pairs.into_iter().flat_map(|(one, other)| {
+        directions
+            .map(|direction| Order::new([key(one, direction), key(other, Direction::Descending)], Direction::Ascending))
+    });
+    each.chain(pairs).collect()
+}
+
+/// A filter of each shape.
+fn filters() -> Vec<Filter> {
+    let block: AddressRange = "10.0.1.0/24".parse().unwrap();
+    vec![
+        Filter::all(),
+        filter::src_port().eq(7),
+        filter::src_port().eq(60_000),
+        filter::src_bytes().within(1 << 38..),
+        filter::src_port().within(..25).and(filter::dst_bytes().within(10..80)),
+        filter::dst_ip().any_of([block]),
+        !filter::src_node().eq("node-3"),
+        filter::node_id().eq("b").and(filter::dst_bytes().eq(14)),
+    ]
+}
+
+/// A walk through all pages: the flows, and how many pages there were. `between` is called after each page.
+fn walk(budget: Budget, query: impl Fn() -> Query, mut between: impl FnMut()) -> (Vec<StoredFlow>, u64) {
+    let (mut flows, mut pages, mut start) = (Vec::new(), 0, Start::First);
+    loop {
+        let query = query().budget(budget).start(start);
+        let page = block_on(query.page()).unwrap();
+        pages += 1;
+        assert!(pages < 20_000, "the pages do not end: {query:?}");
+        let rows = page.explain.rows_scanned;
+        let most = budget.rows.saturating_add(BLOCK_ROWS as u64);
+        assert!(rows <= most, "{rows} rows were read where {most} may be: {query:?}");
+        flows.extend(page.flows().unwrap());
+        between();
+        match page.next {
+            Some(next) => start = Start::At(next.to_string().parse().unwrap()),
+            None => return (flows, pages),
+        }
+    }
+}
+
+const ROWS: Budget = Budget { rows: 20, time: Duration::MAX };
+const NO_TIME: Budget = Budget { rows: u64::MAX, time: Duration::ZERO };
+
+/// The largest number of pages of a walk: see `query::sweep`. `visits` is how many candidates a page visits at least.
+fn most_pages(flows: usize, candidates: u64, visits: u64) -> u64 {
+    (flows as u64 + 2) * (2 * candidates / visits + 3)
+}
+
+#[test]
+fn pages_within_any_budget_join_to_the_plain_sort_whatever_is_asked_for() {
+    let filters = filters();
+    for (cut, segment_rows) in [1_000, 12].into_iter().enumerate() {
+        let (_directory, archive, stored) = archive(segment_rows);
+        let snapshot = archive.snapshot().unwrap();
+        let candidates = FLOWS.div_ceil(BLOCK_ROWS as u64) + snapshot.manifest().segments.len() as u64;
+        for (number, order) in orders().into_iter().enumerate() {
+            // Each order meets every filter, and each of the two every budget and every archive.
+            for (shape, filter) in filters.iter().enumerate().filter(|(shape, _)| (number + shape) / 2 % 2 == cut) {
+                let (budget, visits) = if (number + shape).is_multiple_of(2) { (ROWS, 5) } else { (NO_TIME, 1) };
+                let query = || snapshot.query(filter.clone()).order(order.clone()).limit(100).count(Count::None);
+                let (found, pages) = walk(budget, query, || ());
+                let expected = oracle(&stored, filter, &order);
+                assert_eq!(found, expected, "{filter:?} {order:?} {budget:?}");
+                let most = most_pages(found.len(), candidates, visits);
+                assert!(pages <= most, "{pages} of at most {most} pages: {filter:?} {order:?} {budget:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_grant_of_one_tenant_is_walked_within_the_budget_and_page_numbers_too() {
+    let (_directory, archive, stored) = archive(30);
+    let snapshot = archive.snapshot().unwrap();
+    let order =
+        Order::new([SortKey { field: Field::DstBytes, direction: Direction::Descending }], Direction::Ascending);
+    let filter = filter::node_id().eq("a").and(filter::src_bytes().within(1000..));
+    let expected = oracle(&stored, &filter, &order);
+    for budget in [ROWS, NO_TIME] {
+        let query = || snapshot.query(filter.clone()).order(order.clone()).limit(7).count(Count::None);
+        assert_eq!(walk(budget, query, || ()).0, expected);
+        // Its first pages pass over what comes before the third.
+        let mut page = block_on(query().budget(budget).start(Start::Number(3)).page()).unwrap();
+        let mut found = page.flows().unwrap();
+        while let Some(next) = page.next {
+            page = block_on(query().budget(budget).after(next).page()).unwrap();
+            found.extend(page.flows().unwrap());
+        }
+        assert_eq!(found, expected[14..], "{budget:?}");
+    }
+}
+
+#[test]
+fn rare_matches_among_wide_blocks_cost_one_pass_through_the_archive() {
+    let (_directory, archive, stored) = archive(100);
+    let snapshot = archive.snapshot().unwrap();
+    let order =
+        Order::new([SortKey { field: Field::DstBytes, direction: Direction::Descending }], Direction::Ascending);
+    let filter = filter::src_port().within(..3);
+    let query = || snapshot.query(filter.clone()).order(order.clone()).limit(100);
+    let (found, pages) = walk(ROWS, query, || ());
+    assert_eq!(found, oracle(&stored, &filter, &order));
+    assert!(found.len() > 3, "{}", found.len());
+    // A page that finds out that bounds tell nothing, and one for each 20 rows.
+    assert!(pages <= 2 + FLOWS / 20, "{pages}");
+}
+
+#[test]
+fn commits_and_compactions_between_the_pages_of_an_interrupted_search_lose_and_repeat_nothing() {
+    for (number, order) in orders().into_iter().enumerate() {
+        let (_directory, archive, stored) = archive(12);
+        let filters = filters();
+        let filter = &filters[number % filters.len()];
+        let budget = if number.is_multiple_of(3) { NO_TIME } else { Budget { rows: 40, time: Duration::MAX } };
+        let mut turns = 0;
+        let query = || archive.snapshot().unwrap().query(filter.clone()).order(order.clone()).limit(50);
+        let (found, _) = walk(budget, query, || {
+            turns += 1;
+            match turns % 3 {
+                _ if turns > 24 => {}
+                1 => drop(append(&archive, &[(0..5).map(|n| flow(10_000 + turns * 10 + n)).collect()])),
+                2 => {
+                    let compactor = archive.writer().unwrap().compactor();
+                    let _ = compactor.run_once(Effort::Thorough).unwrap();
+                }
+                _ => {}
+            }
+        });
+        let ids: HashSet<_> = found.iter().map(|flow| flow.id).collect();
+        assert_eq!(ids.len(), found.len(), "a flow came twice: {filter:?} {order:?}");
+        assert!(found.is_sorted_by(|a, b| order.compare(&order.key(a), &order.key(b)).is_lt()), "{filter:?} {order:?}");
+        let known: HashSet<_> = stored.iter().map(|flow| flow.id).collect();
+        let of_before: Vec<_> = found.into_iter().filter(|flow| known.contains(&flow.id)).collect();
+        assert_eq!(of_before, oracle(&stored, filter, &order), "{filter:?} {order:?}");
+    }
+}
+
+#[test]
+fn a_count_stops_within_its_budget_and_says_that_it_can_be_asked_for_again() {
+    let (_directory, archive, stored) = archive(1_000);
+    let snapshot = archive.snapshot().unwrap();
+    let filter = filter::src_bytes().within(1 << 38..);
+    let query = snapshot.query(filter.clone()).limit(0).count(Count::Exact);
+    for budget in [Budget { rows: 0, ..ROWS }, NO_TIME] {
+        let error = block_on(query.clone().budget(budget).page()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Busy, "{budget:?}: {error}");
+        assert!(error.is_retryable() && error.problems()[0].contains("`count`"), "{error}");
+    }
+    let counted = block_on(query.page()).unwrap().total;
+    assert_eq!(counted, Some(oracle(&stored, &filter, &Order::oldest_first()).len() as u64));
+}
+
+#[test]
+fn the_largest_limit_answers_everything() {
+    let (_directory, archive, stored) = archive(12);
+    let snapshot = archive.snapshot().unwrap();
+    let by_bytes =
+        Order::new([SortKey { field: Field::SrcBytes, direction: Direction::Ascending }], Direction::Ascending);
+    for order in [Order::newest_first(), Order::oldest_first(), by_bytes] {
+        for filter in filters() {
+            let page = block_on(snapshot.query(filter.clone()).order(order.clone()).limit(usize::MAX).page()).unwrap();
+            assert_eq!(page.flows().unwrap(), oracle(&stored, &filter, &order));
+            assert!(page.next.is_none());
+        }
+    }
+}
+
+#[test]
+fn a_page_that_is_polled_outside_a_runtime_is_an_error_that_says_so() {
+    let (_directory, archive, _) = archive(12);
+    let query = archive.snapshot().unwrap().query(filter::src_bytes().within(1..));
+    let mut page = pin!(query.page());
+    match page.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Err(error)) => {
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            assert!(error.to_string().contains("runtime"), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
