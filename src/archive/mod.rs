@@ -127,7 +127,7 @@ use self::{counts::CountCache, files::Files, lease::Lease};
 use crate::{
     error::{Error, ErrorKind, Result},
     order::CursorKey,
-    resources::{Clock, LocalStorage, Random, RuntimeWorkers, Storage, SystemClock, SystemRandom, Workers},
+    resources::{Clock, LocalStorage, MemoryPool, Random, RuntimeWorkers, Storage, SystemClock, SystemRandom, Workers},
     segment::{PageCache, SegmentOptions, SegmentReader, ZoneMap},
 };
 
@@ -142,9 +142,10 @@ pub struct Settings {
     /// Flows of a segment, at most, and at most 8,388,608. While it is written the next one is gathered: the flows of
     /// both are in memory, at some 100 bytes each.
     pub segment_rows: usize,
-    /// Bytes of memory for the footers and indexes of segments that are not in use at the moment.
+    /// Bytes of memory for the footers and indexes of segments. Three quarters of them are for what was used before, and
+    /// the rest for what queries hold at the moment: a query waits until there is room.
     pub index_cache_bytes: u64,
-    /// Bytes of memory for pages, decoded, and for lists of the indexes.
+    /// Bytes of memory for pages, decoded, and for lists of the indexes, likewise.
     pub page_cache_bytes: u64,
     /// Bytes of memory for exact counts: how many flows of a segment match a filter, for the filters asked for last.
     pub count_cache_bytes: u64,
@@ -234,6 +235,7 @@ struct Inner {
     files: Files,
     settings: Settings,
     newest: RwLock<Newest>,
+    indexes: MemoryPool,
     readers: Cache<String, Arc<SegmentReader>, ReaderWeighter>,
     pages: Arc<PageCache>,
     counts: CountCache,
@@ -307,12 +309,13 @@ impl Archive {
 
     fn at(files: Files, settings: Settings, manifest: Manifest) -> Self {
         let newest = RwLock::new(Newest { manifest: Arc::new(manifest), lease: Weak::new() });
+        let indexes = MemoryPool::new(settings.index_cache_bytes);
         // A segment's footer and index take about a megabyte.
-        let segments = usize::try_from(settings.index_cache_bytes >> 20).unwrap_or(usize::MAX).max(16);
-        let readers = Cache::with_weighter(segments, settings.index_cache_bytes, ReaderWeighter);
+        let segments = usize::try_from(indexes.cache_bytes() >> 20).unwrap_or(usize::MAX).max(16);
+        let readers = Cache::with_weighter(segments, indexes.cache_bytes(), ReaderWeighter);
         let pages = Arc::new(PageCache::with_workers(settings.page_cache_bytes, Arc::clone(&settings.workers)));
         let counts = CountCache::new(settings.count_cache_bytes);
-        Self { inner: Arc::new(Inner { files, settings, newest, readers, pages, counts }) }
+        Self { inner: Arc::new(Inner { files, settings, newest, indexes, readers, pages, counts }) }
     }
 
     /// The archive as it is now, whichever process wrote it last.
@@ -380,7 +383,7 @@ impl Archive {
     /// What it holds.
     pub fn memory(&self) -> Memory {
         Memory {
-            index_bytes: self.inner.readers.weight(),
+            index_bytes: self.inner.indexes.taken_bytes(),
             page_bytes: self.inner.pages.bytes(),
             count_bytes: self.inner.counts.bytes(),
             open_files: self.files().descriptors().open_files(),

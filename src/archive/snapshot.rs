@@ -8,9 +8,12 @@ use crate::{
     filter::Bounds,
     flow::Field,
     order::Seal,
-    resources::{blocking, io_error},
+    resources::{Pin, blocking, io_error},
     segment::SegmentReader,
 };
+
+/// About what a footer and an index take of a segment of few flows.
+const SMALLEST_INDEX: u64 = 16 << 10;
 
 /// A version of an archive: whatever is committed, compacted or removed later, in this process or another, it answers
 /// from the same flows.
@@ -47,14 +50,30 @@ impl Snapshot {
         self.manifest.seal(self.archive.settings().cursor_key.as_ref())
     }
 
-    /// A segment, opened, from the cache where it is there.
+    /// About how many bytes the footer and the index of a segment take: half a byte a flow, where blocks have 8,192 of
+    /// them.
+    pub(crate) fn index_bytes(entry: &SegmentEntry) -> u64 {
+        SMALLEST_INDEX + entry.rows / 2
+    }
+
+    /// The most that queries hold at a moment of footers and indexes.
+    pub(crate) fn index_pin_bytes(&self) -> u64 {
+        self.archive.inner.indexes.pin_bytes()
+    }
+
+    /// Memory for footers and indexes that a query is about to open, as soon as it is free.
+    pub(crate) async fn pin(&self, bytes: u64) -> Pin {
+        self.archive.inner.indexes.pin(bytes).await
+    }
+
+    /// A segment, opened, from the cache where it is there. A query holds a [`pin`](Self::pin) meanwhile.
     pub(crate) async fn reader(&self, entry: &SegmentEntry) -> Result<Arc<SegmentReader>> {
         let readers = &self.archive.inner.readers;
         if let Some(reader) = readers.get(&entry.path) {
             return Ok(reader);
         }
         let (archive, written) = (self.archive.clone(), entry.clone());
-        let open = move || written.open(archive.files());
+        let open = move || Ok(written.open(archive.files())?.counted(&archive.inner.indexes));
         let opened = blocking(self.archive.settings().workers.as_ref(), open).await;
         let reader = Arc::new(opened.map_err(|error| error.of_file(&self.archive.path().join(&entry.path)))?);
         readers.insert(entry.path.clone(), Arc::clone(&reader));

@@ -103,7 +103,6 @@ impl<'a> Search<'a> {
             Some(checkpoint) => sweep(self, want, checkpoint).await,
             None => self.best_first(want).await,
         };
-        self.segments.release();
         results.inspect(|results| self.explain.budget_spent |= results.stopped.is_some())
     }
 
@@ -217,7 +216,7 @@ impl<'a> Search<'a> {
         let reader = self.segments.open(segment).await?;
         let Self { goal, pruner, scanner, explain, .. } = self;
         let candidates = match self.pruning {
-            Pruning::On => pruner.blocks(goal, (segment, &reader), &scanner.reader, conditions, explain).await?,
+            Pruning::On => pruner.blocks(goal, (segment, &*reader), &scanner.reader, conditions, explain).await?,
             Pruning::Off => {
                 explain.blocks += reader.blocks().len() as u64;
                 all_blocks(segment, &reader).map(|block| (Key::new(), block)).collect()
@@ -230,14 +229,13 @@ impl<'a> Search<'a> {
             let last = entry.and_then(|entry| spans(order, entry)).map(|spans| last_key(order, &spans));
             visited.extend(last.or_else(|| spans(order, &reader.whole()).map(|spans| last_key(order, &spans))));
         }
-        self.segments.pin(segment, reader, candidates.len());
         for (key, block) in candidates {
             frontier.push(key, Candidate::Block(block));
         }
         Ok(())
     }
 
-    /// Reads blocks. Those that the time does not suffice for go back to the frontier.
+    /// Reads blocks. Those that time or memory do not suffice for go back to the frontier.
     async fn read(
         &mut self,
         blocks: Vec<(Key, Block)>,
@@ -247,21 +245,20 @@ impl<'a> Search<'a> {
         visited: &mut Vec<Key>,
     ) -> Result<()> {
         let order = Arc::clone(&self.goal.order);
-        let mut open: Vec<OpenBlock> = Vec::with_capacity(blocks.len());
-        for (_, block) in &blocks {
-            open.push((*block, self.segments.open(block.segment).await?));
-        }
+        let opened = self.segments.open_all(blocks.iter().map(|(_, block)| block.segment)).await?;
+        let readers = opened.readers.iter().cloned();
+        let open: Vec<OpenBlock> = blocks.iter().map(|(_, block)| *block).zip(readers).collect();
         let unlimited = Spending::unlimited();
         let spending = if self.pruning == Pruning::On { &*self.spending } else { &unlimited };
         let reader = BlockReader { goal: &self.goal, conditions, scanner: &self.scanner, spending };
         let read = reader.read(&open, top).await?;
-        for (place, ((key, block), (_, reader))) in blocks.into_iter().zip(&open).enumerate() {
-            if place < read.blocks {
-                let bounds = reader.blocks().block(block.block);
-                visited.extend(spans(&order, &bounds).map(|spans| last_key(&order, &spans)));
-                self.segments.done(block.segment);
-            } else {
-                frontier.push(key, Candidate::Block(block));
+        for (place, (key, block)) in blocks.into_iter().enumerate() {
+            match open.get(place).filter(|_| place < read.blocks) {
+                Some((_, reader)) => {
+                    let bounds = reader.blocks().block(block.block);
+                    visited.extend(spans(&order, &bounds).map(|spans| last_key(&order, &spans)));
+                }
+                None => frontier.push(key, Candidate::Block(block)),
             }
         }
         self.explain.blocks_read += read.blocks as u64;

@@ -1,35 +1,49 @@
-//! The segments that a search has open.
+//! The segments that a search looks at.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, ops::Deref, sync::Arc};
 
 use crate::{
     archive::{SegmentEntry, Snapshot},
     error::{Error, Result},
+    resources::Pin,
     segment::SegmentReader,
 };
 
-/// The one place where a search opens segments and releases them. A segment stays open while candidates of it are left.
+/// The one place where a search opens segments.
+///
+/// A search holds the footer and the index of a segment while it works on it, and the memory for them; what it needs
+/// again comes from the cache. It holds one [`Pin`] at a time, so that searches never wait for one another.
 #[derive(Debug)]
 pub(super) struct Segments<'a> {
     snapshot: &'a Snapshot,
-    pinned: BTreeMap<usize, Pin>,
     opened: BTreeSet<usize>,
 }
 
-/// A segment that is kept open.
+/// Segments that are open, and the memory that they take, until this is dropped.
 #[derive(Debug)]
-struct Pin {
+pub(super) struct Open {
+    pub(super) readers: Vec<Arc<SegmentReader>>,
+    _pin: Pin,
+}
+
+/// A segment that is open, and the memory that it takes.
+#[derive(Debug)]
+pub(super) struct OpenSegment {
     reader: Arc<SegmentReader>,
-    /// How many candidates of it are left.
-    candidates: usize,
+    _pin: Pin,
+}
+
+impl Deref for OpenSegment {
+    type Target = Arc<SegmentReader>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.reader
+    }
 }
 
 impl<'a> Segments<'a> {
     pub(super) fn new(snapshot: &'a Snapshot) -> Self {
-        Self { snapshot, pinned: BTreeMap::new(), opened: BTreeSet::new() }
+        Self { snapshot, opened: BTreeSet::new() }
     }
 
     /// The segments of the snapshot, in their order.
@@ -42,38 +56,40 @@ impl<'a> Segments<'a> {
         self.snapshot
     }
 
-    /// A segment, opened for as long as the caller holds it.
-    pub(super) async fn open(&mut self, segment: usize) -> Result<Arc<SegmentReader>> {
-        if let Some(pin) = self.pinned.get(&segment) {
-            return Ok(Arc::clone(&pin.reader));
+    /// A segment, opened. The caller holds no other.
+    pub(super) async fn open(&mut self, segment: usize) -> Result<OpenSegment> {
+        let pin = self.snapshot.pin(self.entries().get(segment).map_or(0, Snapshot::index_bytes)).await;
+        Ok(OpenSegment { reader: self.reader(segment).await?, _pin: pin })
+    }
+
+    /// Segments, opened: a reader for each of `segments`, which may name one several times; for the first of them alone
+    /// where there is not memory for all, and for one at least. The caller holds no other.
+    pub(super) async fn open_all(&mut self, segments: impl Iterator<Item = usize>) -> Result<Open> {
+        let entries = self.entries();
+        let (mut chosen, mut distinct, mut bytes) = (Vec::new(), BTreeSet::new(), 0);
+        for segment in segments {
+            if distinct.insert(segment) {
+                bytes += entries.get(segment).map_or(0, Snapshot::index_bytes);
+                if bytes > self.snapshot.index_pin_bytes() && !chosen.is_empty() {
+                    break;
+                }
+            }
+            chosen.push(segment);
         }
+        let pin = self.snapshot.pin(bytes).await;
+        let mut readers = Vec::with_capacity(chosen.len());
+        for segment in chosen {
+            readers.push(self.reader(segment).await?);
+        }
+        Ok(Open { readers, _pin: pin })
+    }
+
+    async fn reader(&mut self, segment: usize) -> Result<Arc<SegmentReader>> {
         let entry = self.entries().get(segment);
         let entry = entry.ok_or_else(|| Error::internal("a segment is not in its manifest"))?;
         let reader = self.snapshot.reader(entry).await?;
         self.opened.insert(segment);
         Ok(reader)
-    }
-
-    /// Keeps a segment open until so many candidates of it are [done](Self::done).
-    pub(super) fn pin(&mut self, segment: usize, reader: Arc<SegmentReader>, candidates: usize) {
-        if candidates > 0 {
-            self.pinned.insert(segment, Pin { reader, candidates });
-        }
-    }
-
-    /// A candidate of a segment is no longer one. With its last candidate the segment is released.
-    pub(super) fn done(&mut self, segment: usize) {
-        if let Some(pin) = self.pinned.get_mut(&segment) {
-            pin.candidates -= 1;
-            if pin.candidates == 0 {
-                self.pinned.remove(&segment);
-            }
-        }
-    }
-
-    /// Releases all of them.
-    pub(super) fn release(&mut self) {
-        self.pinned.clear();
     }
 
     /// How many different segments were opened.

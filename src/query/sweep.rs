@@ -27,6 +27,7 @@ use super::{
     round::LARGEST_ROUND,
     scan::Scan,
     search::{Results, Search, Stopped},
+    segments::OpenSegment,
     top_k::{Found, TopK},
 };
 use crate::{error::Result, segment::SegmentReader};
@@ -78,7 +79,7 @@ impl Sweep<'_, '_> {
             let reader = self.search.segments.open(segment).await?;
             let rows = rows.into_iter().filter(|row| *row < reader.shape().rows).map(|row| row..row + 1).collect();
             let scan = Scan {
-                segment: reader,
+                segment: Arc::clone(&reader),
                 rows,
                 conditions: self.conditions.of(false, None),
                 columns: self.search.goal.order.keys().iter().map(|key| key.field).collect(),
@@ -128,11 +129,11 @@ impl Sweep<'_, '_> {
     }
 
     /// The candidates of a segment from a block on, in their order.
-    async fn look_into(&mut self, segment: usize, from: u64) -> Result<(Arc<SegmentReader>, Vec<Block>)> {
+    async fn look_into(&mut self, segment: usize, from: u64) -> Result<(OpenSegment, Vec<Block>)> {
         let reader = self.search.segments.open(segment).await?;
         let Search { goal, pruner, explain, scanner, .. } = &mut *self.search;
         let rows = &scanner.reader;
-        let candidates = pruner.blocks(goal, (segment, &reader), rows, &mut self.conditions, explain).await?;
+        let candidates = pruner.blocks(goal, (segment, &*reader), rows, &mut self.conditions, explain).await?;
         let is_left = |block: &Block| block.block as u64 >= from;
         let kept = candidates.into_iter().filter(|(key, block)| is_left(block) && !self.top.rejects(key));
         let blocks = kept.map(|(_, block)| block).collect();

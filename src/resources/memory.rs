@@ -1,6 +1,9 @@
 //! Memory that is in use.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -13,23 +16,37 @@ const UNIT: u64 = 1 << 10;
 ///
 /// A query holds one [`Pin`] of a kind at a time, so that no two can wait for one another.
 #[derive(Debug)]
-pub(crate) struct Memory {
+pub(crate) struct MemoryPool {
     free: Arc<Semaphore>,
     /// In units, all of it.
     units: u32,
     cache_bytes: u64,
+    taken: Arc<AtomicU64>,
+}
+
+/// Bytes that are taken until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    taken: Arc<AtomicU64>,
+    bytes: u64,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// Memory that a query holds, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Pin(#[expect(dead_code, reason = "it is held for what its end does")] Option<OwnedSemaphorePermit>);
 
-impl Memory {
+impl MemoryPool {
     /// So many bytes.
     pub(crate) fn new(bytes: u64) -> Self {
         let cache_bytes = bytes - bytes / 4;
         let units = u32::try_from((bytes / 4 / UNIT).min(Semaphore::MAX_PERMITS as u64)).unwrap_or(u32::MAX).max(1);
-        Self { free: Arc::new(Semaphore::new(units as usize)), units, cache_bytes }
+        Self { free: Arc::new(Semaphore::new(units as usize)), units, cache_bytes, taken: Arc::default() }
     }
 
     /// The part of it that a cache holds.
@@ -40,6 +57,17 @@ impl Memory {
     /// The most that queries hold at a moment.
     pub(crate) fn pin_bytes(&self) -> u64 {
         u64::from(self.units) * UNIT
+    }
+
+    /// A count of bytes that are taken, whoever has them.
+    pub(crate) fn count(&self, bytes: u64) -> Counted {
+        self.taken.fetch_add(bytes, Ordering::Relaxed);
+        Counted { taken: Arc::clone(&self.taken), bytes }
+    }
+
+    /// Bytes that were [counted](Self::count) and are not let go of.
+    pub(crate) fn taken_bytes(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
     }
 
     /// Bytes that queries hold.
@@ -63,7 +91,7 @@ mod tests {
 
     #[test]
     fn who_needs_more_than_is_free_waits_and_is_not_passed_by() {
-        let memory = Memory::new(400 << 10);
+        let memory = MemoryPool::new(400 << 10);
         assert_eq!((memory.cache_bytes(), memory.pin_bytes()), (300 << 10, 100 << 10));
         futures::executor::block_on(async {
             let first = memory.pin(60 << 10).await;

@@ -25,7 +25,7 @@ pub use failure::Failure;
 pub(crate) use failure::{input_error, io_error, read_error, undamaged};
 pub(crate) use guard::guarded;
 pub use guard::is_guarded;
-pub(crate) use memory::{Memory, Pin};
+pub(crate) use memory::{Counted, MemoryPool, Pin};
 pub use random::{Random, SystemRandom};
 pub(crate) use shared_file::SharedFile;
 pub use storage::{LocalStorage, ReadFile, Storage, StoredFile};

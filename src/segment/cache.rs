@@ -26,12 +26,12 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::{Field, Kind},
-    resources::{Memory, Pin, RuntimeWorkers, Workers, blocking, guarded},
+    resources::{MemoryPool, Pin, RuntimeWorkers, Workers, blocking, guarded},
 };
 
 /// Pages, decoded, and lists of the index: those that were read before, and those that queries hold at the moment.
 pub struct PageCache {
-    memory: Memory,
+    memory: MemoryPool,
     held: Cache<(u64, u64), Held, ByteWeighter>,
     workers: Arc<dyn Workers>,
     /// What decompresses pages, and is dear to make.
@@ -83,7 +83,7 @@ impl PageCache {
 
     /// The same, with other threads that wait for files.
     pub(crate) fn with_workers(bytes: u64, workers: Arc<dyn Workers>) -> Self {
-        let memory = Memory::new(bytes);
+        let memory = MemoryPool::new(bytes);
         // Ten kilobytes is about a page of a column.
         let pages = usize::try_from(memory.cache_bytes() / 10_240).unwrap_or(usize::MAX).max(16);
         let held = Cache::with_weighter(pages, memory.cache_bytes(), ByteWeighter);

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::Field,
-    resources::{SharedFile, guarded, io_error, read_error},
+    resources::{Counted, MemoryPool, SharedFile, guarded, io_error, read_error},
 };
 
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -43,6 +43,8 @@ pub struct SegmentReader {
     shape: Shape,
     /// Where the index lies in the file, without the lists.
     index: Range<u64>,
+    /// The memory that it takes, where that is limited.
+    _counted: Option<Counted>,
 }
 
 /// Where a page lies in its file.
@@ -145,7 +147,13 @@ impl SegmentReader {
         let shape = shape(&metadata, &blocks, &pages).ok_or_else(|| Error::damaged("its index is not of its rows"))?;
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
         let metadata = Arc::new(metadata);
-        Ok(Self { number, file, metadata, whole, blocks, directory, pages, shape, index: place })
+        Ok(Self { number, file, metadata, whole, blocks, directory, pages, shape, index: place, _counted: None })
+    }
+
+    /// The same, counted for as long as anybody has it.
+    pub(crate) fn counted(self, memory: &MemoryPool) -> Self {
+        let counted = memory.count(self.memory() as u64);
+        Self { _counted: Some(counted), ..self }
     }
 
     /// What its parts are cached under: no other segment that this process has opened has the number.

@@ -22,6 +22,7 @@ mod kept;
 mod layers;
 mod live;
 mod live_memory;
+mod memory;
 mod mutate;
 mod negations;
 mod oracle;

@@ -1,13 +1,17 @@
 //! A process that gets no more threads from the system.
 
-use std::{env, process::Command, thread};
+use std::{env, io, process::Command, sync::Arc, thread};
 
-use flowseek::{Archive, ErrorKind, Settings, archive::Effort, ingest::LiveOptions};
+use flowseek::{
+    Archive, ErrorKind, Filter, Settings, archive::Effort, filter, ingest::LiveOptions, query::Count,
+    resources::Workers,
+};
 
 use crate::{
     child,
-    kept::{commit, flow},
+    kept::{Place, commit, flow},
     live::NEVER,
+    support::block_on,
 };
 
 #[test]
@@ -29,7 +33,38 @@ fn single_threaded_process() {
     let _ = appender.commit().unwrap();
     drop(appender);
     while archive.writer().unwrap().compactor().run_once(Effort::Full).unwrap().is_some() {}
+    // A page needs a thread that waits for the disk.
+    let archive = Archive::open(archive.path()).unwrap();
+    let error = block_on(archive.snapshot().unwrap().query(Filter::all()).page()).unwrap_err();
+    assert!(error.is_retryable() && error.to_string().contains("no thread can be started"), "{error}");
     child::say(archive.snapshot().unwrap().manifest().rows());
+}
+
+/// A thread for each piece of work.
+#[derive(Debug)]
+struct Threads;
+
+impl Workers for Threads {
+    fn run(&self, work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        thread::Builder::new().spawn(work).map(drop)
+    }
+}
+
+#[test]
+fn outside_a_runtime_a_query_is_an_error_that_says_so_unless_the_host_gives_threads() {
+    let place = Place::new();
+    let archive = place.archive(100);
+    commit(&archive, 0..250);
+    let page = |archive: &Archive| {
+        let query = archive.snapshot().unwrap().query(filter::dst_port().within(10..)).count(Count::Exact);
+        futures::executor::block_on(query.page())
+    };
+    let error = page(&archive).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("outside a tokio runtime"), "{error}");
+    let settings = Settings { workers: Arc::new(Threads), ..place.settings(100) };
+    let archive = Archive::open_with(&place.path, settings).unwrap();
+    assert_eq!(page(&archive).unwrap().total, Some(240));
 }
 
 #[test]

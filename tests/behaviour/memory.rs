@@ -1,0 +1,83 @@
+//! What queries hold stays within the settings, however many there are and however many segments they look at.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use flowseek::{
+    Archive, Filter, Order, Settings, filter,
+    flow::Field,
+    order::{Direction, SortKey},
+    query::Budget,
+    segment::SegmentOptions,
+};
+use tokio::runtime::Builder;
+
+use crate::kept::{Place, commit};
+
+const SEGMENTS: i64 = 600;
+const CLIENTS: i64 = 64;
+
+fn settings(place: &Place) -> Settings {
+    Settings {
+        segment: SegmentOptions { block_rows: 8, row_group_blocks: 1 },
+        segment_rows: 2,
+        index_cache_bytes: 2 << 20,
+        page_cache_bytes: 1 << 20,
+        ..place.settings(2)
+    }
+}
+
+/// Asserts that an archive holds no more than its settings allow.
+fn assert_within(archive: &Archive) {
+    let (memory, settings) = (archive.memory(), archive.settings());
+    assert!(memory.index_bytes <= settings.index_cache_bytes, "{memory:?}");
+    assert!(memory.page_bytes <= settings.page_cache_bytes, "{memory:?}");
+}
+
+#[test]
+fn many_clients_over_many_segments_hold_no_more_than_the_settings_allow() {
+    let place = Place::new();
+    let archive = Archive::open_or_create_with(&place.path, settings(&place)).unwrap();
+    commit(&archive, 0..2 * SEGMENTS);
+    assert_eq!(archive.snapshot().unwrap().manifest().segments.len() as i64, SEGMENTS);
+    let done = Arc::new(AtomicBool::new(false));
+    let watch = {
+        let (archive, done) = (archive.clone(), Arc::clone(&done));
+        std::thread::spawn(move || {
+            let mut most = 0;
+            while !done.load(Ordering::Relaxed) {
+                assert_within(&archive);
+                most = most.max(archive.memory().index_bytes);
+                std::thread::yield_now();
+            }
+            most
+        })
+    };
+    let runtime = Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+    let ask = |client: i64| {
+        let archive = archive.clone();
+        async move {
+            let by_name = SortKey { field: Field::SrcNode, direction: Direction::Descending };
+            let (filter, order) = match client % 3 {
+                0 => (filter::src_node().eq("node-3"), Order::new([by_name], Direction::Ascending)),
+                1 => (filter::dst_port().within(100..), Order::newest_first()),
+                _ => (Filter::all(), Order::new([by_name], Direction::Descending)),
+            };
+            let budget = Budget { time: Duration::from_secs(600), ..Budget::default() };
+            let query = archive.snapshot().unwrap().query(filter).order(order).limit(300).budget(budget);
+            query.page().await.unwrap().flows().unwrap()
+        }
+    };
+    let alone: Vec<_> = (0..3).map(|client| runtime.block_on(ask(client))).collect();
+    let clients: Vec<_> = (0..CLIENTS).map(|client| runtime.spawn(ask(client))).collect();
+    for (client, answer) in clients.into_iter().enumerate() {
+        assert_eq!(runtime.block_on(answer).unwrap(), alone[client % 3]);
+    }
+    done.store(true, Ordering::Relaxed);
+    assert!(watch.join().unwrap() > 1 << 19, "the caches were hardly used");
+}
