@@ -1,6 +1,11 @@
 //! How much one page may cost.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::resources::{Clock, SystemClock};
 
 /// What one page may cost. A search that has used it up answers what it has found, and the cursor to go on from.
 ///
@@ -26,18 +31,21 @@ impl Default for Budget {
 /// A budget that is being spent.
 #[derive(Debug)]
 pub(super) struct Spending {
+    clock: Arc<dyn Clock>,
     deadline: Option<Instant>,
     rows: u64,
 }
 
 impl Spending {
-    pub(super) fn new(budget: Budget, now: Instant) -> Self {
-        Self { deadline: now.checked_add(budget.time), rows: budget.rows }
+    /// A budget that is spent from now on, by this clock.
+    pub(super) fn new(budget: Budget, clock: Arc<dyn Clock>) -> Self {
+        let deadline = clock.instant().checked_add(budget.time);
+        Self { clock, deadline, rows: budget.rows }
     }
 
     /// One that is never used up.
     pub(super) fn unlimited() -> Self {
-        Self { deadline: None, rows: u64::MAX }
+        Self { clock: Arc::new(SystemClock), deadline: None, rows: u64::MAX }
     }
 
     pub(super) fn spend(&mut self, rows: u64) {
@@ -51,7 +59,7 @@ impl Spending {
 
     /// Whether its time is over.
     pub(super) fn is_late(&self) -> bool {
-        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        self.deadline.is_some_and(|deadline| self.clock.instant() >= deadline)
     }
 
     /// Whether its rows or its time are used up.

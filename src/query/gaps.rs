@@ -1,6 +1,6 @@
 //! Segments that cannot be read.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Page, Query, answer, budget::Spending};
 use crate::{
@@ -56,7 +56,7 @@ pub(super) async fn page(query: &Query) -> Result<Page> {
     let mut left_out = BTreeSet::new();
     let mut gaps = Vec::new();
     // All turns together have the budget of the page.
-    let mut spending = Spending::new(query.budget, Instant::now());
+    let mut spending = Spending::new(query.budget, Arc::clone(&query.snapshot.archive().settings().clock));
     loop {
         match answer::page(query, &left_out, &mut spending).await {
             Ok(page) => return Ok(Page { gaps, ..page }),

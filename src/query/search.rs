@@ -248,8 +248,14 @@ impl<'a> Search<'a> {
         let opened = self.segments.open_all(blocks.iter().map(|(_, block)| block.segment)).await?;
         let readers = opened.readers.iter().cloned();
         let open: Vec<OpenBlock> = blocks.iter().map(|(_, block)| *block).zip(readers).collect();
-        let unlimited = Spending::unlimited();
-        let spending = if self.pruning == Pruning::On { &*self.spending } else { &unlimited };
+        let unlimited;
+        let spending = match self.pruning {
+            Pruning::On => &*self.spending,
+            Pruning::Off => {
+                unlimited = Spending::unlimited();
+                &unlimited
+            }
+        };
         let reader = BlockReader { goal: &self.goal, conditions, scanner: &self.scanner, spending };
         let read = reader.read(&open, top).await?;
         for (place, (key, block)) in blocks.into_iter().enumerate() {

@@ -4,8 +4,12 @@ use std::{
     collections::HashSet,
     future::Future,
     pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     task::{Context, Poll, Waker},
-    time::Duration,
+    time::{Duration, Instant, SystemTime},
 };
 
 use flowseek::{
@@ -15,6 +19,7 @@ use flowseek::{
     flow::{AddressRange, Field, Protocol, TcpFlags, Timestamp},
     order::{Direction, SortKey},
     query::{Budget, Count, Query, Start},
+    resources::Clock,
     segment::SegmentOptions,
 };
 
@@ -251,4 +256,49 @@ fn a_page_that_is_polled_outside_a_runtime_is_an_error_that_says_so() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// A clock that goes on by a millisecond whenever it is looked at.
+#[derive(Debug)]
+struct Ticking {
+    started: Instant,
+    looks: AtomicU32,
+}
+
+impl Clock for Ticking {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn instant(&self) -> Instant {
+        self.started + Duration::from_millis(1) * self.looks.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn the_time_is_looked_at_before_each_step_and_a_page_ends_with_the_step_that_it_ended_in() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Ticking { started: Instant::now(), looks: AtomicU32::new(0) };
+    let settings = Settings {
+        segment: SegmentOptions { block_rows: 10, row_group_blocks: 4 },
+        segment_rows: 40,
+        clock: Arc::new(clock),
+        ..Settings::default()
+    };
+    let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
+    append(&archive, &[(0..2_000).map(flow).collect()]);
+    let by_bytes = SortKey { field: Field::DstBytes, direction: Direction::Descending };
+    let order = Order::new([by_bytes], Direction::Descending);
+    let blocks = |millis| {
+        let budget = Budget { time: Duration::from_millis(millis), rows: u64::MAX };
+        let query = archive.snapshot().unwrap().query(filter::src_port().eq(7)).order(order.clone()).budget(budget);
+        let page = block_on(query.page()).unwrap();
+        (page.explain.blocks_read, page.next.is_some())
+    };
+    let (all, more) = blocks(1_000_000);
+    assert!(all > 100 && !more, "{all}");
+    let read: Vec<u64> = [2, 20, 60].map(|millis| blocks(millis).0).to_vec();
+    assert!(read.is_sorted() && read[0] < read[2] && read[2] < all, "{read:?} of {all}");
+    // At least one look for each step, so no more steps than milliseconds, and none of more than a round.
+    assert!(blocks(20).1 && read[1] <= 20 * 64, "{read:?}");
 }
