@@ -15,3 +15,6 @@ pub use record::{Flow, FlowId, MAX_TEXT_BYTES, StoredFlow};
 pub use tcp_flags::TcpFlags;
 pub use time::{Instant, Timestamp};
 pub use value::{Span, Value, ValueRef};
+
+#[cfg(test)]
+pub(crate) mod sample;

@@ -15,3 +15,8 @@ pub(crate) use reach::last_key;
 pub use seal::CursorKey;
 pub(crate) use seal::Seal;
 pub use sort::{Direction, Key, Order, SortKey, compare_values};
+
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+pub(crate) mod sample;

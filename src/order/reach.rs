@@ -41,8 +41,11 @@ impl<'a> Span<'a> {
             (ValueRef::Number(number), Direction::Ascending) => number.checked_add(1).map(Value::Number),
             (ValueRef::Number(number), Direction::Descending) => number.checked_sub(1).map(Value::Number),
             (ValueRef::Text(text), Direction::Ascending) => Some(Value::Text(format!("{text}\0"))),
-            // No text is the last one before another, so the text itself must do.
-            (ValueRef::Text(text), Direction::Descending) => Some(Value::Text(text.to_owned())),
+            // No text is the last one before another, so the text itself must do, where there is one before it.
+            (ValueRef::Text(text), Direction::Descending) => {
+                let is_less = self.values.is_some_and(|(least, _)| least < ValueRef::Text(text));
+                is_less.then(|| Value::Text(text.to_owned()))
+            }
         };
         let present = Self { absent: false, ..self };
         let within = next.filter(|next| {
