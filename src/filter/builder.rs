@@ -309,3 +309,106 @@ operands! {
     /// The threat-intelligence activity ID.
     activity_id: Names = Names(vec![Field::ActivityId]);
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prelude::*, sample::select};
+
+    use super::*;
+    use crate::flow::{Flow, FlowId, StoredFlow, Timestamp};
+
+    /// Parts of a millisecond that are counted here: as many as 13 digits tell.
+    const PARTS: i128 = 10_000_000_000_000;
+
+    /// A point in time as a number of seconds and as RFC 3339, exactly.
+    fn spelled(millis: i64, part: i128) -> [String; 2] {
+        let total = i128::from(millis) * PARTS + part;
+        let (second, sign) = (PARTS * 1000, if total < 0 { "-" } else { "" });
+        let seconds = format!("{sign}{}.{:016}", total.abs() / second, total.abs() % second);
+        let text = Timestamp::from_millis(millis).unwrap().to_string();
+        [seconds, format!("{}{part:013}Z", text.trim_end_matches('Z'))]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_bound_between_two_milliseconds_is_between_them(
+            millis in prop_oneof![
+                Just(0i64), Just(-1), Just(1), Just(1_666_012_671_001), -5000i64..5000,
+                Just(Timestamp::MIN.as_millis()), Just(Timestamp::MAX.as_millis()), Just(99_999_999_999_998),
+            ],
+            part in select(vec![0, 1, 1000, 10_000, 1_000_000, PARTS / 2, PARTS - 1]),
+        ) {
+            for text in spelled(millis, part) {
+                let Ok(bound) = text.parse::<Instant>() else {
+                    // Seconds from the year 5138 on look like milliseconds.
+                    prop_assert!(millis >= 100_000_000_000_000, "{}", text);
+                    continue;
+                };
+                for near in [millis - 1, millis, millis + 1] {
+                    let Some(start) = Timestamp::from_millis(near) else { continue };
+                    let flow = Flow { end_time: Some(start), ..Flow::starting(start) };
+                    let flow = StoredFlow { id: FlowId::new(1), flow };
+                    let order = (i128::from(near) * PARTS).cmp(&(i128::from(millis) * PARTS + part));
+                    for times in [start_time(), end_time()] {
+                        let holds = |filter: Filter| (filter.matches(&flow), filter.normal().matches(&flow));
+                        let told = |expected: bool| (expected, expected);
+                        prop_assert_eq!(holds(times.clone().eq(bound)), told(order.is_eq()), "{} eq {}", near, text);
+                        prop_assert_eq!(holds(times.clone().ne(bound)), told(order.is_ne()), "{} ne {}", near, text);
+                        prop_assert_eq!(holds(times.clone().gt(bound)), told(order.is_gt()), "{} gt {}", near, text);
+                        prop_assert_eq!(holds(times.clone().gte(bound)), told(order.is_ge()), "{} gte {}", near, text);
+                        prop_assert_eq!(holds(times.clone().lt(bound)), told(order.is_lt()), "{} lt {}", near, text);
+                        prop_assert_eq!(holds(times.clone().lte(bound)), told(order.is_le()), "{} lte {}", near, text);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn a_number_is_in_a_range_as_rust_tells(
+            first in select(vec![0u16, 1, 2, 65_534, 65_535]),
+            last in select(vec![0u16, 1, 2, 65_534, 65_535]),
+            port in select(vec![0u16, 1, 2, 3, 65_533, 65_534, 65_535]),
+        ) {
+            let flow = Flow { dst_port: Some(port), ..Flow::starting(Timestamp::MIN) };
+            let flow = StoredFlow { id: FlowId::new(1), flow };
+            let open = (Bound::Excluded(first), Bound::Excluded(last));
+            prop_assert_eq!(dst_port().within(first..last).matches(&flow), (first..last).contains(&port));
+            prop_assert_eq!(dst_port().within(first..=last).matches(&flow), (first..=last).contains(&port));
+            prop_assert_eq!(dst_port().within(..last).matches(&flow), (..last).contains(&port));
+            prop_assert_eq!(dst_port().within(..=last).matches(&flow), (..=last).contains(&port));
+            prop_assert_eq!(dst_port().within(first..).matches(&flow), (first..).contains(&port));
+            prop_assert_eq!(dst_port().within(open).matches(&flow), open.contains(&port));
+            prop_assert!(dst_port().within(..).matches(&flow));
+        }
+    }
+
+    #[test]
+    fn an_absent_value_passes_no_test_and_either_end_is_either() {
+        let stored = |src: Option<u16>, dst: Option<u16>| StoredFlow {
+            id: FlowId::new(1),
+            flow: Flow { src_port: src, dst_port: dst, ..Flow::starting(Timestamp::MIN) },
+        };
+        let none = stored(None, None);
+        for filter in [
+            dst_port().eq(1),
+            dst_port().ne(1),
+            port().ne(1),
+            port().eq(1),
+            dst_port().within(..),
+            dst_bytes().ne(1),
+            end_time().ne(Timestamp::MIN),
+            end_time().gte(Timestamp::MIN),
+            src_node().ne("a"),
+            any_node().none_of(["a"]),
+            activity_id().none_of([""; 0]),
+            tcp_flags().carries_none([TcpFlags::new(1)]),
+            ip().none_of(Vec::<AddressRange>::new()),
+        ] {
+            assert!(!filter.matches(&none), "{filter}");
+        }
+        assert!(port().eq(1).matches(&stored(Some(1), None)) && port().eq(1).matches(&stored(Some(2), Some(1))));
+        assert!(port().ne(1).matches(&stored(None, Some(2))) && !port().ne(1).matches(&stored(Some(1), Some(2))));
+    }
+}

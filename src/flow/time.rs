@@ -130,7 +130,10 @@ fn parse_rfc3339(text: &str) -> Result<Instant, String> {
         .map_err(|_| format!("{text:?} is neither a number of Unix seconds nor an RFC 3339 time"))?;
     let floor = Timestamp::from_millis(time.timestamp_millis())
         .ok_or_else(|| format!("{text:?} lies outside the years 0 to 9999"))?;
-    Ok(Instant { floor, exact: time.timestamp_subsec_nanos() % 1_000_000 == 0 })
+    // Of the text, and not of `time`, which knows no digit behind the ninth.
+    let fraction = text.split_once('.').map_or("", |(_, fraction)| fraction);
+    let mut finer = fraction.bytes().take_while(u8::is_ascii_digit).skip(3);
+    Ok(Instant { floor, exact: finer.all(|digit| digit == b'0') })
 }
 
 /// `None` where the text is not a decimal number.
