@@ -1,6 +1,9 @@
 //! The meaning of a filter for one flow: the reference that every other meaning is tested against.
 
-use super::{Filter, Set};
+use super::{
+    Filter, Set, Test,
+    walk::{Meaning, evaluate},
+};
 use crate::flow::{Field, StoredFlow, ValueRef};
 
 impl Filter {
@@ -11,12 +14,30 @@ impl Filter {
 
     /// Whether a flow with these values matches.
     pub(crate) fn holds<'v>(&self, value: &impl Fn(Field) -> Option<ValueRef<'v>>) -> bool {
-        match self {
-            Self::Test(test) => value(test.field).map_or(test.absent, |value| test.set.contains(value)),
-            Self::And(filters) => filters.iter().all(|filter| filter.holds(value)),
-            Self::Or(filters) => filters.iter().any(|filter| filter.holds(value)),
-            Self::Not(filter) => !filter.holds(value),
-        }
+        evaluate(self, &OfValues(value))
+    }
+}
+
+/// Whether filters hold for a flow with these values.
+struct OfValues<'a, F>(&'a F);
+
+impl<'v, F: Fn(Field) -> Option<ValueRef<'v>>> Meaning for OfValues<'_, F> {
+    type Value = bool;
+
+    fn test(&self, test: &Test) -> bool {
+        (self.0)(test.field).map_or(test.absent, |value| test.set.contains(value))
+    }
+
+    fn neutral(&self, all: bool) -> bool {
+        all
+    }
+
+    fn join(&self, all: bool, left: bool, right: bool) -> bool {
+        if all { left && right } else { left || right }
+    }
+
+    fn not(&self, value: bool) -> bool {
+        !value
     }
 }
 

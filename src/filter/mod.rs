@@ -4,12 +4,17 @@
 //! its negation by [`!`](std::ops::Not) therefore holds. The endpoint's `ne` is not that negation but a test of its own.
 
 mod builder;
+mod encode;
+mod growing;
 mod matches;
+mod merge;
 mod normal;
 mod prune;
 mod ranges;
+mod structure;
 mod text;
 mod tree;
+mod walk;
 
 pub use builder::{
     Addresses, Flags, Names, Numbers, Times, activity_id, any_node, dst_bytes, dst_ip, dst_node, dst_port, end_time,
@@ -18,3 +23,9 @@ pub use builder::{
 pub use prune::{Bounds, Verdict};
 pub use ranges::Ranges;
 pub use tree::{Filter, Set, Test};
+pub(crate) use walk::{Meaning, evaluate};
+
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+pub(crate) mod sample;

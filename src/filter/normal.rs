@@ -1,15 +1,34 @@
 //! One form for all spellings of a filter: what is compiled, pruned with, and told apart by a cursor.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeMap, mem, slice};
 
-use super::{Filter, Set, Test};
+use super::{
+    Filter,
+    merge::{Kind, Merged},
+};
 
 impl Filter {
     /// The same flows, in normal form: no negation above a test, no nesting of like in like, sorted, each part once,
     /// tests on one field merged where they can be, constants folded.
+    ///
+    /// It takes about as long as its tests take to sort, however they are nested.
     #[must_use]
     pub fn normal(&self) -> Self {
-        self.signed(true)
+        // As the only part of a conjunction, which is the part itself.
+        let mut joined = Open::new(true, slice::from_ref(self), true);
+        let mut above = Vec::new();
+        loop {
+            if let Some(below) = joined.next() {
+                above.push(mem::replace(&mut joined, below));
+                continue;
+            }
+            let part = joined.parts.finish();
+            match above.pop() {
+                Some(outer) => joined = outer,
+                None => return part.into_filter(),
+            }
+            joined.parts.add(part);
+        }
     }
 
     /// Whether it is, in normal form, every flow.
@@ -21,160 +40,155 @@ impl Filter {
     pub fn is_nothing(&self) -> bool {
         matches!(self, Self::Or(filters) if filters.is_empty())
     }
+}
 
-    fn signed(&self, sign: bool) -> Self {
-        match (self, sign) {
-            (Self::Not(filter), _) => filter.signed(!sign),
-            (Self::Test(test), true) => test.clone().folded(),
-            (Self::Test(test), false) => test.negated().folded(),
-            (Self::And(filters), true) | (Self::Or(filters), false) => all_of(filters.iter().map(|f| f.signed(sign))),
-            (Self::Or(filters), true) | (Self::And(filters), false) => any_of(filters.iter().map(|f| f.signed(sign))),
-        }
+/// A conjunction or disjunction while its parts are put in normal form.
+struct Open<'f> {
+    /// What is left of it, and of those of its parts that are joined in the same way; with whether it counts as it
+    /// is, or negated.
+    left: Vec<(slice::Iter<'f, Filter>, bool)>,
+    parts: Parts,
+}
+
+impl<'f> Open<'f> {
+    fn new(all: bool, filters: &'f [Filter], sign: bool) -> Self {
+        Self { left: vec![(filters.iter(), sign)], parts: Parts::new(all) }
     }
 
-    /// Bytes that are equal just for equal normal forms, the same in every patch version: a cursor holds their hash.
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+    /// Takes in parts up to one that is joined in the other way; `None` when all are in.
+    fn next(&mut self) -> Option<Self> {
+        while !self.parts.is_decided
+            && let Some((filters, sign)) = self.left.last_mut()
+        {
+            let mut sign = *sign;
+            let Some(mut filter) = filters.next() else {
+                self.left.pop();
+                continue;
+            };
+            loop {
+                let (filters, is_and) = match filter {
+                    Filter::Test(test) => {
+                        let test = if sign { test.clone() } else { test.negated() };
+                        self.parts.add(Part::Test(Merged::of(test)));
+                        break;
+                    }
+                    Filter::Not(negated) => {
+                        filter = negated;
+                        sign = !sign;
+                        continue;
+                    }
+                    Filter::And(filters) => (filters, true),
+                    Filter::Or(filters) => (filters, false),
+                };
+                if let [only] = filters.as_slice() {
+                    filter = only;
+                    continue;
+                }
+                // The negation of a conjunction is the disjunction of the negations.
+                let all = is_and == sign;
+                if all != self.parts.all {
+                    return Some(Self::new(all, filters, sign));
+                }
+                self.left.push((filters.iter(), sign));
+                break;
+            }
+        }
+        None
+    }
+}
+
+/// Something in normal form.
+enum Part {
+    Constant(bool),
+    Test(Merged),
+    Other(Filter),
+}
+
+impl Part {
+    fn into_filter(self) -> Filter {
         match self {
-            Self::Test(test) => test.encode(out),
-            Self::And(filters) => encode_all(b'&', filters, out),
-            Self::Or(filters) => encode_all(b'|', filters, out),
-            Self::Not(filter) => {
-                out.push(b'!');
-                filter.encode(out);
-            }
+            Self::Constant(true) => Filter::all(),
+            Self::Constant(false) => Filter::nothing(),
+            Self::Test(test) => test.into_filter(),
+            Self::Other(filter) => filter,
         }
     }
 }
 
-fn encode_all(tag: u8, filters: &[Filter], out: &mut Vec<u8>) {
-    out.push(tag);
-    encode_number(filters.len() as u128, out);
-    filters.iter().for_each(|filter| filter.encode(out));
+/// The parts of a conjunction, or of a disjunction, each in normal form.
+struct Parts {
+    all: bool,
+    /// Tests that can be merged with others.
+    tests: BTreeMap<Kind, Merged>,
+    rest: Vec<Filter>,
+    /// Whether what is in already decides it: a conjunction by a part that is no flow, a disjunction by one that is all.
+    is_decided: bool,
 }
 
-fn encode_number(number: u128, out: &mut Vec<u8>) {
-    out.extend(number.to_le_bytes());
-}
+impl Parts {
+    fn new(all: bool) -> Self {
+        Self { all, tests: BTreeMap::new(), rest: Vec::new(), is_decided: false }
+    }
 
-impl Test {
-    fn encode(&self, out: &mut Vec<u8>) {
-        let name = self.field.name();
-        out.push(if self.absent { b'~' } else { b'=' });
-        encode_number(name.len() as u128, out);
-        out.extend(name.bytes());
-        match &self.set {
-            Set::Numbers(ranges) => {
-                out.push(b'n');
-                encode_number(ranges.as_slice().len() as u128, out);
-                for &(first, last) in ranges.as_slice() {
-                    encode_number(first, out);
-                    encode_number(last, out);
+    fn add(&mut self, part: Part) {
+        match part {
+            Part::Constant(constant) => self.is_decided |= constant != self.all,
+            Part::Test(test) => self.add_test(test),
+            Part::Other(filter) => self.add_filter(filter),
+        }
+    }
+
+    fn add_filter(&mut self, mut filter: Filter) {
+        match (&mut filter, self.all) {
+            (Filter::Test(test), _) => self.add_test(Merged::of(test.take())),
+            (Filter::And(parts), true) | (Filter::Or(parts), false) => {
+                let parts = mem::take(parts);
+                self.rest.reserve(parts.len());
+                for mut part in parts {
+                    match &mut part {
+                        Filter::Test(test) => self.add_test(Merged::of(test.take())),
+                        _ => self.rest.push(part),
+                    }
                 }
             }
-            Set::Texts { texts, listed } => {
-                out.push(if *listed { b't' } else { b'T' });
-                encode_number(texts.len() as u128, out);
-                for text in texts {
-                    encode_number(text.len() as u128, out);
-                    out.extend(text.bytes());
-                }
-            }
-            Set::Flags { masks, carried } => {
-                out.push(if *carried { b'f' } else { b'F' });
-                encode_number(masks.len() as u128, out);
-                out.extend(masks);
-            }
+            _ => self.rest.push(filter),
         }
     }
 
-    /// The test, or the constant that it is.
-    fn folded(mut self) -> Filter {
-        if let Set::Numbers(ranges) = &mut self.set {
-            // No value lies above the field's greatest, so the sets of all ports and of all numbers are one.
-            let greatest = self.field.greatest();
-            *ranges = ranges.intersection(&[(0, greatest)].into_iter().collect());
-        }
-        let none = match &self.set {
-            Set::Numbers(ranges) => ranges.is_empty(),
-            Set::Texts { texts, listed } => *listed && texts.is_empty(),
-            Set::Flags { masks, carried } => *carried && masks.is_empty(),
+    fn add_test(&mut self, test: Merged) {
+        let Some(kind) = test.kind(self.all) else {
+            return match test.constant() {
+                Some(constant) => self.add(Part::Constant(constant)),
+                None => self.rest.push(test.into_filter()),
+            };
         };
-        let every = match &self.set {
-            Set::Numbers(ranges) => ranges.covers(0, self.field.greatest()),
-            Set::Texts { texts, listed } => !*listed && texts.is_empty(),
-            Set::Flags { masks, carried } => !*carried && masks.is_empty(),
+        let merged = match self.tests.remove(&kind) {
+            Some(other) => other.join(test, self.all),
+            None => test,
         };
-        if none && (!self.absent || self.field.always_present()) {
-            Filter::nothing()
-        } else if every && (self.absent || self.field.always_present()) {
-            Filter::all()
-        } else {
-            self.absent &= !self.field.always_present();
-            Filter::Test(self)
+        match merged.constant() {
+            Some(constant) => self.add(Part::Constant(constant)),
+            None => drop(self.tests.insert(kind, merged)),
         }
     }
-}
 
-fn all_of(filters: impl Iterator<Item = Filter>) -> Filter {
-    let mut parts = BTreeSet::new();
-    for filter in filters {
-        match filter {
-            Filter::And(inner) => parts.extend(inner),
-            filter => drop(parts.insert(filter)),
+    fn finish(mut self) -> Part {
+        if self.is_decided {
+            return Part::Constant(!self.all);
         }
-    }
-    let mut parts = merged(parts, true);
-    if parts.iter().any(Filter::is_nothing) {
-        return Filter::nothing();
-    }
-    parts.retain(|part| !part.is_all());
-    single(parts, Filter::And)
-}
-
-fn any_of(filters: impl Iterator<Item = Filter>) -> Filter {
-    let mut parts = BTreeSet::new();
-    for filter in filters {
-        match filter {
-            Filter::Or(inner) => parts.extend(inner),
-            filter => drop(parts.insert(filter)),
+        if self.rest.is_empty() && self.tests.len() < 2 {
+            return self.tests.pop_first().map_or(Part::Constant(self.all), |(_, test)| Part::Test(test));
         }
-    }
-    let mut parts = merged(parts, false);
-    if parts.iter().any(Filter::is_all) {
-        return Filter::all();
-    }
-    parts.retain(|part| !part.is_nothing());
-    single(parts, Filter::Or)
-}
-
-fn single(mut parts: Vec<Filter>, join: fn(Vec<Filter>) -> Filter) -> Filter {
-    match parts.pop() {
-        Some(part) if parts.is_empty() => part,
-        Some(part) => {
-            parts.push(part);
-            join(parts)
-        }
-        None => join(parts),
-    }
-}
-
-/// Merges the number tests of each field into one, by intersection for `all` and by union otherwise.
-fn merged(parts: BTreeSet<Filter>, all: bool) -> Vec<Filter> {
-    let mut numbers: Vec<Test> = Vec::new();
-    let mut rest = BTreeSet::new();
-    for part in parts {
-        let Filter::Test(Test { field, set: Set::Numbers(ranges), absent }) = part else {
-            rest.insert(part);
-            continue;
-        };
-        let like = |test: &&mut Test| test.field == field && test.absent == absent;
-        match numbers.iter_mut().find(like).map(|test| &mut test.set) {
-            Some(Set::Numbers(merged)) => {
-                *merged = if all { merged.intersection(&ranges) } else { merged.union(&ranges) };
+        let mut parts = self.rest;
+        parts.extend(self.tests.into_values().map(Merged::into_filter));
+        parts.sort_unstable();
+        parts.dedup();
+        match parts.pop() {
+            Some(only) if parts.is_empty() => Part::Other(only),
+            last => {
+                parts.extend(last);
+                Part::Other(if self.all { Filter::And(parts) } else { Filter::Or(parts) })
             }
-            _ => numbers.push(Test { field, set: Set::Numbers(ranges), absent }),
         }
     }
-    rest.extend(numbers.into_iter().map(Test::folded));
-    rest.into_iter().collect()
 }

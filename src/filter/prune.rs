@@ -2,7 +2,10 @@
 
 use std::ops::Bound::Included;
 
-use super::{Filter, Ranges, Set, Test};
+use super::{
+    Filter, Ranges, Set, Test,
+    walk::{Meaning, evaluate},
+};
 use crate::flow::{Field, Span, ValueRef};
 
 /// Which flows of a block match, as far as its bounds tell.
@@ -38,49 +41,84 @@ pub trait Bounds {
 impl Filter {
     /// Which flows within `bounds` match.
     pub fn verdict(&self, bounds: &impl Bounds) -> Verdict {
-        match (bounds.passing(self), bounds.rows()) {
-            (Some(0), _) => return Verdict::Never,
-            (Some(passing), Some(rows)) if passing == rows => return Verdict::Always,
-            (Some(_), _) => return Verdict::Maybe,
-            (None, _) => {}
-        }
-        match self {
-            Self::Test(test) => test.verdict(bounds),
-            Self::And(filters) => filters.iter().map(|filter| filter.verdict(bounds)).min().unwrap_or(Verdict::Always),
-            Self::Or(filters) => filters.iter().map(|filter| filter.verdict(bounds)).max().unwrap_or(Verdict::Never),
-            Self::Not(filter) => filter.verdict(bounds).signed(false),
-        }
+        evaluate(self, &Verdicts(bounds))
     }
 
     /// How many flows within `bounds` match, where that is known exactly.
     pub fn count(&self, bounds: &impl Bounds) -> Option<u64> {
-        let rows = bounds.rows()?;
-        if let Some(passing) = bounds.passing(self) {
-            return Some(passing);
+        evaluate(self, &Counts { bounds, rows: bounds.rows()? })
+    }
+}
+
+/// The verdicts of filters on flows within bounds.
+struct Verdicts<'a, B>(&'a B);
+
+impl<B: Bounds> Meaning for Verdicts<'_, B> {
+    type Value = Verdict;
+
+    fn test(&self, test: &Test) -> Verdict {
+        test.verdict(self.0)
+    }
+
+    fn neutral(&self, all: bool) -> Verdict {
+        exactly(all)
+    }
+
+    fn join(&self, all: bool, left: Verdict, right: Verdict) -> Verdict {
+        if all { left.min(right) } else { left.max(right) }
+    }
+
+    fn not(&self, value: Verdict) -> Verdict {
+        value.signed(false)
+    }
+
+    fn known(&self, part: &Filter) -> Option<Verdict> {
+        let passing = self.0.passing(part)?;
+        Some(match self.0.rows() {
+            _ if passing == 0 => Verdict::Never,
+            Some(rows) if passing == rows => Verdict::Always,
+            _ => Verdict::Maybe,
+        })
+    }
+}
+
+/// How many of the flows within bounds match filters, where that is known.
+struct Counts<'a, B> {
+    bounds: &'a B,
+    rows: u64,
+}
+
+impl<B: Bounds> Meaning for Counts<'_, B> {
+    type Value = Option<u64>;
+
+    fn test(&self, test: &Test) -> Option<u64> {
+        match test.verdict(self.bounds) {
+            Verdict::Never => Some(0),
+            Verdict::Maybe => None,
+            Verdict::Always => Some(self.rows),
         }
-        let counts = |filters: &[Self]| filters.iter().map(|filter| filter.count(bounds)).collect::<Vec<_>>();
+    }
+
+    fn neutral(&self, all: bool) -> Option<u64> {
+        Some(if all { self.rows } else { 0 })
+    }
+
+    fn join(&self, all: bool, left: Option<u64>, right: Option<u64>) -> Option<u64> {
         // Two counts do not tell how many flows pass both tests, nor how many pass either: at most one may be open.
-        let only = |counts: Vec<Option<u64>>, neutral: u64, decisive: u64| {
-            if counts.contains(&Some(decisive)) {
-                return Some(decisive);
-            }
-            let mut open = counts.into_iter().filter(|count| *count != Some(neutral));
-            match (open.next(), open.next()) {
-                (None, _) => Some(neutral),
-                (Some(count), None) => count,
-                (Some(_), Some(_)) => None,
-            }
-        };
-        match self {
-            Self::Test(test) => match test.verdict(bounds) {
-                Verdict::Never => Some(0),
-                Verdict::Maybe => None,
-                Verdict::Always => Some(rows),
-            },
-            Self::And(filters) => only(counts(filters), rows, 0),
-            Self::Or(filters) => only(counts(filters), 0, rows),
-            Self::Not(filter) => filter.count(bounds).map(|count| rows.saturating_sub(count)),
+        match (self.neutral(all), self.neutral(!all)) {
+            (_, decisive) if left == decisive || right == decisive => decisive,
+            (neutral, _) if left == neutral => right,
+            (neutral, _) if right == neutral => left,
+            _ => None,
         }
+    }
+
+    fn not(&self, value: Option<u64>) -> Option<u64> {
+        value.map(|count| self.rows.saturating_sub(count))
+    }
+
+    fn known(&self, part: &Filter) -> Option<Option<u64>> {
+        self.bounds.passing(part).map(Some)
     }
 }
 

@@ -91,6 +91,15 @@ impl Ranges {
         self.complement().union(&other.complement()).complement()
     }
 
+    /// What it holds up to `greatest`.
+    pub(super) fn up_to(mut self, greatest: u128) -> Self {
+        self.0.truncate(self.0.partition_point(|(first, _)| *first <= greatest));
+        if let Some((_, last)) = self.0.last_mut() {
+            *last = (*last).min(greatest);
+        }
+        self
+    }
+
     /// The first range that does not end before `number`.
     fn at(&self, number: u128) -> Option<(u128, u128)> {
         self.0.get(self.0.partition_point(|(_, end)| *end < number)).copied()

@@ -12,25 +12,52 @@ const SHOWN: usize = 5;
 /// written: it is no language that could be read back.
 impl Display for Filter {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let joined = |f: &mut Formatter<'_>, filters: &[Self], word: &str| {
-            for (place, filter) in filters.iter().enumerate() {
-                let between = if place == 0 { "" } else { word };
-                match filter {
-                    Self::And(_) | Self::Or(_) => write!(f, "{between}({filter})")?,
-                    Self::Test(_) | Self::Not(_) => write!(f, "{between}{filter}")?,
+        let mut left = vec![Piece::Filter(self)];
+        while let Some(piece) = left.pop() {
+            let (filter, is_part) = match piece {
+                Piece::Word(word) => {
+                    f.write_str(word)?;
+                    continue;
                 }
+                Piece::Filter(filter) => (filter, false),
+                Piece::Part(filter) => (filter, true),
+            };
+            let (parts, word, none) = match filter {
+                Self::Test(test) => {
+                    test.fmt(f)?;
+                    continue;
+                }
+                Self::Not(part) => {
+                    f.write_str("not (")?;
+                    left.extend([Piece::Word(")"), Piece::Filter(part)]);
+                    continue;
+                }
+                Self::And(parts) => (parts, " and ", "everything"),
+                Self::Or(parts) => (parts, " or ", "nothing"),
+            };
+            if is_part {
+                f.write_str("(")?;
+                left.push(Piece::Word(")"));
             }
-            Ok(())
-        };
-        match self {
-            Self::Test(test) => test.fmt(f),
-            Self::And(filters) if filters.is_empty() => f.write_str("everything"),
-            Self::Or(filters) if filters.is_empty() => f.write_str("nothing"),
-            Self::And(filters) => joined(f, filters, " and "),
-            Self::Or(filters) => joined(f, filters, " or "),
-            Self::Not(filter) => write!(f, "not ({filter})"),
+            if parts.is_empty() {
+                f.write_str(none)?;
+            }
+            // What is pushed last is written first.
+            for (place, part) in parts.iter().enumerate().rev() {
+                left.push(Piece::Part(part));
+                left.extend((place > 0).then_some(Piece::Word(word)));
+            }
         }
+        Ok(())
     }
+}
+
+/// Something that is still to be written.
+enum Piece<'f> {
+    Word(&'static str),
+    Filter(&'f Filter),
+    /// A filter among others: in parentheses where it has parts itself.
+    Part(&'f Filter),
 }
 
 impl Display for Test {

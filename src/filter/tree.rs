@@ -1,8 +1,8 @@
 //! The filter tree.
 
-use std::{collections::BTreeSet, ops::Not};
+use std::{collections::BTreeSet, mem, ops::Not};
 
-use super::Ranges;
+use super::{Ranges, walk::Join};
 use crate::flow::Field;
 
 /// Which flows a query wants.
@@ -19,7 +19,8 @@ use crate::flow::Field;
 /// assert!(https.matches(&StoredFlow { id: FlowId::new(1), flow }));
 /// # Ok::<(), String>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// It may have any number of tests, nested in any way: nothing that is done with it needs a deep stack.
 pub enum Filter {
     /// A test on one field.
     Test(Test),
@@ -75,68 +76,69 @@ impl Filter {
     /// The flows that match both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::And(mut filters), Self::And(more)) => {
-                filters.extend(more);
-                Self::And(filters)
-            }
-            (Self::And(mut filters), other) => {
-                filters.push(other);
-                Self::And(filters)
-            }
-            (filter, other) => Self::And(vec![filter, other]),
-        }
+        self.joined(Join::And, other)
     }
 
     /// The flows that match either.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
-        Self::Or(vec![self, other])
+        self.joined(Join::Or, other)
+    }
+
+    /// One filter of the parts of both, where they are joined in this way. A longer list is never added to a shorter one,
+    /// so that filters are joined in linear time from either end.
+    fn joined(mut self, join: Join, mut other: Self) -> Self {
+        match (self.parts_joined(join), other.parts_joined(join)) {
+            (Some(parts), _) if parts.is_empty() => other,
+            (Some(parts), Some(others)) if others.len() <= parts.len() => {
+                parts.append(others);
+                self
+            }
+            (Some(parts), _) => {
+                parts.push(other);
+                self
+            }
+            (None, Some(others)) if others.is_empty() => self,
+            (None, _) if join == Join::And => Self::And(vec![self, other]),
+            (None, _) => Self::Or(vec![self, other]),
+        }
+    }
+
+    fn parts_joined(&mut self, join: Join) -> Option<&mut Vec<Self>> {
+        match (self, join) {
+            (Self::And(parts), Join::And) | (Self::Or(parts), Join::Or) => Some(parts),
+            _ => None,
+        }
     }
 
     /// The same filter, in which the parts of a conjunction or disjunction that look at nothing but `fields` are one
     /// part, where there are several.
     pub(crate) fn grouped(&self, fields: &[Field]) -> Self {
-        let group = |filters: &[Self], join: fn(Vec<Self>) -> Self| {
-            let (inside, outside): (Vec<_>, Vec<_>) =
-                filters.iter().map(|filter| filter.grouped(fields)).partition(|filter| filter.looks_only_at(fields));
-            if inside.len() < 2 || outside.is_empty() {
-                return join([inside, outside].concat());
+        let group = |filter: &Self, parts: Vec<(Self, bool)>| {
+            let is_inside = match filter {
+                Self::Test(test) => fields.contains(&test.field),
+                _ => parts.iter().all(|(_, is_inside)| *is_inside),
+            };
+            let (inside, outside): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(_, is_inside)| *is_inside);
+            let filters = |parts: Vec<(Self, bool)>| parts.into_iter().map(|(filter, _)| filter).collect::<Vec<_>>();
+            let (mut inside, outside) = (filters(inside), filters(outside));
+            if inside.len() > 1 && !outside.is_empty() {
+                inside = vec![filter.with_parts(inside)];
             }
-            join([vec![join(inside)], outside].concat())
+            inside.extend(outside);
+            (filter.with_parts(inside), is_inside)
         };
-        match self {
-            Self::Test(_) | Self::Not(_) => self.clone(),
-            Self::And(filters) => group(filters, Self::And),
-            Self::Or(filters) => group(filters, Self::Or),
-        }
+        self.fold(group).0
     }
 
     /// About how many bytes of memory it takes.
     pub(crate) fn memory(&self) -> usize {
-        let mut tests = Vec::new();
-        self.tests(&mut tests);
-        let values = |test: &&Test| match &test.set {
+        let values = |test: &Test| match &test.set {
             Set::Numbers(ranges) => size_of_val(ranges.as_slice()),
             Set::Texts { texts, .. } => texts.iter().map(|text| text.len() + size_of::<String>()).sum(),
             Set::Flags { masks, .. } => masks.len(),
         };
-        tests.iter().map(values).sum::<usize>() + tests.len() * size_of::<Self>()
-    }
-
-    fn looks_only_at(&self, fields: &[Field]) -> bool {
-        let mut tests = Vec::new();
-        self.tests(&mut tests);
-        tests.iter().all(|test| fields.contains(&test.field))
-    }
-
-    /// Adds the tests that it is made of.
-    pub(crate) fn tests<'a>(&'a self, tests: &mut Vec<&'a Test>) {
-        match self {
-            Self::Test(test) => tests.push(test),
-            Self::And(filters) | Self::Or(filters) => filters.iter().for_each(|filter| filter.tests(tests)),
-            Self::Not(filter) => filter.tests(tests),
-        }
+        self.tests().map(|test| values(test) + size_of::<Self>()).sum()
     }
 }
 
@@ -144,10 +146,10 @@ impl Filter {
 impl Not for Filter {
     type Output = Self;
 
-    fn not(self) -> Self {
-        match self {
-            Self::Not(filter) => *filter,
-            filter => Self::Not(Box::new(filter)),
+    fn not(mut self) -> Self {
+        match &mut self {
+            Self::Not(filter) => mem::replace(filter, Self::all()),
+            _ => Self::Not(Box::new(self)),
         }
     }
 }
@@ -176,6 +178,12 @@ impl Test {
     /// Whether a flow without the value passes.
     pub fn passes_absent(&self) -> bool {
         self.absent
+    }
+
+    /// The test, which leaves one behind that passes nothing.
+    pub(super) fn take(&mut self) -> Self {
+        let set = mem::replace(&mut self.set, Set::Numbers(Ranges::default()));
+        Self { field: self.field, set, absent: mem::take(&mut self.absent) }
     }
 
     /// The test that passes just the other flows.

@@ -17,7 +17,7 @@ use datafusion::{
 use super::goal::Goal;
 use crate::{
     error::{Error, ErrorKind, Result},
-    filter::Filter,
+    filter::{Filter, Test},
     flow::{Field, Kind, Value},
     order::Order,
     schema::{after_expr, filter_expr, lead_expr, schema},
@@ -46,9 +46,7 @@ impl Condition {
     }
 
     fn of_filter(filter: &Filter) -> Result<Self> {
-        let mut tests = Vec::new();
-        filter.tests(&mut tests);
-        Self::new(tests.iter().map(|test| test.field()).collect(), &filter_expr(filter))
+        Self::new(filter.tests().map(Test::field).collect(), &filter_expr(filter))
     }
 
     /// The flows whose first sort key does not come after `value`: only they can come before a flow that has it.

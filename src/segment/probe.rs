@@ -1,17 +1,23 @@
 //! What the lists of a segment tell of a filter.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use super::{BlockBounds, RowReader, SegmentReader, index::LISTS};
 use crate::{
     error::Result,
-    filter::{Bounds, Filter},
+    filter::{Bounds, Filter, Meaning, Test, evaluate},
     flow::{Field, Span},
 };
 
 /// For a page no more chunks of a list are looked at, and no more whose values all pass: what touches more matches much,
 /// and a page of it is soon full.
 const MOST_CHUNKS: (usize, usize) = (96, 3);
+
+/// Of no more parts of a filter the lists are asked: the answer of each takes memory.
+const MOST_PARTS: usize = 256;
 
 /// How much is read of the lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +39,8 @@ pub(super) struct Tally {
 /// How many flows of each block pass the parts of a filter that the lists of a segment answer.
 #[derive(Debug)]
 pub struct Probes<'f> {
-    parts: Vec<(&'f Filter, Vec<Tally>)>,
+    /// By their addresses: the parts are those of the one filter that was asked for.
+    parts: HashMap<usize, (&'f Filter, Vec<Tally>)>,
 }
 
 /// The same filter, with those parts side by side that one list answers together.
@@ -57,10 +64,8 @@ impl<'f> Probes<'f> {
             Effort::Page => MOST_CHUNKS,
             Effort::Count => (usize::MAX, usize::MAX),
         };
-        let mut wanted = Vec::new();
-        listed(filter, segment, &mut wanted);
-        let mut parts = Vec::with_capacity(wanted.len());
-        for part in wanted {
+        let mut parts = HashMap::new();
+        for part in wanted(filter, segment) {
             let Some(touched) = segment.directory().touched(part, most, most_inside) else { continue };
             let chunks: Vec<_> = touched.chunks.iter().map(|(chunk, _, _)| *chunk).collect();
             let lists = reader.cache().lists(segment, &chunks, reader.counters()).await?;
@@ -69,7 +74,7 @@ impl<'f> Probes<'f> {
                 let tallied = chunk.tally(&bytes, touched.list, part, (low, high), &mut tallies);
                 tallied.map_err(|error| segment.named(error))?;
             }
-            parts.push((part, tallies));
+            parts.insert(address(part), (part, tallies));
         }
         Ok(Self { parts })
     }
@@ -86,34 +91,80 @@ impl<'f> Probes<'f> {
 
     /// The pages of a block that can hold a flow that matches, as far as the lists tell: bit 0 is the first.
     pub fn pages(&self, filter: &Filter, block: usize) -> u8 {
-        if let Some(tallies) = self.tallies(filter) {
-            return tallies.get(block).map_or(u8::MAX, |tally| tally.pages);
-        }
-        match filter {
-            Filter::And(filters) => filters.iter().fold(u8::MAX, |pages, filter| pages & self.pages(filter, block)),
-            Filter::Or(filters) => filters.iter().fold(0, |pages, filter| pages | self.pages(filter, block)),
-            Filter::Test(_) | Filter::Not(_) => u8::MAX,
-        }
+        evaluate(filter, &Pages { probes: self, block })
     }
 
     fn tallies(&self, part: &Filter) -> Option<&[Tally]> {
-        // The parts are those of the one filter that was asked for, so that it is the same part tells its address.
-        let (_, tallies) = self.parts.iter().find(|(probed, _)| std::ptr::eq(*probed, part))?;
-        Some(tallies)
+        self.parts.get(&address(part)).map(|(_, tallies)| tallies.as_slice())
     }
 }
 
-/// The largest parts of a filter of which each is answered by one list.
-fn listed<'f>(filter: &'f Filter, segment: &SegmentReader, parts: &mut Vec<&'f Filter>) {
-    if segment.directory().lists(filter) {
-        parts.push(filter);
-        return;
+fn address(part: &Filter) -> usize {
+    std::ptr::from_ref(part).addr()
+}
+
+/// The pages of a block that can hold a flow that matches.
+struct Pages<'a> {
+    probes: &'a Probes<'a>,
+    block: usize,
+}
+
+impl Meaning for Pages<'_> {
+    type Value = u8;
+
+    fn test(&self, _test: &Test) -> u8 {
+        u8::MAX
     }
-    match filter {
-        Filter::Test(_) => {}
-        Filter::And(filters) | Filter::Or(filters) => filters.iter().for_each(|each| listed(each, segment, parts)),
-        Filter::Not(filter) => listed(filter, segment, parts),
+
+    fn neutral(&self, all: bool) -> u8 {
+        if all { u8::MAX } else { 0 }
     }
+
+    fn join(&self, all: bool, left: u8, right: u8) -> u8 {
+        if all { left & right } else { left | right }
+    }
+
+    fn not(&self, _value: u8) -> u8 {
+        // A page that holds a flow that matches can hold one that does not.
+        u8::MAX
+    }
+
+    fn known(&self, part: &Filter) -> Option<u8> {
+        Some(self.probes.tallies(part)?.get(self.block).map_or(u8::MAX, |tally| tally.pages))
+    }
+}
+
+/// What is asked of lists for a part of a filter.
+struct Wanted<'f> {
+    fields: BTreeSet<Field>,
+    passes_absent: bool,
+    parts: Vec<&'f Filter>,
+}
+
+/// The largest parts of a filter of which each is answered by one list, up to [`MOST_PARTS`].
+fn wanted<'f>(filter: &'f Filter, segment: &SegmentReader) -> Vec<&'f Filter> {
+    let all = |parts: &[Wanted<'_>]| parts.iter().all(|part| part.passes_absent);
+    let any = |parts: &[Wanted<'_>]| parts.iter().any(|part| part.passes_absent);
+    let wanted = filter.fold(|filter, parts: Vec<Wanted<'f>>| {
+        let passes_absent = match filter {
+            Filter::Test(test) => test.passes_absent(),
+            Filter::And(_) => all(&parts),
+            Filter::Or(_) => any(&parts),
+            Filter::Not(_) => !all(&parts),
+        };
+        let mut fields = BTreeSet::new();
+        if let Filter::Test(test) = filter {
+            fields.insert(test.field());
+        }
+        fields.extend(parts.iter().flat_map(|part| &part.fields));
+        let parts = if segment.directory().lists(&fields, passes_absent) {
+            vec![filter]
+        } else {
+            parts.into_iter().flat_map(|part| part.parts).take(MOST_PARTS).collect()
+        };
+        Wanted { fields, passes_absent, parts }
+    });
+    wanted.parts
 }
 
 /// A block, or a segment, as its bounds and lists tell of it.

@@ -19,6 +19,7 @@ mod http;
 mod import_formats;
 mod ingest;
 mod kept;
+mod large_filters;
 mod layers;
 mod live;
 mod live_memory;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use twox_hash::XxHash64;
 
-use super::{entries::Entries, input::damaged, postings::List};
+use super::{entries::Entries, input::damaged, list::List};
 use crate::{error::Result, filter::Filter, segment::Tally};
 
 /// No chunk has more bytes: a value that is in every block of the largest segment takes less.

@@ -50,7 +50,7 @@ use twox_hash::XxHash64;
 
 use super::{
     super::bounds::{BoundsTable, Extents, Lane},
-    input::{Input, damaged},
+    input::{Input, damaged, too_large},
     pages::PageTable,
     postings::Directory,
 };
@@ -220,10 +220,6 @@ fn decode_lane(input: &mut Input<'_>, field: Field, blocks: usize) -> Result<Lan
         }
     };
     Ok(Lane { extents, presence })
-}
-
-pub(super) fn too_large() -> Error {
-    Error::internal("an index is larger than its format allows")
 }
 
 #[cfg(test)]

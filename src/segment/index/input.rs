@@ -49,3 +49,7 @@ impl<'a> Input<'a> {
 pub(super) fn damaged() -> Error {
     Error::damaged("the index is damaged: its bytes are not those that were written")
 }
+
+pub(super) fn too_large() -> Error {
+    Error::internal("an index is larger than its format allows")
+}

@@ -1,15 +1,21 @@
 //! The index in a segment: bytes before the Parquet footer, which other readers pass over.
 
+mod build;
 mod chunk;
 mod damaged;
 mod entries;
 mod format;
 mod input;
+mod list;
 mod pages;
 mod postings;
 
+pub(super) use build::build;
 pub(super) use chunk::Chunk;
 pub(super) use damaged::{decode_corrected, decode_pages, decode_with};
 pub(super) use format::{Index, MAGIC, decode, encode, prefix};
 pub(super) use pages::{PageTable, checksum};
-pub(super) use postings::{Built, Directory, LISTS, build};
+pub(super) use postings::{Built, Directory, LISTS};
+
+#[cfg(test)]
+mod laws;

@@ -2,10 +2,7 @@
 
 use twox_hash::XxHash64;
 
-use super::{
-    format::too_large,
-    input::{Input, damaged},
-};
+use super::input::{Input, damaged, too_large};
 use crate::{error::Result, flow::Field};
 
 /// The pages of a segment: in every column they hold the same rows.

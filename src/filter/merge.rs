@@ -1,0 +1,149 @@
+//! Tests on one field, merged into one test.
+
+use std::{collections::BTreeSet, mem};
+
+use super::{Filter, Ranges, Set, Test, growing::Growing};
+use crate::flow::Field;
+
+/// A test that others can be merged into.
+#[derive(Clone, Debug)]
+pub(super) struct Merged {
+    field: Field,
+    set: Merging,
+    absent: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Merging {
+    Set(Set),
+    /// Numbers, of more than one test.
+    Numbers(Growing),
+}
+
+/// What tests have in common that can be merged: a field, and the kind of their sets.
+pub(super) type Kind = (Field, u8);
+
+impl Merged {
+    /// A test, in the one form that all spellings of it have.
+    pub(super) fn of(test: Test) -> Self {
+        let Test { field, set, absent } = test;
+        let set = match set {
+            // No value lies above the field's greatest, so the sets of all ports and of all numbers are one.
+            Set::Numbers(ranges) => Set::Numbers(ranges.up_to(field.greatest())),
+            Set::Flags { masks, carried } => flags(BTreeSet::new(), masks, carried),
+            texts @ Set::Texts { .. } => texts,
+        };
+        Self { field, set: Merging::Set(set), absent: absent && !field.always_present() }
+    }
+
+    /// What it has in common with tests that [`join`](Self::join) it in a conjunction, or where not `all` in a
+    /// disjunction; `None` where there are none.
+    pub(super) fn kind(&self, all: bool) -> Option<Kind> {
+        match &self.set {
+            Merging::Numbers(_) | Merging::Set(Set::Numbers(_)) => Some((self.field, 0)),
+            Merging::Set(Set::Texts { .. }) => Some((self.field, 1)),
+            // Flags that carry a mask and another one are not told by one list of masks.
+            Merging::Set(Set::Flags { carried, .. }) => (*carried != all).then_some((self.field, 2)),
+        }
+    }
+
+    /// The test that passes what both of two of a kind pass, or where not `all` what either passes.
+    pub(super) fn join(self, other: Self, all: bool) -> Self {
+        let absent = if all { self.absent && other.absent } else { self.absent || other.absent };
+        let set = match (self.set, other.set) {
+            (
+                Merging::Set(Set::Texts { texts, listed }),
+                Merging::Set(Set::Texts { texts: others, listed: others_listed }),
+            ) => Merging::Set(texts_of((texts, listed), (others, others_listed), all)),
+            (Merging::Set(Set::Flags { masks, carried }), Merging::Set(Set::Flags { masks: others, .. })) => {
+                Merging::Set(flags(masks, others, carried))
+            }
+            (left, right) => {
+                let (left, right) = (left.numbers(), right.numbers());
+                Merging::Numbers(if all { left.intersection(right) } else { left.union(right) })
+            }
+        };
+        Self { field: self.field, set, absent }
+    }
+
+    /// Whether it passes every flow, or none; `None` where it passes some.
+    pub(super) fn constant(&self) -> Option<bool> {
+        let every_value = match &self.set {
+            Merging::Numbers(numbers) => numbers.constant(self.field.greatest()),
+            Merging::Set(Set::Numbers(ranges)) if ranges.is_empty() => Some(false),
+            Merging::Set(Set::Numbers(ranges)) => ranges.covers(0, self.field.greatest()).then_some(true),
+            Merging::Set(Set::Texts { texts, listed }) => texts.is_empty().then_some(!listed),
+            Merging::Set(Set::Flags { masks, carried }) => masks.is_empty().then_some(!carried),
+        };
+        every_value.filter(|every| *every == self.absent || self.field.always_present())
+    }
+
+    pub(super) fn into_filter(self) -> Filter {
+        let set = match self.set {
+            Merging::Set(set) => set,
+            Merging::Numbers(numbers) => Set::Numbers(Ranges::from(numbers).up_to(self.field.greatest())),
+        };
+        Filter::Test(Test { field: self.field, set, absent: self.absent })
+    }
+}
+
+impl Merging {
+    fn numbers(self) -> Growing {
+        match self {
+            Self::Numbers(numbers) => numbers,
+            Self::Set(Set::Numbers(ranges)) => (&ranges).into(),
+            Self::Set(Set::Texts { .. } | Set::Flags { .. }) => Growing::default(),
+        }
+    }
+}
+
+/// The texts of two lists, each of which says whether it is these texts or all but these.
+fn texts_of((mut left, is_left): (BTreeSet<String>, bool), right: (BTreeSet<String>, bool), all: bool) -> Set {
+    let (mut right, is_right) = right;
+    // "Either" is "not (neither)": it is told by the same lists, each turned around.
+    let (texts, listed) = match (is_left == all, is_right == all) {
+        (true, true) => {
+            if left.len() > right.len() {
+                mem::swap(&mut left, &mut right);
+            }
+            left.retain(|text| right.contains(text));
+            (left, true)
+        }
+        (true, false) => (without(left, &right), true),
+        (false, true) => (without(right, &left), true),
+        (false, false) => {
+            if left.len() < right.len() {
+                mem::swap(&mut left, &mut right);
+            }
+            left.extend(right);
+            (left, false)
+        }
+    };
+    Set::Texts { texts, listed: listed == all }
+}
+
+fn without(mut texts: BTreeSet<String>, others: &BTreeSet<String>) -> BTreeSet<String> {
+    if texts.len() < others.len() {
+        texts.retain(|text| !others.contains(text));
+    } else {
+        for text in others {
+            texts.remove(text);
+        }
+    }
+    texts
+}
+
+/// Flags with `more` masks, and without masks that others imply: what carries SYN and ACK carries SYN.
+fn flags(mut masks: BTreeSet<u8>, more: BTreeSet<u8>, carried: bool) -> Set {
+    // Every value carries no flag.
+    if more.contains(&0) {
+        return Set::Flags { masks: BTreeSet::new(), carried: !carried };
+    }
+    for mask in more {
+        if !masks.iter().any(|other| mask & other == *other) {
+            masks.retain(|other| mask & other != mask);
+            masks.insert(mask);
+        }
+    }
+    Set::Flags { masks, carried }
+}

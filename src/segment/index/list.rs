@@ -1,0 +1,77 @@
+//! The values of a list, as bytes whose order is that of the values.
+
+use crate::{
+    filter::{Filter, Set},
+    flow::{Field, Kind, ValueRef},
+};
+
+/// The greatest value of all.
+const GREATEST: &[u8] = &[u8::MAX; 16];
+
+/// The columns that a list is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct List(pub(super) Vec<Field>);
+
+impl List {
+    /// How many bytes each value has; `None` of names.
+    pub(super) fn width(&self) -> Option<usize> {
+        let several = self.0.len() > 1;
+        let width = |field: &Field| match field.kind() {
+            Kind::Text => None,
+            _ => Some(bytes_of(*field) + usize::from(several && !field.always_present())),
+        };
+        self.0.iter().map(width).sum()
+    }
+
+    /// The value of `field` within a value of the list.
+    pub(super) fn value<'v>(&self, mut value: &'v [u8], field: Field) -> Option<ValueRef<'v>> {
+        let several = self.0.len() > 1;
+        for each in &self.0 {
+            if each.kind() == Kind::Text {
+                return std::str::from_utf8(value).ok().map(ValueRef::Text);
+            }
+            let present = if several && !each.always_present() {
+                let (present, rest) = value.split_first()?;
+                value = rest;
+                *present != 0
+            } else {
+                true
+            };
+            let (own, rest) = value.split_at_checked(bytes_of(*each))?;
+            value = rest;
+            if *each == field {
+                let number = own.iter().fold(0, |sum: u128, byte| sum << 8 | u128::from(*byte));
+                return present.then_some(ValueRef::Number(number));
+            }
+        }
+        None
+    }
+
+    /// The values that can pass `part`, as ranges in ascending order.
+    pub(super) fn ranges(&self, part: &Filter) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let everything = || vec![(Vec::new(), GREATEST.to_vec())];
+        let (Filter::Test(test), [field]) = (part, self.0.as_slice()) else { return everything() };
+        match test.set() {
+            Set::Numbers(ranges) => {
+                let bytes = |number: u128| key(number, bytes_of(*field));
+                let greatest = field.greatest();
+                ranges.as_slice().iter().map(|(low, high)| (bytes(*low), bytes(*high.min(&greatest)))).collect()
+            }
+            Set::Texts { texts, listed: true } => {
+                texts.iter().map(|text| (text.as_bytes().to_vec(), text.as_bytes().to_vec())).collect()
+            }
+            Set::Texts { listed: false, .. } | Set::Flags { .. } => everything(),
+        }
+    }
+}
+
+/// How many bytes a value of a field that is no name has.
+pub(super) fn bytes_of(field: Field) -> usize {
+    (u128::BITS - field.greatest().leading_zeros()) as usize / 8
+}
+
+/// A number in `width` bytes, in the order of the numbers.
+pub(super) fn key(number: u128, width: usize) -> Vec<u8> {
+    let bytes = number.to_be_bytes();
+    bytes.get(bytes.len().saturating_sub(width)..).unwrap_or_default().to_vec()
+}
