@@ -85,6 +85,21 @@ fn imports(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn unit_tests_are_last_in_a_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    sources(&root, &mut found, &root);
+    for (name, text) in found {
+        // What comes after the first of them is looked at by no test here: so it must be tests and nothing else.
+        let Some((_, tests)) = text.split_once("\n#[cfg(test)]\n") else { continue };
+        for line in tests.lines().filter(|line| line.starts_with(|letter: char| letter.is_ascii_alphanumeric())) {
+            let is_module = line.starts_with("mod ") || line.starts_with("pub(crate) mod ");
+            assert!(is_module, "{name} has code behind its tests: {line}");
+        }
+    }
+}
+
+#[test]
 fn imports_run_downwards() {
     let layers: BTreeMap<&str, usize> = LAYERS.iter().copied().collect();
     for (name, text) in all_sources() {

@@ -4,8 +4,8 @@
 use std::{collections::HashSet, time::Duration};
 
 use flowseek::{
-    Archive, Filter, Order, Settings, StoredFlow, filter,
-    flow::{Address, AddressRange},
+    Archive, ErrorKind, Filter, Order, Settings, StoredFlow, filter,
+    flow::{Address, AddressRange, Flow, Timestamp},
     generate::Generator,
     query::{Budget, Count, Pruning, Query, Start},
     segment::SegmentOptions,
@@ -14,14 +14,14 @@ use proptest::{collection::vec, prelude::*};
 
 use crate::support::{self, append, block_on, flow, oracle, order, settings};
 
-/// All pages of a query, joined; `between` is called after each.
-async fn pages(query: Query, mut between: impl FnMut()) -> Vec<StoredFlow> {
+/// All pages of a query, joined. A page that tells the total tells that of all of them, wherever it lies.
+async fn pages(query: Query, total: usize) -> Vec<StoredFlow> {
     let mut flows = Vec::new();
     let mut start = Start::First;
     for _ in 0..1_000 {
         let page = query.clone().start(start).page().await.unwrap();
         flows.extend(page.flows().unwrap());
-        between();
+        assert!(page.total.is_none_or(|told| told == total as u64), "a page tells a total of {:?}", page.total);
         match page.next {
             Some(next) => start = Start::At(next.to_string().parse().unwrap()),
             None => return flows,
@@ -49,14 +49,14 @@ proptest! {
                 let query = snapshot.query(filter.clone()).order(order.clone()).limit(limit);
                 let told = format!("{filter:?} {order:?} limit {limit}");
 
-                let found = pages(query.clone(), || ()).await;
+                let found = pages(query.clone(), expected.len()).await;
                 prop_assert_eq!(&found, &expected, "{}", told);
 
-                let unpruned = pages(query.clone().pruning(Pruning::Off), || ()).await;
+                let unpruned = pages(query.clone().pruning(Pruning::Off), expected.len()).await;
                 prop_assert_eq!(&unpruned, &expected, "unpruned {}", told);
 
                 let budget = Budget { rows, time: Duration::from_secs(60) };
-                let short = pages(query.clone().budget(budget), || ()).await;
+                let short = pages(query.clone().budget(budget), expected.len()).await;
                 prop_assert_eq!(&short, &expected, "budget of {} rows {}", rows, told);
 
                 let counted = query.clone().limit(0).count(Count::Exact).page().await.unwrap();
@@ -68,6 +68,9 @@ proptest! {
                     let skip = (number as usize - 1) * limit;
                     let numbered: Vec<_> = expected.iter().skip(skip).take(limit).cloned().collect();
                     prop_assert_eq!(page.flows().unwrap(), numbered, "page {} {}", number, told);
+                    prop_assert!(page.total.is_none_or(|total| total == expected.len() as u64), "{}", told);
+                    let exact = query.clone().start(Start::Number(number)).count(Count::Exact).page().await.unwrap();
+                    prop_assert_eq!(exact.total, Some(expected.len() as u64), "page {} {}", number, told);
                     prop_assert_eq!(page.next.is_some(), expected.len() > skip + limit);
                 }
             }
@@ -126,6 +129,37 @@ proptest! {
     }
 
     #[test]
+    fn a_cursor_of_one_filter_goes_on_with_another_just_where_both_are_one(
+        flows in vec(flow(), 6..12),
+        filters in vec(support::filter(), 7),
+        order in order(),
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let archive = Archive::open_or_create(directory.path()).unwrap();
+        append(&archive, &[flows]);
+        let snapshot = archive.snapshot().unwrap();
+        let spelled = filters.iter().flat_map(|filter| {
+            // Other spellings of the same, and its negation, which looks at the same values.
+            [filter.clone(), !!filter.clone(), filter.clone().and(filter.clone()), filter.normal(), !filter.clone()]
+        });
+        let filters: Vec<Filter> = spelled.collect();
+        block_on(async {
+            for one in &filters {
+                let page = snapshot.query(one.clone()).order(order.clone()).limit(1).page().await.unwrap();
+                let Some(next) = page.next else { continue };
+                for other in &filters {
+                    let query = snapshot.query(other.clone()).order(order.clone()).limit(1);
+                    let goes_on = query.after(next.clone()).page().await;
+                    let is_same = one.normal() == other.normal();
+                    let refused = (!is_same).then_some(ErrorKind::InvalidCursor);
+                    prop_assert_eq!(goes_on.err().map(|error| error.kind()), refused, "{:?} after {:?}", other, one);
+                }
+            }
+            Ok(())
+        })?;
+    }
+
+    #[test]
     fn lists_of_thousands_of_addresses_are_answered_as_one_by_one(
         seed in 0u64..1000,
         picked in vec((0usize..3000, 8u8..=32), 1..40),
@@ -154,10 +188,34 @@ proptest! {
         let expected = oracle(&stored, &filter, &order);
         let query = archive.snapshot().unwrap().query(filter).order(order).limit(500);
         block_on(async {
-            prop_assert_eq!(&pages(query.clone(), || ()).await, &expected);
+            prop_assert_eq!(&pages(query.clone(), expected.len()).await, &expected);
             let counted = query.limit(0).count(Count::Exact).page().await.unwrap();
             prop_assert_eq!(counted.total, Some(expected.len() as u64));
             Ok(())
         })?;
+    }
+}
+
+#[test]
+fn segments_with_about_as_many_names_as_a_dictionary_may_have_are_read() {
+    for names in [4095, 4096, 4097] {
+        let directory = tempfile::tempdir().unwrap();
+        let archive = Archive::open_or_create(directory.path()).unwrap();
+        let named = |n: i64| Flow {
+            src_node: Some(format!("node-{n}")),
+            node_id: Some(format!("id-{}", n % (names - 1))),
+            ..Flow::starting(Timestamp::from_millis(n).unwrap())
+        };
+        let stored = append(&archive, &[(0..names).map(named).collect()]);
+        let query = |filter| archive.snapshot().unwrap().query(filter).limit(5000);
+        block_on(async {
+            assert_eq!(query(Filter::all()).page().await.unwrap().flows().unwrap(), stored);
+            for n in [0, 7, names - 1] {
+                let page = query(filter::src_node().eq(format!("node-{n}"))).page().await.unwrap();
+                assert_eq!(page.flows().unwrap(), stored[n as usize..=n as usize]);
+            }
+            let page = query(filter::node_id().eq("id-0")).page().await.unwrap();
+            assert_eq!(page.flows().unwrap(), [stored[0].clone(), stored[stored.len() - 1].clone()]);
+        });
     }
 }

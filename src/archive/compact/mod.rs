@@ -3,8 +3,6 @@
 mod cutter;
 mod merge;
 mod pick;
-#[cfg(test)]
-mod simulation;
 
 use std::{
     collections::HashSet,
@@ -287,3 +285,6 @@ impl Compactor {
         self.is_stopped.store(true, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod simulation;
