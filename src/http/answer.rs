@@ -314,24 +314,30 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_keeps_its_place_until_it_is_made_and_no_longer() {
-        let logs = logs(Settings { queries: 1, ..Settings::default() });
-        let queries = &logs.inner.shared.queries;
-        let mut page = Box::pin(ask(&logs, "sort=destBytes:desc&limit=10"));
-        let mut has_held = false;
-        while futures::FutureExt::now_or_never(&mut page).is_none() {
-            has_held |= queries.taken() == 1;
-            tokio::task::yield_now().await;
+        let (mut has_held, mut has_left) = (false, false);
+        // A page whose reads are done at once is not seen to hold its place: then it is asked for once more, with empty caches.
+        for _ in 0..1000 {
+            let logs = logs(Settings { queries: 1, ..Settings::default() });
+            let queries = &logs.inner.shared.queries;
+            // A client that goes away in the midst gives its place up.
+            let mut page = Box::pin(ask(&logs, "sort=destBytes:desc&limit=10"));
+            while queries.taken() == 0 && futures::FutureExt::now_or_never(&mut page).is_none() {
+                tokio::task::yield_now().await;
+            }
+            has_left |= queries.taken() == 1;
+            drop(page);
+            assert_eq!(queries.taken(), 0);
+            let mut page = Box::pin(ask(&logs, "sort=destBytes:desc&limit=10"));
+            while futures::FutureExt::now_or_never(&mut page).is_none() {
+                has_held |= queries.taken() == 1;
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(queries.taken(), 0);
+            if has_held && has_left {
+                return;
+            }
         }
-        assert!(has_held);
-        assert_eq!(queries.taken(), 0);
-        // A client that goes away in the midst gives it up as well.
-        let mut page = Box::pin(ask(&logs, "sort=destBytes:desc&limit=10"));
-        while queries.taken() == 0 {
-            assert!(futures::FutureExt::now_or_never(&mut page).is_none());
-            tokio::task::yield_now().await;
-        }
-        drop(page);
-        assert_eq!(queries.taken(), 0);
+        panic!("no page was seen to hold its place");
     }
 
     #[tokio::test]
