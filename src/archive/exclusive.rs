@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -148,8 +149,7 @@ impl Exclusive {
         retired.map_err(|error| files.failed("an old manifest cannot be moved away", error))?;
         state.attempt = Some(manifest.clone());
         match files.publish(&manifest)? {
-            Publication::Published if self.is_whole(&state, &manifest)? => {}
-            Publication::Published => return Err(self.lose(&mut state)),
+            Publication::Published => self.check_whole(&mut state, &manifest)?,
             Publication::Taken => {
                 state.attempt = None;
                 return Err(self.lose(&mut state));
@@ -210,20 +210,24 @@ impl Exclusive {
         }
     }
 
-    /// Whether a version that was just published is what it says: a writer that took a lock that was removed would have
-    /// put the new segments aside as nobody's.
-    fn is_whole(&self, state: &State, manifest: &Manifest) -> Result<bool> {
+    /// Makes sure that a version that is published is what it says. A writer that has taken a lock that was removed puts
+    /// the new segments aside as nobody's; but they may be out of reach for a while, too, as the disk is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Locked`] in the first case, [`ErrorKind::Io`] in the second; whoever asks again may find them.
+    fn check_whole(&self, state: &mut State, manifest: &Manifest) -> Result<()> {
         let files = self.files();
-        let is_new = |entry: &&SegmentEntry| entry.added == manifest.version;
-        let look = || {
-            for entry in manifest.segments.iter().filter(is_new) {
-                if files.storage.size(&files.segment_paths(&entry.path).0)?.is_none() {
-                    return Ok(false);
+        let failed = |error| files.failed("what was published cannot be looked at", error);
+        for entry in manifest.segments.iter().filter(|entry| entry.added == manifest.version) {
+            if files.storage.size(&files.segment_paths(&entry.path).0).map_err(failed)?.is_none() {
+                if !state.lock.is_in_place().map_err(failed)? {
+                    return Err(self.lose(state));
                 }
+                let missing = io::Error::new(io::ErrorKind::NotFound, entry.path.clone());
+                return Err(files.failed("a segment that was just written is not there", missing));
             }
-            state.lock.is_in_place()
-        };
-        look().map_err(|error| files.failed("what was published cannot be looked at", error))
+        }
+        if state.lock.is_in_place().map_err(failed)? { Ok(()) } else { Err(self.lose(state)) }
     }
 
     /// Notes that another process writes.
@@ -238,6 +242,7 @@ impl Exclusive {
         let files = self.files();
         match files.manifest(attempt.version)? {
             Some(found) if found == attempt => {
+                self.check_whole(state, &attempt)?;
                 let synced = files.sync_manifests();
                 synced.map_err(|error| files.failed("a manifest cannot be made durable", error))?;
                 let new = attempt.segments.iter().filter(|entry| entry.added == attempt.version);

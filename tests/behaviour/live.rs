@@ -378,6 +378,37 @@ fn a_failure_that_is_over_before_anyone_could_be_told_is_made_good_and_not_told(
 }
 
 #[test]
+fn a_disk_that_is_away_just_after_a_commit_is_not_taken_for_another_writer() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("flows/data");
+    let away = data.with_extension("away");
+    let (is_armed, paths) = (Arc::new(AtomicBool::new(false)), (data.clone(), away.clone()));
+    let armed = Arc::clone(&is_armed);
+    // Between the segments of a commit and the manifest that names them.
+    let create = move |path: &Path| {
+        if path.parent().is_some_and(|folder| folder.ends_with("manifests")) && armed.swap(false, Ordering::Relaxed) {
+            fs::rename(&paths.0, &paths.1)?;
+        }
+        Ok(())
+    };
+    let settings = Settings { storage: Arc::new(Hooked::new(create, |_| Ok(()))), ..Settings::default() };
+    let archive = Archive::open_or_create_with(directory.path().join("flows"), settings).unwrap();
+    let mut appender = archive.appender().unwrap();
+    for round in 0..3 {
+        several(round * 5..round * 5 + 5).iter().for_each(|flow| appender.push(flow).unwrap());
+        is_armed.store(true, Ordering::Relaxed);
+        for _ in 0..2 {
+            let error = appender.commit().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+        }
+        fs::rename(&away, &data).unwrap();
+        let commit = appender.commit().unwrap();
+        assert_eq!((commit.flows, commit.first.get()), (5, round as u64 * 5 + 1));
+        assert_eq!(archive.snapshot().unwrap().manifest().rows(), round as u64 * 5 + 5);
+    }
+}
+
+#[test]
 fn an_append_that_is_dropped_while_it_waits_has_appended_nothing() {
     let scratch = Scratch::new(2);
     block_on(async {
