@@ -110,8 +110,9 @@ impl Writer {
     /// it is.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::Damaged`](crate::ErrorKind::Damaged); no flow is removed
-    /// then, unless only the last step has failed, as in [`commit`](Self::commit).
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::Busy`](crate::ErrorKind::Busy); no flow is removed then,
+    /// unless only the last step has failed, as in [`commit`](Self::commit). A segment that cannot be read is no error:
+    /// it stays, and [`Retained::unreadable`] names it.
     ///
     /// ```
     /// use flowseek::{Archive, Flow, archive::Retention};

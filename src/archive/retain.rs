@@ -7,12 +7,15 @@ use std::{
 };
 
 use super::{
-    Manifest, SegmentEntry,
+    Manifest, SegmentEntry, Snapshot,
     compact::{Merge, merge},
     exclusive::{Change, Exclusive},
     manifest::Edit,
 };
-use crate::{error::Result, flow::Timestamp};
+use crate::{
+    error::{Error, Result},
+    flow::Timestamp,
+};
 
 /// Which flows of an archive go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +60,7 @@ impl Retention {
 }
 
 /// What retention has removed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 #[must_use]
 pub struct Retained {
     /// Flows that are gone.
@@ -70,6 +73,9 @@ pub struct Retained {
     pub bytes: u64,
     /// The version of the archive without them.
     pub version: u64,
+    /// Why segments stay as they were that have flows from before the time and could not be written anew: an error names
+    /// each.
+    pub unreadable: Vec<Error>,
 }
 
 /// Removes what `retention` says, as one version.
@@ -78,22 +84,16 @@ pub(super) fn retain(exclusive: &Arc<Exclusive>, retention: Retention) -> Result
         exclusive.hold()?;
         let snapshot = exclusive.archive().snapshot()?;
         let manifest = snapshot.manifest();
-        let plan = Plan::new(&manifest.segments, retention);
-        if plan.removed.is_empty() && plan.cut.is_empty() {
-            return Ok(Retained { version: manifest.version, ..Retained::default() });
-        }
-        let mut staged = Vec::new();
-        for entry in &plan.cut {
-            let merge_one = Merge { inputs: vec![*entry], from: retention.before, cuts: &[] };
-            let merged =
-                snapshot.check(entry).and_then(|()| merge(&snapshot, merge_one, &AtomicBool::new(false), &mut |_| {}));
-            match merged {
-                Ok(segments) => staged.extend(segments.unwrap_or_default()),
-                Err(error) => {
-                    exclusive.abandon(&staged);
-                    return Err(error);
-                }
+        let mut plan = Plan::new(&manifest.segments, retention);
+        let Trimmed { staged, unreadable } = match trim(&snapshot, &mut plan.cut, retention.before) {
+            Ok(trimmed) => trimmed,
+            Err((staged, error)) => {
+                exclusive.abandon(&staged);
+                return Err(error);
             }
+        };
+        if plan.removed.is_empty() && plan.cut.is_empty() {
+            return Ok(Retained { version: manifest.version, unreadable, ..Retained::default() });
         }
         let sum = |entries: &[&SegmentEntry], of: fn(&SegmentEntry) -> u64| -> u64 {
             entries.iter().map(|entry| of(entry)).sum()
@@ -106,6 +106,7 @@ pub(super) fn retain(exclusive: &Arc<Exclusive>, retention: Retention) -> Result
             rewritten: plan.cut.len() as u64,
             bytes: old(|entry| entry.bytes).saturating_sub(new(|entry| entry.bytes)),
             version: 0,
+            unreadable,
         };
         let removed: HashSet<String> = plan.removed.iter().chain(&plan.cut).map(|entry| entry.path.clone()).collect();
         drop(snapshot);
@@ -123,6 +124,37 @@ pub(super) fn retain(exclusive: &Arc<Exclusive>, retention: Retention) -> Result
             }
         }
     }
+}
+
+/// Segments that were written anew.
+struct Trimmed {
+    staged: Vec<SegmentEntry>,
+    unreadable: Vec<Error>,
+}
+
+/// Writes segments anew without the flows from before a time. One that cannot be read keeps no other from it, and is
+/// taken out of `cut`. With an error comes what was staged.
+fn trim(
+    snapshot: &Snapshot,
+    cut: &mut Vec<&SegmentEntry>,
+    from: Option<Timestamp>,
+) -> Result<Trimmed, (Vec<SegmentEntry>, Error)> {
+    let mut trimmed = Trimmed { staged: Vec::new(), unreadable: Vec::new() };
+    let mut readable = Vec::with_capacity(cut.len());
+    for entry in cut.drain(..) {
+        let job = Merge { inputs: vec![entry], from, cuts: &[] };
+        let merged = snapshot.check(entry).and_then(|()| merge(snapshot, job, &AtomicBool::new(false), &mut |_| {}));
+        match merged {
+            Ok(segments) => {
+                trimmed.staged.extend(segments.unwrap_or_default());
+                readable.push(entry);
+            }
+            Err(error) if error.file().is_some() && !error.is_retryable() => trimmed.unreadable.push(error),
+            Err(error) => return Err((trimmed.staged, error)),
+        }
+    }
+    *cut = readable;
+    Ok(trimmed)
 }
 
 /// What becomes of the segments.

@@ -83,14 +83,15 @@ impl Snapshot {
     /// Reads every byte of a segment.
     ///
     /// # Errors
-    /// [`ErrorKind::Damaged`] where one is not what was written.
+    /// [`ErrorKind::Damaged`] where one is not what was written. Every error names the file.
     pub(super) fn check(&self, entry: &SegmentEntry) -> Result<()> {
-        let flaws = entry.open(self.archive.files())?.check()?;
+        let flaws = entry.open(self.archive.files()).and_then(|reader| reader.check());
+        let flaws = flaws.map_err(|error| error.of_file(&self.archive.path().join(&entry.path)))?;
         match flaws.first() {
             None => Ok(()),
             Some(flaw) => {
                 let message = format!("segment {}: {} is not what was written", entry.path, flaw.part);
-                Err(Error::damaged(message))
+                Err(Error::damaged(message).of_file(&self.archive.path().join(&entry.path)))
             }
         }
     }

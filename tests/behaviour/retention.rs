@@ -1,7 +1,9 @@
 //! Retention: the old goes, the rest stays.
 
+use std::fs;
+
 use flowseek::{
-    Archive,
+    Archive, ErrorKind,
     archive::{Retained, Retention},
     flow::Timestamp,
 };
@@ -39,8 +41,8 @@ fn segments_go_whose_flows_are_all_too_old() {
     assert_eq!(starts(&archive), [5, 15, 20, 21, 22, 23, 24, 25, 25, 26, 27, 28, 29]);
     let version = archive.snapshot().unwrap().manifest().version;
     let again = retain(&archive, before(20));
-    assert_eq!(again, Retained { version, ..Retained::default() });
-    assert_eq!(done.version, version);
+    assert_eq!((again.rows, again.segments, again.rewritten, again.bytes), (0, 0, 0, 0));
+    assert_eq!((done.version, again.version), (version, version));
     place.assert_clean(&archive);
 }
 
@@ -58,6 +60,31 @@ fn exact_retention_leaves_no_flow_that_is_too_old_and_every_other_as_it_was() {
         let again = retain(&archive, Retention { exact: true, ..before(millis) });
         assert_eq!((again.rows, again.segments, again.rewritten), (0, 0, 0));
     }
+}
+
+#[test]
+fn a_damaged_segment_keeps_no_other_from_being_cut_and_is_named() {
+    let place = Place::new();
+    let archive = place.archive(100);
+    commit(&archive, 0..10);
+    commit(&archive, [5, 15, 25]);
+    commit(&archive, [6, 16, 26]);
+    let (spoiled, mut expected) = (archive.snapshot().unwrap().manifest().segments[1].path.clone(), now(&archive));
+    let path = place.path.join(&spoiled);
+    let (mut bytes, sound) = (fs::read(&path).unwrap(), fs::read(&path).unwrap());
+    bytes[100] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let done = retain(&archive, Retention { exact: true, ..before(20) });
+    assert_eq!((done.rows, done.segments, done.rewritten), (12, 1, 1));
+    let [error] = done.unreadable.as_slice() else { panic!("{:?}", done.unreadable) };
+    assert_eq!((error.kind(), error.file().is_some_and(|file| file.ends_with(&spoiled))), (ErrorKind::Damaged, true));
+
+    fs::write(&path, sound).unwrap();
+    expected.retain(|flow| [11, 12, 13, 16].contains(&flow.id.get()));
+    assert_eq!(now(&archive), expected);
+    assert_eq!(retain(&archive, Retention { exact: true, ..before(20) }).rows, 2);
+    assert_eq!(starts(&archive), [25, 26]);
+    place.assert_clean(&archive);
 }
 
 #[test]

@@ -209,8 +209,7 @@ impl Compactor {
             if self.is_stopped() {
                 return Ok(JobOutcome::Stopped);
             }
-            let file = snapshot.archive().path().join(&input.path);
-            snapshot.check(input).map_err(|error| error.of_file(&file))?;
+            snapshot.check(input)?;
         }
         let merge_all = Merge { inputs: job.inputs.iter().collect(), from: None, cuts: &job.cuts };
         let Some(segments) = merge(&snapshot, merge_all, &self.is_stopped, observe)? else {

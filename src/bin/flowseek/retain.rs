@@ -13,14 +13,15 @@ use flowseek::{Archive, archive::Retention};
 
 use super::{
     amount, archive_path,
-    failure::{Failure, answer},
+    failure::{Failure, answer, say},
 };
 
 /// Removes the oldest flows of an archive, by age or for want of space.
 ///
 /// Whole segments go: by age those whose flows are all too old, for want of space those with the oldest flows. It
 /// prints `removed=ROWS segments=N bytes=B`: the flows and the segments that are gone, and by how many bytes the
-/// archive has become smaller. Queries that are under way still see them, and take the room on the disk until they end.
+/// archive has become smaller. Queries that are under way still see them, and take the room on the disk until they end. With `--exact`, segments that cannot be read
+/// are left as they are, and named.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("limit").required(true).multiple(true).args(["keep", "max_bytes"])))]
 pub struct Retain {
@@ -49,6 +50,10 @@ impl Retain {
         drop(snapshot);
         let retention = Retention { bytes: self.max_bytes, exact: self.exact, ..aged.unwrap_or_default() };
         let retained = writer.retain(retention)?;
-        answer(format_args!("removed={} segments={} bytes={}", retained.rows, retained.segments, retained.bytes))
+        answer(format_args!("removed={} segments={} bytes={}", retained.rows, retained.segments, retained.bytes))?;
+        let mut unreadable = retained.unreadable;
+        let last = unreadable.pop();
+        unreadable.into_iter().for_each(say);
+        last.map_or(Ok(()), |error| Err(error.into()))
     }
 }
