@@ -232,8 +232,11 @@ mod tests {
             for length in [1, room / 2, room] {
                 let place = Place { search: vec![9; length], ..place.clone() };
                 let cursor = Cursor::new(&seal, &order, &place).unwrap();
-                assert_eq!(cursor.to_string().len(), MAX_CURSOR_BYTES);
-                assert_eq!(cursor.resume(&seal, 7, &order).unwrap(), place);
+                let text = cursor.to_string();
+                assert_eq!(text.len(), MAX_CURSOR_BYTES);
+                let read: Cursor = text.parse().unwrap();
+                assert_eq!(read.resume(&seal, 7, &order).unwrap(), place);
+                refused(format!("{text}AAAA").parse::<Cursor>());
             }
             let place = Place { search: vec![9; room + 1], ..place };
             assert_eq!(Cursor::new(&seal, &order, &place).unwrap_err().kind(), ErrorKind::InvalidQuery);
