@@ -44,7 +44,13 @@ fn is_normal(filter: &Filter, above: Option<bool>) -> bool {
     };
     let kinds: Vec<_> = parts.iter().filter_map(kind).collect();
     let is_constant = parts.is_empty() && above.is_none();
-    (is_constant || parts.len() > 1)
+    // Several tests on flags agree on those that are absent.
+    let flags = parts.iter().filter_map(|part| match part {
+        Filter::Test(test) if test.field() == Field::TcpFlags => Some(test.passes_absent()),
+        _ => None,
+    });
+    flags.collect::<BTreeSet<_>>().len() < 2
+        && (is_constant || parts.len() > 1)
         && above != Some(all)
         && parts.is_sorted_by(|left, right| left < right)
         && kinds.iter().collect::<BTreeSet<_>>().len() == kinds.len()

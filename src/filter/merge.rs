@@ -70,10 +70,7 @@ impl Merged {
     pub(super) fn constant(&self) -> Option<bool> {
         let every_value = match &self.set {
             Merging::Numbers(numbers) => numbers.constant(self.field.greatest()),
-            Merging::Set(Set::Numbers(ranges)) if ranges.is_empty() => Some(false),
-            Merging::Set(Set::Numbers(ranges)) => ranges.covers(0, self.field.greatest()).then_some(true),
-            Merging::Set(Set::Texts { texts, listed }) => texts.is_empty().then_some(!listed),
-            Merging::Set(Set::Flags { masks, carried }) => masks.is_empty().then_some(!carried),
+            Merging::Set(set) => set.constant(self.field),
         };
         every_value.filter(|every| *every == self.absent || self.field.always_present())
     }
@@ -93,6 +90,18 @@ impl Merging {
             Self::Numbers(numbers) => numbers,
             Self::Set(Set::Numbers(ranges)) => (&ranges).into(),
             Self::Set(Set::Texts { .. } | Set::Flags { .. }) => Growing::default(),
+        }
+    }
+}
+
+impl Set {
+    /// Whether it has every value of a field, or none; `None` where it has some.
+    pub(super) fn constant(&self, field: Field) -> Option<bool> {
+        match self {
+            Self::Numbers(ranges) if ranges.is_empty() => Some(false),
+            Self::Numbers(ranges) => ranges.covers(0, field.greatest()).then_some(true),
+            Self::Texts { texts, listed } => texts.is_empty().then_some(!listed),
+            Self::Flags { masks, carried } => masks.is_empty().then_some(!carried),
         }
     }
 }

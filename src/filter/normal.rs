@@ -1,11 +1,15 @@
 //! One form for all spellings of a filter: what is compiled, pruned with, and told apart by a cursor.
 
-use std::{collections::BTreeMap, mem, slice};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem, slice,
+};
 
 use super::{
-    Filter,
+    Filter, Set, Test,
     merge::{Kind, Merged},
 };
+use crate::flow::Field;
 
 impl Filter {
     /// The same flows, in normal form: no negation above a test, no nesting of like in like, sorted, each part once,
@@ -172,7 +176,34 @@ impl Parts {
         }
     }
 
+    /// Gives tests on the TCP flags, of which several may be left, one form for all spellings: each lets a flow without
+    /// flags pass, or none of them does.
+    ///
+    /// `lacks SYN or lacks ACK or is absent` is `(lacks SYN or absent) or (lacks ACK or absent)`.
+    fn settle_flags(&mut self) {
+        let field = Field::TcpFlags;
+        let merged = [0, 2].into_iter().filter_map(|kind| self.tests.remove(&(field, kind)));
+        let mut tests: Vec<Filter> = merged.map(Merged::into_filter).collect();
+        tests.extend(self.rest.extract_if(.., |part| matches!(part, Filter::Test(_))));
+        let mut tests: Vec<Test> = tests.iter_mut().filter_map(Filter::take_test).collect();
+        let (all, absent) = (self.all, tests.iter().map(|test| test.absent));
+        let absent = if all { absent.min() } else { absent.max() };
+        let Some(absent) = absent else { return };
+        // Of all and no value, one decides what values pass, and the other changes nothing.
+        let is_decided = tests.iter().any(|test| test.set.constant(field) == Some(!all));
+        tests.retain(|test| test.set.constant(field).is_none());
+        if is_decided || tests.is_empty() {
+            let any = if is_decided { !all } else { all };
+            if any == absent {
+                return self.add(Part::Constant(any));
+            }
+            tests = vec![Test { field, set: Set::Flags { masks: BTreeSet::new(), carried: !any }, absent }];
+        }
+        self.rest.extend(tests.into_iter().map(|test| Filter::Test(Test { absent, ..test })));
+    }
+
     fn finish(mut self) -> Part {
+        self.settle_flags();
         if self.is_decided {
             return Part::Constant(!self.all);
         }

@@ -63,6 +63,11 @@ enum Piece<'f> {
 impl Display for Test {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(self.field.name())?;
+        match (self.set.constant(self.field), self.absent) {
+            (Some(false), true) => return f.write_str(" is absent"),
+            (Some(true), false) => return f.write_str(" is present"),
+            _ => {}
+        }
         match &self.set {
             Set::Numbers(ranges) => {
                 let ranges = ranges.as_slice();
@@ -99,7 +104,8 @@ fn number(field: Field, number: u128) -> String {
         Kind::Time => {
             let ordinal = u64::try_from(number).unwrap_or(u64::MAX);
             let time = Timestamp::from_millis(Timestamp::ordinal_millis(ordinal));
-            time.map_or_else(|| "the end of time".to_owned(), |time| time.to_string())
+            let beyond = if ordinal < Timestamp::MIN.ordinal() { "the beginning of time" } else { "the end of time" };
+            time.map_or_else(|| beyond.to_owned(), |time| time.to_string())
         }
         Kind::Number | Kind::Text => number.to_string(),
     }
@@ -118,7 +124,10 @@ fn list(f: &mut Formatter<'_>, word: &str, items: impl Iterator<Item = String>, 
 
 #[cfg(test)]
 mod tests {
-    use crate::{filter, flow::TcpFlags};
+    use crate::{
+        filter,
+        flow::{TcpFlags, Timestamp},
+    };
 
     #[test]
     fn a_filter_is_told_in_words_that_stay_short() {
@@ -128,5 +137,10 @@ mod tests {
         assert_eq!(many.to_string(), "dst_port = 0, 2, 4, 6, 8 and 45 more");
         let neither = !filter::tcp_flags().carries_any([TcpFlags::new(2), TcpFlags::new(16)]);
         assert_eq!(neither.normal().to_string(), "tcp_flags lacks 0x02, 0x10 or absent");
+        let ended = filter::end_time().lte(Timestamp::MAX).or(filter::end_time().gt(Timestamp::MAX));
+        assert_eq!(ended.normal().to_string(), "end_time is present");
+        assert_eq!((!ended).normal().to_string(), "end_time is absent");
+        let old = filter::start_time().lt(Timestamp::from_millis(0).unwrap());
+        assert_eq!(old.to_string(), "start_time = the beginning of time..1969-12-31T23:59:59.999Z");
     }
 }

@@ -111,6 +111,14 @@ impl Filter {
         }
     }
 
+    /// The test that it is, which leaves one behind that passes nothing.
+    pub(super) fn take_test(&mut self) -> Option<Test> {
+        match self {
+            Self::Test(test) => Some(test.take()),
+            _ => None,
+        }
+    }
+
     /// The same filter, in which the parts of a conjunction or disjunction that look at nothing but `fields` are one
     /// part, where there are several.
     pub(crate) fn grouped(&self, fields: &[Field]) -> Self {
