@@ -26,9 +26,10 @@ use parquet::{
     file::metadata::ParquetMetaData,
 };
 
-use super::segment_statistics::SegmentStatistics;
+use super::{recognise::recognise, segment_statistics::SegmentStatistics};
 use crate::{
     archive::{SegmentEntry, Snapshot},
+    filter::{Filter, Verdict},
     flow::Field,
     schema::schema,
     segment::{RawReader, ReadCounters},
@@ -105,6 +106,8 @@ impl FlowTable {
     }
 
     /// The segments that may hold a row for which all filters are true, and what is known of them.
+    ///
+    /// Of filters that are recognised the zone maps of the manifest tell it, and of others DataFusion does.
     fn segments(
         &self,
         session: &dyn Session,
@@ -113,13 +116,20 @@ impl FlowTable {
         let entries = &self.snapshot.manifest().segments;
         let mut segments: Vec<_> = entries.iter().map(|entry| (entry, Arc::new(statistics(entry)))).collect();
         let columns = DFSchema::try_from(schema())?;
-        // A filter with a subquery is no expression by itself; without it, more segments are left.
-        let filters = filters.iter().filter_map(|filter| session.create_physical_expr(filter.clone(), &columns).ok());
-        let pruning = PruningPredicateBuilder::new().with_file_schema(schema()).build(conjunction(filters));
+        let (mut filter, mut others) = (Filter::all(), Vec::new());
+        for expr in filters {
+            match recognise(expr) {
+                Some(part) => filter = filter.and(part),
+                // A filter with a subquery is no expression by itself; without it, more segments are left.
+                None => others.extend(session.create_physical_expr(expr.clone(), &columns).ok()),
+            }
+        }
+        let pruning = PruningPredicateBuilder::new().with_file_schema(schema()).build(conjunction(others));
         if let Some(pruning) = pruning {
             let mut kept = pruning.prune(&SegmentStatistics(entries))?.into_iter();
             segments.retain(|_| kept.next().unwrap_or(true));
         }
+        segments.retain(|(entry, _)| filter.verdict(*entry) != Verdict::Never);
         Ok(segments)
     }
 }

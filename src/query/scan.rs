@@ -13,9 +13,9 @@ use crate::{
 };
 
 /// From so many rows on, scans are handed to the threads of the host's runtime, where there is one.
-pub(super) const LARGE_ROWS: usize = 1 << 16;
+const LARGE_ROWS: usize = 1 << 16;
 /// About how many rows a thread works on before it can be interrupted.
-pub(super) const TASK_ROWS: usize = 1 << 15;
+const TASK_ROWS: usize = 1 << 15;
 
 /// What is read of a segment.
 #[derive(Clone, Debug)]

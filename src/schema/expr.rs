@@ -262,39 +262,15 @@ fn scalar(field: Field, value: &Value) -> ScalarValue {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::RecordBatch;
-    use datafusion::{
-        common::{DFSchema, cast::as_boolean_array},
-        execution::context::ExecutionProps,
-        logical_expr::physical_planning_context::PhysicalPlanningContext,
-        physical_expr::create_physical_expr,
-    };
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
     use crate::{
         filter::sample::{narrow, wide},
-        flow::{FlowId, StoredFlow, sample},
+        flow::sample,
         order::sample::order,
-        schema::{FlowBuilder, Flows, schema},
+        schema::sample::{batch, passes},
     };
-
-    fn batch(flows: &[StoredFlow]) -> (RecordBatch, Vec<StoredFlow>) {
-        let mut builder = FlowBuilder::default();
-        flows.iter().for_each(|stored| builder.push(&stored.flow).unwrap());
-        let batch = builder.finish(FlowId::new(1)).unwrap();
-        let flows = Flows::new(&batch).unwrap().iter().collect();
-        (batch, flows)
-    }
-
-    /// For which rows an expression is true.
-    fn passes(expr: &Expr, batch: &RecordBatch) -> Vec<bool> {
-        let columns = DFSchema::try_from(schema()).unwrap();
-        let planning = PhysicalPlanningContext::default();
-        let expr = create_physical_expr(expr, &columns, &ExecutionProps::new(), &planning).unwrap();
-        let value = expr.evaluate(batch).unwrap().into_array(batch.num_rows()).unwrap();
-        as_boolean_array(&value).unwrap().iter().map(|passes| passes == Some(true)).collect()
-    }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]

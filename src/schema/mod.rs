@@ -11,3 +11,6 @@ pub use builder::FlowBuilder;
 pub(crate) use builder::{UnsortedFlows, check_text};
 pub use columns::{column_type, schema};
 pub(crate) use expr::{after_expr, filter_expr, lead_expr};
+
+#[cfg(test)]
+pub(crate) mod sample;

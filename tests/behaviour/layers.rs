@@ -21,8 +21,15 @@ const LAYERS: &[(&str, usize)] = &[
 ];
 
 /// The files that may name DataFusion.
-const DATAFUSION: [&str; 8] = [
+const DATAFUSION: [&str; 15] = [
     "schema/expr.rs",
+    "schema/sample.rs",
+    "query/recognise/mod.rs",
+    "query/recognise/atom.rs",
+    "query/recognise/line.rs",
+    "query/recognise/table.rs",
+    "query/recognise/laws.rs",
+    "query/recognise/sql.rs",
     "query/condition.rs",
     "query/provider.rs",
     "query/segment_statistics.rs",
