@@ -46,6 +46,7 @@ mod segments;
 mod session;
 mod start;
 mod stop;
+mod summary;
 mod sweep;
 mod top_k;
 
@@ -58,3 +59,4 @@ pub use page::Page;
 pub use provider::FlowTable;
 pub use session::session;
 pub use start::{Count, Start};
+pub use summary::{Bucket, Bytes, Every, Group, LARGEST_TOP, MOST_BUCKETS, Measure, Summary, SummaryQuery, Totals};

@@ -116,7 +116,7 @@ fn first_never(filter: &Filter, bounds: &impl Bounds) -> Option<usize> {
 }
 
 /// The pages of a block in which a flow can match by its start time: bit 0 is the first.
-fn pages_in_time(filter: &Filter, reader: &SegmentReader, block: usize) -> u8 {
+pub(super) fn pages_in_time(filter: &Filter, reader: &SegmentReader, block: usize) -> u8 {
     let shape = reader.shape();
     let rows = reader.block_rows(block);
     let first = rows.start / shape.page_rows;

@@ -13,9 +13,9 @@ use crate::{
 };
 
 /// From so many rows on, scans are handed to the threads of the host's runtime, where there is one.
-const LARGE_ROWS: usize = 1 << 16;
+pub(super) const LARGE_ROWS: usize = 1 << 16;
 /// About how many rows a thread works on before it can be interrupted.
-const TASK_ROWS: usize = 1 << 15;
+pub(super) const TASK_ROWS: usize = 1 << 15;
 
 /// What is read of a segment.
 #[derive(Clone, Debug)]

@@ -118,7 +118,8 @@ pub(crate) struct PageColumns<'a> {
 }
 
 impl<'a> PageColumns<'a> {
-    fn column(&self, column: usize) -> Option<&'a ArrayRef> {
+    /// A column of the page, as it was decoded: names may be places in a dictionary.
+    pub(crate) fn column(&self, column: usize) -> Option<&'a ArrayRef> {
         self.columns.arrays.get(column * self.columns.pages.len() + self.place)
     }
 

@@ -35,6 +35,7 @@ mod simulation;
 mod sql;
 mod state_machine;
 mod storage;
+mod summaries;
 mod support;
 mod threads;
 mod upkeep;

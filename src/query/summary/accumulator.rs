@@ -1,0 +1,216 @@
+//! Flows, added up.
+
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arrow::array::{Array, ArrayRef};
+
+use super::{
+    buckets::Buckets,
+    groups::Groups,
+    result::{Bytes, Totals},
+};
+use crate::{
+    error::{Error, Result},
+    flow::{Field, Timestamp},
+    query::{
+        condition::Condition,
+        scan::{Scan, Scanner},
+    },
+    schema::Values,
+    segment::{Columns, RowRanges, SegmentReader},
+};
+
+/// What flows add up to. Bytes are below 2^64 a flow, so that their sums are below 2^128.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sums {
+    pub(super) flows: u64,
+    pub(super) source: u128,
+    pub(super) dest: u128,
+}
+
+impl Sums {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.flows += other.flows;
+        self.source += other.source;
+        self.dest += other.dest;
+    }
+
+    pub(super) fn totals(self, has_bytes: bool) -> Totals {
+        let bytes = Bytes { source: self.source, dest: self.dest };
+        Totals { flows: self.flows, bytes: has_bytes.then_some(bytes) }
+    }
+}
+
+/// Rows of a segment that are to be added up.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) segment: Arc<SegmentReader>,
+    pub(super) rows: RowRanges,
+    /// Of the rows, only those that pass all of these.
+    pub(super) conditions: Vec<Arc<Condition>>,
+}
+
+/// What a part has added up to, but for its groups.
+pub(super) struct Tally {
+    pub(super) sums: Sums,
+    pub(super) buckets: Option<Buckets>,
+    /// Rows of which something was read.
+    pub(super) rows_read: u64,
+}
+
+/// Adds up parts, in any thread.
+#[derive(Clone, Debug)]
+pub(super) struct Accumulator {
+    pub(super) scanner: Scanner,
+    pub(super) by: Vec<Field>,
+    pub(super) adds_bytes: bool,
+    /// The groups that no thread has at the moment: there are never more than threads.
+    pub(super) groups: Arc<Mutex<Vec<Groups>>>,
+}
+
+impl Accumulator {
+    /// Groups of another thread, or new ones.
+    fn take_groups(&self) -> Option<Groups> {
+        if self.by.is_empty() {
+            return None;
+        }
+        let free = self.groups.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Some(free.unwrap_or_else(|| Groups::new(&self.by)))
+    }
+
+    fn give_back(&self, groups: Option<Groups>) {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner).extend(groups);
+    }
+
+    /// Adds up a part. `buckets` are empty ones.
+    pub(super) async fn tally(&self, part: &Part, buckets: Option<Buckets>) -> Result<Tally> {
+        let mut tally = Tally { sums: Sums::default(), buckets, rows_read: 0 };
+        let rows = match part.conditions.as_slice() {
+            [] => part.rows.clone(),
+            conditions => {
+                tally.rows_read = part.rows.len() as u64;
+                let (segment, conditions) = (Arc::clone(&part.segment), conditions.to_vec());
+                let scan = Scan { segment, rows: part.rows.clone(), conditions, columns: Vec::new() };
+                self.scanner.scan(&scan).await?.rows
+            }
+        };
+        let mut fields = self.by.clone();
+        if self.adds_bytes {
+            fields.extend([Field::SrcBytes, Field::DstBytes]);
+        }
+        let straddling = match &tally.buckets {
+            Some(buckets) => straddling(&part.segment, &rows, buckets),
+            None => RowRanges::default(),
+        };
+        if part.conditions.is_empty() {
+            tally.rows_read = if fields.is_empty() { straddling.len() } else { rows.len() } as u64;
+        }
+        let columns = self.scanner.reader.columns(&part.segment, &fields, &rows).await?;
+        let times = self.scanner.reader.columns(&part.segment, &[Field::StartTime], &straddling).await?;
+        tokio::task::coop::consume_budget().await;
+        let mut groups = self.take_groups();
+        let added = self.add(&mut tally, groups.as_mut(), part, (&rows, &columns), (&straddling, &times));
+        self.give_back(groups);
+        added.map(|()| tally)
+    }
+
+    /// Adds up rows, page by page.
+    fn add(
+        &self,
+        tally: &mut Tally,
+        mut groups: Option<&mut Groups>,
+        part: &Part,
+        (rows, columns): (&RowRanges, &Columns),
+        (straddling, times): (&RowRanges, &Columns),
+    ) -> Result<()> {
+        let mut timed = times.pages(straddling).peekable();
+        let page_rows = part.segment.shape().page_rows;
+        let missing = || Error::internal("a page was not read");
+        for (page, start, rows) in columns.pages(rows) {
+            let (mut source, mut dest) = (Vec::new(), Vec::new());
+            if self.adds_bytes {
+                let column = |place: usize| page.column(self.by.len() + place).ok_or_else(missing);
+                source = bytes(column(0)?, Field::SrcBytes, &rows)?;
+                dest = bytes(column(1)?, Field::DstBytes, &rows)?;
+            }
+            let sums = |range: Range<usize>| Sums {
+                flows: range.len() as u64,
+                source: source.get(range.clone()).unwrap_or_default().iter().map(|bytes| u128::from(*bytes)).sum(),
+                dest: dest.get(range).unwrap_or_default().iter().map(|bytes| u128::from(*bytes)).sum(),
+            };
+            let all = sums(0..rows.len());
+            tally.sums.add(&all);
+            if let Some(buckets) = &mut tally.buckets {
+                match timed.next_if(|(_, timed, _)| *timed == start) {
+                    Some((times, ..)) => {
+                        let column = times.column(0).ok_or_else(missing)?;
+                        for (time, places) in runs(column, &rows, buckets)? {
+                            buckets.add(time, &sums(places));
+                        }
+                    }
+                    None => buckets.add(page_times(&part.segment, start / page_rows).1, &all),
+                }
+            }
+            if let Some(groups) = &mut groups {
+                let keys: Option<Vec<&ArrayRef>> = (0..self.by.len()).map(|key| page.column(key)).collect();
+                groups.add(&keys.ok_or_else(missing)?, &rows, (&source, &dest))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of some rows; 0 where they are not known.
+fn bytes(column: &ArrayRef, field: Field, rows: &RowRanges) -> Result<Vec<u64>> {
+    let Values::Large(array) = Values::new(column.as_ref(), field)? else {
+        return Err(Error::internal("bytes are not numbers"));
+    };
+    let mut bytes = Vec::with_capacity(rows.len());
+    for range in rows.as_slice() {
+        match (array.null_count(), array.values().get(range.clone())) {
+            (0, Some(values)) => bytes.extend_from_slice(values),
+            _ => bytes.extend(range.clone().map(|row| if array.is_valid(row) { array.value(row) } else { 0 })),
+        }
+    }
+    Ok(bytes)
+}
+
+/// The oldest and the newest start time of a page, in milliseconds.
+pub(super) fn page_times(segment: &SegmentReader, page: usize) -> (i64, i64) {
+    let (oldest, newest) = segment.page_times(page).unwrap_or((0, u64::MAX));
+    (Timestamp::ordinal_millis(oldest), Timestamp::ordinal_millis(newest))
+}
+
+/// Those of the rows whose pages belong to several buckets.
+fn straddling(segment: &SegmentReader, rows: &RowRanges, buckets: &Buckets) -> RowRanges {
+    let page_rows = segment.shape().page_rows;
+    let mut found = Vec::new();
+    for range in rows.as_slice() {
+        for page in range.start / page_rows..range.end.div_ceil(page_rows) {
+            if !buckets.are_one(page_times(segment, page)) {
+                found.push(range.start.max(page * page_rows)..range.end.min((page + 1) * page_rows));
+            }
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// Runs of rows that began in one bucket: a time in it, and their places among the rows.
+fn runs(column: &ArrayRef, rows: &RowRanges, buckets: &Buckets) -> Result<Vec<(i64, Range<usize>)>> {
+    let Values::Times(array) = Values::new(column.as_ref(), Field::StartTime)? else {
+        return Err(Error::internal("start times are not times"));
+    };
+    let mut runs: Vec<(i64, Range<usize>)> = Vec::new();
+    for (place, row) in rows.iter().enumerate() {
+        let time = array.values().get(row).copied();
+        let time = time.ok_or_else(|| Error::internal("a page has fewer rows than it should"))?;
+        match runs.last_mut() {
+            Some((first, places)) if buckets.are_one((time, *first)) => places.end = place + 1,
+            _ => runs.push((time, place..place + 1)),
+        }
+    }
+    Ok(runs)
+}

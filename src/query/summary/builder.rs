@@ -1,0 +1,179 @@
+//! The question that a summary answers.
+
+use std::time::Duration;
+
+use super::{result::Summary, walk};
+use crate::{
+    archive::Snapshot,
+    error::{Error, Result},
+    filter::Filter,
+    flow::Field,
+    query::Budget,
+};
+
+/// The largest number of groups that a summary tells.
+pub const LARGEST_TOP: usize = 1000;
+/// The largest number of buckets that a summary tells.
+pub const MOST_BUCKETS: usize = 10_000;
+/// The longest bucket: about a hundred years.
+const LONGEST_BUCKET: Duration = Duration::from_secs(36_500 * 86_400);
+/// Fields that flows are grouped by at most.
+const MOST_FIELDS: usize = 2;
+
+/// What groups are compared by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Measure {
+    /// How many flows.
+    #[default]
+    Flows,
+    /// Bytes in both directions.
+    Bytes,
+    /// Bytes that the sources sent.
+    SourceBytes,
+    /// Bytes that were sent back.
+    DestBytes,
+}
+
+/// How long the buckets of a summary are. They are aligned to 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Every {
+    /// The shortest of 1, 10 and 100 ms, 1, 5 and 15 s, 1, 5 and 15 min, 1, 3 and 12 h, 1, 7 and 28 days, 1, 10 and 100
+    /// times 364 days with which there are at most 120 of them.
+    Auto,
+    /// So long: from a millisecond to 36,500 days, in whole milliseconds.
+    Length(Duration),
+}
+
+/// A question to a snapshot: what the flows that match add up to.
+///
+/// ```
+/// use flowseek::{Archive, filter, flow::{Field, Protocol, Value}, query::Measure};
+///
+/// # #[tokio::main]
+/// # async fn main() -> flowseek::Result<()> {
+/// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
+/// let udp = filter::protocol().eq(Protocol::UDP);
+/// let summary = snapshot.summarize(udp).by([Field::DstPort]).measure(Measure::Bytes).top(3).summary().await?;
+/// assert!(summary.is_complete());
+/// let busiest = &summary.groups[0];
+/// assert_eq!(busiest.key, [Some(Value::Number(53))]);
+/// assert!(busiest.totals.flows <= summary.totals.flows);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct SummaryQuery {
+    pub(super) snapshot: Snapshot,
+    pub(super) filter: Filter,
+    pub(super) by: Vec<Field>,
+    pub(super) measure: Measure,
+    pub(super) top: usize,
+    pub(super) every: Option<Every>,
+    pub(super) flows_only: bool,
+    pub(super) budget: Budget,
+    pub(super) group_bytes: u64,
+}
+
+impl Snapshot {
+    /// Asks what the flows that match `filter` add up to: one total, unless said otherwise.
+    pub fn summarize(&self, filter: Filter) -> SummaryQuery {
+        SummaryQuery {
+            snapshot: self.clone(),
+            filter: filter.normal(),
+            by: Vec::new(),
+            measure: Measure::Flows,
+            top: 10,
+            every: None,
+            flows_only: false,
+            budget: Budget::default(),
+            group_bytes: 64 << 20,
+        }
+    }
+}
+
+impl SummaryQuery {
+    /// By the values of these fields, at most two. Of protocols it tells apart those that the endpoint names; all others
+    /// are one group, [`Protocol::UNKNOWN`](crate::flow::Protocol::UNKNOWN).
+    pub fn by(mut self, fields: impl IntoIterator<Item = Field>) -> Self {
+        self.by = fields.into_iter().collect();
+        self
+    }
+
+    /// Those groups that have most of this: of flows, unless said otherwise.
+    pub fn measure(mut self, measure: Measure) -> Self {
+        self.measure = measure;
+        self
+    }
+
+    /// So many groups: 10 unless said otherwise, and at most [`LARGEST_TOP`].
+    pub fn top(mut self, top: usize) -> Self {
+        self.top = top;
+        self
+    }
+
+    /// In buckets of time, too; at most [`MOST_BUCKETS`].
+    pub fn every(mut self, every: Every) -> Self {
+        self.every = Some(every);
+        self
+    }
+
+    /// Without their bytes, unless these are the measure. Then less is read, and nothing where bounds and lists tell how many
+    /// flows match.
+    pub fn flows_only(mut self) -> Self {
+        self.flows_only = true;
+        self
+    }
+
+    /// What it may cost. A summary that has used it up tells what it [covers](Summary::searched): never nothing, as it gets a
+    /// little further than its budget.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// About how many bytes of memory its groups may take: 64 MiB unless said otherwise, some 500,000 groups of short
+    /// values. All groups are counted before it is known which have most. A summary with more ends as if its
+    /// [`budget`](Self::budget) were used up.
+    pub fn group_bytes(mut self, bytes: u64) -> Self {
+        self.group_bytes = bytes;
+        self
+    }
+
+    /// The summary. The work is done where the future is polled, on all threads of its runtime where it is large, and ends
+    /// when it is dropped.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidQuery`](crate::ErrorKind::InvalidQuery) where what is asked for is not within its limits, or the
+    /// flows that match begin in more than [`MOST_BUCKETS`] buckets; [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) or
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where a segment cannot be read.
+    pub async fn summary(&self) -> Result<Summary> {
+        self.check()?;
+        walk::summary(self).await
+    }
+
+    /// Whether bytes are added up.
+    pub(super) fn adds_bytes(&self) -> bool {
+        !self.flows_only || self.measure != Measure::Flows
+    }
+
+    fn check(&self) -> Result<()> {
+        let mut problems = Vec::new();
+        if self.by.len() > MOST_FIELDS {
+            problems.push(format!("`by`: {} fields are given; allowed: at most {MOST_FIELDS}", self.by.len()));
+        }
+        if matches!(self.by.as_slice(), [first, second] if first == second) {
+            problems.push("`by`: a field is given twice; allowed: each field once".to_owned());
+        }
+        if self.top == 0 || self.top > LARGEST_TOP {
+            problems.push(format!("`top`: {} is not a number of groups; allowed: 1 to {LARGEST_TOP}", self.top));
+        }
+        if let Some(Every::Length(length)) = self.every
+            && (length.is_zero() || length > LONGEST_BUCKET || length.subsec_nanos() % 1_000_000 != 0)
+        {
+            let allowed = "whole milliseconds, from one to 36500 days";
+            problems.push(format!("`every`: {length:?} is not the length of a bucket; allowed: {allowed}"));
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Error::invalid_query(problems)) }
+    }
+}

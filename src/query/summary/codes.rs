@@ -1,0 +1,199 @@
+//! The values of a field as small numbers.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, DictionaryArray, StringArray},
+    datatypes::UInt16Type,
+};
+use hashbrown::HashMap;
+
+use crate::{
+    error::{Error, Result},
+    flow::{Field, Protocol, Timestamp, Value, ValueRef},
+    schema::Values,
+    segment::RowRanges,
+};
+
+/// No code yet.
+const NONE: u32 = u32::MAX;
+
+/// Gives each value of a field a number, its code: 0 to the first that comes, 1 to the next, and so on. A code is found
+/// by looking into a table where there are few values, or by the place of a name in a dictionary, and else by a hash.
+#[derive(Debug)]
+pub(super) struct Codes {
+    field: Field,
+    /// The value of each code.
+    values: Vec<Option<Value>>,
+    absent: u32,
+    known: Known,
+    /// Bytes of the names.
+    name_bytes: usize,
+}
+
+#[derive(Debug)]
+enum Known {
+    /// The codes of numbers of at most two bytes.
+    Table(Vec<u32>),
+    /// The codes of other numbers, times and addresses.
+    Numbers(HashMap<u128, u32>),
+    Names {
+        codes: HashMap<String, u32>,
+        /// A dictionary, and the codes of its names as far as they were asked for. It serves many pages.
+        told: Option<(ArrayRef, Vec<u32>)>,
+    },
+}
+
+impl Codes {
+    pub(super) fn new(field: Field) -> Self {
+        let known = match field {
+            Field::Protocol | Field::TcpFlags => Known::Table(vec![NONE; 1 << 8]),
+            Field::SrcPort | Field::DstPort => Known::Table(vec![NONE; 1 << 16]),
+            Field::FlowId
+            | Field::StartTime
+            | Field::EndTime
+            | Field::SrcIp
+            | Field::DstIp
+            | Field::SrcBytes
+            | Field::DstBytes => Known::Numbers(HashMap::new()),
+            Field::SrcNode | Field::DstNode | Field::NodeId | Field::ActivityId => {
+                Known::Names { codes: HashMap::new(), told: None }
+            }
+        };
+        Self { field, values: Vec::new(), absent: NONE, known, name_bytes: 0 }
+    }
+
+    /// The value of each code.
+    pub(super) fn values(&self) -> &[Option<Value>] {
+        &self.values
+    }
+
+    /// About how many bytes of memory it takes.
+    pub(super) fn memory(&self) -> usize {
+        let known = match &self.known {
+            Known::Table(table) => size_of_val(table.as_slice()),
+            Known::Numbers(codes) => codes.allocation_size(),
+            Known::Names { codes, .. } => codes.allocation_size(),
+        };
+        self.values.capacity() * size_of::<Option<Value>>() + known + self.name_bytes
+    }
+
+    /// The code of a value.
+    pub(super) fn code(&mut self, value: Option<ValueRef<'_>>) -> u32 {
+        match value {
+            None => self.absent(),
+            Some(ValueRef::Number(number)) => self.number(number),
+            Some(ValueRef::Text(name)) => self.name(name),
+        }
+    }
+
+    fn absent(&mut self) -> u32 {
+        if self.absent == NONE {
+            self.absent = self.values.len() as u32;
+            self.values.push(None);
+        }
+        self.absent
+    }
+
+    fn number(&mut self, number: u128) -> u32 {
+        let number = if self.field == Field::Protocol { shown_protocol(number) } else { number };
+        let next = self.values.len() as u32;
+        let code = match &mut self.known {
+            Known::Table(table) => match usize::try_from(number).ok().and_then(|at| table.get_mut(at)) {
+                Some(code) if *code != NONE => return *code,
+                Some(code) => {
+                    *code = next;
+                    next
+                }
+                None => next,
+            },
+            Known::Numbers(codes) => *codes.entry(number).or_insert(next),
+            Known::Names { .. } => next,
+        };
+        if code == next {
+            self.values.push(Some(Value::Number(number)));
+        }
+        code
+    }
+
+    fn name(&mut self, name: &str) -> u32 {
+        let next = self.values.len() as u32;
+        if let Known::Names { codes, .. } = &mut self.known {
+            if let Some(code) = codes.get(name) {
+                return *code;
+            }
+            codes.insert(name.to_owned(), next);
+            self.name_bytes += name.len() * 2;
+        }
+        self.values.push(Some(Value::Text(name.to_owned())));
+        next
+    }
+
+    /// The codes of some rows of a page, in their order.
+    pub(super) fn of(&mut self, page: &ArrayRef, rows: &RowRanges) -> Result<Vec<u32>> {
+        let mut codes = Vec::with_capacity(rows.len());
+        if let Some(names) = page.as_dictionary_opt::<UInt16Type>() {
+            self.of_places(names, rows, &mut codes)?;
+            return Ok(codes);
+        }
+        match Values::new(page.as_ref(), self.field)? {
+            Values::Small(array) => self.of_numbers(page, rows, &mut codes, |row| array.value(row).into()),
+            Values::Ports(array) => self.of_numbers(page, rows, &mut codes, |row| array.value(row).into()),
+            Values::Large(array) => self.of_numbers(page, rows, &mut codes, |row| array.value(row).into()),
+            Values::Times(array) => {
+                let time = |row| Timestamp::millis_ordinal(array.value(row)).into();
+                self.of_numbers(page, rows, &mut codes, time);
+            }
+            values @ (Values::Addresses(_) | Values::Texts(_)) => {
+                codes.extend(rows.iter().map(|row| self.code(values.get(row))));
+            }
+        }
+        Ok(codes)
+    }
+
+    fn of_numbers(&mut self, page: &ArrayRef, rows: &RowRanges, codes: &mut Vec<u32>, number: impl Fn(usize) -> u128) {
+        let code = |row| if page.is_valid(row) { self.number(number(row)) } else { self.absent() };
+        codes.extend(rows.iter().map(code));
+    }
+
+    /// The codes of names that are places in a dictionary.
+    fn of_places(
+        &mut self,
+        places: &DictionaryArray<UInt16Type>,
+        rows: &RowRanges,
+        codes: &mut Vec<u32>,
+    ) -> Result<()> {
+        let names: &StringArray =
+            places.values().as_string_opt().ok_or_else(|| Error::internal("a dictionary has no names"))?;
+        let told = match &mut self.known {
+            Known::Names { told, .. } => told.take(),
+            _ => return Err(Error::internal("a dictionary is not of names")),
+        };
+        let told = told.filter(|(dictionary, _)| Arc::ptr_eq(dictionary, places.values()));
+        let (dictionary, mut told) = told.unwrap_or_else(|| (Arc::clone(places.values()), vec![NONE; names.len()]));
+        for row in rows.iter() {
+            let code = match places.key(row) {
+                None => self.absent(),
+                Some(place) => match told.get_mut(place) {
+                    Some(code) if *code != NONE => *code,
+                    Some(code) => {
+                        *code = self.name(names.value(place));
+                        *code
+                    }
+                    None => return Err(Error::internal("a name is not in its dictionary")),
+                },
+            };
+            codes.push(code);
+        }
+        if let Known::Names { told: kept, .. } = &mut self.known {
+            *kept = Some((dictionary, told));
+        }
+        Ok(())
+    }
+}
+
+/// The number under which a protocol is grouped: those that the endpoint does not name are one group.
+fn shown_protocol(number: u128) -> u128 {
+    let is_named = Protocol::NAMED.into_iter().any(|protocol| u128::from(protocol.number()) == number);
+    if is_named { number } else { Protocol::UNKNOWN.number().into() }
+}

@@ -1,0 +1,133 @@
+//! Groups of flows that have the same values.
+
+use std::cmp::Ordering;
+
+use arrow::array::ArrayRef;
+use hashbrown::HashMap;
+
+use super::{accumulator::Sums, builder::Measure, codes::Codes, result::Group};
+use crate::{
+    error::{Error, Result},
+    flow::{Field, Value, ValueRef},
+    segment::RowRanges,
+};
+
+/// What the flows of each group add up to.
+#[derive(Debug)]
+pub(super) struct Groups {
+    /// Of each field that flows are grouped by.
+    codes: Vec<Codes>,
+    /// By two fields, the place of the sums of a pair of codes. By one, the code is the place.
+    pairs: HashMap<(u32, u32), u32>,
+    sums: Vec<Sums>,
+}
+
+impl Groups {
+    pub(super) fn new(by: &[Field]) -> Self {
+        let codes = by.iter().map(|field| Codes::new(*field)).collect();
+        Self { codes, pairs: HashMap::new(), sums: Vec::new() }
+    }
+
+    /// About how many bytes of memory they take.
+    pub(super) fn memory(&self) -> u64 {
+        let codes: usize = self.codes.iter().map(Codes::memory).sum();
+        (codes + self.pairs.allocation_size() + self.sums.capacity() * size_of::<Sums>()) as u64
+    }
+
+    /// Adds some rows of a page, of which `keys` are the columns. `source` and `dest` are the bytes of each of the rows;
+    /// they are empty where bytes are not added up.
+    pub(super) fn add(&mut self, keys: &[&ArrayRef], rows: &RowRanges, (source, dest): (&[u64], &[u64])) -> Result<()> {
+        let codes = self.codes.iter_mut().zip(keys).map(|(codes, key)| codes.of(key, rows));
+        let codes = codes.collect::<Result<Vec<_>>>()?;
+        let bytes = |bytes: &[u64], place: usize| u128::from(bytes.get(place).copied().unwrap_or(0));
+        let [first, others @ ..] = codes.as_slice() else { return Err(Error::internal("groups have no field")) };
+        for (place, first) in first.iter().enumerate() {
+            let second = others.first().and_then(|second| second.get(place)).copied();
+            let sums = self.sums(*first, second);
+            sums.flows += 1;
+            sums.source += bytes(source, place);
+            sums.dest += bytes(dest, place);
+        }
+        Ok(())
+    }
+
+    /// The sums of a group, by its codes.
+    fn sums(&mut self, first: u32, second: Option<u32>) -> &mut Sums {
+        let place = match second {
+            None => first as usize,
+            Some(second) => {
+                let next = self.pairs.len() as u32;
+                *self.pairs.entry((first, second)).or_insert(next) as usize
+            }
+        };
+        if place >= self.sums.len() {
+            self.sums.resize(place + 1, Sums::default());
+        }
+        #[expect(clippy::indexing_slicing, reason = "it was made so long that it has the place")]
+        &mut self.sums[place]
+    }
+
+    /// Adds other groups, by the same fields.
+    pub(super) fn merge(&mut self, others: Self) {
+        let pairs = self.codes.iter_mut().zip(&others.codes);
+        let renamed = pairs.map(|(codes, others)| -> Vec<u32> {
+            let values = others.values().iter();
+            values.map(|value| codes.code(value.as_ref().map(Value::as_ref))).collect()
+        });
+        let renamed: Vec<Vec<u32>> = renamed.collect();
+        let code = |key: usize, code: u32| renamed.get(key).and_then(|codes| codes.get(code as usize)).copied();
+        for (codes, place) in others.places() {
+            let sums = others.sums.get(place).copied().unwrap_or_default();
+            let (first, second) = (code(0, codes.0), codes.1.and_then(|second| code(1, second)));
+            if let Some(first) = first {
+                self.sums(first, second).add(&sums);
+            }
+        }
+    }
+
+    /// The codes of each group, and the place of its sums.
+    fn places(&self) -> impl Iterator<Item = ((u32, Option<u32>), usize)> {
+        let is_pairs = self.codes.len() > 1;
+        let pairs = self.pairs.iter().map(|((first, second), place)| ((*first, Some(*second)), *place as usize));
+        let single = (0..if is_pairs { 0 } else { self.sums.len() }).map(|place| ((place as u32, None), place));
+        pairs.chain(single)
+    }
+
+    /// The `top` groups that have most of `measure`, in their order.
+    pub(super) fn top(&self, top: usize, measure: Measure, adds_bytes: bool) -> Vec<Group> {
+        let amount = |sums: &Sums| match measure {
+            Measure::Flows => sums.flows.into(),
+            Measure::Bytes => sums.source.saturating_add(sums.dest),
+            Measure::SourceBytes => sums.source,
+            Measure::DestBytes => sums.dest,
+        };
+        let value =
+            |key: usize, code: u32| self.codes.get(key)?.values().get(code as usize)?.as_ref().map(Value::as_ref);
+        let key = |codes: (u32, Option<u32>)| [value(0, codes.0), codes.1.and_then(|second| value(1, second))];
+        let sums = |place: usize| self.sums.get(place).copied().unwrap_or_default();
+        let mut found: Vec<(u128, (u32, Option<u32>), usize)> =
+            self.places().map(|(codes, place)| (amount(&sums(place)), codes, place)).collect();
+        let compare = |left: &(u128, (u32, Option<u32>), usize), right: &(u128, (u32, Option<u32>), usize)| {
+            right.0.cmp(&left.0).then_with(|| compare_keys(&key(left.1), &key(right.1)))
+        };
+        if found.len() > top {
+            found.select_nth_unstable_by(top, compare);
+            found.truncate(top);
+        }
+        found.sort_unstable_by(compare);
+        let group = |(_, codes, place): (u128, (u32, Option<u32>), usize)| Group {
+            key: key(codes).into_iter().take(self.codes.len()).map(|value| value.map(ValueRef::to_owned)).collect(),
+            totals: sums(place).totals(adds_bytes),
+        };
+        found.into_iter().map(group).collect()
+    }
+}
+
+/// Ascending by value, absent ones last.
+fn compare_keys(left: &[Option<ValueRef<'_>>], right: &[Option<ValueRef<'_>>]) -> Ordering {
+    let pairs = left.iter().zip(right).map(|(left, right)| match (left, right) {
+        (Some(left), Some(right)) => left.cmp(right),
+        (left, right) => right.is_some().cmp(&left.is_some()),
+    });
+    pairs.into_iter().find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
+}

@@ -1,0 +1,39 @@
+//! Summaries out: how many flows match and how many bytes they have, by the values of fields and by time.
+//!
+//! # How it is done
+//! A walk over the snapshot in rounds, newest first. A round takes, of all segments together, the blocks that hold the
+//! newest flows, some 64 of them; and it ends at a start time, the *cut*: no block that is left has a flow that began
+//! later. Of the blocks of the round exactly the flows are counted that began after the cut. A segment lies newest
+//! first, so these are the rows before an edge, and the next round goes on from there.
+//!
+//! For example, two blocks of overlapping segments, and a budget that suffices for the first:
+//!
+//! ```text
+//! block A   12:00:09 ..= 12:00:02    read; its flows from 12:00:06 on are counted
+//! block B   12:00:05 ..= 12:00:01    left: the cut is 12:00:05
+//! ```
+//!
+//! So after each round the flows that have been counted are all that begin after the cut and match, and no others. This
+//! is what a summary says of itself that its budget has ended.
+//!
+//! # What is read
+//! Of a block in which no flow matches nothing, of others the columns of the groups and, unless flows alone are counted,
+//! those of bytes; the columns of the filter where bounds and lists do not decide it; and the start time of pages that
+//! belong to several buckets. Where bounds and lists tell the number of matches, and flows alone are counted, nothing is
+//! read.
+//!
+//! Each thread has groups of its own, in which a value is a number of 32 bits from its first row on. They are joined by
+//! their values at the end.
+
+mod accumulator;
+mod buckets;
+mod builder;
+mod codes;
+mod groups;
+mod plan;
+mod result;
+mod round;
+mod walk;
+
+pub use builder::{Every, LARGEST_TOP, MOST_BUCKETS, Measure, SummaryQuery};
+pub use result::{Bucket, Bytes, Group, Summary, Totals};

@@ -1,0 +1,416 @@
+//! The walk over a snapshot, newest first.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    time::Instant,
+};
+
+use tokio::{runtime::Handle, task::JoinSet};
+
+use super::{
+    accumulator::{Accumulator, Part, Sums, Tally},
+    buckets::Buckets,
+    builder::SummaryQuery,
+    groups::Groups,
+    plan::{Block, Plan},
+    result::Summary,
+    round::{ROUND_ROWS, Round, edge, rows_of_pages},
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    filter::{Filter, Set, Verdict},
+    flow::{Field, Timestamp},
+    order::Order,
+    query::{
+        Explain,
+        budget::Spending,
+        condition::{Conditions, parts},
+        goal::Goal,
+        scan::{LARGE_ROWS, Scanner, TASK_ROWS},
+        segments::Segments,
+    },
+    segment::{Effort, ReadCounters, RowRanges, RowReader, SegmentReader, grouped},
+};
+
+/// A group takes about so many bytes at most, where its values are short.
+const GROUP_BYTES: u64 = 256;
+
+/// Answers a query.
+pub(super) async fn summary(query: &SummaryQuery) -> Result<Summary> {
+    let started = Instant::now();
+    let mut walk = Walk::new(query);
+    walk.begin();
+    let newest = walk.fronts.last().map(|(newest, _)| *newest);
+    let mut is_begun = false;
+    while !walk.fronts.is_empty() {
+        // It gets a little further than its budget rather than nowhere.
+        if is_begun && walk.is_spent() {
+            break;
+        }
+        walk.round(is_begun).await?;
+        is_begun = true;
+    }
+    Ok(walk.finish(newest, started))
+}
+
+/// A summary in the making.
+struct Walk<'a> {
+    query: &'a SummaryQuery,
+    goal: Goal,
+    segments: Segments<'a>,
+    spending: Spending,
+    explain: Explain,
+    accumulator: Accumulator,
+    /// No flow that matches began later than this.
+    latest: i64,
+    /// For each segment of which something is left, the newest start time of that.
+    fronts: BTreeSet<(i64, usize)>,
+    /// The segments that were opened.
+    plans: HashMap<usize, Plan>,
+    conditions: Option<Conditions>,
+    /// The flows that began later are counted.
+    cut: Option<i64>,
+    sums: Sums,
+    buckets: Option<Buckets>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(query: &'a SummaryQuery) -> Self {
+        let archive = query.snapshot.archive();
+        let filter = Arc::new(grouped(&query.filter));
+        let latest = latest(&filter);
+        let reader = RowReader::new(Arc::clone(archive.pages()), Arc::new(ReadCounters::default()));
+        let manifest = query.snapshot.manifest();
+        Self {
+            query,
+            goal: Goal { filter, order: Arc::new(Order::newest_first()), position: None },
+            segments: Segments::new(&query.snapshot),
+            spending: Spending::new(query.budget, Arc::clone(&archive.settings().clock)),
+            explain: Explain {
+                segments: manifest.segments.len() as u64,
+                bytes: manifest.segments.iter().map(|segment| segment.bytes).sum(),
+                ..Explain::default()
+            },
+            accumulator: Accumulator {
+                scanner: Scanner { reader },
+                by: query.by.clone(),
+                adds_bytes: query.adds_bytes(),
+                groups: Arc::new(Mutex::default()),
+            },
+            latest,
+            fronts: BTreeSet::new(),
+            plans: HashMap::new(),
+            conditions: None,
+            cut: None,
+            sums: Sums::default(),
+            buckets: query.every.map(Buckets::new),
+        }
+    }
+
+    /// Chooses the segments in which flows may match.
+    fn begin(&mut self) {
+        for (segment, entry) in self.segments.entries().iter().enumerate() {
+            match self.goal.filter.verdict(entry) {
+                Verdict::Never => {
+                    self.explain.segments_never += 1;
+                    continue;
+                }
+                Verdict::Always => self.buckets.iter_mut().for_each(|buckets| buckets.expect(entry.start_time)),
+                Verdict::Maybe => {}
+            }
+            self.fronts.insert((entry.start_time.1.min(self.latest), segment));
+        }
+    }
+
+    /// Whether the budget is used up, or the memory.
+    fn is_spent(&self) -> bool {
+        self.spending.is_spent() || self.memory_left() == 0
+    }
+
+    /// Bytes that groups may still take.
+    fn memory_left(&self) -> u64 {
+        let groups = self.accumulator.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = groups.iter().map(Groups::memory).sum();
+        self.query.group_bytes.saturating_sub(taken)
+    }
+
+    /// Whether flows are counted and nothing else, for all those in one bucket.
+    fn is_counted(&self, times: (i64, i64)) -> bool {
+        !self.accumulator.adds_bytes
+            && self.accumulator.by.is_empty()
+            && self.buckets.as_ref().is_none_or(|buckets| buckets.are_one(times))
+    }
+
+    /// Counts what is newest of what is left.
+    async fn round(&mut self, is_begun: bool) -> Result<()> {
+        let mut round = self.choose(is_begun).await?;
+        self.count_whole(&mut round).await?;
+        let mut left: Vec<usize> = round.taken.keys().copied().collect();
+        while !left.is_empty() {
+            let open = self.segments.open_all(left.iter().copied()).await?;
+            let mut read = Vec::new();
+            for (segment, reader) in left.drain(..open.readers.len().min(left.len())).zip(&open.readers) {
+                let taken = round.taken.get(&segment).copied().unwrap_or(0);
+                self.take(segment, reader, taken, round.cut, &mut read).await?;
+            }
+            self.add(read).await?;
+        }
+        self.cut = round.cut;
+        Ok(())
+    }
+
+    /// Chooses the blocks of a round, those with the newest flows of all that are left; and where it is cut: not before
+    /// it counts some time, so that the walk gets on.
+    async fn choose(&mut self, is_begun: bool) -> Result<Round> {
+        let mut round = Round::default();
+        let most = ROUND_ROWS.min(self.spending.rows());
+        let most = if self.accumulator.by.is_empty() { most } else { most.min(self.memory_left() / GROUP_BYTES) };
+        let newest = self.fronts.last().map_or(i64::MAX, |(newest, _)| *newest);
+        while let Some((next, segment)) = self.fronts.last().copied() {
+            let is_enough = round.work >= ROUND_ROWS
+                || round.rows >= most.max(1)
+                || ((is_begun || !round.is_empty()) && self.spending.is_late());
+            if is_enough && next < newest {
+                round.cut = Some(next);
+                break;
+            }
+            self.fronts.pop_last();
+            if self.plans.contains_key(&segment) {
+                self.take_block(segment, &mut round);
+            } else if let Some(count) = self.decided(segment) {
+                round.whole.push((segment, count));
+            } else {
+                self.open(segment).await?;
+                self.put_front(segment, 0);
+            }
+        }
+        Ok(round)
+    }
+
+    fn take_block(&mut self, segment: usize, round: &mut Round) {
+        let taken = round.taken.get(&segment).copied().unwrap_or(0);
+        let block = self.plans.get(&segment).and_then(|plan| plan.blocks.get(taken));
+        if let Some(block) = block {
+            let is_read = block.count.is_none() || !self.is_counted(block.times);
+            let next = round.take(segment, block, is_read);
+            self.put_front(segment, next);
+        }
+    }
+
+    /// How many flows of a segment match, where that is all that is asked, and the manifest tells.
+    fn decided(&self, segment: usize) -> Option<u64> {
+        let entry = self.segments.entries().get(segment)?;
+        self.goal.filter.count(entry).filter(|_| self.is_counted(entry.start_time))
+    }
+
+    /// Makes the plan of a segment.
+    async fn open(&mut self, segment: usize) -> Result<()> {
+        let only_counts = !self.accumulator.adds_bytes && self.accumulator.by.is_empty();
+        let effort = if only_counts { Effort::Count } else { Effort::Page };
+        let reader = self.segments.open(segment).await?;
+        let rows = &self.accumulator.scanner.reader;
+        let plan = Plan::of(&self.goal, &reader, rows, effort, &mut self.conditions, &mut self.explain).await?;
+        self.plans.insert(segment, plan);
+        Ok(())
+    }
+
+    /// Lets a segment be as new as one of its blocks. One that has no such block is done with.
+    fn put_front(&mut self, segment: usize, block: usize) {
+        if let Some(block) = self.plans.get(&segment).and_then(|plan| plan.blocks.get(block)) {
+            self.fronts.insert((block.times.1.min(self.latest), segment));
+        }
+    }
+
+    /// Counts segments that the manifest decides; opens those that the cut goes through.
+    async fn count_whole(&mut self, round: &mut Round) -> Result<()> {
+        for (segment, count) in std::mem::take(&mut round.whole) {
+            let entry = self.segments.entries().get(segment);
+            let entry = entry.ok_or_else(|| Error::internal("a segment is not in its manifest"))?;
+            let Some(cut) = round.cut.filter(|cut| entry.start_time.0 <= *cut) else {
+                self.count(entry.start_time.1, count);
+                continue;
+            };
+            self.open(segment).await?;
+            let blocks = self.plans.get(&segment).map(|plan| plan.blocks.iter());
+            let taken = blocks.into_iter().flatten().take_while(|block| block.times.1 > cut).count();
+            round.taken.insert(segment, taken);
+            self.put_front(segment, taken);
+        }
+        Ok(())
+    }
+
+    /// Adds flows that began in the bucket of a time.
+    fn count(&mut self, millis: i64, flows: u64) {
+        let sums = Sums { flows, ..Sums::default() };
+        self.sums.add(&sums);
+        if let Some(buckets) = &mut self.buckets {
+            buckets.add(millis, &sums);
+        }
+    }
+
+    /// Takes the first blocks of a segment out of its plan, as far as their flows began after the cut: counts those that are
+    /// decided, and adds the others to `read`.
+    async fn take(
+        &mut self,
+        segment: usize,
+        reader: &Arc<SegmentReader>,
+        taken: usize,
+        cut: Option<i64>,
+        read: &mut Vec<Part>,
+    ) -> Result<()> {
+        let Some(mut plan) = self.plans.remove(&segment) else { return Ok(()) };
+        if let Some(next) = plan.blocks.get(taken) {
+            self.fronts.remove(&(next.times.1.min(self.latest), segment));
+        }
+        let mut chosen = Chosen::default();
+        for _ in 0..taken {
+            let Some(mut block) = plan.blocks.pop_front() else { break };
+            let start = plan.row.max(block.rows.start);
+            let cut = cut.filter(|cut| block.times.0 <= *cut);
+            let end = match cut {
+                None => block.rows.end,
+                Some(cut) => edge(reader, start..block.rows.end, cut, &self.accumulator.scanner.reader).await?,
+            };
+            plan.row = end;
+            self.count_or_read(reader, &block, start..end, &mut chosen);
+            if let Some(cut) = cut {
+                // The blocks behind it have no later flows either.
+                block.times.1 = cut;
+                plan.blocks.push_front(block);
+                break;
+            }
+        }
+        self.plans.insert(segment, plan);
+        self.put_front(segment, 0);
+        let conditions = self.conditions.as_ref().map(Conditions::of_filter).unwrap_or_default();
+        for (rows, conditions) in [(chosen.always, Vec::new()), (chosen.maybe, conditions)] {
+            let rows: RowRanges = rows.into_iter().collect();
+            if !rows.is_empty() {
+                read.push(Part { segment: Arc::clone(reader), rows, conditions });
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts some rows of a block where bounds and lists decide them, and else lets them be read.
+    fn count_or_read(&mut self, reader: &SegmentReader, block: &Block, rows: Range<usize>, chosen: &mut Chosen) {
+        let known = match block.count {
+            _ if block.always => Some(rows.len() as u64),
+            count => count.filter(|_| rows == block.rows),
+        };
+        if let Some(count) = known.filter(|_| self.is_counted(block.times)) {
+            self.count(block.times.1, count);
+            return;
+        }
+        self.explain.blocks_read += 1;
+        if block.always {
+            chosen.always.push(rows);
+        } else {
+            chosen.maybe.extend(rows_of_pages(reader, block, &rows).as_slice().iter().cloned());
+        }
+    }
+
+    /// Adds up parts, on all threads of the host's runtime where there is much to read.
+    async fn add(&mut self, parts: Vec<Part>) -> Result<()> {
+        let rows: usize = parts.iter().map(|part| part.rows.len()).sum();
+        let parts = parts.into_iter().flat_map(|part| {
+            let pieces = part.rows.split(TASK_ROWS).into_iter();
+            pieces.map(move |rows| Part { rows, ..part.clone() })
+        });
+        let Some(runtime) = Handle::try_current().ok().filter(|_| rows >= LARGE_ROWS) else {
+            for part in parts {
+                let tally = self.accumulator.tally(&part, self.empty_buckets()).await?;
+                self.merge(tally)?;
+            }
+            return Ok(());
+        };
+        let mut parts = parts.collect::<Vec<_>>().into_iter();
+        let mut tasks = JoinSet::new();
+        // Dropping the set, be it with this future, ends the tasks.
+        loop {
+            while tasks.len() < runtime.metrics().num_workers()
+                && let Some(part) = parts.next()
+            {
+                let (accumulator, buckets) = (self.accumulator.clone(), self.empty_buckets());
+                tasks.spawn(async move { accumulator.tally(&part, buckets).await });
+            }
+            let Some(joined) = tasks.join_next().await else { return Ok(()) };
+            self.merge(joined.map_err(Error::with(ErrorKind::Internal, "a scan was interrupted"))??)?;
+        }
+    }
+
+    fn empty_buckets(&self) -> Option<Buckets> {
+        self.buckets.as_ref().map(Buckets::empty)
+    }
+
+    fn merge(&mut self, tally: Tally) -> Result<()> {
+        self.sums.add(&tally.sums);
+        self.explain.rows_scanned += tally.rows_read;
+        self.spending.spend(tally.rows_read);
+        if let (Some(buckets), Some(added)) = (&mut self.buckets, tally.buckets) {
+            buckets.merge(added);
+        }
+        self.buckets.as_ref().map_or(Ok(()), Buckets::check)
+    }
+
+    /// The summary of all flows that are counted. `newest` is the newest start time that a flow may have that matches.
+    fn finish(self, newest: Option<i64>, started: Instant) -> Summary {
+        let adds_bytes = self.accumulator.adds_bytes;
+        let mut groups = std::mem::take(&mut *self.accumulator.groups.lock().unwrap_or_else(PoisonError::into_inner));
+        groups.sort_by_key(Groups::memory);
+        let all = groups.pop().map(|largest| {
+            groups.into_iter().fold(largest, |mut all, groups| {
+                all.merge(groups);
+                all
+            })
+        });
+        let searched = self.cut.filter(|_| !self.fronts.is_empty()).zip(newest).map(|(cut, newest)| {
+            let time = |millis: i64| Timestamp::from_millis(millis).unwrap_or(Timestamp::MAX);
+            (time(cut.saturating_add(1)), time(newest))
+        });
+        let counters = self.accumulator.scanner.reader.counters();
+        let explain = Explain {
+            segments_opened: self.segments.opened(),
+            bytes_read: counters.read.load(Ordering::Relaxed),
+            bytes_cached: counters.cached.load(Ordering::Relaxed),
+            budget_spent: searched.is_some(),
+            search_time: started.elapsed(),
+            ..self.explain
+        };
+        Summary {
+            totals: self.sums.totals(adds_bytes),
+            by: self.query.by.clone(),
+            groups: all.map(|all| all.top(self.query.top, self.query.measure, adds_bytes)).unwrap_or_default(),
+            every: self.buckets.as_ref().map(Buckets::length),
+            buckets: self.buckets.map(|buckets| buckets.finish(adds_bytes)).unwrap_or_default(),
+            searched,
+            explain,
+        }
+    }
+}
+
+/// Rows of a segment that are read.
+#[derive(Debug, Default)]
+struct Chosen {
+    /// All their flows match.
+    always: Vec<Range<usize>>,
+    /// Some of their flows may.
+    maybe: Vec<Range<usize>>,
+}
+
+/// The newest start time that passes a filter, in milliseconds, as far as the filter tells by itself.
+fn latest(filter: &Filter) -> i64 {
+    let last = |part: &Filter| match part {
+        Filter::Test(test) if test.field == Field::StartTime => match &test.set {
+            Set::Numbers(ranges) => {
+                let last = ranges.as_slice().last().map_or(0, |(_, last)| *last);
+                Some(Timestamp::ordinal_millis(u64::try_from(last).unwrap_or(u64::MAX)))
+            }
+            Set::Texts { .. } | Set::Flags { .. } => None,
+        },
+        _ => None,
+    };
+    parts(filter).iter().filter_map(last).min().unwrap_or(i64::MAX)
+}
