@@ -143,48 +143,52 @@ struct Open<'f, V> {
     value: V,
 }
 
+impl<'f, V: Copy + PartialEq> Open<'f, V> {
+    fn new(join: Join, part: &'f Filter, meaning: &impl Meaning<Value = V>) -> Self {
+        Self { join, left: part.parts().iter(), value: meaning.neutral(join != Join::Or) }
+    }
+
+    /// Takes in the value of a part.
+    fn take(&mut self, value: V, meaning: &impl Meaning<Value = V>) {
+        if self.join == Join::Not {
+            self.value = meaning.not(value);
+            return;
+        }
+        self.value = meaning.join(self.join == Join::And, self.value, value);
+        if self.value == meaning.neutral(self.join == Join::Or) {
+            // It is decided.
+            self.left = slice::Iter::default();
+        }
+    }
+}
+
 /// The value of a filter. Parts that can decide nothing any more are not looked at.
 pub(crate) fn evaluate<M: Meaning>(filter: &Filter, meaning: &M) -> M::Value {
-    let mut open: Vec<Open<'_, M::Value>> = Vec::new();
-    let mut part = filter;
+    // What a part is by itself, or how its parts are joined.
+    let value_of = |part: &Filter| match (meaning.known(part), part) {
+        (Some(known), _) => Ok(known),
+        (None, Filter::Test(test)) => Ok(meaning.test(test)),
+        (None, Filter::And(_)) => Err(Join::And),
+        (None, Filter::Or(_)) => Err(Join::Or),
+        (None, Filter::Not(_)) => Err(Join::Not),
+    };
+    let mut at = match value_of(filter) {
+        Ok(value) => return value,
+        Err(join) => Open::new(join, filter, meaning),
+    };
+    // Most filters are a list of tests, and need no memory here.
+    let mut above = Vec::new();
     loop {
-        // Down to a part that has a value by itself.
-        let mut value = match (meaning.known(part), part) {
-            (Some(known), _) => known,
-            (None, Filter::Test(test)) => meaning.test(test),
-            (None, Filter::Not(inner)) => {
-                open.push(Open { join: Join::Not, left: slice::Iter::default(), value: meaning.neutral(true) });
-                part = inner;
-                continue;
-            }
-            (None, Filter::And(parts) | Filter::Or(parts)) => {
-                let all = matches!(part, Filter::And(_));
-                let mut left = parts.iter();
-                let value = meaning.neutral(all);
-                match left.next() {
-                    Some(first) => {
-                        open.push(Open { join: if all { Join::And } else { Join::Or }, left, value });
-                        part = first;
-                        continue;
-                    }
-                    None => value,
+        match at.left.next().map(|part| (part, value_of(part))) {
+            Some((_, Ok(value))) => at.take(value, meaning),
+            Some((part, Err(join))) => above.push(mem::replace(&mut at, Open::new(join, part, meaning))),
+            None => {
+                let value = at.value;
+                match above.pop() {
+                    Some(outer) => at = outer,
+                    None => return value,
                 }
-            }
-        };
-        // Up to one that has parts left to look at.
-        loop {
-            let Some(mut above) = open.pop() else { return value };
-            value = match above.join {
-                Join::Not => meaning.not(value),
-                join => meaning.join(join == Join::And, above.value, value),
-            };
-            if above.join == Join::Not || value == meaning.neutral(above.join == Join::Or) {
-                continue;
-            }
-            if let Some(next) = above.left.next() {
-                part = next;
-                open.push(Open { value, ..above });
-                break;
+                at.take(value, meaning);
             }
         }
     }
