@@ -1,9 +1,6 @@
 //! What the lists of a segment tell of a filter.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{BlockBounds, RowReader, SegmentReader, index::LISTS};
 use crate::{
@@ -39,8 +36,26 @@ pub(super) struct Tally {
 /// How many flows of each block pass the parts of a filter that the lists of a segment answer.
 #[derive(Debug)]
 pub struct Probes<'f> {
-    /// By their addresses: the parts are those of the one filter that was asked for.
-    parts: HashMap<usize, (&'f Filter, Vec<Tally>)>,
+    parts: Answers<'f, Vec<Tally>>,
+}
+
+/// What is known of some parts of one filter, found by their addresses. They are few and asked for often, once for each
+/// block, so that to hash them would take longer than to find them.
+#[derive(Debug)]
+struct Answers<'f, T>(Vec<(&'f Filter, T)>);
+
+impl<'f, T> Answers<'f, T> {
+    /// Of each part one answer.
+    fn new(mut answers: Vec<(&'f Filter, T)>) -> Self {
+        answers.sort_unstable_by_key(|(part, _)| std::ptr::from_ref(*part));
+        Self(answers)
+    }
+
+    fn get(&self, part: &Filter) -> Option<&T> {
+        let place =
+            self.0.binary_search_by_key(&std::ptr::from_ref(part), |(part, _)| std::ptr::from_ref(*part)).ok()?;
+        self.0.get(place).map(|(_, answer)| answer)
+    }
 }
 
 /// The same filter, with those parts side by side that one list answers together.
@@ -64,7 +79,7 @@ impl<'f> Probes<'f> {
             Effort::Page => MOST_CHUNKS,
             Effort::Count => (usize::MAX, usize::MAX),
         };
-        let mut parts = HashMap::new();
+        let mut parts = Vec::new();
         for part in wanted(filter, segment) {
             let Some(touched) = segment.directory().touched(part, most, most_inside) else { continue };
             let chunks: Vec<_> = touched.chunks.iter().map(|(chunk, _, _)| *chunk).collect();
@@ -74,9 +89,9 @@ impl<'f> Probes<'f> {
                 let tallied = chunk.tally(&bytes, touched.list, part, (low, high), &mut tallies);
                 tallied.map_err(|error| segment.named(error))?;
             }
-            parts.insert(address(part), (part, tallies));
+            parts.push((part, tallies));
         }
-        Ok(Self { parts })
+        Ok(Self { parts: Answers::new(parts) })
     }
 
     /// The segment as a whole, as its bounds and lists tell of it.
@@ -95,12 +110,8 @@ impl<'f> Probes<'f> {
     }
 
     fn tallies(&self, part: &Filter) -> Option<&[Tally]> {
-        self.parts.get(&address(part)).map(|(_, tallies)| tallies.as_slice())
+        self.parts.get(part).map(Vec::as_slice)
     }
-}
-
-fn address(part: &Filter) -> usize {
-    std::ptr::from_ref(part).addr()
 }
 
 /// The pages of a block that can hold a flow that matches.
