@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    order::{Cursor, Place, Position, Seal},
+    order::{Cursor, Place, Position},
 };
 
 /// The largest number of flows that are passed over in one go on the way to a page number.
@@ -17,16 +17,14 @@ const LARGEST_SKIP: u128 = 10_000;
 /// Answers a query from all segments but some.
 pub(super) async fn page(query: &Query, left_out: &BTreeSet<usize>, spending: &mut Spending) -> Result<Page> {
     let started = Instant::now();
-    let fingerprint = query.fingerprint();
-    let seal = query.snapshot.seal()?;
     let (start, sweep) = match &query.start {
-        Start::First => (Place { fingerprint, ..Place::default() }, None),
+        Start::First => (Place::default(), None),
         Start::Number(number) => {
             let skip = u128::from(number.saturating_sub(1)) * query.limit as u128;
-            (Place { fingerprint, skip, ..Place::default() }, None)
+            (Place { skip, ..Place::default() }, None)
         }
         Start::At(cursor) => {
-            let place = cursor.resume(&seal, fingerprint, &query.order)?;
+            let place = cursor.resume(&query.snapshot.seal()?, query.fingerprint(), &query.order)?;
             let sweep = Checkpoint::decode(&place.search);
             (place, sweep)
         }
@@ -46,7 +44,7 @@ pub(super) async fn page(query: &Query, left_out: &BTreeSet<usize>, spending: &m
         let exhausted = passed.found.len() as u128 != step && !stopped;
         search.pass(passed);
         if exhausted || stopped {
-            let next = stopped.then(|| search.next(query, &seal, skip)).transpose()?;
+            let next = stopped.then(|| search.next(query, skip)).transpose()?;
             return finish(query, search, Vec::new(), next, started).await;
         }
     }
@@ -59,19 +57,19 @@ pub(super) async fn page(query: &Query, left_out: &BTreeSet<usize>, spending: &m
     }
     let more = full || results.stopped.is_some();
     let found = search.pass(results);
-    let next = more.then(|| search.next(query, &seal, 0)).transpose()?;
+    let next = more.then(|| search.next(query, 0)).transpose()?;
     finish(query, search, found, next, started).await
 }
 
 impl Search<'_> {
     /// The cursor of what is still to be found, from which `skip` flows are passed over.
-    fn next(&self, query: &Query, seal: &Seal, skip: u128) -> Result<Cursor> {
+    fn next(&self, query: &Query, skip: u128) -> Result<Cursor> {
         let position = self.goal.position.clone();
         let mut place = Place { fingerprint: query.fingerprint(), position, skip, search: Vec::new() };
         if let Some(checkpoint) = &self.sweep {
             place.search = checkpoint.encode(place.room()).ok_or_else(Cursor::too_long)?;
         }
-        Cursor::new(seal, &query.order, &place)
+        Cursor::new(&query.snapshot.seal()?, &query.order, &place)
     }
 }
 
@@ -90,7 +88,7 @@ async fn finish(
         // The time has ended before all of them were fetched.
         search.goal.position = found.get(last).map(|last| Position::after(last.key.clone()));
         search.sweep = None;
-        next = Some(search.next(query, &query.snapshot.seal()?, 0)?);
+        next = Some(search.next(query, 0)?);
         search.explain.budget_spent = true;
     }
     let fetch_time = started.elapsed();
