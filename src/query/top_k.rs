@@ -31,7 +31,10 @@ pub(super) type Found = Keyed<Row>;
 pub(super) struct TopK {
     order: Arc<Order>,
     want: usize,
-    /// The worst flow is its greatest.
+    /// Flows in their order. As long as each that is taken in comes after all others, as in an order by time, this is all
+    /// that is needed.
+    sorted: Vec<Found>,
+    /// The flows, once one has come out of order: the worst is the greatest. `sorted` is then empty.
     heap: BinaryHeap<Found>,
     /// Flows that were found by the pages before. They are not taken in again.
     known: HashSet<Row>,
@@ -41,7 +44,7 @@ pub(super) struct TopK {
 
 impl TopK {
     pub(super) fn new(order: Arc<Order>, want: usize) -> Self {
-        Self { order, want, heap: BinaryHeap::new(), known: HashSet::new(), horizon: None }
+        Self { order, want, sorted: Vec::new(), heap: BinaryHeap::new(), known: HashSet::new(), horizon: None }
     }
 
     /// How many are wanted.
@@ -51,12 +54,12 @@ impl TopK {
 
     /// How many are still missing.
     pub(super) fn missing(&self) -> usize {
-        self.want - self.heap.len()
+        self.want - self.len()
     }
 
     /// The worst flow, once there are as many as are wanted. Its key is the threshold that another flow must beat.
     pub(super) fn worst(&self) -> Option<&Found> {
-        self.heap.peek().filter(|_| self.heap.len() >= self.want)
+        self.last().filter(|_| self.len() >= self.want)
     }
 
     /// Whether a flow with this key, or with a later one, does not beat the threshold.
@@ -73,8 +76,8 @@ impl TopK {
     /// Goes on from the flows taken in so far, which the pages before have found. `more` says that these have found others,
     /// which come after them all. Whether that is possible: without any flow it is not known where the others begin.
     pub(super) fn resume(&mut self, more: bool) -> bool {
-        self.known = self.heap.iter().map(|found| found.item).collect();
-        self.horizon = self.heap.peek().filter(|_| more).map(|worst| worst.key.clone());
+        self.known = self.flows().map(|found| found.item).collect();
+        self.horizon = self.last().filter(|_| more).map(|worst| worst.key.clone());
         self.horizon.is_some() || !more
     }
 
@@ -85,7 +88,7 @@ impl TopK {
 
     /// Whether some flow comes before `key`.
     pub(super) fn any_before(&self, key: &Key) -> bool {
-        self.heap.iter().any(|found| self.order.compare(&found.key, key).is_lt())
+        self.flows().any(|found| self.order.compare(&found.key, key).is_lt())
     }
 
     /// Takes in flows of a segment, with the columns of the order's keys. They lie newest first.
@@ -125,7 +128,16 @@ impl TopK {
 
     /// Takes in a flow.
     pub(super) fn insert(&mut self, key: Key, row: Row) {
-        self.heap.push(Keyed::new(&self.order, key, row));
+        let found = Keyed::new(&self.order, key, row);
+        if self.heap.is_empty() && self.sorted.last().is_none_or(|last| *last <= found) {
+            if self.sorted.len() < self.want {
+                self.sorted.push(found);
+            }
+            return;
+        }
+        // The reverse of a sorted list is a heap.
+        self.heap.extend(self.sorted.drain(..).rev());
+        self.heap.push(found);
         if self.heap.len() > self.want {
             self.heap.pop();
         }
@@ -133,6 +145,61 @@ impl TopK {
 
     /// The flows, best first.
     pub(super) fn into_sorted(self) -> Vec<Found> {
-        self.heap.into_sorted_vec()
+        if self.heap.is_empty() { self.sorted } else { self.heap.into_sorted_vec() }
+    }
+
+    fn len(&self) -> usize {
+        self.sorted.len() + self.heap.len()
+    }
+
+    fn flows(&self) -> impl Iterator<Item = &Found> {
+        self.sorted.iter().chain(&self.heap)
+    }
+
+    /// The worst of the flows so far.
+    fn last(&self) -> Option<&Found> {
+        self.heap.peek().or_else(|| self.sorted.last())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    fn key(time: u128) -> Key {
+        vec![Some(Value::Number(time)), Some(Value::Number(0))]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn the_best_of_all_flows_are_kept_in_whatever_order_they_come(
+            times in vec(0u128..40, 0..20),
+            sorted in 0usize..20,
+            want in 0usize..12,
+        ) {
+            // The first come in order, as those of a block do.
+            let mut times = times;
+            let sorted = sorted.min(times.len());
+            times[..sorted].sort_unstable();
+            let mut top = TopK::new(Arc::new(Order::oldest_first()), want);
+            let mut best = Vec::new();
+            for (row, time) in times.iter().enumerate() {
+                top.insert(key(*time), Row { segment: 0, row });
+                best.push(*time);
+                best.sort_unstable();
+                best.truncate(want);
+                prop_assert_eq!(top.missing(), want - best.len());
+                let worst = best.last().filter(|_| best.len() == want).map(|worst| key(*worst));
+                prop_assert_eq!(top.worst().map(|worst| worst.key.clone()), worst);
+                prop_assert_eq!(top.any_before(&key(20)), best.iter().any(|time| *time < 20));
+            }
+            let kept = top.into_sorted();
+            prop_assert!(kept.iter().all(|found| found.key == key(times[found.item.row])));
+            prop_assert_eq!(kept.iter().map(|found| found.key.clone()).collect::<Vec<_>>(), best.into_iter().map(key).collect::<Vec<_>>());
+        }
     }
 }
