@@ -53,9 +53,7 @@ impl BlockReader<'_> {
         // Only what comes before the threshold matters.
         let by_time = self.goal.order.by_time();
         let worst = top.threshold().filter(|_| by_time.is_none()).and_then(|worst| worst.first());
-        let threshold =
-            worst.map(|worst| Condition::not_after(&self.goal.order, worst.as_ref())).transpose()?.flatten();
-        let threshold = threshold.map(Arc::new);
+        let threshold = worst.and_then(|worst| Condition::not_after(&self.goal.order, worst.as_ref())).map(Arc::new);
         let mut scans: Vec<Scan> = Vec::with_capacity(blocks.len());
         for (block, segment) in blocks {
             let mut rows = self.rows(block, segment).await?;

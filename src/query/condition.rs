@@ -1,6 +1,6 @@
 //! What a flow must be to be found: DataFusion predicates, each over the few columns that it looks at.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::{
     array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions},
@@ -28,41 +28,75 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Condition {
     pub(super) fields: Vec<Field>,
-    columns: SchemaRef,
-    predicate: Arc<dyn PhysicalExpr>,
+    source: Source,
+    /// It is made when the first rows are read: a page of none needs none.
+    predicate: OnceLock<Predicate>,
 }
 
-impl Condition {
-    fn new(mut fields: Vec<Field>, expr: &Expr) -> Result<Self> {
-        fields.sort_unstable();
-        fields.dedup();
+/// What a predicate is made of.
+#[derive(Debug)]
+enum Source {
+    Filter(Filter),
+    Expr(Expr),
+}
+
+#[derive(Debug)]
+struct Predicate {
+    columns: SchemaRef,
+    expr: Arc<dyn PhysicalExpr>,
+}
+
+impl Predicate {
+    fn new(fields: &[Field], expr: &Expr) -> Result<Self> {
         let places: Vec<usize> = fields.iter().map(|field| *field as usize).collect();
         let columns = schema().project(&places).map_err(Error::with(ErrorKind::Internal, "a column is unknown"))?;
         let columns = Arc::new(Schema::new(columns.fields));
         let named = DFSchema::try_from(Arc::clone(&columns)).map_err(failed)?;
         let planning = PhysicalPlanningContext::default();
-        let predicate = create_physical_expr(expr, &named, &ExecutionProps::new(), &planning).map_err(failed)?;
-        Ok(Self { fields, columns, predicate })
+        let expr = create_physical_expr(expr, &named, &ExecutionProps::new(), &planning).map_err(failed)?;
+        Ok(Self { columns, expr })
+    }
+}
+
+impl Condition {
+    fn new(mut fields: Vec<Field>, source: Source) -> Self {
+        fields.sort_unstable();
+        fields.dedup();
+        Self { fields, source, predicate: OnceLock::new() }
     }
 
-    fn of_filter(filter: &Filter) -> Result<Self> {
-        Self::new(filter.tests().map(Test::field).collect(), &filter_expr(filter))
+    fn of_filter(filter: &Filter) -> Self {
+        Self::new(filter.tests().map(Test::field).collect(), Source::Filter(filter.clone()))
     }
 
     /// The flows whose first sort key does not come after `value`: only they can come before a flow that has it.
-    pub(super) fn not_after(order: &Order, value: Option<&Value>) -> Result<Option<Self>> {
-        let Some(key) = order.keys().first() else { return Ok(None) };
-        Self::new(vec![key.field], &lead_expr(*key, value, true)).map(Some)
+    pub(super) fn not_after(order: &Order, value: Option<&Value>) -> Option<Self> {
+        let key = order.keys().first()?;
+        Some(Self::new(vec![key.field], Source::Expr(lead_expr(*key, value, true))))
     }
 
     /// For which of `rows` rows it is true.
     pub(super) fn evaluate(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<BooleanArray> {
+        let predicate = self.predicate()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.columns), columns, &options);
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&predicate.columns), columns, &options);
         let batch = batch.map_err(Error::with(ErrorKind::Internal, "a predicate was given other columns"))?;
-        let value = self.predicate.evaluate(&batch).and_then(|value| value.into_array(rows)).map_err(failed)?;
+        let value = predicate.expr.evaluate(&batch).and_then(|value| value.into_array(rows)).map_err(failed)?;
         let mask = as_boolean_array(&value).map_err(failed)?;
         Ok(if mask.nulls().is_some() { prep_null_mask_filter(mask) } else { mask.clone() })
+    }
+
+    fn predicate(&self) -> Result<&Predicate> {
+        if let Some(made) = self.predicate.get() {
+            return Ok(made);
+        }
+        let made = match &self.source {
+            Source::Filter(filter) => Predicate::new(&self.fields, &filter_expr(filter)),
+            Source::Expr(expr) => Predicate::new(&self.fields, expr),
+        };
+        // Another thread may have made it meanwhile: the two are the same.
+        let made = made?;
+        Ok(self.predicate.get_or_init(|| made))
     }
 
     /// How dear it is to decode what it looks at.
@@ -87,20 +121,22 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    pub(super) fn new(goal: &Goal) -> Result<Self> {
+    pub(super) fn new(goal: &Goal) -> Self {
         let parts = parts(&goal.filter).iter().enumerate();
-        let filter = parts.map(|(place, part)| Ok((place, Arc::new(Condition::of_filter(part)?))));
-        let mut conditions = Self { filter: filter.collect::<Result<_>>()?, position: Vec::new(), is_ordered: false };
+        let filter = parts.map(|(place, part)| (place, Arc::new(Condition::of_filter(part))));
+        let mut conditions = Self { filter: filter.collect(), position: Vec::new(), is_ordered: false };
         if let Some(position) = goal.position.as_ref().filter(|_| goal.order.by_time().is_none()) {
             // Most are told by the first key alone.
             if let (Some(key), Some(value)) = (goal.order.keys().first(), position.key.first()) {
-                let lead = Condition::new(vec![key.field], &lead_expr(*key, value.as_ref(), false))?;
+                let lead = Source::Expr(lead_expr(*key, value.as_ref(), false));
+                let lead = Condition::new(vec![key.field], lead);
                 conditions.position.push(Arc::new(lead));
             }
             let fields = goal.order.keys().iter().map(|key| key.field).collect();
-            conditions.position.push(Arc::new(Condition::new(fields, &after_expr(&goal.order, position))?));
+            let after = Source::Expr(after_expr(&goal.order, position));
+            conditions.position.push(Arc::new(Condition::new(fields, after)));
         }
-        Ok(conditions)
+        conditions
     }
 
     /// Puts them in order, by what the lists of a segment tell: the first that is looked into speaks for all.

@@ -62,8 +62,7 @@ async fn count_segment(
     if open.is_empty() {
         return Ok(total);
     }
-    let ready = conditions.take().map_or_else(|| Conditions::new(&search.goal), Ok)?;
-    let conditions = conditions.insert(ready);
+    let conditions = conditions.get_or_insert_with(|| Conditions::new(&search.goal));
     conditions.order(&filter, segment, &probes);
     for round in open.chunks(ROUND) {
         if search.spending.is_spent() {

@@ -113,7 +113,7 @@ impl<'a> Search<'a> {
         let Some(mut frontier) = self.frontier().await? else {
             return Ok(Results { found: Vec::new(), stopped: Some(Stopped::Sweeping(Checkpoint::default())) });
         };
-        let mut conditions = Conditions::new(&self.goal)?;
+        let mut conditions = Conditions::new(&self.goal);
         // For each candidate that was visited, a key that no flow of it comes after.
         let mut visited = Vec::new();
         let mut size = 1;

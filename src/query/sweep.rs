@@ -46,7 +46,7 @@ pub(super) async fn sweep(search: &mut Search<'_>, want: usize, from: Checkpoint
     let entries = search.segments.entries();
     let mut sequence: Vec<_> = entries.iter().map(SegmentKey::of).zip(0..).collect();
     sequence.sort_unstable();
-    let conditions = Conditions::new(&search.goal)?;
+    let conditions = Conditions::new(&search.goal);
     let top = TopK::new(Arc::clone(&search.goal.order), want);
     let mut sweep = Sweep { search, conditions, top, visited: 0 };
     let mut mark = sweep.resume(&from, &sequence).await?;

@@ -70,7 +70,7 @@ impl Plan {
             plan.blocks.push_back(Block { rows, times: times(&bounds)?, always, count, pages });
         }
         if conditions.is_none() && plan.blocks.iter().any(|block| !block.always) {
-            *conditions = Some(Conditions::new(goal)?);
+            *conditions = Some(Conditions::new(goal));
         }
         if let Some(conditions) = conditions {
             conditions.order(filter, segment, &probes);
