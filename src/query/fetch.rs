@@ -1,8 +1,8 @@
 //! The flows of a page, of which so far only the keys were read.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
 };
 
 use arrow::{array::RecordBatch, compute::interleave_record_batch};
@@ -22,6 +22,9 @@ use crate::{
 
 /// Pages that are fetched between two looks at the time.
 const MOST_PAGES: usize = 64;
+
+/// A batch of no flows. It has fifteen empty columns, which are made once.
+static NO_FLOWS: LazyLock<RecordBatch> = LazyLock::new(|| RecordBatch::new_empty(schema()));
 
 /// The found flows as one batch, in their order: all of them, or the first where the time ends before.
 ///
@@ -61,7 +64,7 @@ pub(super) async fn fetch(
     let places: Vec<(usize, usize)> = places.into_iter().map_while(|place| place).collect();
     let in_order = places.iter().enumerate().all(|(place, at)| *at == (0, place));
     match batches.as_slice() {
-        [] => Ok(RecordBatch::new_empty(schema())),
+        [] => Ok(NO_FLOWS.clone()),
         [batch] if in_order && batch.num_rows() == places.len() => Ok(batch.clone()),
         batches => {
             let batches: Vec<&RecordBatch> = batches.iter().collect();
@@ -108,7 +111,7 @@ struct FoundPage {
 /// The pages that hold the found flows: those first that hold the first.
 async fn pages(found: &[Found], open: &mut Segments<'_>) -> Result<Vec<FoundPage>> {
     let mut page_rows = BTreeMap::new();
-    let mut numbers = HashMap::new();
+    let mut numbers = BTreeMap::new();
     let mut pages: Vec<FoundPage> = Vec::new();
     for (place, Row { segment, row }) in found.iter().map(|found| found.item).enumerate() {
         let page_rows = match page_rows.get(&segment) {
