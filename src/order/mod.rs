@@ -11,7 +11,7 @@ pub use cursor::{Cursor, MAX_CURSOR_BYTES};
 pub(crate) use place::Place;
 pub use position::{Position, Side};
 pub use reach::first_key;
-pub(crate) use reach::last_key;
+pub(crate) use reach::{best_key, last_key};
 pub use seal::CursorKey;
 pub(crate) use seal::Seal;
 pub use sort::{Direction, Key, Order, SortKey, compare_values};

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{Direction, Key, Order, Position, Side, SortKey, compare_values};
-use crate::flow::{Span, Value, ValueRef};
+use crate::flow::{Field, Span, Value, ValueRef};
 
 impl<'a> Span<'a> {
     fn best(self, direction: Direction) -> Option<ValueRef<'a>> {
@@ -100,6 +100,16 @@ pub fn first_key(order: &Order, reach: &[Span<'_>], position: Option<&Position>)
         }
     }
     None
+}
+
+/// A key that no flow comes before of which `reach` tells the bounds of each field: that of [`first_key`] without a position.
+/// `None` where it does not tell them of a sort key.
+pub(crate) fn best_key<'a>(order: &Order, reach: impl Fn(Field) -> Option<Span<'a>>) -> Option<Key> {
+    let mut best = Key::with_capacity(order.keys().len());
+    for key in order.keys() {
+        best.push(reach(key.field)?.best(key.direction).map(ValueRef::to_owned));
+    }
+    Some(best)
 }
 
 /// A key that no flow within `reach` comes after: the worst value of each key. Absent values come last.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     filter::{Bounds, Filter, Verdict},
     flow::Span,
-    order::{Key, Order, Position, first_key},
+    order::{Key, Order, Position, best_key, first_key},
 };
 
 /// What a search looks for: the first flows of an order, behind a position, that pass a filter.
@@ -41,15 +41,17 @@ impl Goal {
         if verdict == Verdict::Never {
             return Candidacy::Never;
         }
+        let Some(key) = best_key(&self.order, |field| bounds.field(field)) else {
+            return Candidacy::Unknown;
+        };
+        if self.position.as_ref().is_none_or(|position| position.precedes(&self.order, &key)) {
+            return Candidacy::Candidate { key, whole: verdict == Verdict::Always };
+        }
         let Some(spans) = spans(&self.order, bounds) else {
             return Candidacy::Unknown;
         };
-        let Some(best) = first_key(&self.order, &spans, None) else {
-            return Candidacy::Passed;
-        };
-        let ahead = self.position.as_ref().is_none_or(|position| position.precedes(&self.order, &best));
-        let key = if ahead { Some(best) } else { first_key(&self.order, &spans, self.position.as_ref()) };
-        key.map_or(Candidacy::Passed, |key| Candidacy::Candidate { key, whole: ahead && verdict == Verdict::Always })
+        let key = first_key(&self.order, &spans, self.position.as_ref());
+        key.map_or(Candidacy::Passed, |key| Candidacy::Candidate { key, whole: false })
     }
 }
 
