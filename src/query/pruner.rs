@@ -110,9 +110,13 @@ pub(super) fn all_blocks(segment: usize, reader: &SegmentReader) -> impl Iterato
     (0..reader.blocks().len()).map(block)
 }
 
-/// The first part of a filter by which no flow within `bounds` matches: its place among the parts.
+/// The first part of a filter by which no flow within `bounds` matches, as none does: its place among the parts.
 fn first_never(filter: &Filter, bounds: &impl Bounds) -> Option<usize> {
-    parts(filter).iter().position(|part| part.verdict(bounds) == Verdict::Never)
+    match parts(filter) {
+        // No flow matches: there is nothing else to blame.
+        [_] => Some(0),
+        parts => parts.iter().position(|part| part.verdict(bounds) == Verdict::Never),
+    }
 }
 
 /// The pages of a block in which a flow can match by its start time: bit 0 is the first.
