@@ -8,7 +8,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::{
-    Bounds, Filter, Set, Verdict,
+    Bounds, Filter, Set, Verdict, dst_port,
     sample::{narrow, wide},
 };
 use crate::flow::{Field, Span, StoredFlow, ValueRef, sample::flows};
@@ -210,4 +210,27 @@ fn bounds_that_say_nothing_prune_nothing() {
         }
     }
     assert_eq!(super::dst_port().eq(1).verdict(&Other), Verdict::Maybe);
+}
+
+#[test]
+fn filters_that_are_joined_in_one_way_are_one_list() {
+    let [a, b, c, d] = [1, 2, 3, 4].map(|port| dst_port().eq(port));
+    let all = |parts: &[&Filter]| Filter::And(parts.iter().map(|part| (*part).clone()).collect());
+    let any = |parts: &[&Filter]| Filter::Or(parts.iter().map(|part| (*part).clone()).collect());
+    let (both, either) = (a.clone().and(b.clone()), a.clone().or(b.clone()));
+    assert_eq!((&both, &either), (&all(&[&a, &b]), &any(&[&a, &b])));
+    let [others, another] = [c.clone().and(d.clone()), c.clone().or(d.clone())];
+    assert_eq!(both.clone().and(c.clone()), all(&[&a, &b, &c]));
+    assert_eq!(both.clone().and(others), all(&[&a, &b, &c, &d]));
+    assert_eq!(either.clone().or(c.clone()), any(&[&a, &b, &c]));
+    assert_eq!(either.clone().or(another), any(&[&a, &b, &c, &d]));
+    assert_eq!(both.clone().or(c.clone()), any(&[&both, &c]));
+    assert_eq!(either.clone().and(c.clone()), all(&[&either, &c]));
+    // Every flow and no flow are the neutral elements, from either side.
+    for filter in [&a, &both, &either] {
+        assert_eq!(&Filter::all().and(filter.clone()), filter);
+        assert_eq!(&filter.clone().and(Filter::all()), filter);
+        assert_eq!(&Filter::nothing().or(filter.clone()), filter);
+        assert_eq!(&filter.clone().or(Filter::nothing()), filter);
+    }
 }

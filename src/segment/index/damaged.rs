@@ -13,6 +13,9 @@ use super::{
 };
 use crate::error::Result;
 
+/// Bytes at the beginning of an index, and of the table of its pages, that say where its parts lie.
+const LAYOUT_BYTES: usize = HEAD_BYTES + 64;
+
 /// The table of the pages in a damaged index, for so many rows, with blocks as large as pages of which nothing is known.
 /// What it says is only to be believed as far as the bytes of the pages bear it out.
 ///
@@ -45,8 +48,6 @@ pub(in super::super) fn decode_with(bytes: &[u8], pages: &PageTable) -> Result<I
 /// # Errors
 /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where it was not.
 pub(in super::super) fn decode_corrected(bytes: &[u8]) -> Result<Index> {
-    /// Bytes at the beginning of an index, and of the table of its pages.
-    const LAYOUT_BYTES: usize = HEAD_BYTES + 64;
     let (body, sum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or_else(damaged)?;
     let sum = u64::from_le_bytes(*sum);
     let mut body = body.to_vec();
@@ -71,4 +72,70 @@ fn pages_section(bytes: &[u8]) -> Result<Range<usize>> {
     let start = before.fold(HEAD_BYTES + heads.len() * 8, usize::saturating_add);
     let (_, length) = heads.iter().find(|(tag, _)| *tag == PAGES).ok_or_else(damaged)?;
     Ok(start..start.saturating_add(*length as usize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{encode, sample::index},
+        *,
+    };
+    use crate::error::ErrorKind;
+
+    fn refused(result: Result<Index>) {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Damaged);
+    }
+
+    #[test]
+    fn a_damaged_index_gives_its_pages_where_they_are_of_the_rows() {
+        let index = index();
+        let mut bytes = encode(&index).unwrap();
+        let section = pages_section(&bytes).unwrap();
+        assert_eq!(bytes[section.clone()], index.pages.encode().unwrap());
+        bytes[section.start - 1] ^= 1;
+        refused(decode(&bytes));
+        let bounds = BoundsTable::unknown(7, 4);
+        assert_eq!(decode_pages(&bytes, 7).unwrap(), Index { bounds, ..index });
+        // 4 rows are one page, and 9 are three.
+        refused(decode_pages(&bytes, 4));
+        refused(decode_pages(&bytes, 9));
+        refused(decode_pages(&bytes[..section.end - 1], 7));
+    }
+
+    #[test]
+    fn the_right_checksums_of_pages_make_an_index_whole_and_no_others_do() {
+        let index = index();
+        let whole = encode(&index).unwrap();
+        let section = pages_section(&whole).unwrap();
+        for at in section.clone() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x55;
+            refused(decode(&bytes));
+            assert_eq!(decode_with(&bytes, &index.pages).unwrap(), index);
+            bytes[section.start - 1] ^= 1;
+            refused(decode_with(&bytes, &index.pages));
+        }
+        let others = vec![vec![7, 9]; index.pages.checksums.len()];
+        refused(decode_with(&whole, &PageTable { checksums: others, ..index.pages.clone() }));
+        refused(decode_with(&whole, &PageTable { times: vec![(1, 2)], ..index.pages }));
+    }
+
+    #[test]
+    fn one_bit_of_what_says_where_the_parts_lie_is_put_right() {
+        let index = index();
+        let whole = encode(&index).unwrap();
+        let start = pages_section(&whole).unwrap().start;
+        for at in (0..LAYOUT_BYTES).chain(start..start + LAYOUT_BYTES) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << (at % 8);
+            assert_eq!(decode_corrected(&bytes).unwrap(), index, "{at}");
+        }
+        // Two bits, or the checksum itself.
+        let mut bytes = whole.clone();
+        bytes[20] ^= 3;
+        refused(decode_corrected(&bytes));
+        let mut bytes = whole;
+        *bytes.last_mut().unwrap() ^= 1;
+        refused(decode_corrected(&bytes));
+    }
 }

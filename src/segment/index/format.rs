@@ -224,27 +224,11 @@ fn decode_lane(input: &mut Input<'_>, field: Field, blocks: usize) -> Result<Lan
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::sample::index, *};
 
     #[test]
     fn a_section_of_a_later_version_is_passed_over() {
-        let pages = PageTable {
-            rows: 4,
-            times: vec![(1, 2), (0, 1)],
-            checksums: vec![vec![7, 8]; Field::ALL.len()],
-            dictionaries: vec![vec![0]; Field::ALL.len()],
-        };
-        let index = Index { bounds: BoundsTable::unknown(7, 4), directory: Directory::default(), pages };
-        let lanes = Field::ALL.map(|field| Lane {
-            presence: vec![(false, true); 2],
-            extents: match field.kind() {
-                Kind::Time | Kind::Number => Extents::Numbers(vec![(0, 0); 2]),
-                Kind::Address => Extents::Addresses(vec![(0, 0); 2]),
-                Kind::Text => Extents::Texts { names: Vec::new(), places: vec![(0, 0); 2] },
-            },
-        });
-        let bounds = BoundsTable { lanes: lanes.to_vec(), flags: vec![(0, 255); 2], ..index.bounds.clone() };
-        let index = Index { bounds, ..index };
+        let index = index();
         let bytes = encode(&index).unwrap();
         assert_eq!(decode(&bytes).unwrap(), index);
 
@@ -256,5 +240,17 @@ mod tests {
         more.extend([first, b"later", others].concat());
         more.extend(XxHash64::oneshot(0, &more).to_le_bytes());
         assert_eq!(decode(&more).unwrap(), index);
+    }
+
+    #[test]
+    fn an_index_is_known_to_its_end_whatever_follows() {
+        let bytes = encode(&index()).unwrap();
+        let followed = [&bytes[..], b"PAR1"].concat();
+        assert_eq!(prefix(&followed).unwrap(), bytes);
+        assert_eq!(prefix(&bytes).unwrap(), bytes);
+        for length in 0..bytes.len() {
+            assert!(prefix(&bytes[..length]).is_err(), "{length}");
+        }
+        assert!(prefix(&followed[1..]).is_err());
     }
 }

@@ -19,3 +19,5 @@ pub(super) use postings::{Built, Directory, LISTS};
 
 #[cfg(test)]
 mod laws;
+#[cfg(test)]
+mod sample;

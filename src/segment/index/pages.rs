@@ -66,3 +66,14 @@ impl PageTable {
         sums + size_of_val(self.times.as_slice())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::sample::index, *};
+
+    #[test]
+    fn the_memory_of_a_table_is_that_of_its_times_and_checksums() {
+        // Two pages, and in each column their checksums and that of one dictionary.
+        assert_eq!(index().pages.memory(), 2 * 16 + Field::ALL.len() * 3 * 4);
+    }
+}
