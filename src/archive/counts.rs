@@ -6,17 +6,25 @@ use quick_cache::{Weighter, sync::Cache};
 
 use crate::filter::Filter;
 
-/// How many flows of a segment match a filter: at most so many bytes of that. A segment never changes, so neither does
-/// its count.
+/// How many flows of a segment match a filter, as far as that was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// Of all its blocks.
+    Whole(u64),
+    /// Of so many of its blocks, from the first on. The budget has ended the count there.
+    Part { blocks: usize, flows: u64 },
+}
+
+/// Counts of segments: at most so many bytes of them. A segment never changes, so neither does its count.
 #[derive(Debug)]
-pub(crate) struct CountCache(Cache<(String, Arc<Filter>), u64, CountWeighter>);
+pub(crate) struct CountCache(Cache<(String, Arc<Filter>), Counted, CountWeighter>);
 
 #[derive(Clone, Debug)]
 struct CountWeighter;
 
-impl Weighter<(String, Arc<Filter>), u64> for CountWeighter {
-    fn weight(&self, (path, filter): &(String, Arc<Filter>), _count: &u64) -> u64 {
-        (path.len() + filter.memory() + size_of::<u64>()) as u64
+impl Weighter<(String, Arc<Filter>), Counted> for CountWeighter {
+    fn weight(&self, (path, filter): &(String, Arc<Filter>), counted: &Counted) -> u64 {
+        (path.len() + filter.memory() + size_of_val(counted)) as u64
     }
 }
 
@@ -28,12 +36,12 @@ impl CountCache {
     }
 
     /// What was counted of the segment at `path`.
-    pub(crate) fn get(&self, path: &str, filter: &Arc<Filter>) -> Option<u64> {
+    pub(crate) fn get(&self, path: &str, filter: &Arc<Filter>) -> Option<Counted> {
         self.0.get(&(path.to_owned(), Arc::clone(filter)))
     }
 
-    pub(crate) fn insert(&self, path: &str, filter: &Arc<Filter>, count: u64) {
-        self.0.insert((path.to_owned(), Arc::clone(filter)), count);
+    pub(crate) fn insert(&self, path: &str, filter: &Arc<Filter>, counted: Counted) {
+        self.0.insert((path.to_owned(), Arc::clone(filter)), counted);
     }
 
     /// Bytes that it holds.

@@ -116,6 +116,7 @@ use std::{
 
 pub use commit::{Commit, Writer};
 pub use compact::{Compaction, Compactor, Effort, Job, JobOutcome};
+pub(crate) use counts::Counted;
 pub use manifest::{Manifest, Retired, SegmentEntry};
 use quick_cache::{Weighter, sync::Cache};
 pub use repair::{Loss, Rebuilt, Repaired};
@@ -147,7 +148,8 @@ pub struct Settings {
     pub index_cache_bytes: u64,
     /// Bytes of memory for pages, decoded, and for lists of the indexes, likewise.
     pub page_cache_bytes: u64,
-    /// Bytes of memory for exact counts: how many flows of a segment match a filter, for the filters asked for last.
+    /// Bytes of memory for exact counts: how many flows of a segment match a filter, for the filters asked for last. A
+    /// count that its budget has interrupted goes on from there, where it is remembered.
     pub count_cache_bytes: u64,
     /// The key that cursors are sealed with, in place of the archive's own, which its manifest has. Cursors that were
     /// sealed with another are refused.

@@ -8,7 +8,7 @@ use crate::{
     filter::Bounds,
     flow::Field,
     order::Seal,
-    resources::{Pin, blocking, io_error},
+    resources::{Deadline, Pin, blocking, io_error},
     segment::SegmentReader,
 };
 
@@ -62,8 +62,11 @@ impl Snapshot {
     }
 
     /// Memory for footers and indexes that a query is about to open, as soon as it is free.
-    pub(crate) async fn pin(&self, bytes: u64) -> Pin {
-        self.archive.inner.indexes.pin(bytes).await
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`](crate::ErrorKind::Busy) where it is not before the deadline is over.
+    pub(crate) async fn pin(&self, bytes: u64, deadline: &Deadline) -> Result<Pin> {
+        self.archive.inner.indexes.pin(bytes, deadline).await
     }
 
     /// A segment, opened, from the cache where it is there. A query holds a [`pin`](Self::pin) meanwhile.

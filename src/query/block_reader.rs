@@ -64,7 +64,7 @@ impl BlockReader<'_> {
             scans.push(self.scan(Arc::clone(segment), rows, conditions));
         }
         let rows: Vec<u64> = scans.iter().map(|scan| scan.rows.len() as u64).collect();
-        let (hits, blocks_read) = self.scanner.scan_all(scans, || self.spending.is_late()).await?;
+        let (hits, blocks_read) = self.scanner.scan_all(scans, self.spending).await?;
         for (place, hits) in hits {
             if let Some((block, _)) = blocks.get(place) {
                 top.offer(block.segment, &hits)?;

@@ -10,7 +10,8 @@ use crate::{
     order::{Cursor, Order},
 };
 
-/// Whether blocks are passed over that cannot matter. The answer is the same; only tests turn it off.
+/// Whether blocks are passed over that cannot matter. The answer is the same; only tests turn it off. Then no budget
+/// ends the search.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Pruning {
     /// Only what can matter is read.
@@ -119,7 +120,8 @@ impl Query {
     /// [`ErrorKind::InvalidCursor`](crate::ErrorKind::InvalidCursor) where the cursor is damaged, or of another archive or
     /// another query;
     /// [`ErrorKind::Busy`](crate::ErrorKind::Busy) where an exact count was asked for that the budget
-    /// does not reach; [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) or [`ErrorKind::Io`](crate::ErrorKind::Io)
+    /// does not reach, or other queries held the memory until the time of the budget was over, and nothing was found by
+    /// then; [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) or [`ErrorKind::Io`](crate::ErrorKind::Io)
     /// where a segment cannot be read, unless [`gaps`](Self::gaps) are skipped.
     pub async fn page(&self) -> Result<Page> {
         gaps::page(self).await

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Pages that are fetched between two looks at the time.
-const MOST_PAGES: usize = 64;
+const MOST_PAGES: usize = 8;
 
 /// A batch of no flows. It has fifteen empty columns, which are made once.
 static NO_FLOWS: LazyLock<RecordBatch> = LazyLock::new(|| RecordBatch::new_empty(schema()));
@@ -40,25 +40,15 @@ pub(super) async fn fetch(
     // Where each flow is: a batch, and its row there.
     let mut places: Vec<Option<(usize, usize)>> = vec![None; found.len()];
     let mut batches = Vec::new();
-    for step in pages(found, open).await?.chunks(MOST_PAGES) {
-        if !batches.is_empty() && spending.is_late() {
+    let deadline = spending.fetch_deadline();
+    for pages in pages(found, open)?.chunks(MOST_PAGES) {
+        if !batches.is_empty() && deadline.is_over() {
             break;
         }
-        let mut segments: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
-        for page in step {
-            segments.entry(page.segment).or_default().extend(&page.rows);
-        }
-        for (segment, mut rows) in segments {
-            let segment = open.open(segment).await?;
-            rows.sort_unstable();
-            for rows in by_pages(&rows, segment.shape().page_rows, scanner.reader.pages_at_once(&segment)) {
-                for (row, (_, place)) in rows.iter().enumerate() {
-                    if let Some(at) = places.get_mut(*place) {
-                        *at = Some((batches.len(), row));
-                    }
-                }
-                batches.push(read(&segment, rows, scanner).await?);
-            }
+        match step(pages, open, scanner, &mut batches, &mut places).await {
+            // The flows before are answered.
+            Err(error) if places.first().is_some_and(Option::is_some) && spending.ends_at(&error) => break,
+            step => step?,
         }
     }
     let places: Vec<(usize, usize)> = places.into_iter().map_while(|place| place).collect();
@@ -72,6 +62,34 @@ pub(super) async fn fetch(
             batch.map_err(Error::with(ErrorKind::Internal, "the flows of a page could not be put together"))
         }
     }
+}
+
+/// Reads some pages, one segment after the other, and notes where their flows are.
+async fn step(
+    pages: &[FoundPage],
+    open: &mut Segments<'_>,
+    scanner: &Scanner,
+    batches: &mut Vec<RecordBatch>,
+    places: &mut [Option<(usize, usize)>],
+) -> Result<()> {
+    let mut segments: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
+    for page in pages {
+        segments.entry(page.segment).or_default().extend(&page.rows);
+    }
+    for (segment, mut rows) in segments {
+        let segment = open.open(segment).await?;
+        rows.sort_unstable();
+        for rows in by_pages(&rows, segment.shape().page_rows, scanner.reader.pages_at_once(&segment)) {
+            let batch = read(&segment, rows, scanner).await?;
+            for (row, (_, place)) in rows.iter().enumerate() {
+                if let Some(at) = places.get_mut(*place) {
+                    *at = Some((batches.len(), row));
+                }
+            }
+            batches.push(batch);
+        }
+    }
+    Ok(())
 }
 
 /// Rows, ascending, in parts that lie in at most `most` pages each.
@@ -108,20 +126,14 @@ struct FoundPage {
     rows: Vec<(usize, usize)>,
 }
 
-/// The pages that hold the found flows: those first that hold the first.
-async fn pages(found: &[Found], open: &mut Segments<'_>) -> Result<Vec<FoundPage>> {
-    let mut page_rows = BTreeMap::new();
+/// The pages that hold the found flows, whose segments were opened to find them: those first that hold the first.
+fn pages(found: &[Found], open: &Segments<'_>) -> Result<Vec<FoundPage>> {
     let mut numbers = BTreeMap::new();
     let mut pages: Vec<FoundPage> = Vec::new();
     for (place, Row { segment, row }) in found.iter().map(|found| found.item).enumerate() {
-        let page_rows = match page_rows.get(&segment) {
-            Some(rows) => *rows,
-            None => {
-                let rows = open.open(segment).await?.shape().page_rows;
-                page_rows.insert(segment, rows);
-                rows
-            }
-        };
+        let page_rows = open.page_rows(segment);
+        let page_rows =
+            page_rows.ok_or_else(|| Error::internal("a flow was found in a segment that was not opened"))?;
         let number = *numbers.entry((segment, row / page_rows)).or_insert(pages.len());
         match pages.get_mut(number) {
             Some(page) => page.rows.push((row, place)),

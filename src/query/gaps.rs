@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Page, Query, answer, budget::Spending};
+use super::{Page, Pruning, Query, answer, budget::Spending};
 use crate::{
     archive::SegmentEntry,
     error::{Error, ErrorKind, Result},
@@ -56,7 +56,10 @@ pub(super) async fn page(query: &Query) -> Result<Page> {
     let mut left_out = BTreeSet::new();
     let mut gaps = Vec::new();
     // All turns together have the budget of the page.
-    let mut spending = Spending::new(query.budget, Arc::clone(&query.snapshot.archive().settings().clock));
+    let mut spending = match query.pruning {
+        Pruning::On => Spending::new(query.budget, Arc::clone(&query.snapshot.archive().settings().clock)),
+        Pruning::Off => Spending::unlimited(),
+    };
     loop {
         match answer::page(query, &left_out, &mut spending).await {
             Ok(page) => return Ok(Page { gaps, ..page }),

@@ -1,13 +1,11 @@
 //! The blocks that are read in one go.
 
 use super::{
+    budget::LARGEST_ROUND,
     frontier::{Block, Candidate, Frontier},
     top_k::TopK,
 };
 use crate::order::Key;
-
-/// The largest number of blocks that are read in one go.
-pub(super) const LARGEST_ROUND: usize = 64;
 
 /// Blocks that are chosen to be read in one go, the best first: as many as hold what the page lacks where that is
 /// known, else so many as are asked for; and no more than the budget has rows left, but one at least.

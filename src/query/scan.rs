@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use tokio::{runtime::Handle, task::JoinSet};
 
-use super::condition::Condition;
+use super::{budget::Spending, condition::Condition};
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::Field,
@@ -72,23 +72,22 @@ impl Scanner {
         Ok(passing)
     }
 
-    /// Several scans, in their order: the number of each, and its hits, maybe in parts; and how many scans are done. From
-    /// `stop` on no scan is begun any more, but the first. Where there is much to read, all threads of
+    /// Several scans, in their order: the number of each, and its hits, maybe in parts; and how many scans are done. When
+    /// the time is over no scan is begun any more, but the first. Where there is much to read, all threads of
     /// the host help.
-    pub(super) async fn scan_all(
-        &self,
-        scans: Vec<Scan>,
-        stop: impl Fn() -> bool,
-    ) -> Result<(Vec<(usize, Hits)>, usize)> {
+    pub(super) async fn scan_all(&self, scans: Vec<Scan>, spending: &Spending) -> Result<(Vec<(usize, Hits)>, usize)> {
         let rows: usize = scans.iter().map(|scan| scan.rows.len()).sum();
         let mut hits = Vec::with_capacity(scans.len());
         let runtime = Handle::try_current().ok().filter(|_| rows >= LARGE_ROWS);
         let Some(runtime) = runtime else {
             for (place, scan) in scans.iter().enumerate() {
-                if place > 0 && stop() {
+                if place > 0 && spending.is_late() {
                     return Ok((hits, place));
                 }
-                hits.push((place, self.scan(scan).await?));
+                match self.scan(scan).await {
+                    Err(error) if place > 0 && spending.ends_at(&error) => return Ok((hits, place)),
+                    scanned => hits.push((place, scanned?)),
+                }
             }
             return Ok((hits, scans.len()));
         };
@@ -106,9 +105,9 @@ impl Scanner {
             while tasks.len() < threads
                 && let Some((place, scan)) = parts.next()
             {
-                if place > 0 && stop() {
+                if place > 0 && spending.is_late() {
                     // All parts of the scans before are begun.
-                    done = place;
+                    done = done.min(place);
                     parts = Vec::new().into_iter();
                     break;
                 }
@@ -117,7 +116,13 @@ impl Scanner {
             }
             let Some(joined) = tasks.join_next().await else { break };
             let (place, part) = joined.map_err(Error::with(ErrorKind::Internal, "a scan was interrupted"))?;
-            hits.push((place, part?));
+            match part {
+                Err(error) if place > 0 && spending.ends_at(&error) => {
+                    done = done.min(place);
+                    parts = Vec::new().into_iter();
+                }
+                part => hits.push((place, part?)),
+            }
         }
         hits.retain(|(place, _)| *place < done);
         Ok((hits, done))

@@ -5,13 +5,13 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{
     Explain, Pruning, Query,
     block_reader::{BlockReader, OpenBlock},
-    budget::Spending,
+    budget::{LARGEST_ROUND, Spending},
     checkpoint::Checkpoint,
     condition::Conditions,
     frontier::{Block, Candidate, Frontier},
     goal::{Candidacy, Goal, spans},
     pruner::{Pruner, all_blocks, unbounded},
-    round::{LARGEST_ROUND, Round},
+    round::Round,
     scan::Scanner,
     segments::Segments,
     stop::{Stop, stop},
@@ -64,11 +64,13 @@ impl<'a> Search<'a> {
         spending: &'a mut Spending,
     ) -> Self {
         let snapshot = &query.snapshot;
+        let deadline = spending.deadline().clone();
         let reader = RowReader::new(Arc::clone(snapshot.archive().pages()), Arc::new(ReadCounters::default()));
+        let reader = reader.until(deadline.clone());
         let filter = Arc::new(grouped(&query.filter));
         Self {
             goal: Goal { filter, order: Arc::new(query.order.clone()), position },
-            segments: Segments::new(snapshot),
+            segments: Segments::new(snapshot, deadline),
             scanner: Scanner { reader },
             spending,
             explain: Explain {
@@ -120,23 +122,33 @@ impl<'a> Search<'a> {
         // A page that begins anew, as a segment cannot be read, has had its first step.
         let mut begun = !self.left_out.is_empty();
         let stop = loop {
-            let mut round = Round::new(size, top.missing(), self.rows_left());
+            let mut round = Round::new(size, top.missing(), self.spending.rows());
             while let Some((key, segment)) = round.fill(&mut frontier, &top) {
-                if begun && self.is_spent() {
+                let looked = match begun && self.spending.is_spent() {
+                    true => None,
+                    false => {
+                        let looked = self.look_into(segment, &mut frontier, &mut conditions, &mut visited).await;
+                        self.as_far(looked, begun)?
+                    }
+                };
+                if looked.is_none() {
                     frontier.push(key, Candidate::Segment(segment));
                     break;
                 }
                 begun = true;
-                self.look_into(segment, &mut frontier, &mut conditions, &mut visited).await?;
             }
             if !round.blocks.is_empty() {
-                self.read(round.blocks, &conditions, &mut top, &mut frontier, &mut visited).await?;
+                let read = self.read(&round.blocks, &conditions, &mut top, &mut visited).await;
+                let done = self.as_far(read, begun)?.unwrap_or(0);
+                for (key, block) in round.blocks.into_iter().skip(done) {
+                    frontier.push(key, Candidate::Block(block));
+                }
             } else if frontier.best().is_none_or(|best| top.rejects(best)) {
                 break None;
             }
             size = (size * 2).min(LARGEST_ROUND);
             begun = true;
-            if self.is_spent() {
+            if self.spending.is_spent() {
                 match stop(&order, frontier.best(), &top, &visited) {
                     None => break None,
                     Some(stop) => break Some(stop),
@@ -159,19 +171,22 @@ impl<'a> Search<'a> {
         Ok(Results { found, stopped })
     }
 
-    /// Whether the budget is used up.
-    fn is_spent(&self) -> bool {
-        self.pruning == Pruning::On && self.spending.is_spent()
-    }
-
-    fn rows_left(&self) -> u64 {
-        if self.pruning == Pruning::On { self.spending.rows() } else { u64::MAX }
+    /// The outcome of a step; `None` where the time of a page that has `begun` was over while the step waited.
+    pub(super) fn as_far<T>(&self, step: Result<T>, begun: bool) -> Result<Option<T>> {
+        match step {
+            Err(error) if begun && self.spending.ends_at(&error) => Ok(None),
+            step => step.map(Some),
+        }
     }
 
     /// The segments of the snapshot that may hold flows of the page; `None` where the budget ends before they are known.
     async fn frontier(&mut self) -> Result<Option<Frontier>> {
         let mut frontier = Frontier::new(Arc::clone(&self.goal.order));
+        let work = 1 + self.goal.filter.tests().count();
         for (segment, entry) in self.segments.entries().iter().enumerate() {
+            if self.spending.is_late_after(work) {
+                return Ok(None);
+            }
             if self.left_out.contains(&segment) {
                 continue;
             }
@@ -185,7 +200,7 @@ impl<'a> Search<'a> {
                 continue;
             }
             if candidacy == Candidacy::Unknown {
-                if self.is_spent() {
+                if self.spending.is_spent() {
                     return Ok(None);
                 }
                 let reader = self.segments.open(segment).await?;
@@ -235,41 +250,28 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Reads blocks. Those that time or memory do not suffice for go back to the frontier.
+    /// Reads blocks, as many of them as time and memory suffice for. How many that were: one at least.
     async fn read(
         &mut self,
-        blocks: Vec<(Key, Block)>,
+        blocks: &[(Key, Block)],
         conditions: &Conditions,
         top: &mut TopK,
-        frontier: &mut Frontier,
         visited: &mut Vec<Key>,
-    ) -> Result<()> {
-        let order = Arc::clone(&self.goal.order);
+    ) -> Result<usize> {
         let opened = self.segments.open_all(blocks.iter().map(|(_, block)| block.segment)).await?;
         let readers = opened.readers.iter().cloned();
         let open: Vec<OpenBlock> = blocks.iter().map(|(_, block)| *block).zip(readers).collect();
-        let unlimited;
-        let spending = match self.pruning {
-            Pruning::On => &*self.spending,
-            Pruning::Off => {
-                unlimited = Spending::unlimited();
-                &unlimited
-            }
-        };
+        let spending = &*self.spending;
         let reader = BlockReader { goal: &self.goal, conditions, scanner: &self.scanner, spending };
         let read = reader.read(&open, top).await?;
-        for (place, (key, block)) in blocks.into_iter().enumerate() {
-            match open.get(place).filter(|_| place < read.blocks) {
-                Some((_, reader)) => {
-                    let bounds = reader.blocks().block(block.block);
-                    visited.extend(spans(&order, &bounds).map(|spans| last_key(&order, &spans)));
-                }
-                None => frontier.push(key, Candidate::Block(block)),
-            }
+        let order = &self.goal.order;
+        for (block, reader) in open.iter().take(read.blocks) {
+            let bounds = reader.blocks().block(block.block);
+            visited.extend(spans(order, &bounds).map(|spans| last_key(order, &spans)));
         }
         self.explain.blocks_read += read.blocks as u64;
         self.explain.rows_scanned += read.rows;
         self.spending.spend(read.rows);
-        Ok(())
+        Ok(read.blocks)
     }
 }

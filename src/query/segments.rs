@@ -1,11 +1,15 @@
 //! The segments that a search looks at.
 
-use std::{collections::BTreeSet, ops::Deref, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Deref,
+    sync::Arc,
+};
 
 use crate::{
     archive::{SegmentEntry, Snapshot},
     error::{Error, Result},
-    resources::Pin,
+    resources::{Deadline, Pin},
     segment::SegmentReader,
 };
 
@@ -16,7 +20,10 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Segments<'a> {
     snapshot: &'a Snapshot,
-    opened: BTreeSet<usize>,
+    /// Memory is waited for until then.
+    deadline: Deadline,
+    /// The segments that were opened, and how many rows a page of each has.
+    opened: BTreeMap<usize, usize>,
 }
 
 /// Segments that are open, and the memory that they take, until this is dropped.
@@ -42,8 +49,8 @@ impl Deref for OpenSegment {
 }
 
 impl<'a> Segments<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot) -> Self {
-        Self { snapshot, opened: BTreeSet::new() }
+    pub(super) fn new(snapshot: &'a Snapshot, deadline: Deadline) -> Self {
+        Self { snapshot, deadline, opened: BTreeMap::new() }
     }
 
     /// The segments of the snapshot, in their order.
@@ -58,7 +65,8 @@ impl<'a> Segments<'a> {
 
     /// A segment, opened. The caller holds no other.
     pub(super) async fn open(&mut self, segment: usize) -> Result<OpenSegment> {
-        let pin = self.snapshot.pin(self.entries().get(segment).map_or(0, Snapshot::index_bytes)).await;
+        let bytes = self.entries().get(segment).map_or(0, Snapshot::index_bytes);
+        let pin = self.snapshot.pin(bytes, &self.deadline).await?;
         Ok(OpenSegment { reader: self.reader(segment).await?, _pin: pin })
     }
 
@@ -76,7 +84,7 @@ impl<'a> Segments<'a> {
             }
             chosen.push(segment);
         }
-        let pin = self.snapshot.pin(bytes).await;
+        let pin = self.snapshot.pin(bytes, &self.deadline).await?;
         let mut readers = Vec::with_capacity(chosen.len());
         for segment in chosen {
             readers.push(self.reader(segment).await?);
@@ -88,8 +96,13 @@ impl<'a> Segments<'a> {
         let entry = self.entries().get(segment);
         let entry = entry.ok_or_else(|| Error::internal("a segment is not in its manifest"))?;
         let reader = self.snapshot.reader(entry).await?;
-        self.opened.insert(segment);
+        self.opened.insert(segment, reader.shape().page_rows);
         Ok(reader)
+    }
+
+    /// How many rows a page has of a segment that was opened before.
+    pub(super) fn page_rows(&self, segment: usize) -> Option<usize> {
+        self.opened.get(&segment).copied()
     }
 
     /// How many different segments were opened.

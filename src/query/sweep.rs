@@ -24,7 +24,6 @@ use super::{
     condition::Conditions,
     frontier::Block,
     goal::{Candidacy, Goal},
-    round::LARGEST_ROUND,
     scan::Scan,
     search::{Results, Search, Stopped},
     segments::OpenSegment,
@@ -50,12 +49,15 @@ pub(super) async fn sweep(search: &mut Search<'_>, want: usize, from: Checkpoint
     let top = TopK::new(Arc::clone(&search.goal.order), want);
     let mut sweep = Sweep { search, conditions, top, visited: 0 };
     let mut mark = sweep.resume(&from, &sequence).await?;
-    for (key, segment) in &sequence {
-        if *key < mark.segment {
-            continue;
-        }
+    let work = 1 + sweep.search.goal.filter.tests().count();
+    let begin = sequence.partition_point(|(key, _)| *key < mark.segment);
+    for (place, (key, segment)) in sequence.iter().enumerate().skip(begin) {
         if *key > mark.segment {
             mark = Mark { segment: *key, block: 0 };
+        }
+        // Many segments may be passed over by their bounds alone.
+        if place > begin && sweep.search.spending.is_late_after(work) {
+            return Ok(sweep.interrupted(mark, &sequence));
         }
         if let Some(stopped) = sweep.segment(*segment, mark).await? {
             return Ok(sweep.interrupted(stopped, &sequence));
@@ -113,7 +115,9 @@ impl Sweep<'_, '_> {
         if self.is_spent() {
             return Ok(Some(mark));
         }
-        let (reader, mut blocks) = self.look_into(segment, mark.block).await?;
+        let begun = self.visited > 0;
+        let looked = self.look_into(segment, mark.block).await;
+        let Some((reader, mut blocks)) = self.search.as_far(looked, begun)? else { return Ok(Some(mark)) };
         if blocks.is_empty() {
             self.visited += 1;
         }
@@ -122,7 +126,9 @@ impl Sweep<'_, '_> {
             if self.is_spent() {
                 return Ok(Some(mark));
             }
-            let read = self.read(&reader, &blocks).await?;
+            let begun = self.visited > 0;
+            let read = self.read(&reader, &blocks).await;
+            let Some(read) = self.search.as_far(read, begun)? else { return Ok(Some(mark)) };
             blocks.drain(..read);
         }
         Ok(None)
@@ -143,14 +149,8 @@ impl Sweep<'_, '_> {
     /// Reads the first of `blocks`, as many as make a round. How many that were.
     async fn read(&mut self, reader: &Arc<SegmentReader>, blocks: &[Block]) -> Result<usize> {
         let Search { goal, scanner, spending, explain, .. } = &mut *self.search;
-        let mut rows = 0;
-        let within = |block: &&Block| {
-            let is_within = rows == 0 || rows < spending.rows();
-            rows += block.rows as u64;
-            is_within
-        };
-        let round: Vec<_> =
-            blocks.iter().take(LARGEST_ROUND).take_while(within).map(|block| (*block, Arc::clone(reader))).collect();
+        let round = spending.round(blocks.iter().map(|block| block.rows));
+        let round: Vec<_> = blocks.iter().take(round).map(|block| (*block, Arc::clone(reader))).collect();
         let goal: &Goal = goal;
         let block_reader = BlockReader { goal, conditions: &self.conditions, scanner, spending };
         let read = block_reader.read_at_once(&round, &mut self.top).await?;

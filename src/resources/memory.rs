@@ -7,6 +7,9 @@ use std::sync::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::Deadline;
+use crate::error::{Error, ErrorKind, Result};
+
 /// What memory is counted in.
 const UNIT: u64 = 1 << 10;
 
@@ -76,34 +79,61 @@ impl MemoryPool {
     }
 
     /// So many bytes for a query, as soon as they are free; all there are, where it asks for more.
-    pub(crate) async fn pin(&self, bytes: u64) -> Pin {
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`] where they are not free before the deadline is over.
+    pub(crate) async fn pin(&self, bytes: u64, deadline: &Deadline) -> Result<Pin> {
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.units);
-        // Nobody closes it.
-        Pin(Arc::clone(&self.free).acquire_many_owned(units).await.ok())
+        // Nobody passes by those who wait: they have taken what was free. A future of the semaphore may also want to be
+        // polled again only for the sake of other tasks, which is no reason to give up.
+        if let Ok(permit) = Arc::clone(&self.free).try_acquire_many_owned(units) {
+            return Ok(Pin(Some(permit)));
+        }
+        let pinned = deadline.wait(Arc::clone(&self.free).acquire_many_owned(units)).await;
+        let message = "other queries held the memory until the time of this one was over";
+        // Nobody closes the semaphore.
+        pinned.map(|permit| Pin(permit.ok())).ok_or_else(|| Error::new(ErrorKind::Busy, message))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{pin::pin, task::Poll};
+    use std::{pin::pin, task::Poll, time::Duration};
 
     use super::*;
+    use crate::resources::SystemClock;
 
     #[test]
     fn who_needs_more_than_is_free_waits_and_is_not_passed_by() {
         let memory = MemoryPool::new(400 << 10);
         assert_eq!((memory.cache_bytes(), memory.pin_bytes()), (300 << 10, 100 << 10));
         futures::executor::block_on(async {
-            let first = memory.pin(60 << 10).await;
-            let mut large = pin!(memory.pin(1 << 30));
+            let never = Deadline::never();
+            let first = memory.pin(60 << 10, &never).await.unwrap();
+            let mut large = pin!(memory.pin(1 << 30, &never));
             assert!(matches!(futures::poll!(&mut large), Poll::Pending));
-            let mut small = pin!(memory.pin(1));
+            let mut small = pin!(memory.pin(1, &never));
             assert!(matches!(futures::poll!(&mut small), Poll::Pending));
             drop(first);
-            let Poll::Ready(large) = futures::poll!(&mut large) else { panic!("there is room") };
+            let Poll::Ready(Ok(large)) = futures::poll!(&mut large) else { panic!("there is room") };
             assert_eq!(memory.pinned_bytes(), 100 << 10);
             drop(large);
-            assert!(matches!(futures::poll!(&mut small), Poll::Ready(_)));
+            assert!(matches!(futures::poll!(&mut small), Poll::Ready(Ok(_))));
+        });
+        assert_eq!(memory.pinned_bytes(), 0);
+    }
+
+    #[test]
+    fn who_waits_until_his_time_is_over_gets_an_error_and_keeps_nothing() {
+        let memory = MemoryPool::new(400 << 10);
+        let over = Deadline::after(Duration::ZERO, Arc::new(SystemClock));
+        futures::executor::block_on(async {
+            let held = memory.pin(60 << 10, &over).await.unwrap();
+            let error = memory.pin(60 << 10, &over).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Busy);
+            // What it had got of it is free for others.
+            let small = memory.pin(40 << 10, &over).await.unwrap();
+            drop((held, small));
         });
         assert_eq!(memory.pinned_bytes(), 0);
     }

@@ -9,6 +9,7 @@
 //! is never taken for damage of a file.
 
 mod clock;
+mod deadline;
 mod descriptors;
 mod failure;
 mod guard;
@@ -16,9 +17,11 @@ mod memory;
 mod random;
 mod shared_file;
 mod storage;
+mod timer;
 mod workers;
 
 pub use clock::{Clock, SystemClock};
+pub(crate) use deadline::Deadline;
 pub(crate) use descriptors::Descriptors;
 pub use descriptors::default_open_files;
 pub use failure::Failure;

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::{Field, Kind},
-    resources::{MemoryPool, Pin, RuntimeWorkers, Workers, blocking, guarded},
+    resources::{Deadline, MemoryPool, Pin, RuntimeWorkers, Workers, blocking, guarded},
 };
 
 /// Pages, decoded, and lists of the index: those that were read before, and those that queries hold at the moment.
@@ -101,16 +101,19 @@ impl PageCache {
     }
 
     /// Pages of columns, decoded: the columns one after the other, each with all pages. What is not held is read and
-    /// decoded where the host lets threads wait. The memory is theirs until the pin is dropped.
+    /// decoded where the host lets threads wait. The memory is theirs until the pin is dropped; it is waited for until the
+    /// deadline is over.
     pub(super) async fn columns(
         self: &Arc<Self>,
         segment: &Arc<SegmentReader>,
         fields: &[Field],
         pages: &[usize],
         counters: &ReadCounters,
+        deadline: &Deadline,
     ) -> Result<(Vec<ArrayRef>, Pin)> {
         let rows = (pages.len() * segment.shape().page_rows) as u64;
-        let pin = self.memory.pin(rows * fields.iter().map(|field| width(*field)).sum::<u64>()).await;
+        let bytes = rows * fields.iter().map(|field| width(*field)).sum::<u64>();
+        let pin = self.memory.pin(bytes, deadline).await?;
         let mut columns = Vec::with_capacity(fields.len() * pages.len());
         let mut missing = Vec::new();
         let mut cached = 0;

@@ -16,7 +16,7 @@ use super::{PageCache, ReadCounters, RowRanges, SegmentReader, cache::width};
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::{Field, Kind},
-    resources::Pin,
+    resources::{Deadline, Pin},
     schema::column_type,
 };
 
@@ -25,12 +25,18 @@ use crate::{
 pub struct RowReader {
     cache: Arc<PageCache>,
     counters: Arc<ReadCounters>,
+    deadline: Deadline,
 }
 
 impl RowReader {
     /// Reads through `cache`, and counts in `counters`.
     pub fn new(cache: Arc<PageCache>, counters: Arc<ReadCounters>) -> Self {
-        Self { cache, counters }
+        Self { cache, counters, deadline: Deadline::never() }
+    }
+
+    /// The same, which waits for memory until a deadline is over.
+    pub(crate) fn until(self, deadline: Deadline) -> Self {
+        Self { deadline, ..self }
     }
 
     /// The cache.
@@ -52,11 +58,12 @@ impl RowReader {
     /// The pages of some columns that hold some rows.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] where the file cannot be read, [`ErrorKind::Damaged`] where it is not what was written.
+    /// [`ErrorKind::Io`] where the file cannot be read, [`ErrorKind::Damaged`] where it is not what was written,
+    /// [`ErrorKind::Busy`] where the memory for them is not free in time.
     pub async fn columns(&self, segment: &Arc<SegmentReader>, fields: &[Field], rows: &RowRanges) -> Result<Columns> {
         let page_rows = segment.shape().page_rows;
         let pages = rows.pages(page_rows);
-        let (arrays, pin) = self.cache.columns(segment, fields, &pages, &self.counters).await?;
+        let (arrays, pin) = self.cache.columns(segment, fields, &pages, &self.counters, &self.deadline).await?;
         Ok(Columns { fields: fields.to_vec(), pages, page_rows, arrays, _pin: Some(pin) })
     }
 

@@ -41,3 +41,4 @@ mod threads;
 mod upkeep;
 mod verdicts;
 mod verify;
+mod waiting;

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     ops::Range,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::{runtime::Handle, task::JoinSet};
@@ -36,6 +36,8 @@ use crate::{
 
 /// A group takes about so many bytes at most, where its values are short.
 const GROUP_BYTES: u64 = 256;
+/// How much longer than its budget a walk waits for memory that others hold: a round that is cut off there is lost.
+const ROUND_TIME: Duration = Duration::from_secs(1);
 
 /// Answers a query.
 pub(super) async fn summary(query: &SummaryQuery) -> Result<Summary> {
@@ -81,13 +83,16 @@ impl<'a> Walk<'a> {
         let archive = query.snapshot.archive();
         let filter = Arc::new(grouped(&query.filter));
         let latest = latest(&filter);
+        let spending = Spending::new(query.budget, Arc::clone(&archive.settings().clock));
+        let deadline = spending.deadline().later(ROUND_TIME);
         let reader = RowReader::new(Arc::clone(archive.pages()), Arc::new(ReadCounters::default()));
+        let reader = reader.until(deadline.clone());
         let manifest = query.snapshot.manifest();
         Self {
             query,
             goal: Goal { filter, order: Arc::new(Order::newest_first()), position: None },
-            segments: Segments::new(&query.snapshot),
-            spending: Spending::new(query.budget, Arc::clone(&archive.settings().clock)),
+            segments: Segments::new(&query.snapshot, deadline),
+            spending,
             explain: Explain {
                 segments: manifest.segments.len() as u64,
                 bytes: manifest.segments.iter().map(|segment| segment.bytes).sum(),

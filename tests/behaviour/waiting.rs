@@ -1,0 +1,274 @@
+//! A query that waits for what other queries hold gives up when its time is over, wherever it stands.
+
+use std::{
+    future::Future,
+    io,
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::{Duration, Instant, SystemTime},
+};
+
+use flowseek::{
+    Archive, ErrorKind, Filter, Order, Result, Settings, StoredFlow, filter,
+    flow::Field,
+    order::{Direction, SortKey},
+    query::{Budget, Count, Page, Query, Start},
+    resources::{Clock, Workers},
+    segment::SegmentOptions,
+};
+
+use crate::{
+    budgets::flow,
+    support::{append, oracle},
+};
+
+/// A clock that is set by hand.
+#[derive(Debug)]
+struct Manual {
+    now: Mutex<Instant>,
+    sleeping: Mutex<Vec<Waker>>,
+}
+
+impl Manual {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { now: Mutex::new(Instant::now()), sleeping: Mutex::default() })
+    }
+
+    fn advance(&self, time: Duration) {
+        *self.now.lock().unwrap() += time;
+        self.sleeping.lock().unwrap().drain(..).for_each(Waker::wake);
+    }
+}
+
+#[derive(Debug)]
+struct Shared(Arc<Manual>);
+
+impl Clock for Shared {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn instant(&self) -> Instant {
+        *self.0.now.lock().unwrap()
+    }
+
+    fn sleep_until(&self, time: Instant) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let clock = Arc::clone(&self.0);
+        Box::pin(std::future::poll_fn(move |context| {
+            if *clock.now.lock().unwrap() >= time {
+                return Poll::Ready(());
+            }
+            clock.sleeping.lock().unwrap().push(context.waker().clone());
+            Poll::Pending
+        }))
+    }
+}
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// A thread that does what it is given at once, or when it is told to.
+#[derive(Default)]
+struct Thread {
+    is_held: AtomicBool,
+    work: Mutex<Vec<Work>>,
+}
+
+impl std::fmt::Debug for Thread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Thread").finish_non_exhaustive()
+    }
+}
+
+impl Thread {
+    fn take(&self) -> Vec<Work> {
+        std::mem::take(&mut *self.work.lock().unwrap())
+    }
+}
+
+#[derive(Debug)]
+struct Only(Arc<Thread>);
+
+impl Workers for Only {
+    fn run(&self, work: Work) -> io::Result<()> {
+        if self.0.is_held.load(Ordering::Relaxed) {
+            self.0.work.lock().unwrap().push(work);
+        } else {
+            work();
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Small segments of which a query holds all the memory of one kind at a time.
+struct Place {
+    _directory: tempfile::TempDir,
+    clock: Arc<Manual>,
+    thread: Arc<Thread>,
+    archive: Archive,
+    stored: Vec<StoredFlow>,
+}
+
+const TIME: Duration = Duration::from_secs(10);
+
+impl Place {
+    fn new(index_cache_bytes: u64, page_cache_bytes: u64) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (clock, thread) = (Manual::new(), Arc::new(Thread::default()));
+        let settings = Settings {
+            segment: SegmentOptions { block_rows: 8, row_group_blocks: 2 },
+            segment_rows: 16,
+            index_cache_bytes,
+            page_cache_bytes,
+            // What was counted before would not be waited for.
+            count_cache_bytes: 0,
+            clock: Arc::new(Shared(Arc::clone(&clock))),
+            workers: Arc::new(Only(Arc::clone(&thread))),
+            ..Settings::default()
+        };
+        let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
+        let stored = append(&archive, &[(0..32).map(flow).collect()]);
+        // Footers and indexes are there for whoever has the memory for them.
+        let opened = futures::executor::block_on(archive.snapshot().unwrap().query(Filter::all()).page());
+        assert_eq!(opened.unwrap().explain.segments_opened, 2);
+        Self { _directory: directory, clock, thread, archive, stored }
+    }
+
+    /// A query is polled until it has done so many pieces of work, then another one takes the memory, and the time passes.
+    /// The outcome; `None` where the query was through before.
+    fn interrupted(&self, query: &Query, work: usize) -> Option<Result<Page>> {
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut context = Context::from_waker(&waker);
+        self.thread.is_held.store(true, Ordering::Relaxed);
+        let query = query.clone().budget(Budget { time: TIME, rows: u64::MAX });
+        let mut page = pin!(query.page());
+        for turn in 0..=work {
+            if page.as_mut().poll(&mut context).is_ready() {
+                return None;
+            }
+            if turn < work {
+                self.thread.take().into_iter().for_each(|work| work());
+            }
+        }
+        let mut its_work = self.thread.take();
+        let all = self.archive.snapshot().unwrap().query(Filter::all()).order(by_bytes());
+        let mut other = pin!(all.page());
+        assert!(other.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        // What the other one has begun is never done.
+        let _others_work = self.thread.take();
+        loop {
+            its_work.into_iter().for_each(|work| work());
+            if let Poll::Ready(outcome) = page.as_mut().poll(&mut context) {
+                return Some(outcome);
+            }
+            its_work = self.thread.take();
+            if its_work.is_empty() {
+                break;
+            }
+        }
+        woken.0.store(false, Ordering::Relaxed);
+        self.clock.advance(TIME);
+        assert!(woken.0.load(Ordering::Relaxed), "nobody wakes it");
+        match page.as_mut().poll(&mut context) {
+            Poll::Ready(outcome) => Some(outcome),
+            Poll::Pending => panic!("it waits on: {query:?}"),
+        }
+    }
+
+    /// All pages from a start on.
+    fn walk(&self, query: &Query, mut start: Start) -> Vec<StoredFlow> {
+        self.thread.is_held.store(false, Ordering::Relaxed);
+        let mut flows = Vec::new();
+        loop {
+            let page = futures::executor::block_on(query.clone().start(start).page()).unwrap();
+            flows.extend(page.flows().unwrap());
+            match page.next {
+                Some(next) => start = Start::At(next),
+                None => return flows,
+            }
+        }
+    }
+}
+
+fn by_bytes() -> Order {
+    Order::new([SortKey { field: Field::DstBytes, direction: Direction::Descending }], Direction::Ascending)
+}
+
+#[test]
+fn a_page_whose_time_ends_while_it_waits_is_what_was_found_and_a_cursor_or_says_to_ask_again() {
+    let roomy = 1 << 26;
+    let (mut partial, mut busy) = (0, 0);
+    for (index, pages) in [(1 << 12, roomy), (roomy, 1 << 12)] {
+        let place = Place::new(index, pages);
+        let snapshot = place.archive.snapshot().unwrap();
+        for (order, filter) in [
+            (Order::newest_first(), filter::src_port().within(..25)),
+            (by_bytes(), Filter::all()),
+            (by_bytes(), filter::dst_bytes().within(10..80)),
+        ] {
+            let query = snapshot.query(filter.clone()).order(order.clone()).limit(20).count(Count::None);
+            let expected = oracle(&place.stored, &filter, &order);
+            // From the first flow, and from where a budget of few rows has interrupted a search.
+            let few = query.clone().budget(Budget { rows: 1, time: TIME });
+            let cut = futures::executor::block_on(few.page()).unwrap();
+            let found = cut.flows().unwrap();
+            for (start, before) in [(Start::First, vec![]), (Start::At(cut.next.unwrap()), found)] {
+                let query = query.clone().start(start.clone());
+                for work in 0.. {
+                    let Some(outcome) = place.interrupted(&query, work) else { break };
+                    let (mut found, mut next) = (before.clone(), Some(start.clone()));
+                    match outcome {
+                        Ok(page) => {
+                            partial += u64::from(page.explain.budget_spent);
+                            found.extend(page.flows().unwrap());
+                            next = page.next.map(Start::At);
+                        }
+                        Err(error) => {
+                            assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+                            busy += 1;
+                        }
+                    }
+                    found.extend(next.into_iter().flat_map(|next| place.walk(&query, next)));
+                    assert_eq!(found, expected, "{query:?} after {work} pieces of work");
+                }
+                place.thread.is_held.store(false, Ordering::Relaxed);
+            }
+        }
+    }
+    assert!(partial > 10 && busy > 10, "{partial} pages, {busy} errors");
+}
+
+#[test]
+fn a_count_whose_time_ends_while_it_waits_says_to_ask_again() {
+    let place = Place::new(1 << 26, 1 << 12);
+    let filter = filter::dst_bytes().within(10..80);
+    let query = place.archive.snapshot().unwrap().query(filter.clone()).limit(0).count(Count::Exact);
+    let mut busy = 0;
+    for work in 0.. {
+        match place.interrupted(&query, work) {
+            Some(Err(error)) => {
+                assert!(error.is_retryable(), "{error}");
+                busy += 1;
+            }
+            Some(Ok(page)) => assert!(page.total.is_some()),
+            None => break,
+        }
+    }
+    assert!(busy > 0);
+    place.thread.is_held.store(false, Ordering::Relaxed);
+    let counted = futures::executor::block_on(query.page()).unwrap().total;
+    assert_eq!(counted, Some(oracle(&place.stored, &filter.clone(), &by_bytes()).len() as u64));
+}
