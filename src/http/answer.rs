@@ -39,14 +39,23 @@ const ROWS_ON_THE_SPOT: usize = 2000;
 pub(super) const NEXT_PAGE: HeaderName = HeaderName::from_static("x-next-page");
 pub(super) const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Pages of flows.
+    Flows,
+    /// What flows add up to.
+    Summary,
+}
+
 /// Answers a request, whatever happens.
-pub(super) async fn answer<A: Authorizer>(inner: Arc<Inner<A>>, request: Request) -> Response<Body> {
+pub(super) async fn answer<A: Authorizer>(inner: Arc<Inner<A>>, asked: Asked, request: Request) -> Response<Body> {
     let (parts, _) = request.into_parts();
     let answered = async move {
         let shared = Arc::clone(&inner.shared);
         let mut watch = Watch { metrics: &shared.metrics, begun: Instant::now(), done: false };
         // Some damaged files make the Parquet reader panic; that must be the end of no more than this request.
-        let answered = AssertUnwindSafe(inner.try_answer(&parts)).catch_unwind().await;
+        let answered = AssertUnwindSafe(inner.try_answer(asked, &parts)).catch_unwind().await;
         let answered = answered.unwrap_or_else(|_| {
             tracing::error!("a request ended in a panic");
             Err(Problem::internal())
@@ -78,8 +87,8 @@ fn span() -> Span {
     )
 }
 
-/// Notes in the log what a page has cost.
-fn note(explain: &Explain) {
+/// Notes in the log what a page or a summary has cost.
+pub(super) fn note(explain: &Explain) {
     let span = Span::current();
     for (name, number) in [
         ("segments", explain.segments),
@@ -128,7 +137,7 @@ impl Drop for Watch<'_> {
 }
 
 impl<A: Authorizer> Inner<A> {
-    async fn try_answer(&self, parts: &Parts) -> Result<Response<Body>, Problem> {
+    async fn try_answer(&self, asked: Asked, parts: &Parts) -> Result<Response<Body>, Problem> {
         let grant = self.authorizer.authorize(parts).await?;
         if !grant.permits(PERMISSION) {
             return Err(Problem::not_permitted(grant.hint));
@@ -140,6 +149,9 @@ impl<A: Authorizer> Inner<A> {
         if query.len() > MAX_QUERY_BYTES {
             let sentence = format!("the query has {} bytes; allowed: at most {MAX_QUERY_BYTES}", query.len());
             return Err(Problem::new(StatusCode::URI_TOO_LONG, sentence));
+        }
+        if asked == Asked::Summary {
+            return self.summary(parts, query, grant.filter).await;
         }
         let mut request = FlowRequest::parse_with(query, &self.limits)?;
         // Before anything is made of the filter: a cursor's fingerprint covers the grant's as well.
@@ -167,8 +179,7 @@ impl<A: Authorizer> Inner<A> {
         };
         let (body, page) = timed(self, work).await?;
         drop(turn);
-        let held = enter(&shared.answers, body.len().div_ceil(1024)).await?;
-        let mut response = Response::new(Body::from(Bytes::from_owner(Held { body, _held: held })));
+        let mut response = self.held(body).await?;
         self.head(&mut response, form, coding);
         let headers = response.headers_mut();
         if let Some(next) = &page.next {
@@ -221,7 +232,13 @@ impl<A: Authorizer> Inner<A> {
         aside(move || archive.snapshot()).await
     }
 
-    fn head(&self, response: &mut Response<Body>, form: Form, coding: Coding) {
+    /// An answer of these bytes, as soon as there is memory for them.
+    pub(super) async fn held(&self, body: Vec<u8>) -> Result<Response<Body>, Problem> {
+        let held = enter(&self.shared.answers, body.len().div_ceil(1024)).await?;
+        Ok(Response::new(Body::from(Bytes::from_owner(Held { body, _held: held }))))
+    }
+
+    pub(super) fn head(&self, response: &mut Response<Body>, form: Form, coding: Coding) {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form.media_type()));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -248,16 +265,16 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-fn is_of_files(error: &Error) -> bool {
+pub(super) fn is_of_files(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Io | ErrorKind::NotFound | ErrorKind::Damaged)
 }
 
-async fn enter(gate: &Gate, places: usize) -> Result<Pass, Problem> {
+pub(super) async fn enter(gate: &Gate, places: usize) -> Result<Pass, Problem> {
     gate.enter(places).await.map_err(|_| Problem::busy("too many requests are waiting; ask again in a while"))
 }
 
 /// The end of `work`, or 503 where its time has run out.
-async fn timed<A, T>(inner: &Inner<A>, work: impl Future<Output = Result<T>>) -> Result<T, Problem> {
+pub(super) async fn timed<A, T>(inner: &Inner<A>, work: impl Future<Output = Result<T>>) -> Result<T, Problem> {
     let time = inner.settings.budget.time.saturating_add(inner.settings.overtime);
     match timeout(time, work).await {
         Ok(done) => Ok(done?),
@@ -285,7 +302,7 @@ mod tests {
 
     async fn ask<A: Authorizer>(logs: &FlowLogs<A>, query: &str) -> Response<Body> {
         let request = Request::get(format!("/v2/audit/flow-logs?{query}")).body(Body::empty()).unwrap();
-        answer(Arc::clone(&logs.inner), request).await
+        answer(Arc::clone(&logs.inner), Asked::Flows, request).await
     }
 
     async fn assert_busy<A: Authorizer>(logs: &FlowLogs<A>, query: &str) {

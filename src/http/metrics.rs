@@ -28,6 +28,8 @@ pub(super) struct Metrics {
     answers: AtomicU64,
     pages: AtomicU64,
     pages_cut_short: AtomicU64,
+    summaries: AtomicU64,
+    summaries_cut_short: AtomicU64,
     blocks_read: AtomicU64,
     rows_scanned: AtomicU64,
     rows_returned: AtomicU64,
@@ -76,6 +78,17 @@ impl Metrics {
     pub(super) fn paid(&self, explain: &Explain) {
         add(&self.pages, 1);
         add(&self.pages_cut_short, u64::from(explain.budget_spent));
+        self.cost(explain);
+    }
+
+    /// A summary was answered, at this cost.
+    pub(super) fn summarized(&self, explain: &Explain) {
+        add(&self.summaries, 1);
+        add(&self.summaries_cut_short, u64::from(explain.budget_spent));
+        self.cost(explain);
+    }
+
+    fn cost(&self, explain: &Explain) {
         add(&self.blocks_read, explain.blocks_read);
         add(&self.rows_scanned, explain.rows_scanned);
         add(&self.rows_returned, explain.rows_returned);
@@ -100,6 +113,8 @@ impl Metrics {
         for (name, help, counter) in [
             ("pages_total", "Pages that were searched for.", &self.pages),
             ("pages_cut_short_total", "Pages that used up their budget.", &self.pages_cut_short),
+            ("summaries_total", "Summaries that were made.", &self.summaries),
+            ("summaries_cut_short_total", "Summaries that used up their budget.", &self.summaries_cut_short),
             ("blocks_read_total", "Blocks that were read.", &self.blocks_read),
             ("rows_scanned_total", "Rows of the blocks that were read.", &self.rows_scanned),
             ("rows_returned_total", "Flows that were answered.", &self.rows_returned),
@@ -109,8 +124,13 @@ impl Metrics {
         ] {
             text.one(name, "counter", help, get(counter));
         }
-        text.one("queries_running", "gauge", "Pages that are worked on.", gauges.running as u64);
-        text.one("queries_limit", "gauge", "Pages that may be worked on at a time.", gauges.most_running as u64);
+        text.one("queries_running", "gauge", "Pages and summaries that are worked on.", gauges.running as u64);
+        text.one(
+            "queries_limit",
+            "gauge",
+            "Pages and summaries that may be worked on at a time.",
+            gauges.most_running as u64,
+        );
         text.one("queries_waiting", "gauge", "Requests that wait for their turn.", gauges.waiting as u64);
         text.one("exports_running", "gauge", "Exports that are streamed.", gauges.exports as u64);
         if let Some((flows, segments)) = gauges.archive {

@@ -34,6 +34,15 @@
 //! memory at a time. It has no `x-next-page`. One that cannot be finished is broken off before its end: a client sees
 //! an incomplete body (no last chunk, no closing bracket), never a short one that looks whole.
 //!
+//! # Summaries
+//!
+//! `GET` [`SUMMARY_PATH`] with the parameters that filter, and `by`, `measure`, `top`, `every` and `fields`
+//! ([`Parameter::of_summaries`](crate::wire::Parameter::of_summaries)) answers what the flows that match add up to, as a
+//! [`SummaryView`](crate::wire::SummaryView): always JSON. Who may ask, of which flows, what it may cost and how it is
+//! refused is as for pages. Where its budget ends it, or the memory for its groups
+//! ([`Settings::group_bytes`]), `complete` is false, and `searchedFrom` and `searchedTo` say which start times it covers.
+//! It is exact for these; the same with `eTime` at `searchedFrom` and `eTimeOp=lt` tells of the rest.
+//!
 //! A client that goes away ends its search; one that only sends no more is answered. What is logged, by `tracing`, has no tokens and no queries in it.
 
 mod accept;
@@ -51,11 +60,12 @@ mod render;
 mod server;
 mod service;
 mod settings;
+mod summary;
 mod watched;
 
 pub use authorizer::{Authorizer, Grant, Loopback, PERMISSION, Refusal};
 pub use jwt::{Jwt, KeySource};
 #[cfg(feature = "serve")]
 pub use server::{Connections, Server, Tls};
-pub use service::{FlowLogs, PATH, not_found};
+pub use service::{FlowLogs, PATH, SUMMARY_PATH, not_found};
 pub use settings::Settings;

@@ -2,10 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{accept::Form, authorizer::PERMISSION, service::PATH};
+use super::{
+    accept::Form,
+    authorizer::PERMISSION,
+    service::{PATH, SUMMARY_PATH},
+};
 use crate::{
     flow::{Field, Kind, MAX_TEXT_BYTES, TcpFlags},
     order::MAX_CURSOR_BYTES,
+    query::{LARGEST_TOP, MOST_BUCKETS},
     wire::{Exports, FIELDS, Limits, PARAMETERS, Parameter, ParameterKind, TextForm},
 };
 
@@ -43,11 +48,22 @@ pub fn document(limits: &Limits) -> Value {
             "tags": ["audit"],
             "security": [{"bearer": [PERMISSION]}],
             "parameters": parameters,
-            "responses": responses(),
+            "responses": responses(page_answer()),
+        }}, SUMMARY_PATH: {"get": {
+            "operationId": "getFlowLogSummary",
+            "summary": "What the flow logs that match add up to, by the values of fields and by time",
+            "description": format!(
+                "Needs the permission `{PERMISSION}`. Where the budget of a request ends it, `complete` is false, and \
+                 `searchedFrom` and `searchedTo` say which start times it covers: it is exact for these."
+            ),
+            "tags": ["audit"],
+            "security": [{"bearer": [PERMISSION]}],
+            "parameters": Parameter::of_summaries().map(|parameter| described(parameter, limits)).collect::<Vec<_>>(),
+            "responses": responses(summary_answer()),
         }}},
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
-            "schemas": {"Flow": flow(), "Problems": problems()},
+            "schemas": {"Flow": flow(), "Problems": problems(), "Summary": summary()},
         },
     })
 }
@@ -133,18 +149,37 @@ fn schema(name: &str, kind: ParameterKind, limits: &Limits) -> Value {
             {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": MAX_CURSOR_BYTES},
         ]}),
         ParameterKind::Sort => {
-            let names: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
-            let aliases = "srcPort|dstPort|port|srcIp|dstIp|srcBytes|dstBytes|srcNode|dstNode|node|sTime|eTime";
-            let item = format!("(?:{}|{aliases})(?::(?:asc|desc))?", names.join("|"));
+            let item = format!("(?:{})(?::(?:asc|desc))?", field_names());
             json!({"type": "string", "pattern": list(&item), "examples": ["destBytes:desc"]})
         }
         ParameterKind::Switch => json!({"type": "boolean", "default": false}),
         ParameterKind::Count => json!({"type": "string", "enum": ["auto", "exact", "none"], "default": "auto"}),
+        ParameterKind::By => {
+            let field = field_names();
+            json!({"type": "string", "pattern": format!("^(?:{field})(?:,(?:{field}))?$"), "examples": ["destPort"]})
+        }
+        ParameterKind::Measure => json!({"type": "string", "enum": ["flows", "bytes", "sourceBytes", "destBytes"]}),
+        ParameterKind::Top => json!({"type": "integer", "minimum": 1, "maximum": LARGEST_TOP}),
+        ParameterKind::Every => {
+            json!({"type": "string", "pattern": "^(?:auto|[1-9][0-9]*(?:ms|s|m|h|d))$", "examples": ["5m", "auto"]})
+        }
+        ParameterKind::Sums => {
+            let item = "flows|sourceBytes|destBytes|\\*";
+            json!({"type": "string", "pattern": list(item), "default": "*", "examples": ["flows"]})
+        }
     }
 }
 
-fn flow() -> Value {
-    let shown = |field: Field| match (field, field.kind()) {
+/// The names of fields that one can sort and group by.
+fn field_names() -> String {
+    let names: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
+    let aliases = "srcPort|dstPort|port|srcIp|dstIp|srcBytes|dstBytes|srcNode|dstNode|node|sTime|eTime";
+    format!("{}|{aliases}", names.join("|"))
+}
+
+/// A value of a field in an answer.
+fn shown(field: Field) -> Value {
+    match (field, field.kind()) {
         (Field::Protocol, _) => json!({"type": "string", "enum": ["TCP", "UDP", "ICMP", "UNKNOWN"]}),
         (Field::TcpFlags, _) => json!({
             "type": "string",
@@ -154,19 +189,55 @@ fn flow() -> Value {
         }),
         (Field::SrcPort | Field::DstPort, _) => json!({"type": "integer", "minimum": 0, "maximum": u16::MAX}),
         (_, Kind::Number) => json!({"type": "integer", "minimum": 0, "maximum": u64::MAX}),
-        (_, Kind::Time) => json!({
-            "type": "string",
-            "format": "date-time",
-            "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z$",
-        }),
+        (_, Kind::Time) => time(),
         (_, Kind::Address) => json!({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}),
         (_, Kind::Text) => json!({"type": "string", "maxLength": MAX_TEXT_BYTES}),
-    };
+    }
+}
+
+fn time() -> Value {
+    json!({
+        "type": "string",
+        "format": "date-time",
+        "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z$",
+    })
+}
+
+fn flow() -> Value {
     let properties: Map<String, Value> =
         FIELDS.into_iter().map(|(name, field)| (name.to_owned(), shown(field))).collect();
     let required: Vec<&str> =
         FIELDS.into_iter().filter(|(_, field)| field.always_present()).map(|(name, _)| name).collect();
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+}
+
+/// A summary: some sums, and those of groups and buckets.
+fn summary() -> Value {
+    let object = |more: Map<String, Value>, required: &[&str]| {
+        let sums = ["flows", "sourceBytes", "destBytes"];
+        let sums = sums.map(|name| (name.to_owned(), json!({"type": "integer", "minimum": 0})));
+        let properties: Map<String, Value> = more.into_iter().chain(sums).collect();
+        json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+    };
+    let keys = FIELDS.into_iter().chain([("nodeId", Field::NodeId)]);
+    let keys: Map<String, Value> = keys.map(|(name, field)| (name.to_owned(), shown(field))).collect();
+    let group = object(keys, &[]);
+    let about = "Of a value that the flows of a group have not there is no key.";
+    let buckets = object(Map::from_iter([("time".to_owned(), time())]), &["time"]);
+    let more = [
+        ("complete", json!({"type": "boolean", "description": "Whether all flows that match are told of."})),
+        ("searchedFrom", time()),
+        ("searchedTo", time()),
+        ("groups", json!({"type": "array", "description": about, "maxItems": LARGEST_TOP, "items": group})),
+        ("buckets", json!({"type": "array", "maxItems": MOST_BUCKETS, "items": buckets})),
+    ];
+    object(more.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(), &["complete"])
+}
+
+/// The answer with a summary.
+fn summary_answer() -> Value {
+    let schema = json!({"$ref": "#/components/schemas/Summary"});
+    json!({"description": "The summary.", "content": {"application/json": {"schema": schema}}})
 }
 
 fn problems() -> Value {
@@ -178,7 +249,8 @@ fn problems() -> Value {
     })
 }
 
-fn responses() -> Value {
+/// The answer with a page.
+fn page_answer() -> Value {
     let mut content = Map::new();
     for form in Form::ALL {
         let media_type = form.media_type().split(';').next().unwrap_or_default();
@@ -188,6 +260,28 @@ fn responses() -> Value {
         };
         content.insert(media_type.to_owned(), json!({"schema": schema}));
     }
+    json!({
+        "description": "The flows of the page, in order.",
+        "headers": {
+            "x-next-page": {
+                "description": "The cursor to hand in as `page`. Absent only where nothing more can match.",
+                "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": MAX_CURSOR_BYTES},
+            },
+            "Link": {
+                "description": "The query of the next page, with `rel=\"next\"`, where there may be one; left out where it is long.",
+                "schema": {"type": "string"},
+            },
+            "x-total-count": {
+                "description": "How many flows match on all pages, where that is known.",
+                "schema": {"type": "integer", "minimum": 0},
+            },
+        },
+        "content": content,
+    })
+}
+
+/// The answers to a request; `right` is that to one that is right.
+fn responses(right: Value) -> Value {
     let problem = |about: &str, headers: Value| {
         let schema = json!({"$ref": "#/components/schemas/Problems"});
         json!({"description": about, "headers": headers, "content": {"application/json": {"schema": schema}}})
@@ -203,24 +297,7 @@ fn responses() -> Value {
         "schema": {"type": "integer", "minimum": 0},
     }});
     json!({
-        "200": {
-            "description": "The flows of the page, in order.",
-            "headers": {
-                "x-next-page": {
-                    "description": "The cursor to hand in as `page`. Absent only where nothing more can match.",
-                    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": MAX_CURSOR_BYTES},
-                },
-                "Link": {
-                    "description": "The query of the next page, with `rel=\"next\"`, where there may be one; left out where it is long.",
-                    "schema": {"type": "string"},
-                },
-                "x-total-count": {
-                    "description": "How many flows match on all pages, where that is known.",
-                    "schema": {"type": "integer", "minimum": 0},
-                },
-            },
-            "content": content,
-        },
+        "200": right,
         "401": problem("No credential, or a bad one.", challenge),
         "403": problem(&format!("The credential does not come with the permission `{PERMISSION}`."), json!({})),
         "405": problem("Another method than GET and HEAD.", json!({"Allow": {

@@ -64,6 +64,13 @@ impl Renderer {
     }
 }
 
+/// The bytes of an answer, compressed.
+pub(super) fn compress(bytes: &[u8], coding: Coding) -> Result<Vec<u8>> {
+    let mut compressor = Compressor::new(coding).map_err(unwritable)?;
+    compressor.write_all(bytes).map_err(unwritable)?;
+    compressor.finish().map_err(unwritable)
+}
+
 fn unwritable<E: Into<Box<dyn std::error::Error + Send + Sync>>>(error: E) -> Error {
     Error::with(ErrorKind::Internal, "an answer cannot be written")(error)
 }

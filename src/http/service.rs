@@ -14,7 +14,7 @@ use axum::{
 };
 
 use super::{
-    answer::{self, aside},
+    answer::{self, Asked, aside},
     authorizer::Authorizer,
     gate::Gate,
     metrics::{Gauges, Metrics},
@@ -29,6 +29,8 @@ use crate::{
 
 /// The path of the endpoint.
 pub const PATH: &str = "/v2/audit/flow-logs";
+/// The path of its summaries.
+pub const SUMMARY_PATH: &str = "/v2/audit/flow-logs/summary";
 
 /// The endpoint over an archive: make routes of it, and mount them into a server.
 ///
@@ -96,11 +98,13 @@ impl<A: Authorizer> FlowLogs<A> {
         Self { inner: Arc::new(Inner { archive, authorizer, settings, limits, shared, stopping }) }
     }
 
-    /// The route of the endpoint, [`PATH`].
+    /// The routes of the endpoint, [`PATH`] and [`SUMMARY_PATH`].
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
-        let inner = Arc::clone(&self.inner);
-        let answer = get(move |request: Request| answer::answer(inner, request));
-        Router::new().route(PATH, answer.fallback(not_allowed))
+        let answer = |asked| {
+            let inner = Arc::clone(&self.inner);
+            get(move |request: Request| answer::answer(inner, asked, request)).fallback(not_allowed)
+        };
+        Router::new().route(PATH, answer(Asked::Flows)).route(SUMMARY_PATH, answer(Asked::Summary))
     }
 
     /// Routes for those who run the server. Nobody is asked for a credential here.

@@ -21,12 +21,15 @@ pub struct Settings {
     pub limits: Limits,
     /// How TCP flags are written.
     pub flags: FlagsFormat,
-    /// What one page may cost. A search that has used it up answers what it has, and where to go on.
+    /// What one page or one summary may cost. A search that has used it up answers what it has, and where to go on; a summary
+    /// what it has, and which time that covers.
     pub budget: Budget,
+    /// Bytes of memory that the groups of one summary may take. One with more ends as if its budget were used up.
+    pub group_bytes: u64,
     /// How long a page may take beyond its budget before the request is given up with 503, from when its turn has
     /// come. The budget ends a search; this ends what hangs.
     pub overtime: Duration,
-    /// Pages that are worked on at a time, at least 1.
+    /// Pages and summaries that are worked on at a time, at least 1.
     pub queries: usize,
     /// Requests that wait for their turn; more are sent away with 503.
     pub queue: usize,
@@ -43,12 +46,13 @@ pub struct Settings {
 
 impl Default for Settings {
     /// Pages as the contract has them; 4 queries a core at a time, 1,024 waiting for at most 10 seconds; 256 MiB of
-    /// answers; no exports.
+    /// answers, and 64 MiB of groups for each summary; no exports.
     fn default() -> Self {
         Self {
             limits: Limits::default(),
             flags: FlagsFormat::Binary,
             budget: Budget::default(),
+            group_bytes: 64 << 20,
             overtime: Duration::from_secs(20),
             queries: 4 * thread::available_parallelism().map_or(1, usize::from),
             queue: 1024,

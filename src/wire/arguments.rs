@@ -3,7 +3,7 @@
 use super::{
     decode::{Plus, decode, pairs},
     field_name::{field_names, parameter_of},
-    parameter::{PARAMETERS, Parameter},
+    parameter::Parameter,
     problem::{Problems, nearest, quote},
 };
 
@@ -13,12 +13,12 @@ pub(super) struct Arguments(Vec<(&'static Parameter, Vec<String>)>);
 
 impl Arguments {
     /// Reads a query string; what is unknown, repeated or badly encoded is a problem.
-    pub(super) fn read(query: &str, problems: &mut Problems) -> Self {
-        let mut arguments = Self(PARAMETERS.iter().map(|parameter| (parameter, Vec::new())).collect());
+    pub(super) fn read(query: &str, known: Vec<&'static Parameter>, problems: &mut Problems) -> Self {
+        let mut arguments = Self(known.iter().map(|parameter| (*parameter, Vec::new())).collect());
         for (name, value) in pairs(query) {
             let name = decode(name, Plus::Space).unwrap_or_else(|_| name.to_owned());
             let Some((parameter, values)) = arguments.0.iter_mut().find(|(parameter, _)| parameter.name == name) else {
-                problems.push(|| unknown(&name));
+                problems.push(|| unknown(&name, &known));
                 continue;
             };
             let plus = if parameter.kind.keeps_plus() { Plus::Itself } else { Plus::Space };
@@ -43,37 +43,54 @@ impl Arguments {
     }
 }
 
-fn unknown(name: &str) -> String {
+fn unknown(name: &str, known: &[&'static Parameter]) -> String {
     let shown = quote(name);
     let shown = shown.trim_matches('"');
-    match meant(name) {
+    match meant(name, known) {
         Some(meant) => format!("`{shown}` is not a parameter; did you mean `{meant}`?"),
         None => {
-            let known: Vec<&str> = PARAMETERS.iter().map(|parameter| parameter.name).collect();
-            format!("`{shown}` is not a parameter; allowed: {}", known.join(", "))
+            let names: Vec<&str> = known.iter().map(|parameter| parameter.name).collect();
+            format!("`{shown}` is not a parameter; allowed: {}", names.join(", "))
         }
     }
 }
 
+/// What others call parameters of a summary, or a page has for them.
+const OTHER_NAMES: [(&str, &str); 7] = [
+    ("limit", "top"),
+    ("sort", "measure"),
+    ("groupBy", "by"),
+    ("group_by", "by"),
+    ("interval", "every"),
+    ("bucket", "every"),
+    ("step", "every"),
+];
+
 /// The parameter that a near miss means: one that is spelt alike, or the one that filters by a field of that name.
-fn meant(name: &str) -> Option<&'static str> {
-    let itself = |parameter: &'static Parameter| (parameter.name.to_owned(), parameter.name);
+fn meant(name: &str, known: &[&'static Parameter]) -> Option<&'static str> {
+    let is_known = |name: &str| known.iter().any(|parameter| parameter.name == name);
+    let itself = |parameter: &&'static Parameter| (parameter.name.to_owned(), parameter.name);
+    let others = OTHER_NAMES.into_iter().filter(|(_, meant)| is_known(meant));
+    let others = others.map(|(name, meant)| (name.to_owned(), meant));
     let filters = field_names().filter_map(|(name, field)| Some((name, parameter_of(field)?)));
     let of_fields = filters.flat_map(|(name, parameter)| {
         let operator = Parameter::named(&format!("{parameter}Op"));
         let operators = operator.map(|operator| ["Op", "_op"].map(|end| (format!("{name}{end}"), operator.name)));
         operators.into_iter().flatten().chain([(name.to_owned(), parameter)])
     });
-    nearest(name, PARAMETERS.iter().map(itself).chain(of_fields))
+    nearest(name, known.iter().map(itself).chain(of_fields).chain(others))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{flow::Field, wire::FIELDS};
+    use crate::{
+        flow::Field,
+        wire::{FIELDS, PARAMETERS},
+    };
 
     fn suggestion(name: &str) -> Option<String> {
-        let sentence = unknown(name);
+        let sentence = unknown(name, &PARAMETERS.iter().collect::<Vec<_>>());
         let (_, meant) = sentence.split_once("did you mean `")?;
         Some(meant.trim_end_matches("`?").to_owned())
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::flow::{Address, Field, Flow, Protocol, TcpFlags, Timestamp};
+use crate::flow::{Address, Field, Flow, Kind, Protocol, TcpFlags, Timestamp, Value};
 
 /// How TCP flags are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -34,6 +34,8 @@ pub enum FlagsFormat {
 pub enum Cell<'a> {
     /// A port or a number of bytes.
     Number(u64),
+    /// A sum of many numbers.
+    Sum(u128),
     /// A name or an ID.
     Text(&'a str),
     /// An address: canonical text, IPv4-mapped as IPv4.
@@ -47,6 +49,25 @@ pub enum Cell<'a> {
 }
 
 impl<'a> Cell<'a> {
+    /// A value of a field by itself; `None` where it is none that the field can have.
+    pub fn of_value(value: &'a Value, field: Field, flags: FlagsFormat) -> Option<Self> {
+        let number = match value {
+            Value::Text(text) => return (field.kind() == Kind::Text).then_some(Self::Text(text)),
+            Value::Number(number) => *number,
+        };
+        match (field, field.kind()) {
+            (Field::Protocol, _) => u8::try_from(number).ok().map(|number| Self::Protocol(Protocol::new(number))),
+            (Field::TcpFlags, _) => u8::try_from(number).ok().map(|bits| Self::Flags(TcpFlags::new(bits), flags)),
+            (_, Kind::Number) => u64::try_from(number).ok().map(Self::Number),
+            (_, Kind::Address) => Some(Self::Address(Address::from_bits(number))),
+            (_, Kind::Time) => {
+                let millis = Timestamp::ordinal_millis(u64::try_from(number).ok()?);
+                Timestamp::from_millis(millis).map(Self::Time)
+            }
+            (_, Kind::Text) => None,
+        }
+    }
+
     /// The value of a field of a flow; `None` where it is absent, and for [`Field::FlowId`], which a flow has not.
     pub fn of(flow: &'a Flow, field: Field, flags: FlagsFormat) -> Option<Self> {
         match field {
@@ -73,6 +94,7 @@ impl fmt::Display for Cell<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(number) => number.fmt(f),
+            Self::Sum(sum) => sum.fmt(f),
             Self::Text(text) => f.write_str(text),
             Self::Address(address) => address.fmt(f),
             Self::Time(time) => time.fmt(f),
@@ -88,6 +110,7 @@ impl Serialize for Cell<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Number(number) => serializer.serialize_u64(*number),
+            Self::Sum(sum) => serializer.serialize_u128(*sum),
             Self::Text(text) => serializer.serialize_str(text),
             Self::Protocol(protocol) => serializer.serialize_str(protocol.name()),
             Self::Address(_) | Self::Time(_) | Self::Flags(..) => serializer.collect_str(self),

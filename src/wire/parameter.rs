@@ -30,6 +30,16 @@ pub enum ParameterKind {
     Switch,
     /// Whether matches are counted.
     Count,
+    /// The fields that flows are grouped by.
+    By,
+    /// What groups are compared by.
+    Measure,
+    /// A number of groups.
+    Top,
+    /// The length of a bucket of time.
+    Every,
+    /// The sums of a summary.
+    Sums,
 }
 
 /// A parameter of the endpoint.
@@ -54,7 +64,37 @@ pub struct Parameter {
 impl Parameter {
     /// The parameter of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
-        PARAMETERS.iter().find(|parameter| parameter.name == name)
+        PARAMETERS.iter().chain(&OF_SUMMARIES).find(|parameter| parameter.name == name)
+    }
+
+    /// The parameters of a summary: those that filter flows, and its own.
+    ///
+    /// ```
+    /// use flowseek::wire::Parameter;
+    ///
+    /// let names: Vec<&str> = Parameter::of_summaries().map(|parameter| parameter.name).collect();
+    /// assert!(names.contains(&"dstPort") && names.contains(&"by") && !names.contains(&"limit"));
+    /// ```
+    pub fn of_summaries() -> impl Iterator<Item = &'static Self> {
+        PARAMETERS.iter().filter(|parameter| parameter.filters()).chain(&OF_SUMMARIES)
+    }
+
+    /// Whether it tells which flows match.
+    fn filters(&self) -> bool {
+        use ParameterKind as Kind;
+        match self.kind {
+            Kind::Time
+            | Kind::Comparison
+            | Kind::Equality
+            | Kind::Protocols
+            | Kind::Addresses
+            | Kind::Ports
+            | Kind::Names
+            | Kind::Flags => true,
+            Kind::Switch => self.name != "reverse",
+            Kind::Limit | Kind::Page | Kind::Sort | Kind::Count => false,
+            Kind::By | Kind::Measure | Kind::Top | Kind::Every | Kind::Sums => false,
+        }
     }
 
     /// Whether it may be given more than once; all its values then make one list.
@@ -82,6 +122,11 @@ impl ParameterKind {
             Self::Sort => "field:asc or field:desc, with commas between several",
             Self::Switch => "true, false",
             Self::Count => "auto, exact, none",
+            Self::By => "one field or two with a comma between, of those of sort",
+            Self::Measure => "flows, bytes, sourceBytes, destBytes",
+            Self::Top => "a whole number of groups from 1 to 1000",
+            Self::Every => "auto, or a whole number with its unit, ms, s, m, h or d, such as 5m, up to 36500d",
+            Self::Sums => "flows, sourceBytes, destBytes, with commas between several, or *",
         }
     }
 
@@ -92,7 +137,7 @@ impl ParameterKind {
 
     /// Whether an unescaped `+` stands for itself and not for a space: it is part of sums, offsets and exponents.
     pub(super) const fn keeps_plus(self) -> bool {
-        matches!(self, Self::Time | Self::Ports | Self::Flags | Self::Limit)
+        matches!(self, Self::Time | Self::Ports | Self::Flags | Self::Limit | Self::Top)
     }
 
     /// An item without the spaces around it that do not belong to it, whichever way they are written.
@@ -171,10 +216,39 @@ pub const PARAMETERS: [Parameter; 32] = {
     ]
 };
 
+/// The parameters of a summary beside those that filter.
+const OF_SUMMARIES: [Parameter; 5] = [
+    parameter("by", ParameterKind::By, "The fields whose values make the groups; without it there is one total."),
+    parameter(
+        "measure",
+        ParameterKind::Measure,
+        "With by: the groups that have most of this are told, and come first; flows if left out.",
+    ),
+    parameter("top", ParameterKind::Top, "With by: how many groups are told; 10 if left out."),
+    parameter(
+        "every",
+        ParameterKind::Every,
+        "How long the buckets of time are that all matches are told by, aligned to 1970; auto makes at most 120, any other at most 10000.",
+    ),
+    parameter(
+        "fields",
+        ParameterKind::Sums,
+        "What is told of all, of a group and of a bucket; * if left out. With flows alone less is read.",
+    ),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Request;
+    use crate::wire::{Request, SummaryRequest};
+
+    #[test]
+    fn every_parameter_of_a_summary_is_read() {
+        for parameter in Parameter::of_summaries() {
+            let error = SummaryRequest::parse(&format!("{}=,", parameter.name)).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{}`", parameter.name)), "{error}");
+        }
+    }
 
     #[test]
     fn every_parameter_is_read() {

@@ -16,9 +16,15 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(query: &str) -> Self {
+    /// A reader of those of `known`; all others are problems.
+    pub(super) fn new(query: &str, known: Vec<&'static Parameter>) -> Self {
         let mut problems = Problems::default();
-        Self { arguments: Arguments::read(query, &mut problems), problems }
+        Self { arguments: Arguments::read(query, known, &mut problems), problems }
+    }
+
+    /// Whether a parameter has a value, be it right or wrong.
+    pub(super) fn is_given(&self, name: &str) -> bool {
+        !self.arguments.values(name).is_empty()
     }
 
     /// The value of a parameter; `None` where it is absent or wrong.

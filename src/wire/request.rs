@@ -5,6 +5,7 @@ use super::{
     limits::{Exports, Extent, Limits},
     number::whole_number,
     operator::word,
+    parameter::PARAMETERS,
     problem::{Wrong, quote},
     reader::Reader,
     sort,
@@ -87,7 +88,7 @@ impl Request {
             let problem = format!("the query has {} bytes; allowed: at most {MAX_QUERY_BYTES}", query.len());
             return Err(Error::invalid_query(vec![problem]));
         }
-        let mut reader = Reader::new(query);
+        let mut reader = Reader::new(query, PARAMETERS.iter().collect());
         let filter = filters::read(&mut reader);
         let rows = reader.one("limit", |text| limit(text, limits));
         let (limit, extent) = rows.unwrap_or((limits.default, Extent::Page));

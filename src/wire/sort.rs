@@ -51,7 +51,8 @@ fn sort_key(item: &str) -> Result<(&'static str, SortKey), Wrong> {
     Ok((name, SortKey { field, direction }))
 }
 
-fn field(name: &str) -> Result<(&'static str, Field), Wrong> {
+/// A field by the name of a response or of a parameter; and that name.
+pub(super) fn field(name: &str) -> Result<(&'static str, Field), Wrong> {
     let known = || FIELDS.into_iter().chain(ALIASES);
     known().find(|(known, _)| *known == name).ok_or_else(|| {
         let names: Vec<&str> = known().map(|(name, _)| name).collect();

@@ -47,6 +47,14 @@ impl Round {
     }
 }
 
+/// Where a round ends that began at `newest` and left blocks whose newest flow began at `next`, which is earlier: a
+/// millisecond before a whole second, if that is possible. So what a summary says that it covers does not tell when a flow
+/// began that the asker may not see.
+pub(super) fn cut(next: i64, newest: i64) -> i64 {
+    let second = next.div_euclid(1000).saturating_add(1).saturating_mul(1000) - 1;
+    if second < newest { second } else { next }
+}
+
 /// The first of some rows of a block whose flow did not begin after `cut`. The rows lie newest first.
 ///
 /// For example, pages of 4 rows, and a cut at 12:00:03:

@@ -16,7 +16,7 @@ use super::{
     groups::Groups,
     plan::{Block, Plan},
     result::Summary,
-    round::{ROUND_ROWS, Round, edge, rows_of_pages},
+    round::{ROUND_ROWS, Round, cut, edge, rows_of_pages},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -178,7 +178,7 @@ impl<'a> Walk<'a> {
                 || round.rows >= most.max(1)
                 || ((is_begun || !round.is_empty()) && self.spending.is_late());
             if is_enough && next < newest {
-                round.cut = Some(next);
+                round.cut = Some(cut(next, newest));
                 break;
             }
             self.fronts.pop_last();
@@ -237,6 +237,10 @@ impl<'a> Walk<'a> {
                 self.count(entry.start_time.1, count);
                 continue;
             };
+            if entry.start_time.1 <= cut {
+                self.fronts.insert((entry.start_time.1.min(self.latest), segment));
+                continue;
+            }
             self.open(segment).await?;
             let blocks = self.plans.get(&segment).map(|plan| plan.blocks.iter());
             let taken = blocks.into_iter().flatten().take_while(|block| block.times.1 > cut).count();
@@ -282,7 +286,7 @@ impl<'a> Walk<'a> {
             self.count_or_read(reader, &block, start..end, &mut chosen);
             if let Some(cut) = cut {
                 // The blocks behind it have no later flows either.
-                block.times.1 = cut;
+                block.times.1 = block.times.1.min(cut);
                 plan.blocks.push_front(block);
                 break;
             }
@@ -301,6 +305,9 @@ impl<'a> Walk<'a> {
 
     /// Counts some rows of a block where bounds and lists decide them, and else lets them be read.
     fn count_or_read(&mut self, reader: &SegmentReader, block: &Block, rows: Range<usize>, chosen: &mut Chosen) {
+        if rows.is_empty() {
+            return;
+        }
         let known = match block.count {
             _ if block.always => Some(rows.len() as u64),
             count => count.filter(|_| rows == block.rows),

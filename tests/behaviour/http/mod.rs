@@ -10,6 +10,7 @@ mod jwt;
 mod openapi;
 mod operations;
 mod spending;
+mod summaries;
 
 use std::{
     net::SocketAddr,
