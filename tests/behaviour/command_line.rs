@@ -534,3 +534,44 @@ fn retain_removes_by_age_and_by_size_and_says_what_is_allowed() {
         assert!(wrong.err.contains(told), "{wrong:?}");
     }
 }
+
+#[test]
+fn a_summary_is_printed_in_every_format() {
+    let (_place, archive) = Place::with_flows();
+    let said = |arguments: &[&str]| flowseek(&[&["summary", &archive], arguments].concat());
+    let total: Value = serde_json::from_str(&said(&["--format", "json"]).done()).unwrap();
+    let flows: Vec<Value> = {
+        let all = flowseek(&["query", &archive, "--format", "json"]).done();
+        serde_json::from_str(&all).unwrap()
+    };
+    assert_eq!((&total["complete"], &total["flows"]), (&Value::Bool(true), &Value::from(flows.len())));
+    // To a pipe: a line for each group, and then for each bucket.
+    let lines = said(&["dstPort=22,443", "--by", "dstPort", "--every", "28d", "--fields", "flows"]).done();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let https = flows.iter().filter(|flow| flow["destPort"] == 443).count();
+    let ssh = flows.iter().filter(|flow| flow["destPort"] == 22).count();
+    let expected = serde_json::json!([{"destPort": 22, "flows": ssh}, {"destPort": 443, "flows": https}]);
+    assert_eq!(Value::from(lines[..2].to_vec()), expected);
+    assert!(lines.len() > 2 && lines[2..].iter().all(|line| line["time"].is_string()), "{lines:?}");
+    let csv = said(&["dstPort=22", "--by", "dstPort", "--fields", "flows", "--format", "csv"]).done();
+    assert_eq!(csv, format!("destPort,flows\r\n22,{ssh}\r\n"));
+    let table = said(&["dstPort=22&by=dstPort", "--fields", "flows", "--format", "table"]).done();
+    assert_eq!(table, format!("flows\n{ssh:>5}\n\ndestPort  flows\n{:>8}  {ssh:>5}\n", 22));
+}
+
+#[test]
+fn a_wrong_summary_is_wrong_usage_and_says_all_of_it() {
+    let (_place, archive) = Place::with_flows();
+    let said = |arguments: &[&str]| flowseek(&[&["summary", &archive], arguments].concat());
+    let wrong = said(&["dstPrt=22", "--by", "dstPort,port", "--top", "0"]);
+    assert_eq!((wrong.status, wrong.err.lines().count(), wrong.out.as_str()), (2, 3, ""));
+    let twice = said(&["by=srcIp", "--by", "dstIp"]);
+    assert_eq!((twice.status, twice.err.as_str()), (2, "flowseek: `by`: is given 2 times; allowed: once\n"));
+    let both = said(&["--by", "dstIp", "--every", "1d", "--format", "csv"]);
+    assert_eq!((both.status, both.err.lines().count()), (2, 1));
+    assert_eq!(flowseek(&["summary", "there/is/none"]).status, 1);
+    let help = flowseek(&["summary", "--help"]).done();
+    for name in ["--by", "--measure", "--top", "--every", "--fields", "--format", "dstPort", "every "] {
+        assert!(help.contains(name), "{name}");
+    }
+}

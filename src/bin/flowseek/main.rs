@@ -14,6 +14,7 @@ mod serve;
 mod source;
 mod sql;
 mod stats;
+mod summary;
 mod threads;
 mod verify;
 
@@ -39,6 +40,7 @@ ARCHIVE is a directory: a path, or a URL such as file:///var/lib/flows.";
 enum Command {
     Import(import::Import),
     Query(query::Query),
+    Summary(summary::Summary),
     Serve(Box<serve::Serve>),
     Sql(sql::Sql),
     Generate(generate::Generate),
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
     let done = match &arguments.command {
         Command::Import(command) => command.run(),
         Command::Query(command) => command.run(),
+        Command::Summary(command) => command.run(),
         Command::Serve(command) => command.run(),
         Command::Sql(command) => command.run(),
         Command::Generate(command) => command.run(),

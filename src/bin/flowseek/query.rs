@@ -12,7 +12,7 @@ use clap::{
 use flowseek::{
     Archive,
     query::{Count, Page},
-    wire::{PARAMETERS, Request},
+    wire::{PARAMETERS, Parameter, Request},
 };
 
 use super::{
@@ -30,7 +30,7 @@ const FOLLOWING_LIMIT: usize = 10_000;
 /// The query is text such as 'dstPort=443&reverse=true&limit=5', percent-encoded or not. When more may match, the last
 /// line on standard error is `next: CURSOR`: add page=CURSOR to the query to go on from there.
 #[derive(Debug, Args)]
-#[command(after_help = parameters())]
+#[command(after_help = parameters(&PARAMETERS))]
 pub struct Query {
     /// The archive.
     #[arg(value_parser = OsStringValueParser::new().try_map(archive_path::parse))]
@@ -50,9 +50,9 @@ pub struct Query {
 }
 
 /// The parameters of a query, for the help.
-fn parameters() -> String {
+pub fn parameters<'a>(parameters: impl IntoIterator<Item = &'a Parameter>) -> String {
     let mut text = "Parameters of a query:".to_owned();
-    for parameter in PARAMETERS {
+    for parameter in parameters {
         text += &format!(
             "\n  {:<11} {}\n  {:11} Values: {}",
             parameter.name,
