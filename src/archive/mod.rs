@@ -122,6 +122,7 @@ use quick_cache::{Weighter, sync::Cache};
 pub use repair::{Loss, Rebuilt, Repaired};
 pub use retain::{Retained, Retention};
 pub use snapshot::Snapshot;
+pub(crate) use snapshot::WeakSnapshot;
 pub use verify::{Depth, Extent, Finding, FindingKind, Report};
 
 use self::{counts::CountCache, files::Files, lease::Lease};

@@ -1,6 +1,6 @@
 //! An archive as it was at one moment.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::{Archive, Manifest, SegmentEntry, files::Files, lease::Lease};
 use crate::{
@@ -27,9 +27,30 @@ pub struct Snapshot {
     _lease: Arc<Lease>,
 }
 
+/// A snapshot that something else may keep.
+#[derive(Clone, Debug)]
+pub(crate) struct WeakSnapshot {
+    archive: Archive,
+    manifest: Weak<Manifest>,
+    lease: Weak<Lease>,
+}
+
+impl WeakSnapshot {
+    pub(crate) fn upgrade(&self) -> Option<Snapshot> {
+        let (manifest, lease) = (self.manifest.upgrade()?, self.lease.upgrade()?);
+        Some(Snapshot::new(self.archive.clone(), manifest, lease))
+    }
+}
+
 impl Snapshot {
     pub(super) fn new(archive: Archive, manifest: Arc<Manifest>, lease: Arc<Lease>) -> Self {
         Self { archive, manifest, _lease: lease }
+    }
+
+    /// The same without keeping it: there while another keeps it.
+    pub(crate) fn downgrade(&self) -> WeakSnapshot {
+        let (manifest, lease) = (Arc::downgrade(&self.manifest), Arc::downgrade(&self._lease));
+        WeakSnapshot { archive: self.archive.clone(), manifest, lease }
     }
 
     /// The archive.

@@ -17,7 +17,6 @@
 //! is not held is read, checked and decoded where the host's runtime lets threads wait. From 65,536 rows on a round of
 //! blocks is shared between the threads of the runtime; a short page wakes none of them.
 
-mod address_functions;
 mod answer;
 mod block_reader;
 mod budget;
@@ -30,6 +29,7 @@ mod exact;
 mod explain;
 mod fetch;
 mod frontier;
+mod functions;
 mod gaps;
 mod goal;
 mod keyed;
@@ -49,14 +49,15 @@ mod stop;
 mod summary;
 mod sweep;
 mod top_k;
+mod version;
 
-pub use address_functions::address_functions;
 pub use budget::Budget;
 pub use builder::{Pruning, Query};
 pub use explain::{Dropped, Explain};
+pub use functions::functions;
 pub use gaps::{Gap, Gaps};
 pub use page::Page;
 pub use provider::FlowTable;
-pub use session::session;
+pub use session::{archive_session, limited_memory, session};
 pub use start::{Count, Start};
 pub use summary::{Bucket, Bytes, Every, Group, LARGEST_TOP, MOST_BUCKETS, Measure, Summary, SummaryQuery, Totals};

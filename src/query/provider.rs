@@ -26,17 +26,22 @@ use parquet::{
     file::metadata::ParquetMetaData,
 };
 
-use super::{recognise::recognise, segment_statistics::SegmentStatistics};
+use super::{
+    recognise::recognise,
+    segment_statistics::SegmentStatistics,
+    version::{Newest, Version},
+};
 use crate::{
-    archive::{SegmentEntry, Snapshot},
+    archive::{Archive, SegmentEntry, Snapshot},
     filter::{Filter, Verdict},
     flow::Field,
     schema::schema,
     segment::{RawReader, ReadCounters},
 };
 
-/// The flows of a snapshot as a table: a row a flow, in no order, with the columns of
-/// [`schema`](crate::schema::schema()). Whatever is committed later, it answers from the same flows.
+/// The flows of an archive as a table: a row a flow, in no order, with the columns of
+/// [`schema`](crate::schema::schema()). Of a [`new`](Self::new) table every query answers from the same snapshot, and of
+/// one that is [`live`](Self::live) from the newest version.
 ///
 /// Segments in which no row can match by the bounds of any column are not opened, nor are such row groups read. Every
 /// byte that is read is checked; one that is not what was written ends the query with an error. Data frames need no
@@ -62,13 +67,19 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct FlowTable {
-    snapshot: Snapshot,
+    version: Arc<Version>,
 }
 
 impl FlowTable {
     /// The table of the flows of `snapshot`.
     pub fn new(snapshot: Snapshot) -> Self {
-        Self { snapshot }
+        Self { version: Arc::new(Version::Of(snapshot)) }
+    }
+
+    /// The table of all flows that `archive` has when a query is planned. The query answers from just these, whatever is
+    /// committed, compacted or removed before it is run and while it runs, and the next one sees it.
+    pub fn live(archive: Archive) -> Self {
+        Self { version: Arc::new(Version::Newest(Newest::new(archive))) }
     }
 
     fn plan(
@@ -78,7 +89,8 @@ impl FlowTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let segments = self.segments(session, filters)?;
+        let snapshot = self.version.of(session).map_err(|error| DataFusionError::External(error.into()))?;
+        let segments = segments(&snapshot, session, filters)?;
         if segments.is_empty() {
             let columns = projection.map_or_else(|| Ok(schema()), |columns| schema().project(columns).map(Arc::new))?;
             return Ok(Arc::new(EmptyExec::new(columns)));
@@ -91,7 +103,7 @@ impl FlowTable {
             PartitionedFile::new(&entry.path, entry.bytes).with_statistics(known).with_extension(entry.clone())
         });
         let groups = FileGroup::new(files.collect()).split_files(session.config().target_partitions().max(1));
-        let factory = Segments { snapshot: self.snapshot.clone(), counters: Arc::default() };
+        let factory = Segments { snapshot, counters: Arc::default() };
         // The filters stay above the scan in the logical plan, and the optimizer moves them into the source: as its
         // predicate from the beginning they would be evaluated twice. No order is declared although segments have one:
         // over several groups of ordered files, DataFusion's limits have lost rows.
@@ -103,34 +115,6 @@ impl FlowTable {
                 .with_limit(limit)
                 .build();
         Ok(DataSourceExec::from_data_source(config))
-    }
-
-    /// The segments that may hold a row for which all filters are true, and what is known of them.
-    ///
-    /// Of filters that are recognised the zone maps of the manifest tell it, and of others DataFusion does.
-    fn segments(
-        &self,
-        session: &dyn Session,
-        filters: &[Expr],
-    ) -> DataFusionResult<Vec<(&SegmentEntry, Arc<Statistics>)>> {
-        let entries = &self.snapshot.manifest().segments;
-        let mut segments: Vec<_> = entries.iter().map(|entry| (entry, Arc::new(statistics(entry)))).collect();
-        let columns = DFSchema::try_from(schema())?;
-        let (mut filter, mut others) = (Filter::all(), Vec::new());
-        for expr in filters {
-            match recognise(expr) {
-                Some(part) => filter = filter.and(part),
-                // A filter with a subquery is no expression by itself; without it, more segments are left.
-                None => others.extend(session.create_physical_expr(expr.clone(), &columns).ok()),
-            }
-        }
-        let pruning = PruningPredicateBuilder::new().with_file_schema(schema()).build(conjunction(others));
-        if let Some(pruning) = pruning {
-            let mut kept = pruning.prune(&SegmentStatistics(entries))?.into_iter();
-            segments.retain(|_| kept.next().unwrap_or(true));
-        }
-        segments.retain(|(entry, _)| filter.verdict(*entry) != Verdict::Never);
-        Ok(segments)
     }
 }
 
@@ -163,6 +147,34 @@ impl TableProvider for FlowTable {
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
         Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
     }
+}
+
+/// The segments that may hold a row for which all filters are true, and what is known of them.
+///
+/// Of filters that are recognised the zone maps of the manifest tell it, and of others DataFusion does.
+fn segments<'s>(
+    snapshot: &'s Snapshot,
+    session: &dyn Session,
+    filters: &[Expr],
+) -> DataFusionResult<Vec<(&'s SegmentEntry, Arc<Statistics>)>> {
+    let entries = &snapshot.manifest().segments;
+    let mut segments: Vec<_> = entries.iter().map(|entry| (entry, Arc::new(statistics(entry)))).collect();
+    let columns = DFSchema::try_from(schema())?;
+    let (mut filter, mut others) = (Filter::all(), Vec::new());
+    for expr in filters {
+        match recognise(expr) {
+            Some(part) => filter = filter.and(part),
+            // A filter with a subquery is no expression by itself; without it, more segments are left.
+            None => others.extend(session.create_physical_expr(expr.clone(), &columns).ok()),
+        }
+    }
+    let pruning = PruningPredicateBuilder::new().with_file_schema(schema()).build(conjunction(others));
+    if let Some(pruning) = pruning {
+        let mut kept = pruning.prune(&SegmentStatistics(entries))?.into_iter();
+        segments.retain(|_| kept.next().unwrap_or(true));
+    }
+    segments.retain(|(entry, _)| filter.verdict(*entry) != Verdict::Never);
+    Ok(segments)
 }
 
 /// What reads segments that `factory` opens: predicates are evaluated while decoding, row groups are passed over by their

@@ -1,20 +1,28 @@
 //! Sessions of DataFusion in which whatever flows have is computed exactly.
 
-use std::sync::Arc;
+use std::{num::NonZeroUsize, sync::Arc};
 
 use datafusion::{
-    execution::{FunctionRegistry, SessionStateBuilder},
+    execution::{
+        FunctionRegistry, SessionStateBuilder,
+        memory_pool::{FairSpillPool, TrackConsumersPool},
+        runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
+    },
     logical_expr::ScalarUDF,
     optimizer::Analyzer,
     prelude::{SessionConfig, SessionContext},
 };
 
-use super::{address_functions, date_trunc::DateTrunc, exact::Exact};
+use super::{FlowTable, date_trunc::DateTrunc, exact::Exact, functions};
+use crate::{
+    archive::Archive,
+    error::{Error, ErrorKind, Result},
+};
 
 /// A session for SQL and data frames over flows, ready for a [`FlowTable`](super::FlowTable). It differs from a plain
 /// `SessionContext` in these:
 ///
-/// - It knows the functions `ip` and `ip_text` ([`address_functions`]).
+/// - It knows the [`functions`] `ip`, `ip_text`, `cidr_contains`, `protocol_name` and `tcp_flags_text`.
 /// - Sums, differences and products of integers never wrap, which they do silently in DataFusion. Where the result
 ///   might not fit, `src_bytes - dst_bytes` and `sum(src_bytes)` are decimals without a fraction; of signed integers of
 ///   64 bits an overflow is an error.
@@ -43,11 +51,58 @@ use super::{address_functions, date_trunc::DateTrunc, exact::Exact};
 /// # }
 /// ```
 pub fn session(config: SessionConfig) -> SessionContext {
+    session_in(config, Arc::default())
+}
+
+/// A [`session`] in which the flows of an archive are the table `flows`: [live](FlowTable::live), so that each query sees
+/// what was committed before it.
+///
+/// Threads are those of `config` (`with_target_partitions`), and memory is that of `runtime`: `Arc::default()` has no
+/// limit, and [`limited_memory`] has one.
+///
+/// ```
+/// use datafusion::prelude::{SessionConfig, col, lit};
+/// use flowseek::{Archive, query::{archive_session, limited_memory}};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = SessionConfig::new().with_target_partitions(2);
+/// let context = archive_session(Archive::open("testdata/archive")?, config, limited_memory(256 << 20)?)?;
+/// let https = context.table("flows").await?.filter(col("dst_port").eq(lit(443)))?;
+/// assert!(https.count().await? > 0);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`] where `config` has no schema in which the table could be.
+pub fn archive_session(archive: Archive, config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Result<SessionContext> {
+    let context = session_in(config, runtime);
+    let registered = context.register_table("flows", Arc::new(FlowTable::live(archive)));
+    registered.map_err(Error::with(ErrorKind::InvalidInput, "the session has no place for the table flows"))?;
+    Ok(context)
+}
+
+/// What a session runs in that may hold at most `bytes` of memory at a time for groups, sorts and joins. Beyond that,
+/// groups and sorts go on in files in the directory for temporary files; what cannot, such as most joins, ends with
+/// DataFusion's `ResourcesExhausted`. Pages and indexes of an archive are not among it: they have limits of their own
+/// ([`Settings`](crate::Settings)).
+///
+/// # Errors
+/// [`ErrorKind::Io`] where DataFusion refuses to make it.
+pub fn limited_memory(bytes: usize) -> Result<Arc<RuntimeEnv>> {
+    let pool = TrackConsumersPool::new(FairSpillPool::new(bytes), NonZeroUsize::MIN);
+    let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc();
+    runtime.map_err(Error::with(ErrorKind::Io, "no memory can be set aside for SQL"))
+}
+
+fn session_in(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
     let mut rules = Analyzer::new().rules;
     rules.insert(0, Arc::new(Exact));
-    let state = SessionStateBuilder::new_with_default_features().with_config(config).with_analyzer_rules(rules);
+    let state = SessionStateBuilder::new_with_default_features().with_config(config).with_runtime_env(runtime);
+    let state = state.with_analyzer_rules(rules);
     let context = SessionContext::new_with_state(state.build());
-    address_functions().into_iter().for_each(|function| context.register_udf(function));
+    functions().into_iter().for_each(|function| context.register_udf(function));
     if let Ok(inner) = context.udf("date_trunc") {
         context.register_udf(ScalarUDF::new_from_impl(DateTrunc { inner }));
     }

@@ -21,11 +21,13 @@ use datafusion::{
     catalog::TableProvider,
     common::DataFusionError,
     logical_expr::Expr,
-    physical_plan::collect,
+    physical_plan::{ExecutionPlan, collect},
     prelude::{SessionConfig, SessionContext, col, lit},
 };
 use flowseek::{
-    Archive, ErrorKind, Filter, Flow, Order, Settings, StoredFlow, filter,
+    Archive, ErrorKind, Filter, Flow, Order, Settings, StoredFlow,
+    archive::Effort,
+    filter,
     flow::{AddressRange, Field, Protocol, TcpFlags, Timestamp},
     query::{self, FlowTable},
     schema::Flows,
@@ -277,6 +279,104 @@ fn a_table_keeps_to_its_snapshot() {
         append(archive, &[vec![Flow::starting(Timestamp::MAX)]]);
         assert_eq!(block_on(count(&context, "flows")), 100);
         assert_eq!(block_on(count(&session(archive), "flows")), 101);
+    });
+}
+
+#[test]
+fn a_live_table_answers_each_query_from_the_newest_version_and_keeps_to_it() {
+    with_segments(|archive| {
+        let context = query::archive_session(archive.clone(), SessionConfig::new(), Arc::default()).unwrap();
+        let more = || append(archive, &[vec![Flow::starting(Timestamp::MAX)]]);
+        block_on(async {
+            let pairs = "SELECT count(*) FROM flows a JOIN flows b ON a.flow_id = b.flow_id";
+            let mut planned = Vec::new();
+            for expected in 100..104 {
+                assert_eq!(count(&context, "flows").await, expected);
+                for sql in ["SELECT flow_id FROM flows WHERE src_bytes IS NULL OR src_bytes >= 0", pairs] {
+                    let plan = context.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
+                    planned.push((plan, sql == pairs, expected));
+                }
+                more();
+            }
+            let _ = archive.writer().unwrap().compactor().run_once(Effort::Thorough).unwrap();
+            more();
+            // Whatever came between planning and now, each is answered from the flows of its time, in every place.
+            for (plan, is_count, expected) in planned {
+                let batches = collect(plan, context.task_ctx()).await.unwrap();
+                let answer = match is_count {
+                    true => batches[0].column(0).as_primitive::<Int64Type>().value(0) as u64,
+                    false => batches.iter().map(|batch| batch.num_rows() as u64).sum(),
+                };
+                assert_eq!(answer, expected);
+            }
+            assert_eq!(count(&context, "flows").await, 105);
+        });
+    });
+}
+
+#[test]
+fn a_query_keeps_to_its_memory_or_says_that_it_cannot() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = Archive::open_or_create(directory.path()).unwrap();
+    let flow = |port| Flow { dst_port: Some(port), ..Flow::starting(Timestamp::MAX) };
+    append(&archive, &[(0..60_000).map(flow).collect()]);
+    let limited = |bytes| {
+        let config = SessionConfig::new().with_target_partitions(2).with_sort_spill_reservation_bytes(64 << 10);
+        query::archive_session(archive.clone(), config, query::limited_memory(bytes).unwrap()).unwrap()
+    };
+    let sql = "SELECT count(*) FROM (SELECT flow_id, dst_port, max(start_time) FROM flows GROUP BY flow_id, dst_port)";
+    block_on(async {
+        // The groups take several times as much: they are spilled.
+        let context = limited(2 << 20);
+        let plan = context.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
+        let batches = collect(Arc::clone(&plan), context.task_ctx()).await.unwrap();
+        assert_eq!(batches[0].column(0).as_primitive::<Int64Type>().value(0), 60_000);
+        assert!(spills(&plan) > 0);
+        let error = limited(20 << 10).sql(sql).await.unwrap().collect().await.unwrap_err();
+        assert!(matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)), "{error}");
+        assert!(error.to_string().contains("20.0 KB"), "{error}");
+    });
+}
+
+/// How often a plan went on in files.
+fn spills(plan: &Arc<dyn ExecutionPlan>) -> usize {
+    let own = plan.metrics().and_then(|metrics| metrics.spill_count()).unwrap_or(0);
+    own + plan.children().into_iter().map(spills).sum::<usize>()
+}
+
+#[test]
+fn functions_answer_what_pages_answer_and_say_what_is_wrong() {
+    with_segments(|archive| {
+        let context = session(archive);
+        block_on(async {
+            let words = "protocol_name(arrow_cast(6, 'UInt8')), tcp_flags_text(arrow_cast(18, 'UInt8')), \
+                         protocol_name(NULL), tcp_flags_text(NULL), cidr_contains(NULL, '::/0'), \
+                         cidr_contains(ip('10.1.1.1'), '10.0.0.0/8'), cidr_contains(ip('11.1.1.1'), concat('10.0.0.0', '/8'))";
+            let batches = rows(&context, &format!("SELECT {words}")).await;
+            let told = batches[0].columns().iter().map(|column| {
+                let text = cast(column, &DataType::Utf8).unwrap();
+                let text = text.as_string::<i32>();
+                text.is_valid(0).then(|| text.value(0).to_owned())
+            });
+            let told: Vec<_> = told.map(|text| text.unwrap_or("null".to_owned())).collect();
+            assert_eq!(told, ["TCP", "00010010", "null", "null", "null", "true", "false"]);
+            assert_eq!(count(&context, "flows WHERE cidr_contains(src_ip, '10.0.0.0/30')").await, 4);
+            assert_eq!(count(&context, "flows WHERE cidr_contains(src_ip, ip_text(src_ip))").await, 100);
+            for (wrong, problem) in [
+                ("cidr_contains(src_ip, '10.0.0.0/33')", "in \"10.0.0.0/33\" is not a prefix length"),
+                ("cidr_contains(src_ip, concat(ip_text(src_ip), '/x'))", "is not a prefix length from 0 to 32"),
+                ("cidr_contains(src_ip)", "cidr_contains"),
+                ("cidr_contains('10.0.0.0/8', src_ip)", "cidr_contains"),
+                ("protocol_name(src_node) = 'TCP'", "protocol_name"),
+            ] {
+                let sql = format!("SELECT * FROM flows WHERE {wrong}");
+                let error = match context.sql(&sql).await {
+                    Ok(frame) => frame.collect().await.unwrap_err(),
+                    Err(error) => error,
+                };
+                assert!(error.to_string().contains(problem), "{error}");
+            }
+        });
     });
 }
 

@@ -3,7 +3,6 @@
 use std::{
     io::{self, Write},
     path::PathBuf,
-    sync::Arc,
 };
 
 use clap::{
@@ -24,7 +23,7 @@ use datafusion::{
 };
 use flowseek::{
     Archive,
-    query::{FlowTable, session},
+    query::{archive_session, limited_memory},
 };
 use futures::StreamExt;
 
@@ -38,17 +37,22 @@ use super::{
     threads::runtime,
 };
 
+/// How many bytes a query holds at most for groups, sorts and joins.
+const MEMORY: usize = 1 << 30;
+
 const HELP: &str = "\
 The table is `flows`, one row a flow; `DESCRIBE flows` lists its columns. Times are UTC. Addresses are 16 bytes:
-ip('10.0.0.1') makes one of its text, ip_text(src_ip) makes text of one, and a block is a range:
+ip('10.0.0.1') makes one of its text, and ip_text(src_ip) makes text of one. protocol_name(protocol) and
+tcp_flags_text(tcp_flags) are what a page answers:
   SELECT ip_text(src_ip) AS source, sum(src_bytes) AS bytes FROM flows
-  WHERE src_ip BETWEEN ip('10.0.0.0') AND ip('10.255.255.255') AND start_time >= '2025-01-29T00:00:00Z'
+  WHERE cidr_contains(src_ip, '10.0.0.0/8') AND start_time >= '2025-01-29T00:00:00Z'
   GROUP BY src_ip ORDER BY bytes DESC LIMIT 10";
 
 /// Prints the rows that an SQL query answers.
 ///
 /// The SQL is that of Apache DataFusion; only queries are answered, nothing is written. Without ORDER BY rows come in
-/// any order, also after LIMIT. Sums and differences never wrap: where they might not fit they are decimals.
+/// any order, also after LIMIT. Sums and differences never wrap: where they might not fit they are decimals. Groups and
+/// sorts that take more than 1 GiB of memory go on in temporary files.
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub struct Sql {
@@ -65,9 +69,8 @@ pub struct Sql {
 impl Sql {
     /// Prints the rows as they are found.
     pub fn run(&self) -> Result<(), Failure> {
-        let context = session(SessionConfig::new().with_information_schema(true));
-        let flows = FlowTable::new(Archive::open(&self.archive)?.snapshot()?);
-        context.register_table("flows", Arc::new(flows)).map_err(failure)?;
+        let config = SessionConfig::new().with_information_schema(true);
+        let context = archive_session(Archive::open(&self.archive)?, config, limited_memory(MEMORY)?)?;
         runtime()?.block_on(self.print(&context))
     }
 
@@ -105,12 +108,15 @@ impl Sql {
 
 /// What to make of an error of DataFusion: what cannot be read is not the fault of the query, nearly all else is.
 fn failure(error: DataFusionError) -> Failure {
-    use DataFusionError::{ArrowError as Arrow, Execution, NotImplemented, Plan, SQL, SchemaError};
+    use DataFusionError::{ArrowError as Arrow, Execution, NotImplemented, Plan, ResourcesExhausted, SQL, SchemaError};
     let mut problem = error.strip_backtrace();
     if problem.contains("FixedSizeBinary(16)") {
         problem += " (an address is written as ip('10.0.0.1'))";
     }
     match error.find_root() {
+        ResourcesExhausted(_) => {
+            Failure::Failed(format!("the query needs more than {} MiB of memory: {problem}", MEMORY >> 20))
+        }
         SQL(..) | Plan(_) | SchemaError(..) | NotImplemented(_) | Execution(_) => Failure::Query(vec![problem]),
         Arrow(error, _) if !matches!(**error, ArrowError::IoError(..) | ArrowError::ParquetError(_)) => {
             Failure::Query(vec![problem])

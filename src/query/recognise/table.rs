@@ -1,6 +1,9 @@
 //! Whatever looks at nothing but a column of few values: it is evaluated for each of them.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, LazyLock},
+};
 
 use arrow::{
     array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt8Array, UInt16Array},
@@ -13,7 +16,7 @@ use datafusion::{
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     execution::context::ExecutionProps,
-    logical_expr::{Expr, physical_planning_context::PhysicalPlanningContext},
+    logical_expr::{Expr, ScalarUDF, physical_planning_context::PhysicalPlanningContext},
     physical_expr::create_physical_expr,
     prelude::col,
 };
@@ -22,8 +25,12 @@ use super::atom::{Atom, absence, field};
 use crate::{
     filter::{Filter, Ranges, Set, Test},
     flow::Field,
+    query::functions,
     schema::column_type,
 };
+
+/// Functions that answer the same in every session.
+static FUNCTIONS: LazyLock<[Arc<ScalarUDF>; 5]> = LazyLock::new(|| functions().map(Arc::new));
 
 /// A filter with more ranges is slower than the expression.
 const MOST_RANGES: usize = 256;
@@ -51,6 +58,7 @@ fn only_column(expr: &Expr) -> Option<Field> {
     let mut fields = BTreeSet::new();
     let is_plain = expr.apply(|part| {
         let is_plain = match part {
+            Expr::ScalarFunction(call) => FUNCTIONS.contains(&call.func),
             Expr::Column(column) => field(column).map(|field| fields.insert(field)).is_some(),
             Expr::Alias(_)
             | Expr::Literal(..)
@@ -147,7 +155,9 @@ fn pattern(is: &impl Fn(usize) -> bool) -> Option<(Filter, Filter)> {
     let holding = || (0..=u8::MAX).filter(|flags| is(usize::from(*flags)));
     let set = holding().reduce(|left, right| left & right)?;
     let unset = !holding().reduce(|left, right| left | right)?;
-    let is_pattern = holding().count() == 1 << (u8::BITS - set.count_ones() - unset.count_ones());
+    // One value alone is a number.
+    let is_pattern =
+        holding().count() > 1 && holding().count() == 1 << (u8::BITS - set.count_ones() - unset.count_ones());
     let unset = bits().filter(|bit| unset & bit != 0).collect();
     is_pattern.then(|| (flags(BTreeSet::from([set]), true), flags(unset, false)))
 }
