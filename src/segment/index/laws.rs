@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::{ErrorKind, Result},
-    filter::{self, Filter, sample::narrow},
+    filter::{self, Filter, Test, sample::narrow},
     flow::{Address, AddressRange, Field, Flow, FlowId, StoredFlow, Timestamp, sample},
     schema::{FlowBuilder, Flows},
 };
@@ -261,7 +261,12 @@ proptest! {
 #[test]
 fn a_list_of_one_column_does_not_tell_of_flows_without_a_value() {
     let listed = Listed::new(&scattered(60), 16, 4, 50);
-    let tells = |part: &Filter| listed.directory.touched(part, usize::MAX, usize::MAX).is_some();
+    let tells = |part: &Filter| {
+        let is_touched = listed.directory.touched(part, usize::MAX, usize::MAX).is_some();
+        let fields = part.tests().map(Test::field).collect();
+        assert_eq!(listed.directory.lists(&fields, part.holds(&|_| None)), is_touched, "{part:?}");
+        is_touched
+    };
     let ports = filter::dst_port().eq(62);
     assert!(tells(&ports) && !tells(&!ports.clone()));
     assert!(!tells(&Filter::all()) && !tells(&ports.clone().and(filter::src_port().eq(1))));
@@ -270,4 +275,6 @@ fn a_list_of_one_column_does_not_tell_of_flows_without_a_value() {
     assert!(tells(&flags.and(filter::protocol().eq(crate::flow::Protocol::TCP))));
     let sizes: BTreeMap<_, _> = listed.directory.sizes().collect();
     assert_eq!(sizes.values().sum::<u64>() + START, listed.file.len() as u64);
+    let chunks: usize = listed.directory.chunks().map(|(_, chunks)| chunks.len()).sum();
+    assert!(listed.directory.memory() > chunks * size_of::<super::Chunk>());
 }
