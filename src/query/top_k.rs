@@ -129,14 +129,16 @@ impl TopK {
     /// Takes in a flow.
     pub(super) fn insert(&mut self, key: Key, row: Row) {
         let found = Keyed::new(&self.order, key, row);
-        if self.heap.is_empty() && self.sorted.last().is_none_or(|last| *last <= found) {
-            if self.sorted.len() < self.want {
-                self.sorted.push(found);
+        if self.heap.is_empty() {
+            if self.sorted.last().is_none_or(|last| *last <= found) {
+                if self.sorted.len() < self.want {
+                    self.sorted.push(found);
+                }
+                return;
             }
-            return;
+            // The reverse of a sorted list is a heap.
+            self.heap = std::mem::take(&mut self.sorted).into_iter().rev().collect();
         }
-        // The reverse of a sorted list is a heap.
-        self.heap.extend(self.sorted.drain(..).rev());
         self.heap.push(found);
         if self.heap.len() > self.want {
             self.heap.pop();
