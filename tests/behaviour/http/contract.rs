@@ -17,7 +17,10 @@ use flowseek::{
 use serde_json::Value;
 
 use super::{Answer, Running, archive_in_blocks, encoded, golden_archive, many, open, shown};
-use crate::{golden_queries, support::block_on};
+use crate::{
+    golden_queries,
+    support::{append, block_on},
+};
 
 #[test]
 fn golden_queries_are_answered_over_a_socket() {
@@ -187,11 +190,20 @@ fn a_search_that_stops_early_says_where_to_go_on() {
             let all = || walked.iter().map(|flow| flow["startTime"].as_str().unwrap());
             assert!(all().is_sorted_by(|a, b| if query.starts_with("sort=sourceBytes") { a < b } else { a > b }));
         }
-        // Of two blocks, some flows match: the first asking reads one of them.
-        let count = "sTime=500.5&eTime=1000.5&limit=1&count=exact";
+    }
+}
+
+#[test]
+fn a_count_that_stops_early_goes_on_when_it_is_asked_for_again() {
+    for budget in [Budget { rows: 1, ..Budget::default() }, Budget { time: Duration::ZERO, ..Budget::default() }] {
+        // The bound lies in the midst of a block of each of two segments, whose rows have to be looked at.
+        let (directory, archive) = archive_in_blocks(&many(5000), 10);
+        append(&archive, &[many(5000)]);
+        let running = Running::with((directory, archive), open, Settings { budget, ..Settings::default() });
+        let count = "sTime=500.5&limit=1&count=exact";
         let problems = running.ask(count).problems(503);
-        assert!(problems[0].contains("too many to count"), "{problems:?}");
-        assert_eq!(running.ask(count).header("x-total-count"), Some("500"), "{budget:?}");
+        assert!(problems[0].contains("too many to count"), "{budget:?}: {problems:?}");
+        assert_eq!(running.ask(count).header("x-total-count"), Some("8998"), "{budget:?}");
     }
 }
 
