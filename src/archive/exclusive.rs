@@ -218,16 +218,18 @@ impl Exclusive {
     fn check_whole(&self, state: &mut State, manifest: &Manifest) -> Result<()> {
         let files = self.files();
         let failed = |error| files.failed("what was published cannot be looked at", error);
+        let mut missing = None;
         for entry in manifest.segments.iter().filter(|entry| entry.added == manifest.version) {
             if files.storage.size(&files.segment_paths(&entry.path).0).map_err(failed)?.is_none() {
-                if !state.lock.is_in_place().map_err(failed)? {
-                    return Err(self.lose(state));
-                }
-                let missing = io::Error::new(io::ErrorKind::NotFound, entry.path.clone());
-                return Err(files.failed("a segment that was just written is not there", missing));
+                missing = Some(entry.path.clone());
             }
         }
-        if state.lock.is_in_place().map_err(failed)? { Ok(()) } else { Err(self.lose(state)) }
+        if !state.lock.is_in_place().map_err(failed)? {
+            return Err(self.lose(state));
+        }
+        let Some(path) = missing else { return Ok(()) };
+        let error = io::Error::new(io::ErrorKind::NotFound, path);
+        Err(files.failed("a segment that was just written is not there", error))
     }
 
     /// Notes that another process writes.
