@@ -36,6 +36,7 @@ mod sql;
 mod state_machine;
 mod storage;
 mod summaries;
+mod summary_lists;
 mod support;
 mod threads;
 mod upkeep;

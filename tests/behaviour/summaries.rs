@@ -9,26 +9,26 @@ use flowseek::{
     Archive, ErrorKind, Filter, Flow, Settings, StoredFlow, filter,
     flow::{Field, Protocol, Timestamp, Value},
     generate::Generator,
-    query::{Bucket, Budget, Bytes, Every, Group, Measure, Summary, SummaryQuery, Totals},
+    query::{Bucket, Budget, Bytes, Every, Group, Measure, Pruning, Summary, SummaryQuery, Totals},
     segment::SegmentOptions,
 };
 use proptest::{collection::vec, option::of, prelude::*, sample::select};
 
 use crate::support::{append, block_on, filter as any_filter, flow, settings};
 
-const UNLIMITED: Budget = Budget { rows: u64::MAX, time: Duration::MAX };
+pub(crate) const UNLIMITED: Budget = Budget { rows: u64::MAX, time: Duration::MAX };
 
 /// What is asked for.
 #[derive(Clone, Debug)]
-struct Asked {
-    by: Vec<Field>,
-    measure: Measure,
-    top: usize,
-    every: Option<Every>,
-    flows_only: bool,
+pub(crate) struct Asked {
+    pub(crate) by: Vec<Field>,
+    pub(crate) measure: Measure,
+    pub(crate) top: usize,
+    pub(crate) every: Option<Every>,
+    pub(crate) flows_only: bool,
 }
 
-fn asked() -> impl Strategy<Value = Asked> {
+pub(crate) fn asked() -> impl Strategy<Value = Asked> {
     let by = select(&Field::ALL[..]);
     let by = prop_oneof![Just(Vec::new()), vec(by.clone(), 1), vec(by, 2)];
     let by = by.prop_filter("a field once", |by| by.len() < 2 || by[0] != by[1]);
@@ -45,7 +45,7 @@ fn asked() -> impl Strategy<Value = Asked> {
 }
 
 impl Asked {
-    fn query(&self, archive: &Archive, filter: &Filter) -> SummaryQuery {
+    pub(crate) fn query(&self, archive: &Archive, filter: &Filter) -> SummaryQuery {
         let query = archive.snapshot().unwrap().summarize(filter.clone()).by(self.by.clone());
         let query = query.measure(self.measure).top(self.top);
         let query = self.every.iter().fold(query, |query, every| query.every(*every));
@@ -124,7 +124,7 @@ impl Asked {
     }
 
     /// Holds a summary against the flows that it must tell of.
-    fn check(&self, summary: &Summary, flows: &[&StoredFlow]) {
+    pub(crate) fn check(&self, summary: &Summary, flows: &[&StoredFlow]) {
         assert_eq!(summary.totals, self.totals(flows.iter().copied()));
         let groups = summary.groups.iter().map(|Group { key, totals, .. }| (key.clone(), *totals));
         assert_eq!(groups.collect::<Vec<_>>(), self.groups(flows));
@@ -134,7 +134,7 @@ impl Asked {
     }
 }
 
-fn archive(commits: &[Vec<Flow>], settings: Settings) -> (tempfile::TempDir, Archive, Vec<StoredFlow>) {
+pub(crate) fn archive(commits: &[Vec<Flow>], settings: Settings) -> (tempfile::TempDir, Archive, Vec<StoredFlow>) {
     let directory = tempfile::tempdir().unwrap();
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
     let flows = append(&archive, commits);
@@ -148,11 +148,12 @@ proptest! {
     fn a_summary_is_what_a_list_adds_up_to(
         commits in vec(vec(flow(), 0..40), 1..4),
         settings in settings(),
-        questions in vec((any_filter(), asked()), 12),
+        questions in vec((any_filter(), asked(), select(vec![Pruning::On, Pruning::On, Pruning::Off])), 12),
     ) {
         let (_directory, archive, flows) = archive(&commits, settings);
-        for (filter, asked) in questions {
-            let summary = block_on(asked.query(&archive, &filter).budget(UNLIMITED).summary()).unwrap();
+        for (filter, asked, pruning) in questions {
+            let query = asked.query(&archive, &filter).budget(UNLIMITED).pruning(pruning);
+            let summary = block_on(query.summary()).unwrap();
             prop_assert!(summary.is_complete());
             let matching: Vec<&StoredFlow> = flows.iter().filter(|flow| filter.matches(flow)).collect();
             asked.check(&summary, &matching);
@@ -200,7 +201,7 @@ proptest! {
 }
 
 /// So many flows, in segments of 30,000 and blocks of 1,000.
-fn generated(flows: usize) -> (tempfile::TempDir, Archive, Vec<StoredFlow>) {
+pub(crate) fn generated(flows: usize) -> (tempfile::TempDir, Archive, Vec<StoredFlow>) {
     let segment = SegmentOptions { block_rows: 1000, row_group_blocks: 4 };
     let settings = Settings { segment, segment_rows: 30_000, ..Settings::default() };
     archive(&[Generator::new(7).flows(flows as u64).collect()], settings)

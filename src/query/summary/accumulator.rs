@@ -10,12 +10,14 @@ use arrow::array::{Array, ArrayRef};
 use super::{
     buckets::Buckets,
     groups::Groups,
+    listing::{ListPart, Listing},
     result::{Bytes, Totals},
 };
 use crate::{
     error::{Error, Result},
     flow::{Field, Timestamp},
     query::{
+        Pruning,
         condition::Condition,
         scan::{Scan, Scanner},
     },
@@ -67,6 +69,9 @@ pub(super) struct Accumulator {
     pub(super) scanner: Scanner,
     pub(super) by: Vec<Field>,
     pub(super) adds_bytes: bool,
+    pub(super) pruning: Pruning,
+    /// How a list tells of the groups, if one does.
+    pub(super) listing: Option<Arc<Listing>>,
     /// The groups that no thread has at the moment: there are never more than threads.
     pub(super) groups: Arc<Mutex<Vec<Groups>>>,
 }
@@ -102,6 +107,7 @@ impl Accumulator {
             fields.extend([Field::SrcBytes, Field::DstBytes]);
         }
         let straddling = match &tally.buckets {
+            Some(_) if self.pruning == Pruning::Off => rows.clone(),
             Some(buckets) => straddling(&part.segment, &rows, buckets),
             None => RowRanges::default(),
         };
@@ -115,6 +121,37 @@ impl Accumulator {
         let added = self.add(&mut tally, groups.as_mut(), part, (&rows, &columns), (&straddling, &times));
         self.give_back(groups);
         added.map(|()| tally)
+    }
+
+    /// Counts the flows of blocks that a list tells of. `buckets` are empty ones.
+    pub(super) async fn count(&self, part: &ListPart, buckets: Option<Buckets>) -> Result<Tally> {
+        let ListPart { segment, blocks, .. } = part;
+        let missing = || Error::internal("a segment lacks a list that it had");
+        let listing = self.listing.as_ref().ok_or_else(missing)?;
+        let list = segment.value_list(listing.columns).ok_or_else(missing)?;
+        let mut groups = self.take_groups().ok_or_else(|| Error::internal("lists are of groups"))?;
+        let chosen = part.chosen();
+        let valued = list.count(
+            &self.scanner.reader,
+            &chosen,
+            |value| listing.passes(value),
+            |value, flows| groups.count(|field| value.get(field), flows),
+        );
+        let valued = valued.await?;
+        let mut tally = Tally { sums: Sums::default(), buckets, rows_read: 0 };
+        for (block, time) in blocks {
+            let valued = valued.get(*block).copied().unwrap_or_default();
+            let absent = segment.block_rows(*block).len() as u64 - (valued.passing + valued.others);
+            let absent = if listing.passes_absent() { absent } else { 0 };
+            if absent > 0 {
+                groups.count(|_| None, absent);
+            }
+            let sums = Sums { flows: valued.passing + absent, ..Sums::default() };
+            tally.sums.add(&sums);
+            tally.buckets.iter_mut().for_each(|buckets| buckets.add(*time, &sums));
+        }
+        self.give_back(Some(groups));
+        Ok(tally)
     }
 
     /// Adds up rows, page by page.
@@ -204,12 +241,19 @@ fn runs(column: &ArrayRef, rows: &RowRanges, buckets: &Buckets) -> Result<Vec<(i
         return Err(Error::internal("start times are not times"));
     };
     let mut runs: Vec<(i64, Range<usize>)> = Vec::new();
-    for (place, row) in rows.iter().enumerate() {
-        let time = array.values().get(row).copied();
-        let time = time.ok_or_else(|| Error::internal("a page has fewer rows than it should"))?;
-        match runs.last_mut() {
-            Some((first, places)) if buckets.are_one((time, *first)) => places.end = place + 1,
-            _ => runs.push((time, place..place + 1)),
+    let mut place = 0;
+    for range in rows.as_slice() {
+        let times = array.values().get(range.clone());
+        let mut left = times.ok_or_else(|| Error::internal("a page has fewer rows than it should"))?;
+        while let Some(first) = left.first().copied() {
+            // They lie newest first, so those of a bucket lie together.
+            let length = left.partition_point(|time| buckets.are_one((*time, first)));
+            match runs.last_mut() {
+                Some((time, places)) if buckets.are_one((*time, first)) => places.end += length,
+                _ => runs.push((first, place..place + length)),
+            }
+            place += length;
+            left = left.get(length..).unwrap_or_default();
         }
     }
     Ok(runs)

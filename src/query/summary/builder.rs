@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Result},
     filter::Filter,
     flow::Field,
-    query::Budget,
+    query::{Budget, Pruning},
 };
 
 /// The largest number of groups that a summary tells.
@@ -73,6 +73,7 @@ pub struct SummaryQuery {
     pub(super) flows_only: bool,
     pub(super) budget: Budget,
     pub(super) group_bytes: u64,
+    pub(super) pruning: Pruning,
 }
 
 impl Snapshot {
@@ -88,6 +89,7 @@ impl Snapshot {
             flows_only: false,
             budget: Budget::default(),
             group_bytes: 64 << 20,
+            pruning: Pruning::On,
         }
     }
 }
@@ -119,7 +121,8 @@ impl SummaryQuery {
     }
 
     /// Without their bytes, unless these are the measure. Then less is read, and nothing where bounds and lists tell how many
-    /// flows match.
+    /// flows match, and how many of them are in each group: by destination port, an address, a node, the protocol, TCP flags,
+    /// or the last two.
     pub fn flows_only(mut self) -> Self {
         self.flows_only = true;
         self
@@ -137,6 +140,12 @@ impl SummaryQuery {
     /// [`budget`](Self::budget) were used up.
     pub fn group_bytes(mut self, bytes: u64) -> Self {
         self.group_bytes = bytes;
+        self
+    }
+
+    /// Whether it is told by bounds and lists what need not be read.
+    pub fn pruning(mut self, pruning: Pruning) -> Self {
+        self.pruning = pruning;
         self
     }
 

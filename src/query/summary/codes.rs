@@ -63,6 +63,10 @@ impl Codes {
         Self { field, values: Vec::new(), absent: NONE, known, name_bytes: 0 }
     }
 
+    pub(super) fn field(&self) -> Field {
+        self.field
+    }
+
     /// The value of each code.
     pub(super) fn values(&self) -> &[Option<Value>] {
         &self.values

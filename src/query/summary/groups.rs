@@ -51,6 +51,15 @@ impl Groups {
         Ok(())
     }
 
+    /// Adds flows whose values are those of `value`.
+    pub(super) fn count<'v>(&mut self, value: impl Fn(Field) -> Option<ValueRef<'v>>, flows: u64) {
+        let mut codes = self.codes.iter_mut().map(|codes| codes.code(value(codes.field())));
+        if let Some(first) = codes.next() {
+            let second = codes.next();
+            self.sums(first, second).flows += flows;
+        }
+    }
+
     /// The sums of a group, by its codes.
     fn sums(&mut self, first: u32, second: Option<u32>) -> &mut Sums {
         let place = match second {

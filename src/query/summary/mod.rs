@@ -20,7 +20,7 @@
 //! Of a block in which no flow matches nothing, of others the columns of the groups and, unless flows alone are counted,
 //! those of bytes; the columns of the filter where bounds and lists do not decide it; and the start time of pages that
 //! belong to several buckets. Where bounds and lists tell the number of matches, and flows alone are counted, nothing is
-//! read.
+//! read. Groups of flows alone are taken from the list of their values where that tells of a block.
 //!
 //! Each thread has groups of its own, in which a value is a number of 32 bits from its first row on. They are joined by
 //! their values at the end.
@@ -30,10 +30,12 @@ mod buckets;
 mod builder;
 mod codes;
 mod groups;
+mod listing;
 mod plan;
 mod result;
 mod round;
 mod walk;
+mod work;
 
 pub use builder::{Every, LARGEST_TOP, MOST_BUCKETS, Measure, SummaryQuery};
 pub use result::{Bucket, Bytes, Group, Summary, Totals};

@@ -2,12 +2,13 @@
 
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
+use super::listing::{ListCost, Listing};
 use crate::{
     error::Result,
     filter::{Bounds, Filter, Verdict},
     flow::{Field, Timestamp, ValueRef},
     query::{
-        Explain,
+        Explain, Pruning,
         condition::Conditions,
         goal::Goal,
         pruner::{pages_in_time, unbounded},
@@ -21,6 +22,8 @@ pub(super) struct Plan {
     pub(super) blocks: VecDeque<Block>,
     /// The rows before this one were counted.
     pub(super) row: usize,
+    /// What it costs to go through the list that tells of the groups, where there is one.
+    pub(super) list: Option<ListCost>,
 }
 
 /// A block, and what bounds and lists tell of it.
@@ -33,28 +36,43 @@ pub(super) struct Block {
     pub(super) always: bool,
     /// How many flows match, where that is known.
     pub(super) count: Option<u64>,
+    /// Whether the list of the groups tells which of its flows match.
+    pub(super) listed: bool,
     /// The pages that may hold a flow that matches: bit 0 is the first.
     pub(super) pages: u8,
 }
 
-impl Plan {
+/// What plans are made by.
+#[derive(Debug)]
+pub(super) struct Planner<'a> {
+    pub(super) goal: &'a Goal,
+    pub(super) rows: &'a RowReader,
+    pub(super) effort: Effort,
+    pub(super) listing: Option<&'a Listing>,
+    pub(super) pruning: Pruning,
+}
+
+impl Planner<'_> {
     /// The blocks of a segment in which flows may match. Makes `conditions`, and puts them in order, where bounds and
     /// lists do not decide all blocks.
-    pub(super) async fn of(
-        goal: &Goal,
+    pub(super) async fn plan(
+        &self,
         segment: &Arc<SegmentReader>,
-        rows: &RowReader,
-        effort: Effort,
         conditions: &mut Option<Conditions>,
         explain: &mut Explain,
-    ) -> Result<Self> {
-        let filter: &Filter = &goal.filter;
+    ) -> Result<Plan> {
+        let filter: &Filter = &self.goal.filter;
+        if self.pruning == Pruning::Off {
+            conditions.get_or_insert_with(|| Conditions::new(self.goal));
+            return all_blocks(segment, explain);
+        }
         if filter.verdict(&segment.whole()) == Verdict::Never {
             explain.segments_never += 1;
-            return Ok(Self::default());
+            return Ok(Plan::default());
         }
-        let probes = Probes::ask(filter, segment, rows, effort).await?;
-        let mut plan = Self::default();
+        let probes = Probes::ask(filter, segment, self.rows, self.effort).await?;
+        let list = self.listing.and_then(|listing| ListCost::of(listing, segment));
+        let mut plan = Plan { list, ..Plan::default() };
         for block in 0..segment.blocks().len() {
             explain.blocks += 1;
             let bounds = probes.block(segment, block);
@@ -67,16 +85,28 @@ impl Plan {
             let pages =
                 if always { u8::MAX } else { probes.pages(filter, block) & pages_in_time(filter, segment, block) };
             let (rows, count) = (segment.block_rows(block), filter.count(&bounds));
-            plan.blocks.push_back(Block { rows, times: times(&bounds)?, always, count, pages });
+            let listed = list.is_some() && self.listing.is_some_and(|listing| listing.decides(filter, &bounds));
+            plan.blocks.push_back(Block { rows, times: times(&bounds)?, always, count, listed, pages });
         }
         if conditions.is_none() && plan.blocks.iter().any(|block| !block.always) {
-            *conditions = Some(Conditions::new(goal));
+            *conditions = Some(Conditions::new(self.goal));
         }
         if let Some(conditions) = conditions {
             conditions.order(filter, segment, &probes);
         }
         Ok(plan)
     }
+}
+
+/// All blocks of a segment, as if nothing were known of them but their times.
+fn all_blocks(segment: &SegmentReader, explain: &mut Explain) -> Result<Plan> {
+    let block = |block: usize| {
+        let (rows, times) = (segment.block_rows(block), times(&segment.blocks().block(block))?);
+        Ok(Block { rows, times, always: false, count: None, listed: false, pages: u8::MAX })
+    };
+    let blocks: VecDeque<Block> = (0..segment.blocks().len()).map(block).collect::<Result<_>>()?;
+    explain.blocks += blocks.len() as u64;
+    Ok(Plan { blocks, ..Plan::default() })
 }
 
 /// The oldest and the newest start time within bounds, in milliseconds.

@@ -1,6 +1,10 @@
 //! The blocks that are counted together.
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+};
 
 use super::{accumulator::page_times, plan::Block};
 use crate::{
@@ -24,6 +28,10 @@ pub(super) struct Round {
     pub(super) whole: Vec<(usize, u64)>,
     /// Flows that began later are counted; `None` where all flows are.
     pub(super) cut: Option<i64>,
+    /// Segments whose lists tell of their blocks.
+    pub(super) listed: BTreeSet<usize>,
+    /// There are no more groups in those lists.
+    pub(super) groups: u64,
     /// Rows of blocks that are read.
     pub(super) rows: u64,
     /// Those, and about as many as the other blocks are worth.

@@ -14,9 +14,11 @@ use super::{
     buckets::Buckets,
     builder::SummaryQuery,
     groups::Groups,
-    plan::{Block, Plan},
+    listing::{ListPart, Listing},
+    plan::{Block, Plan, Planner},
     result::Summary,
     round::{ROUND_ROWS, Round, cut, edge, rows_of_pages},
+    work::{Chosen, Work},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -24,11 +26,11 @@ use crate::{
     flow::{Field, Timestamp},
     order::Order,
     query::{
-        Explain,
+        Explain, Pruning,
         budget::Spending,
         condition::{Conditions, parts},
         goal::Goal,
-        scan::{LARGE_ROWS, Scanner, TASK_ROWS},
+        scan::{LARGE_ROWS, Scanner},
         segments::Segments,
     },
     segment::{Effort, ReadCounters, RowRanges, RowReader, SegmentReader, grouped},
@@ -83,7 +85,11 @@ impl<'a> Walk<'a> {
         let archive = query.snapshot.archive();
         let filter = Arc::new(grouped(&query.filter));
         let latest = latest(&filter);
-        let spending = Spending::new(query.budget, Arc::clone(&archive.settings().clock));
+        let spending = match query.pruning {
+            Pruning::On => Spending::new(query.budget, Arc::clone(&archive.settings().clock)),
+            Pruning::Off => Spending::unlimited(),
+        };
+        let listing = Listing::of(query, &filter).filter(|_| query.pruning == Pruning::On);
         let deadline = spending.deadline().later(ROUND_TIME);
         let reader = RowReader::new(Arc::clone(archive.pages()), Arc::new(ReadCounters::default()));
         let reader = reader.until(deadline.clone());
@@ -102,6 +108,8 @@ impl<'a> Walk<'a> {
                 scanner: Scanner { reader },
                 by: query.by.clone(),
                 adds_bytes: query.adds_bytes(),
+                pruning: query.pruning,
+                listing: listing.map(Arc::new),
                 groups: Arc::new(Mutex::default()),
             },
             latest,
@@ -118,6 +126,7 @@ impl<'a> Walk<'a> {
     fn begin(&mut self) {
         for (segment, entry) in self.segments.entries().iter().enumerate() {
             match self.goal.filter.verdict(entry) {
+                _ if self.query.pruning == Pruning::Off => {}
                 Verdict::Never => {
                     self.explain.segments_never += 1;
                     continue;
@@ -143,9 +152,11 @@ impl<'a> Walk<'a> {
 
     /// Whether flows are counted and nothing else, for all those in one bucket.
     fn is_counted(&self, times: (i64, i64)) -> bool {
-        !self.accumulator.adds_bytes
-            && self.accumulator.by.is_empty()
-            && self.buckets.as_ref().is_none_or(|buckets| buckets.are_one(times))
+        !self.accumulator.adds_bytes && self.accumulator.by.is_empty() && self.is_one_bucket(times)
+    }
+
+    fn is_one_bucket(&self, times: (i64, i64)) -> bool {
+        self.buckets.as_ref().is_none_or(|buckets| buckets.are_one(times))
     }
 
     /// Counts what is newest of what is left.
@@ -158,7 +169,7 @@ impl<'a> Walk<'a> {
             let mut read = Vec::new();
             for (segment, reader) in left.drain(..open.readers.len().min(left.len())).zip(&open.readers) {
                 let taken = round.taken.get(&segment).copied().unwrap_or(0);
-                self.take(segment, reader, taken, round.cut, &mut read).await?;
+                self.take((segment, reader), taken, &round, &mut read).await?;
             }
             self.add(read).await?;
         }
@@ -171,11 +182,12 @@ impl<'a> Walk<'a> {
     async fn choose(&mut self, is_begun: bool) -> Result<Round> {
         let mut round = Round::default();
         let most = ROUND_ROWS.min(self.spending.rows());
-        let most = if self.accumulator.by.is_empty() { most } else { most.min(self.memory_left() / GROUP_BYTES) };
+        let most_groups = if self.accumulator.by.is_empty() { u64::MAX } else { self.memory_left() / GROUP_BYTES };
         let newest = self.fronts.last().map_or(i64::MAX, |(newest, _)| *newest);
         while let Some((next, segment)) = self.fronts.last().copied() {
             let is_enough = round.work >= ROUND_ROWS
                 || round.rows >= most.max(1)
+                || round.rows.saturating_add(round.groups) >= most_groups.max(1)
                 || ((is_begun || !round.is_empty()) && self.spending.is_late());
             if is_enough && next < newest {
                 round.cut = Some(cut(next, newest));
@@ -183,7 +195,7 @@ impl<'a> Walk<'a> {
             }
             self.fronts.pop_last();
             if self.plans.contains_key(&segment) {
-                self.take_block(segment, &mut round);
+                self.take_block(segment, most_groups, &mut round);
             } else if let Some(count) = self.decided(segment) {
                 round.whole.push((segment, count));
             } else {
@@ -194,19 +206,37 @@ impl<'a> Walk<'a> {
         Ok(round)
     }
 
-    fn take_block(&mut self, segment: usize, round: &mut Round) {
+    fn take_block(&mut self, segment: usize, most_groups: u64, round: &mut Round) {
         let taken = round.taken.get(&segment).copied().unwrap_or(0);
-        let block = self.plans.get(&segment).and_then(|plan| plan.blocks.get(taken));
-        if let Some(block) = block {
-            let is_read = block.count.is_none() || !self.is_counted(block.times);
+        let Some(plan) = self.plans.get(&segment) else { return };
+        if let Some(block) = plan.blocks.get(taken) {
+            if block.listed && !round.listed.contains(&segment) {
+                let left = plan.blocks.iter().skip(taken).map(|block| block.rows.len() as u64).sum();
+                if let Some(groups) = plan.list.and_then(|list| list.groups(left))
+                    && let groups = round.groups.saturating_add(groups).min(self.listed_groups())
+                    && round.rows.saturating_add(groups) <= most_groups
+                {
+                    round.listed.insert(segment);
+                    round.groups = groups;
+                }
+            }
+            let is_listed = block.listed && round.listed.contains(&segment) && self.is_one_bucket(block.times);
+            let is_read = !is_listed && (block.count.is_none() || !self.is_counted(block.times));
             let next = round.take(segment, block, is_read);
             self.put_front(segment, next);
         }
     }
 
+    /// How many groups come of lists at most, whatever their number: each thread has its own.
+    fn listed_groups(&self) -> u64 {
+        let threads = Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
+        let groups = self.accumulator.listing.as_ref().map_or(0, |listing| listing.most_groups());
+        groups.saturating_mul(threads as u64)
+    }
+
     /// How many flows of a segment match, where that is all that is asked, and the manifest tells.
     fn decided(&self, segment: usize) -> Option<u64> {
-        let entry = self.segments.entries().get(segment)?;
+        let entry = self.segments.entries().get(segment).filter(|_| self.query.pruning == Pruning::On)?;
         self.goal.filter.count(entry).filter(|_| self.is_counted(entry.start_time))
     }
 
@@ -215,8 +245,10 @@ impl<'a> Walk<'a> {
         let only_counts = !self.accumulator.adds_bytes && self.accumulator.by.is_empty();
         let effort = if only_counts { Effort::Count } else { Effort::Page };
         let reader = self.segments.open(segment).await?;
-        let rows = &self.accumulator.scanner.reader;
-        let plan = Plan::of(&self.goal, &reader, rows, effort, &mut self.conditions, &mut self.explain).await?;
+        let Accumulator { scanner, listing, pruning, .. } = &self.accumulator;
+        let listing = listing.as_deref();
+        let planner = Planner { goal: &self.goal, rows: &scanner.reader, effort, listing, pruning: *pruning };
+        let plan = planner.plan(&reader, &mut self.conditions, &mut self.explain).await?;
         self.plans.insert(segment, plan);
         Ok(())
     }
@@ -263,21 +295,20 @@ impl<'a> Walk<'a> {
     /// decided, and adds the others to `read`.
     async fn take(
         &mut self,
-        segment: usize,
-        reader: &Arc<SegmentReader>,
+        (segment, reader): (usize, &Arc<SegmentReader>),
         taken: usize,
-        cut: Option<i64>,
-        read: &mut Vec<Part>,
+        round: &Round,
+        read: &mut Vec<Work>,
     ) -> Result<()> {
         let Some(mut plan) = self.plans.remove(&segment) else { return Ok(()) };
         if let Some(next) = plan.blocks.get(taken) {
             self.fronts.remove(&(next.times.1.min(self.latest), segment));
         }
-        let mut chosen = Chosen::default();
+        let mut chosen = Chosen { is_listed: round.listed.contains(&segment), ..Chosen::default() };
         for _ in 0..taken {
             let Some(mut block) = plan.blocks.pop_front() else { break };
             let start = plan.row.max(block.rows.start);
-            let cut = cut.filter(|cut| block.times.0 <= *cut);
+            let cut = round.cut.filter(|cut| block.times.0 <= *cut);
             let end = match cut {
                 None => block.rows.end,
                 Some(cut) => edge(reader, start..block.rows.end, cut, &self.accumulator.scanner.reader).await?,
@@ -291,13 +322,17 @@ impl<'a> Walk<'a> {
                 break;
             }
         }
+        if let Some(list) = plan.list.as_mut().filter(|_| !chosen.listed.is_empty()) {
+            let work = list.walk();
+            read.push(Work::List(ListPart { segment: Arc::clone(reader), blocks: chosen.listed, work }));
+        }
         self.plans.insert(segment, plan);
         self.put_front(segment, 0);
         let conditions = self.conditions.as_ref().map(Conditions::of_filter).unwrap_or_default();
         for (rows, conditions) in [(chosen.always, Vec::new()), (chosen.maybe, conditions)] {
             let rows: RowRanges = rows.into_iter().collect();
             if !rows.is_empty() {
-                read.push(Part { segment: Arc::clone(reader), rows, conditions });
+                read.push(Work::Rows(Part { segment: Arc::clone(reader), rows, conditions }));
             }
         }
         Ok(())
@@ -306,6 +341,10 @@ impl<'a> Walk<'a> {
     /// Counts some rows of a block where bounds and lists decide them, and else lets them be read.
     fn count_or_read(&mut self, reader: &SegmentReader, block: &Block, rows: Range<usize>, chosen: &mut Chosen) {
         if rows.is_empty() {
+            return;
+        }
+        if chosen.is_listed && block.listed && rows == block.rows && self.is_one_bucket(block.times) {
+            chosen.listed.push((rows.start / reader.shape().block_rows, block.times.1));
             return;
         }
         let known = match block.count {
@@ -325,15 +364,12 @@ impl<'a> Walk<'a> {
     }
 
     /// Adds up parts, on all threads of the host's runtime where there is much to read.
-    async fn add(&mut self, parts: Vec<Part>) -> Result<()> {
-        let rows: usize = parts.iter().map(|part| part.rows.len()).sum();
-        let parts = parts.into_iter().flat_map(|part| {
-            let pieces = part.rows.split(TASK_ROWS).into_iter();
-            pieces.map(move |rows| Part { rows, ..part.clone() })
-        });
+    async fn add(&mut self, parts: Vec<Work>) -> Result<()> {
+        let rows: usize = parts.iter().map(Work::rows).sum();
+        let parts = parts.into_iter().flat_map(Work::split);
         let Some(runtime) = Handle::try_current().ok().filter(|_| rows >= LARGE_ROWS) else {
             for part in parts {
-                let tally = self.accumulator.tally(&part, self.empty_buckets()).await?;
+                let tally = part.tally(&self.accumulator, self.empty_buckets()).await?;
                 self.merge(tally)?;
             }
             return Ok(());
@@ -346,7 +382,7 @@ impl<'a> Walk<'a> {
                 && let Some(part) = parts.next()
             {
                 let (accumulator, buckets) = (self.accumulator.clone(), self.empty_buckets());
-                tasks.spawn(async move { accumulator.tally(&part, buckets).await });
+                tasks.spawn(async move { part.tally(&accumulator, buckets).await });
             }
             let Some(joined) = tasks.join_next().await else { return Ok(()) };
             self.merge(joined.map_err(Error::with(ErrorKind::Internal, "a scan was interrupted"))??)?;
@@ -401,15 +437,6 @@ impl<'a> Walk<'a> {
             explain,
         }
     }
-}
-
-/// Rows of a segment that are read.
-#[derive(Debug, Default)]
-struct Chosen {
-    /// All their flows match.
-    always: Vec<Range<usize>>,
-    /// Some of their flows may.
-    maybe: Vec<Range<usize>>,
 }
 
 /// The newest start time that passes a filter, in milliseconds, as far as the filter tells by itself.

@@ -130,6 +130,11 @@ impl<'a> Entries<'a> {
         Ok(Some((&self.value, blocks)))
     }
 
+    /// The value that was read last.
+    pub(super) fn value(&self) -> &[u8] {
+        &self.value
+    }
+
     /// Reads so many blocks.
     pub(super) fn holders(&mut self, blocks: usize, mut each: impl FnMut(Holder)) -> Result<()> {
         let mut block = 0u64;

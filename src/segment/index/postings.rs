@@ -122,6 +122,12 @@ impl Directory {
         self.0.iter().find(|(list, _)| tells(list) && is_of(list))
     }
 
+    /// The list of just these columns, and its chunks.
+    pub(in super::super) fn list_of(&self, columns: &[Field]) -> Option<(&List, &[Chunk])> {
+        let (list, chunks) = self.0.iter().find(|(List(listed), _)| listed == columns)?;
+        Some((list, chunks))
+    }
+
     /// What tells how many flows pass `part`; `None` where no list does, or it would be more than `most` chunks, or more
     /// than `most_inside` of which every value passes.
     pub(in super::super) fn touched(&self, part: &Filter, most: usize, most_inside: usize) -> Option<Touched<'_>> {

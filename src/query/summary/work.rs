@@ -1,0 +1,60 @@
+//! What a round does.
+
+use std::ops::Range;
+
+use super::{
+    accumulator::{Accumulator, Part, Tally},
+    buckets::Buckets,
+    listing::ListPart,
+};
+use crate::{error::Result, query::scan::TASK_ROWS};
+
+/// What is added up by one thread.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// By reading rows.
+    Rows(Part),
+    /// By going through a list.
+    List(ListPart),
+}
+
+impl Work {
+    /// About how much work it is, in rows that are read.
+    pub(super) fn rows(&self) -> usize {
+        match self {
+            Self::Rows(part) => part.rows.len(),
+            Self::List(part) => usize::try_from(part.work).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// The same in parts for several threads.
+    pub(super) fn split(self) -> Vec<Self> {
+        match self {
+            Self::Rows(part) => {
+                let pieces = part.rows.split(TASK_ROWS).into_iter();
+                pieces.map(|rows| Self::Rows(Part { rows, ..part.clone() })).collect()
+            }
+            list @ Self::List(_) => vec![list],
+        }
+    }
+
+    pub(super) async fn tally(&self, accumulator: &Accumulator, buckets: Option<Buckets>) -> Result<Tally> {
+        match self {
+            Self::Rows(part) => accumulator.tally(part, buckets).await,
+            Self::List(part) => accumulator.count(part, buckets).await,
+        }
+    }
+}
+
+/// Rows of a segment that are read, and blocks that its list tells of.
+#[derive(Debug, Default)]
+pub(super) struct Chosen {
+    /// Whether the list is gone through.
+    pub(super) is_listed: bool,
+    /// The number of each block that it tells of, and a time within it.
+    pub(super) listed: Vec<(usize, i64)>,
+    /// All their flows match.
+    pub(super) always: Vec<Range<usize>>,
+    /// Some of their flows may.
+    pub(super) maybe: Vec<Range<usize>>,
+}

@@ -1,0 +1,82 @@
+//! How many flows of a segment have each value of a field, by its lists: no row is read.
+
+use std::sync::Arc;
+
+use super::{
+    RowReader, SegmentReader,
+    index::{Chunk, LISTS, List, ListValue, Valued},
+};
+use crate::{
+    error::{Error, Result},
+    flow::Field,
+};
+
+/// So many chunks are held at a time: about a megabyte.
+const CHUNKS_AT_ONCE: usize = 64;
+/// An entry of a list has its head, a byte of its value, and a block at the least.
+const LEAST_ENTRY: u64 = 3;
+
+/// The columns of the list that tells of these fields together, where segments have one.
+pub(crate) fn listed_together(fields: &[Field]) -> Option<&'static [Field]> {
+    let has_all = |columns: &&[Field]| !fields.is_empty() && fields.iter().all(|field| columns.contains(field));
+    LISTS.into_iter().find(has_all)
+}
+
+/// A list of a segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ValueList<'a> {
+    segment: &'a Arc<SegmentReader>,
+    list: &'a List,
+    chunks: &'a [Chunk],
+}
+
+impl SegmentReader {
+    /// The list of these columns, if there is one.
+    pub(crate) fn value_list(self: &Arc<Self>, columns: &[Field]) -> Option<ValueList<'_>> {
+        let (list, chunks) = self.directory().list_of(columns)?;
+        Some(ValueList { segment: self, list, chunks })
+    }
+}
+
+impl ValueList<'_> {
+    /// Bytes that it has, decompressed: that is how much work it is to go through it.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.chunks.iter().map(Chunk::bytes).sum()
+    }
+
+    /// It has no more values than this.
+    pub(crate) fn most_values(&self) -> u64 {
+        self.bytes() / LEAST_ENTRY + 1
+    }
+
+    /// Goes through the list, and calls `each` with every value that passes and that flows of the chosen blocks have, and
+    /// with how many these are. For each block how many flows have a value, if it is chosen.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where the list is not what was written,
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where it cannot be read.
+    pub(crate) async fn count(
+        &self,
+        reader: &RowReader,
+        chosen: &[bool],
+        passes: impl Fn(&ListValue<'_>) -> bool,
+        mut each: impl FnMut(&ListValue<'_>, u64),
+    ) -> Result<Vec<Valued>> {
+        let mut valued = vec![Valued::default(); chosen.len()];
+        for chunks in self.chunks.chunks(CHUNKS_AT_ONCE) {
+            let wanted: Vec<&Chunk> = chunks.iter().collect();
+            let lists = reader.cache().lists(self.segment, &wanted, reader.counters()).await?;
+            for (chunk, bytes) in chunks.iter().zip(lists) {
+                let counted = chunk.count_values(&bytes, self.list, (chosen, &mut valued), &passes, &mut each);
+                counted.map_err(|error| self.segment.named(error))?;
+            }
+            tokio::task::coop::consume_budget().await;
+        }
+        let rows = |block: usize| self.segment.block_rows(block).len() as u64;
+        let is_more = |(block, valued): (usize, &Valued)| valued.passing + valued.others > rows(block);
+        if valued.iter().enumerate().any(is_more) {
+            return Err(self.segment.named(Error::damaged("a list names more flows of a block than it has")));
+        }
+        Ok(valued)
+    }
+}
