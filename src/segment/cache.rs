@@ -29,6 +29,9 @@ use crate::{
     resources::{Deadline, MemoryPool, Pin, RuntimeWorkers, Workers, blocking, guarded},
 };
 
+/// So many pages at most are read from the file in one go.
+const MOST_AT_ONCE: usize = 64;
+
 /// Pages, decoded, and lists of the index: those that were read before, and those that queries hold at the moment.
 pub struct PageCache {
     memory: MemoryPool,
@@ -164,11 +167,21 @@ impl PageCache {
         let mut decompressor = pool().pop().unwrap_or_default();
         let mut bytes = 0;
         let mut columns = Vec::with_capacity(places.len());
-        for (field, page, place) in places {
+        let mut read_ahead = Bytes::new();
+        for (at, (field, page, place)) in places.iter().enumerate() {
             let read = || {
                 let dictionary = self.dictionary(segment, *field, place.group, &mut decompressor, &mut bytes)?;
                 bytes += place.length as u64;
-                let data = read_page(segment, place, &mut decompressor)?;
+                if read_ahead.is_empty() {
+                    let adjoining = adjoining(places.get(at..).unwrap_or_default().iter().map(|(_, _, place)| place));
+                    read_ahead = segment.read_exact(place.offset, adjoining)?;
+                }
+                let data = page_of(
+                    read_ahead.split_to(place.length.min(read_ahead.len())),
+                    segment,
+                    place,
+                    &mut decompressor,
+                )?;
                 let rows = segment.page_rows(*page).len();
                 guarded(|| {
                     let column = decode(segment.metadata(), *field, data, dictionary.as_ref(), rows);
@@ -266,8 +279,26 @@ impl fmt::Debug for PageCache {
     }
 }
 
+/// How many bytes the first of some pages have that lie side by side in the file: they are read in one go.
+fn adjoining<'a>(places: impl Iterator<Item = &'a PagePlace>) -> usize {
+    let mut length = 0;
+    let mut end = None;
+    for place in places.take(MOST_AT_ONCE) {
+        if end.is_some_and(|end| end != place.offset) {
+            break;
+        }
+        length += place.length;
+        end = Some(place.offset + place.length as u64);
+    }
+    length
+}
+
 fn read_page(segment: &SegmentReader, place: &PagePlace, decompressor: &mut Decompressor) -> Result<Page> {
-    let bytes = segment.read_exact(place.offset, place.length)?;
+    page_of(segment.read_exact(place.offset, place.length)?, segment, place, decompressor)
+}
+
+/// The page that these bytes of the file are.
+fn page_of(bytes: Bytes, segment: &SegmentReader, place: &PagePlace, decompressor: &mut Decompressor) -> Result<Page> {
     if checksum(&bytes) != place.checksum {
         return Err(Error::damaged("a page is damaged: its bytes are not those that were written"));
     }
