@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     error::Result,
+    flow::Field,
     order::{Cursor, Place, Position},
 };
 
@@ -83,7 +84,7 @@ async fn finish(
 ) -> Result<Page> {
     let search_time = started.elapsed();
     let started = Instant::now();
-    let batch = fetch(&found, &mut search.segments, &search.scanner, search.spending).await?;
+    let batch = fetch(&found, &Field::ALL, &mut search.segments, &search.scanner, search.spending).await?;
     if let Some(last) = batch.num_rows().checked_sub(1).filter(|last| last + 1 < found.len()) {
         // The time has ended before all of them were fetched.
         search.goal.position = found.get(last).map(|last| Position::after(last.key.clone()));

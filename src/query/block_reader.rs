@@ -117,7 +117,7 @@ impl BlockReader<'_> {
     }
 
     /// The rows of a block that can be of the page, by its posting lists and the times of its pages.
-    async fn rows(&self, block: &Block, segment: &Arc<SegmentReader>) -> Result<RowRanges> {
+    pub(super) async fn rows(&self, block: &Block, segment: &Arc<SegmentReader>) -> Result<RowRanges> {
         let shape = segment.shape();
         let rows = segment.block_rows(block.block);
         let first = rows.start / shape.page_rows;

@@ -1,8 +1,11 @@
 //! A question to a snapshot.
 
+use std::sync::Arc;
+
+use datafusion::physical_plan::ExecutionPlan;
 use twox_hash::XxHash64;
 
-use super::{Budget, Count, Gaps, Page, Start, gaps};
+use super::{Budget, Count, Gaps, Page, Start, flow_scan, gaps};
 use crate::{
     archive::Snapshot,
     error::Result,
@@ -125,6 +128,31 @@ impl Query {
     /// where a segment cannot be read, unless [`gaps`](Self::gaps) are skipped.
     pub async fn page(&self) -> Result<Page> {
         gaps::page(self).await
+    }
+
+    /// The flows of the page as a plan of DataFusion, for a host that builds on it or shows it: the same flows in the same
+    /// order, of the version that the snapshot holds. A plan has no [`budget`](Self::budget) and no
+    /// [`count`](Self::count), and a segment that cannot be read ends it with an error.
+    ///
+    /// ```
+    /// use datafusion::{execution::TaskContext, physical_plan::collect};
+    /// use flowseek::{Archive, Order, filter};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
+    /// let query = snapshot.query(filter::dst_port().eq(443)).order(Order::newest_first()).limit(10);
+    /// let batches = collect(query.plan()?, TaskContext::default().into()).await?;
+    /// assert_eq!(batches[0], query.page().await?.batch);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidCursor`](crate::ErrorKind::InvalidCursor) where the cursor is damaged, or of another archive or
+    /// another query.
+    pub fn plan(&self) -> Result<Arc<dyn ExecutionPlan>> {
+        flow_scan::plan(self)
     }
 
     /// What tells the query from others, whatever its limit: a cursor holds it.

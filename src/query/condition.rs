@@ -111,7 +111,7 @@ impl Condition {
 }
 
 /// The conditions of a goal, those first that turn most flows away for the least work.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Conditions {
     /// Of the parts of the filter, and the place of each among them.
     filter: Vec<(usize, Arc<Condition>)>,

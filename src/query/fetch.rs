@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use arrow::{array::RecordBatch, compute::interleave_record_batch};
+use arrow::{array::RecordBatch, compute::interleave_record_batch, datatypes::SchemaRef};
 
 use super::{
     budget::Spending,
@@ -26,13 +26,14 @@ const MOST_PAGES: usize = 8;
 /// A batch of no flows. It has fifteen empty columns, which are made once.
 static NO_FLOWS: LazyLock<RecordBatch> = LazyLock::new(|| RecordBatch::new_empty(schema()));
 
-/// The found flows as one batch, in their order: all of them, or the first where the time ends before.
+/// Columns of the found flows as one batch, in their order: all of them, or the first where the time ends before.
 ///
 /// The pages that hold them are read in steps, those first that hold the first flows, and one step is always done. Flows
 /// are answered up to the first whose page was not read. For example, of flows 0 to 9 page A holds 0, 3 and 9, page B 1 and
 /// 2, and page C the others. Once A and B are read, flows 0 to 3 can be answered.
 pub(super) async fn fetch(
     found: &[Found],
+    columns: &[Field],
     open: &mut Segments<'_>,
     scanner: &Scanner,
     spending: &Spending,
@@ -45,7 +46,7 @@ pub(super) async fn fetch(
         if !batches.is_empty() && deadline.is_over() {
             break;
         }
-        match step(pages, open, scanner, &mut batches, &mut places).await {
+        match step(pages, columns, open, scanner, &mut batches, &mut places).await {
             // The flows before are answered.
             Err(error) if places.first().is_some_and(Option::is_some) && spending.ends_at(&error) => break,
             step => step?,
@@ -54,7 +55,8 @@ pub(super) async fn fetch(
     let places: Vec<(usize, usize)> = places.into_iter().map_while(|place| place).collect();
     let in_order = places.iter().enumerate().all(|(place, at)| *at == (0, place));
     match batches.as_slice() {
-        [] => Ok(NO_FLOWS.clone()),
+        [] if columns == Field::ALL => Ok(NO_FLOWS.clone()),
+        [] => Ok(RecordBatch::new_empty(projected(columns)?)),
         [batch] if in_order && batch.num_rows() == places.len() => Ok(batch.clone()),
         batches => {
             let batches: Vec<&RecordBatch> = batches.iter().collect();
@@ -64,9 +66,10 @@ pub(super) async fn fetch(
     }
 }
 
-/// Reads some pages, one segment after the other, and notes where their flows are.
+/// Reads columns of some pages, one segment after the other, and notes where their flows are.
 async fn step(
     pages: &[FoundPage],
+    columns: &[Field],
     open: &mut Segments<'_>,
     scanner: &Scanner,
     batches: &mut Vec<RecordBatch>,
@@ -80,7 +83,7 @@ async fn step(
         let segment = open.open(segment).await?;
         rows.sort_unstable();
         for rows in by_pages(&rows, segment.shape().page_rows, scanner.reader.pages_at_once(&segment)) {
-            let batch = read(&segment, rows, scanner).await?;
+            let batch = read(&segment, rows, columns, scanner).await?;
             for (row, (_, place)) in rows.iter().enumerate() {
                 if let Some(at) = places.get_mut(*place) {
                     *at = Some((batches.len(), row));
@@ -106,16 +109,30 @@ fn by_pages(rows: &[(usize, usize)], page_rows: usize, most: usize) -> Vec<&[(us
     parts.collect()
 }
 
-/// Rows of a segment with all their columns.
-async fn read(segment: &Arc<SegmentReader>, rows: &[(usize, usize)], scanner: &Scanner) -> Result<RecordBatch> {
+/// Columns of rows of a segment.
+async fn read(
+    segment: &Arc<SegmentReader>,
+    rows: &[(usize, usize)],
+    columns: &[Field],
+    scanner: &Scanner,
+) -> Result<RecordBatch> {
     let scan = Scan {
         segment: Arc::clone(segment),
         rows: rows.iter().map(|(row, _)| *row..row + 1).collect(),
         conditions: Vec::new(),
-        columns: Field::ALL.to_vec(),
+        columns: columns.to_vec(),
     };
-    let batch = RecordBatch::try_new(schema(), scanner.scan(&scan).await?.columns);
+    let batch = RecordBatch::try_new(projected(columns)?, scanner.scan(&scan).await?.columns);
     batch.map_err(Error::with(ErrorKind::Damaged, "a segment holds other flows than it should"))
+}
+
+/// The schema of some columns.
+fn projected(columns: &[Field]) -> Result<SchemaRef> {
+    if columns == Field::ALL {
+        return Ok(schema());
+    }
+    let places: Vec<usize> = columns.iter().map(|field| *field as usize).collect();
+    schema().project(&places).map(Arc::new).map_err(Error::with(ErrorKind::Internal, "a column is unknown"))
 }
 
 /// A page of a segment that holds found flows.

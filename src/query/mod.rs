@@ -13,6 +13,12 @@
 //!    predicate on names is asked once for each name of a dictionary.
 //! 3. Of the rows that are left the keys of the order; and of the flows of the answer, at the end, all columns.
 //!
+//! # As a plan
+//! The same search is a node of DataFusion's plans: [`Query::plan`] gives it to a host, and a [`FlowTable`] puts it where SQL
+//! or a data frame names the table. Filters and orders that a page could have are part of the node; what is left, as
+//! aggregates and joins, DataFusion does with the rows. A scan in no order is shared between all threads that the plan has.
+//!
+//! # Memory and threads
 //! Pages are held decoded, at most [`Settings::page_cache_bytes`](crate::archive::Settings::page_cache_bytes) of them. What
 //! is not held is read, checked and decoded where the host's runtime lets threads wait. From 65,536 rows on a round of
 //! blocks is shared between the threads of the runtime; a short page wakes none of them.
@@ -28,6 +34,7 @@ mod date_trunc;
 mod exact;
 mod explain;
 mod fetch;
+mod flow_scan;
 mod frontier;
 mod functions;
 mod gaps;
@@ -41,7 +48,6 @@ mod round;
 mod scan;
 mod search;
 mod seek;
-mod segment_statistics;
 mod segments;
 mod session;
 mod start;

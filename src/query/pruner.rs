@@ -17,13 +17,19 @@ use crate::{
 };
 
 /// Chooses candidates by zone maps and posting lists, and counts what it drops.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pruner {
+    /// How much is read of the lists.
+    effort: Effort,
     /// Segments and blocks that were dropped because of one part of the filter.
     dropped: BTreeMap<usize, (u64, u64)>,
 }
 
 impl Pruner {
+    pub(super) fn new(effort: Effort) -> Self {
+        Self { effort, dropped: BTreeMap::new() }
+    }
+
     /// The candidates among the blocks of a segment, and their keys. Puts `conditions` in order by what the posting lists
     /// tell.
     pub(super) async fn blocks(
@@ -39,7 +45,7 @@ impl Pruner {
             self.drop_segment(goal, &reader.whole(), explain);
             return Ok(Vec::new());
         }
-        let probes = Probes::ask(filter, reader, rows, Effort::Page).await?;
+        let probes = Probes::ask(filter, reader, rows, self.effort).await?;
         if filter.verdict(&probes.whole(reader)) == Verdict::Never {
             self.drop_segment(goal, &probes.whole(reader), explain);
             return Ok(Vec::new());

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     error::Result,
     order::{Key, Position, last_key},
-    segment::{ReadCounters, RowReader, grouped},
+    segment::{Effort, ReadCounters, RowReader, grouped},
 };
 
 /// What a search has found, best first.
@@ -78,7 +78,7 @@ impl<'a> Search<'a> {
                 bytes: snapshot.manifest().segments.iter().map(|segment| segment.bytes).sum(),
                 ..Explain::default()
             },
-            pruner: Pruner::default(),
+            pruner: Pruner::new(Effort::Page),
             sweep: None,
             left_out,
             pruning: query.pruning,

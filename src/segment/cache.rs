@@ -68,6 +68,15 @@ impl Weighter<(u64, u64), Held> for ByteWeighter {
     }
 }
 
+/// What is kept of what is read from a file. Dictionaries always are: each serves many pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// The pages.
+    Pages,
+    /// No page.
+    Nothing,
+}
+
 /// What reading has cost.
 #[derive(Debug, Default)]
 pub struct ReadCounters {
@@ -98,6 +107,11 @@ impl PageCache {
         self.held.weight() + self.memory.pinned_bytes()
     }
 
+    /// The part of its memory that is for what was read before.
+    pub(super) fn cache_bytes(&self) -> u64 {
+        self.memory.cache_bytes()
+    }
+
     /// The most that queries hold at a moment.
     pub(super) fn pin_bytes(&self) -> u64 {
         self.memory.pin_bytes()
@@ -111,6 +125,7 @@ impl PageCache {
         segment: &Arc<SegmentReader>,
         fields: &[Field],
         pages: &[usize],
+        keep: Keep,
         counters: &ReadCounters,
         deadline: &Deadline,
     ) -> Result<(Vec<ArrayRef>, Pin)> {
@@ -138,7 +153,7 @@ impl PageCache {
         counters.cached.fetch_add(cached as u64, Ordering::Relaxed);
         if !missing.is_empty() {
             let (cache, reader) = (Arc::clone(self), Arc::clone(segment));
-            let read = blocking(self.workers.as_ref(), move || cache.read_columns(&reader, &missing));
+            let read = blocking(self.workers.as_ref(), move || cache.read_columns(&reader, &missing, keep));
             let (read, bytes) = read.await?;
             counters.read.fetch_add(bytes, Ordering::Relaxed);
             columns
@@ -154,7 +169,7 @@ impl PageCache {
     pub(super) fn page(&self, segment: &SegmentReader, fields: &[Field], page: usize) -> Result<Vec<ArrayRef>> {
         let place = |field: &Field| Ok((*field, page, segment.page(*field, page)?));
         let places = fields.iter().map(place).collect::<Result<Vec<_>>>()?;
-        Ok(self.read_columns(segment, &places)?.0)
+        Ok(self.read_columns(segment, &places, Keep::Pages)?.0)
     }
 
     /// Reads pages from the file; and how many bytes that were.
@@ -162,6 +177,7 @@ impl PageCache {
         &self,
         segment: &SegmentReader,
         places: &[(Field, usize, PagePlace)],
+        keep: Keep,
     ) -> Result<(Vec<ArrayRef>, u64)> {
         let pool = || self.decompressors.lock().unwrap_or_else(PoisonError::into_inner);
         let mut decompressor = pool().pop().unwrap_or_default();
@@ -189,7 +205,9 @@ impl PageCache {
                 })
             };
             let column = { read }().map_err(|error| segment.named(error))?;
-            self.held.insert((segment.number(), place.offset), Held::Column(Arc::clone(&column)));
+            if keep == Keep::Pages {
+                self.held.insert((segment.number(), place.offset), Held::Column(Arc::clone(&column)));
+            }
             columns.push(column);
         }
         pool().push(decompressor);

@@ -7,12 +7,15 @@ use arrow::{
         Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, FixedSizeBinaryBuilder, StringBuilder,
         new_empty_array, new_null_array,
     },
-    compute::interleave,
+    compute::{concat, interleave},
     datatypes::{DataType, UInt16Type},
     error::ArrowError,
 };
 
-use super::{PageCache, ReadCounters, RowRanges, SegmentReader, cache::width};
+use super::{
+    PageCache, ReadCounters, RowRanges, SegmentReader,
+    cache::{Keep, width},
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::{Field, Kind},
@@ -20,23 +23,39 @@ use crate::{
     schema::column_type,
 };
 
+/// Of at least so many rows on average, ranges are copied one by one, and not row by row.
+const COHERENT_ROWS: usize = 16;
+
 /// Reads rows of segments, page by page, through a cache.
 #[derive(Clone, Debug)]
 pub struct RowReader {
     cache: Arc<PageCache>,
     counters: Arc<ReadCounters>,
     deadline: Deadline,
+    keep: Keep,
 }
 
 impl RowReader {
     /// Reads through `cache`, and counts in `counters`.
     pub fn new(cache: Arc<PageCache>, counters: Arc<ReadCounters>) -> Self {
-        Self { cache, counters, deadline: Deadline::never() }
+        Self { cache, counters, deadline: Deadline::never(), keep: Keep::Pages }
     }
 
     /// The same, which waits for memory until a deadline is over.
     pub(crate) fn until(self, deadline: Deadline) -> Self {
         Self { deadline, ..self }
+    }
+
+    /// The same for rows so many that keeping their pages would leave no room for others: it takes from the cache what is
+    /// there, and puts nothing in.
+    pub(crate) fn passing(self) -> Self {
+        Self { keep: Keep::Nothing, ..self }
+    }
+
+    /// Whether the pages of so many rows would take more than a quarter of the cache.
+    pub(crate) fn is_large(&self, fields: &[Field], rows: u64) -> bool {
+        let row: u64 = fields.iter().map(|field| width(*field)).sum();
+        rows.saturating_mul(row) > self.cache.cache_bytes() / 4
     }
 
     /// The cache.
@@ -63,7 +82,8 @@ impl RowReader {
     pub async fn columns(&self, segment: &Arc<SegmentReader>, fields: &[Field], rows: &RowRanges) -> Result<Columns> {
         let page_rows = segment.shape().page_rows;
         let pages = rows.pages(page_rows);
-        let (arrays, pin) = self.cache.columns(segment, fields, &pages, &self.counters, &self.deadline).await?;
+        let (arrays, pin) =
+            self.cache.columns(segment, fields, &pages, self.keep, &self.counters, &self.deadline).await?;
         Ok(Columns { fields: fields.to_vec(), pages, page_rows, arrays, _pin: Some(pin) })
     }
 
@@ -229,6 +249,13 @@ fn gather<'r>(
             ([], _) => Ok(new_empty_array(&column_type(field))),
             // What lies together needs no copy, unless it would keep much else in memory.
             ([page], Some([range])) if range.len() * 8 >= page.len() => Ok(page.slice(range.start, range.len())),
+            // Long ranges are copied as a whole.
+            _ if is_coherent(pairs().map(|(_, rows)| rows)) => {
+                let ranges = pairs().flat_map(|(page, rows)| rows.as_slice().iter().map(move |range| (page, range)));
+                let parts: Vec<_> = ranges.map(|(page, range)| page.slice(range.start, range.len())).collect();
+                let parts: Vec<&dyn Array> = parts.iter().map(|part| part.as_ref()).collect();
+                concat(&parts).map_err(failed)
+            }
             (pages, _) if field.kind() == Kind::Address => {
                 let mut addresses = FixedSizeBinaryBuilder::new(16);
                 for (page, rows) in pages.iter().zip(rows) {
@@ -251,6 +278,12 @@ fn gather<'r>(
             }
         },
     }
+}
+
+/// Whether rows lie in few ranges for their number.
+fn is_coherent<'r>(parts: impl Iterator<Item = &'r RowRanges>) -> bool {
+    let (ranges, rows) = parts.fold((0, 0), |sum, rows| (sum.0 + rows.as_slice().len(), sum.1 + rows.len()));
+    ranges > 0 && rows / ranges >= COHERENT_ROWS
 }
 
 fn failed(error: ArrowError) -> Error {

@@ -21,7 +21,7 @@ const LAYERS: &[(&str, usize)] = &[
 ];
 
 /// The files that may name DataFusion.
-const DATAFUSION: [&str; 16] = [
+const DATAFUSION: [&str; 26] = [
     "schema/expr.rs",
     "schema/sample.rs",
     "query/recognise/mod.rs",
@@ -32,7 +32,17 @@ const DATAFUSION: [&str; 16] = [
     "query/recognise/sql.rs",
     "query/condition.rs",
     "query/provider.rs",
-    "query/segment_statistics.rs",
+    "query/builder.rs",
+    "query/flow_scan/mod.rs",
+    "query/flow_scan/plan.rs",
+    "query/flow_scan/metrics.rs",
+    "query/flow_scan/narrowing.rs",
+    "query/flow_scan/ordered.rs",
+    "query/flow_scan/ordering.rs",
+    "query/flow_scan/parts.rs",
+    "query/flow_scan/source.rs",
+    "query/flow_scan/statistics.rs",
+    "query/flow_scan/survey.rs",
     "query/session.rs",
     "query/exact.rs",
     "query/date_trunc.rs",

@@ -33,6 +33,7 @@ mod reads;
 mod retention;
 mod simulation;
 mod sql;
+mod sql_oracle;
 mod state_machine;
 mod storage;
 mod summaries;

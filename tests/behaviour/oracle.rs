@@ -1,13 +1,15 @@
 //! Whatever the flows, their segments, the filter, the order and the size of the pages: the pages joined are the plain
 //! sort and filter of a list.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use datafusion::{execution::TaskContext, physical_plan::collect};
 use flowseek::{
     Archive, ErrorKind, Filter, Order, Settings, StoredFlow, filter,
     flow::{Address, AddressRange, Flow, Timestamp},
     generate::Generator,
     query::{Budget, Count, Pruning, Query, Start},
+    schema::Flows,
     segment::SegmentOptions,
 };
 use proptest::{collection::vec, prelude::*};
@@ -28,6 +30,12 @@ async fn pages(query: Query, total: usize) -> Vec<StoredFlow> {
         }
     }
     panic!("the pages do not end");
+}
+
+/// The flows of the page of a query, by its plan.
+async fn planned(query: &Query) -> Vec<StoredFlow> {
+    let batches = collect(query.plan().unwrap(), Arc::new(TaskContext::default())).await.unwrap();
+    batches.iter().flat_map(|batch| Flows::new(batch).unwrap().iter().collect::<Vec<_>>()).collect()
 }
 
 proptest! {
@@ -59,6 +67,18 @@ proptest! {
                 let short = pages(query.clone().budget(budget), expected.len()).await;
                 prop_assert_eq!(&short, &expected, "budget of {} rows {}", rows, told);
 
+                for pruning in [Pruning::On, Pruning::Off] {
+                    let first = planned(&query.clone().pruning(pruning)).await;
+                    prop_assert_eq!(&first, &expected[..limit.min(expected.len())], "planned {}", told);
+                }
+                // From wherever a page has ended, with all that is left.
+                let page = query.clone().budget(budget).page().await.unwrap();
+                let mut joined = page.flows().unwrap();
+                if let Some(next) = page.next {
+                    joined.extend(planned(&query.clone().limit(1_000).after(next)).await);
+                }
+                prop_assert_eq!(&joined, &expected, "planned behind a page {}", told);
+
                 let counted = query.clone().limit(0).count(Count::Exact).page().await.unwrap();
                 prop_assert_eq!(counted.total, Some(expected.len() as u64), "{}", told);
                 prop_assert!(counted.next.is_none() && counted.flows().unwrap().is_empty());
@@ -66,7 +86,9 @@ proptest! {
                 for number in 1..4u64 {
                     let page = query.clone().start(Start::Number(number)).page().await.unwrap();
                     let skip = (number as usize - 1) * limit;
+                    let by_plan = planned(&query.clone().start(Start::Number(number))).await;
                     let numbered: Vec<_> = expected.iter().skip(skip).take(limit).cloned().collect();
+                    prop_assert_eq!(&by_plan, &numbered, "planned page {} {}", number, told);
                     prop_assert_eq!(page.flows().unwrap(), numbered, "page {} {}", number, told);
                     prop_assert!(page.total.is_none_or(|total| total == expected.len() as u64), "{}", told);
                     let exact = query.clone().start(Start::Number(number)).count(Count::Exact).page().await.unwrap();

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use datafusion::physical_plan::ExecutionPlan;
 use flowseek::{
     Archive, Filter, Flow, FlowId, Order, Settings, StoredFlow, filter,
     flow::{AddressRange, Field, Protocol, TcpFlags, Timestamp},
@@ -171,6 +172,13 @@ pub fn oracle(flows: &[StoredFlow], filter: &Filter, order: &Order) -> Vec<Store
     let mut matching: Vec<StoredFlow> = flows.iter().filter(|flow| filter.matches(flow)).cloned().collect();
     matching.sort_by(|left, right| order.compare(&order.key(left), &order.key(right)));
     matching
+}
+
+/// What the scans of a plan have counted under a name.
+pub fn counted(plan: &dyn ExecutionPlan, name: &str) -> u64 {
+    let metrics = plan.metrics().filter(|_| plan.name() == "FlowScanExec");
+    let here = metrics.and_then(|metrics| metrics.sum_by_name(name)).map_or(0, |sum| sum.as_usize() as u64);
+    here + plan.children().into_iter().map(|child| counted(child.as_ref(), name)).sum::<u64>()
 }
 
 /// The newest manifest of the archive in a directory.

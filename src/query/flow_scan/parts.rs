@@ -1,0 +1,270 @@
+//! A scan in no order: its partitions share the blocks that are left of each segment.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use datafusion::common::Result as DataFusionResult;
+
+use super::{
+    Source,
+    metrics::{ScanMetrics, taken},
+    narrowing::Narrowing,
+    source::failed,
+    survey::{Looked, Survey},
+};
+use crate::{
+    archive::Counted,
+    error::{Error, ErrorKind, Result},
+    filter::Test,
+    flow::Field,
+    query::{
+        Explain, Pruning,
+        block_reader::BlockReader,
+        budget::Spending,
+        condition::Condition,
+        frontier::Block,
+        scan::{Scan, Scanner},
+        segments::Segments,
+    },
+    resources::Deadline,
+    segment::{ReadCounters, RowRanges, RowReader},
+};
+
+/// About how many rows lie side by side in one partition.
+const UNIT_ROWS: usize = 1 << 16;
+
+/// One partition of a scan.
+pub(super) struct PartScan {
+    survey: Arc<Survey>,
+    /// Its number, and how many there are.
+    part: (usize, usize),
+    /// How many segments it has looked at.
+    visited: usize,
+    steps: VecDeque<Step>,
+    /// How many rows are still wanted.
+    left: Option<usize>,
+    narrowing: Option<Narrowing>,
+    scanner: Scanner,
+    /// The columns that it reads, and of how many rows.
+    touched: (Vec<Field>, u64),
+    metrics: ScanMetrics,
+}
+
+/// What is done in one go.
+enum Step {
+    /// So many flows match; no column of them is wanted.
+    Count(u64),
+    /// Blocks of a segment, in all of which all flows match, or in none of which this is known.
+    Read { segment: usize, blocks: Vec<Block>, looked: Arc<Looked> },
+    /// Rows of a segment that are few enough to be read in one go.
+    Scan { segment: usize, rows: RowRanges, conditions: Vec<Arc<Condition>> },
+}
+
+impl PartScan {
+    /// The part number `part.0` of `part.1`, and of it `fetch` rows at most.
+    pub(super) fn new(
+        survey: Arc<Survey>,
+        part: (usize, usize),
+        fetch: Option<usize>,
+        narrowing: Option<Narrowing>,
+        mut metrics: ScanMetrics,
+    ) -> Self {
+        let archive = survey.source.query.snapshot.archive();
+        let reader = RowReader::new(Arc::clone(archive.pages()), Arc::new(ReadCounters::default()));
+        let scanner = Scanner { reader };
+        if part.0 == 0 {
+            metrics.add(&survey.planned);
+        }
+        let narrowing = narrowing.filter(|_| survey.source.query.pruning == Pruning::On);
+        let touched = (touched(&survey.source), 0);
+        let mut scan = Self {
+            survey,
+            part,
+            visited: 0,
+            steps: VecDeque::new(),
+            left: fetch,
+            narrowing,
+            scanner,
+            touched,
+            metrics,
+        };
+        if scan.survey.goal.filter.is_all() && fetch.is_none() {
+            // It is known from the beginning that every row is read.
+            scan.touch(scan.survey.rows() / scan.part.1 as u64);
+        }
+        scan
+    }
+
+    /// Reads so many rows more. Once its pages would take more of the cache than it may, they are not kept: others
+    /// would lose theirs.
+    fn touch(&mut self, rows: u64) {
+        let (fields, sum) = &mut self.touched;
+        *sum = sum.saturating_add(rows);
+        if self.scanner.reader.is_large(fields, sum.saturating_mul(self.part.1 as u64)) {
+            self.scanner.reader = self.scanner.reader.clone().passing();
+        }
+    }
+
+    /// The next rows.
+    pub(super) async fn next(&mut self) -> DataFusionResult<Option<RecordBatch>> {
+        loop {
+            if self.left == Some(0) {
+                return Ok(None);
+            }
+            let batch = match self.steps.pop_front() {
+                Some(step) => self.take(step).await.map_err(failed)?,
+                None if self.look().await.map_err(failed)? => None,
+                None => return Ok(None),
+            };
+            if let Some(batch) = batch.filter(|batch| batch.num_rows() > 0) {
+                let rows = self.left.map_or(batch.num_rows(), |left| left.min(batch.num_rows()));
+                self.left = self.left.map(|left| left - rows);
+                return Ok(Some(batch.slice(0, rows)));
+            }
+        }
+    }
+
+    /// Looks into the next segment; whether there was one.
+    async fn look(&mut self) -> Result<bool> {
+        let survey = Arc::clone(&self.survey);
+        let count = survey.segments.len();
+        if self.visited == count {
+            return Ok(false);
+        }
+        // Partitions begin at different segments, so that they seldom ask an index for the same.
+        let place = (self.visited + self.part.0 * count / self.part.1) % count;
+        self.visited += 1;
+        let Some((segment, entry)) = survey.segments.get(place).and_then(|at| Some((*at, survey.entry(*at)?))) else {
+            return Ok(true);
+        };
+        if self.narrowing.as_mut().is_some_and(|narrowing| narrowing.keeps(std::slice::from_ref(entry)) == [false]) {
+            self.metrics.narrow(1, 0);
+            return Ok(true);
+        }
+        let is_count = survey.source.fields.is_empty();
+        if let Some(known) = survey.known(place).filter(|_| is_count) {
+            if self.owns(place) {
+                self.steps.push_back(Step::Count(known));
+            }
+            return Ok(true);
+        }
+        let Some((looked, explain)) = survey.look(place, &self.scanner.reader).await? else { return Ok(true) };
+        self.add(explain);
+        let is_unpositioned = survey.source.position.is_none();
+        let matches = |block: &Block| block.matches.filter(|_| is_count && is_unpositioned);
+        if is_count {
+            let known: Option<Vec<u64>> = looked.blocks.iter().map(matches).collect();
+            if let Some(known) = known {
+                let counts = survey.source.query.snapshot.archive().counts();
+                counts.insert(&entry.path, &survey.goal.filter, Counted::Whole(known.iter().sum()));
+            }
+        }
+        let unit = (UNIT_ROWS / looked.block_rows.max(1)).max(1);
+        let owned = looked.blocks.iter().enumerate().filter(|(at, _)| self.owns(at / unit + place));
+        let (counted, read): (Vec<_>, Vec<_>) =
+            owned.map(|(_, block)| block).partition(|block| matches(block).is_some());
+        self.steps.push_back(Step::Count(counted.into_iter().filter_map(matches).sum()));
+        self.steps.extend(steps(segment, &read, &looked));
+        Ok(true)
+    }
+
+    /// Whether a piece of work is this partition's.
+    fn owns(&self, piece: usize) -> bool {
+        piece % self.part.1 == self.part.0
+    }
+
+    async fn take(&mut self, step: Step) -> Result<Option<RecordBatch>> {
+        match step {
+            Step::Count(flows) => self.batch(Vec::new(), usize::try_from(flows).unwrap_or(usize::MAX)).map(Some),
+            Step::Read { segment, blocks, looked } => {
+                self.choose(segment, blocks, &looked).await?;
+                Ok(None)
+            }
+            Step::Scan { segment, rows, conditions } => self.scan(segment, rows, conditions).await.map(Some),
+        }
+    }
+
+    /// Chooses the rows of some blocks that are read: those first that are chosen here.
+    async fn choose(&mut self, segment: usize, mut blocks: Vec<Block>, looked: &Looked) -> Result<()> {
+        let survey = Arc::clone(&self.survey);
+        let opened = Segments::new(&survey.source.query.snapshot, Deadline::never()).open(segment).await?;
+        if let Some(narrowing) = &mut self.narrowing {
+            let bounds: Vec<_> = blocks.iter().map(|block| opened.blocks().block(block.block)).collect();
+            let before = blocks.len();
+            let mut kept = narrowing.keeps(&bounds).into_iter();
+            blocks.retain(|_| kept.next().unwrap_or(true));
+            self.metrics.narrow(0, before - blocks.len());
+        }
+        let Some(whole) = blocks.first().map(|block| block.whole) else { return Ok(()) };
+        let spending = Spending::unlimited();
+        let (goal, conditions, scanner) = (&survey.goal, &looked.conditions, &self.scanner);
+        let reader = BlockReader { goal, conditions, scanner, spending: &spending };
+        let mut rows = RowRanges::default();
+        for block in &blocks {
+            rows.append(&reader.rows(block, &opened).await?, 0);
+        }
+        // Of blocks that match as they are, no more is read than is wanted.
+        if let Some(left) = self.left.filter(|left| whole && *left < rows.len()) {
+            rows = rows.split(left).into_iter().next().unwrap_or_default();
+        }
+        self.add(Explain { blocks_read: blocks.len() as u64, rows_scanned: rows.len() as u64, ..Explain::default() });
+        self.touch(rows.len() as u64);
+        for rows in rows.split(looked.step_rows).into_iter().rev() {
+            self.steps.push_front(Step::Scan { segment, rows, conditions: conditions.of(whole, None) });
+        }
+        Ok(())
+    }
+
+    /// The flows of some rows. What it holds of the archive's memory is free again when it ends: whoever has asked may wait
+    /// for others before asking again.
+    async fn scan(&mut self, segment: usize, rows: RowRanges, conditions: Vec<Arc<Condition>>) -> Result<RecordBatch> {
+        let source = Arc::clone(&self.survey.source);
+        let opened = Segments::new(&source.query.snapshot, Deadline::never()).open(segment).await?;
+        let scan = Scan { segment: Arc::clone(&opened), rows, conditions, columns: source.fields.clone() };
+        let hits = self.scanner.scan(&scan).await?;
+        self.add(Explain::default());
+        self.batch(hits.columns, hits.rows.len())
+    }
+
+    fn batch(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+        let schema = Arc::clone(&self.survey.source.schema);
+        if rows == 0 {
+            return Ok(RecordBatch::new_empty(schema));
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(schema, columns, &options);
+        batch.map_err(Error::with(ErrorKind::Damaged, "a segment holds other flows than it should"))
+    }
+
+    fn add(&mut self, explain: Explain) {
+        let (bytes_read, bytes_cached) = taken(self.scanner.reader.counters());
+        self.metrics.add(&Explain { bytes_read, bytes_cached, ..explain });
+    }
+}
+
+/// Blocks in steps, in each of which all are whole or none is.
+fn steps(segment: usize, blocks: &[&Block], looked: &Arc<Looked>) -> Vec<Step> {
+    let mut steps: Vec<Vec<Block>> = Vec::new();
+    let mut rows = 0;
+    for block in blocks {
+        rows += block.rows;
+        match steps.last_mut() {
+            Some(step) if rows <= looked.step_rows && step.last().is_some_and(|last| last.whole == block.whole) => {
+                step.push(**block);
+            }
+            _ => {
+                steps.push(vec![**block]);
+                rows = block.rows;
+            }
+        }
+    }
+    steps.into_iter().map(|blocks| Step::Read { segment, blocks, looked: Arc::clone(looked) }).collect()
+}
+
+/// The columns that a scan reads of the blocks in which flows may match.
+fn touched(source: &Source) -> Vec<Field> {
+    let mut fields: Vec<Field> = source.query.filter.tests().map(Test::field).chain(source.fields.clone()).collect();
+    fields.sort_unstable();
+    fields.dedup();
+    fields
+}

@@ -1,0 +1,177 @@
+//! Which segments and blocks a scan reads: known to all its partitions.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use datafusion::common::Statistics;
+
+use super::{Source, statistics::statistics};
+use crate::{
+    archive::{Counted, SegmentEntry},
+    error::Result,
+    flow::Field,
+    order::Order,
+    query::{
+        Dropped, Explain, Pruning,
+        condition::Conditions,
+        frontier::Block,
+        goal::{Candidacy, Goal},
+        pruner::{Pruner, all_blocks},
+        segments::Segments,
+    },
+    resources::Deadline,
+    segment::{Effort, RowReader, grouped},
+};
+
+/// About how many rows are read in one go, where the memory of the archive allows it.
+const STEP_ROWS: usize = 1 << 15;
+
+/// What the zone maps of segments tell when a query is planned, and what their indexes tell when it runs.
+#[derive(Debug)]
+pub(super) struct Survey {
+    pub(super) source: Arc<Source>,
+    pub(super) goal: Goal,
+    /// The segments that may hold flows of the scan.
+    pub(super) segments: Vec<usize>,
+    /// What was dropped by the zone maps alone.
+    pub(super) planned: Explain,
+    statistics: OnceLock<Arc<Statistics>>,
+    /// Of each of the segments, how many flows match.
+    known: OnceLock<Vec<Option<u64>>>,
+    conditions: OnceLock<Conditions>,
+    /// Of each of the segments, what its index tells, once it was asked. Two partitions may ask for the same at the same
+    /// time: to wait for one another, both would have to be polled.
+    looked: Mutex<Vec<Option<Arc<Looked>>>>,
+}
+
+/// What the index of a segment tells.
+#[derive(Debug)]
+pub(super) struct Looked {
+    /// The blocks that may hold flows of the scan.
+    pub(super) blocks: Vec<Block>,
+    /// What flows must pass, in the order that suits the segment.
+    pub(super) conditions: Arc<Conditions>,
+    /// Rows of a block.
+    pub(super) block_rows: usize,
+    /// So many rows are read in one go.
+    pub(super) step_rows: usize,
+}
+
+impl Survey {
+    pub(super) fn new(source: Arc<Source>) -> Self {
+        let query = &source.query;
+        // Without a position any order does: all have the same flows.
+        let order = source.position.as_ref().map_or_else(Order::newest_first, |_| query.order.clone());
+        let filter = Arc::new(grouped(&query.filter));
+        let goal = Goal { filter, order: Arc::new(order), position: source.position.clone() };
+        let mut pruner = Pruner::new(effort(&source.fields));
+        let entries = &query.snapshot.manifest().segments;
+        let mut planned = Explain { segments: entries.len() as u64, ..Explain::default() };
+        let mut segments = Vec::new();
+        for (segment, entry) in entries.iter().enumerate() {
+            match goal.candidacy(entry) {
+                _ if query.pruning == Pruning::Off => segments.push(segment),
+                Candidacy::Never => pruner.drop_segment(&goal, entry, &mut planned),
+                Candidacy::Passed => planned.segments_done += 1,
+                Candidacy::Candidate { .. } | Candidacy::Unknown => segments.push(segment),
+            }
+        }
+        planned.dropped = pruner.dropped(&goal.filter);
+        let looked = Mutex::new(vec![None; segments.len()]);
+        let (statistics, known, conditions) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self { goal, segments, planned, statistics, known, conditions, looked, source }
+    }
+
+    /// What is known of the rows before they are read.
+    pub(super) fn statistics(&self) -> &Arc<Statistics> {
+        self.statistics.get_or_init(|| Arc::new(statistics(self)))
+    }
+
+    /// The entry of one of the segments.
+    pub(super) fn entry(&self, segment: usize) -> Option<&SegmentEntry> {
+        self.source.query.snapshot.manifest().segments.get(segment)
+    }
+
+    /// The entries of the segments.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &SegmentEntry> {
+        self.segments.iter().filter_map(|segment| self.entry(*segment))
+    }
+
+    /// Rows of the segments.
+    pub(super) fn rows(&self) -> u64 {
+        self.entries().map(|entry| entry.rows).sum()
+    }
+
+    /// How many flows match of the segment at a place among the segments, where that was known before it was opened: all
+    /// partitions must agree on it.
+    pub(super) fn known(&self, place: usize) -> Option<u64> {
+        self.known
+            .get_or_init(|| self.entries().map(|entry| self.counted(entry)).collect())
+            .get(place)
+            .copied()
+            .flatten()
+    }
+
+    /// How many flows of a segment match, where the zone maps or a count before tell.
+    fn counted(&self, entry: &SegmentEntry) -> Option<u64> {
+        let filter = &self.goal.filter;
+        let counts = self.source.query.snapshot.archive().counts();
+        let is_whole = self.goal.position.is_none();
+        let counted = || match counts.get(&entry.path, filter) {
+            Some(Counted::Whole(flows)) => Some(flows),
+            Some(Counted::Part { .. }) | None => None,
+        };
+        is_whole.then(|| filter.count(entry).or_else(counted)).flatten()
+    }
+
+    /// What the index of the segment at a place among the segments tells, and what it has cost to ask.
+    pub(super) async fn look(&self, place: usize, reader: &RowReader) -> Result<Option<(Arc<Looked>, Explain)>> {
+        let Some(segment) = self.segments.get(place).copied() else { return Ok(None) };
+        let looked = || self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = looked().get(place).cloned().flatten() {
+            return Ok(Some((known, Explain::default())));
+        }
+        let query = &self.source.query;
+        let mut conditions = self.conditions.get_or_init(|| Conditions::new(&self.goal)).clone();
+        let mut explain = Explain { segments_opened: 1, ..Explain::default() };
+        let mut pruner = Pruner::new(effort(&self.source.fields));
+        let opened = Segments::new(&query.snapshot, Deadline::never()).open(segment).await?;
+        let blocks = match query.pruning {
+            Pruning::On => {
+                let found =
+                    pruner.blocks(&self.goal, (segment, &*opened), reader, &mut conditions, &mut explain).await?;
+                explain.dropped = pruner.dropped(&self.goal.filter);
+                found.into_iter().map(|(_, block)| block).collect()
+            }
+            Pruning::Off => {
+                explain.blocks += opened.blocks().len() as u64;
+                all_blocks(segment, &opened).collect::<Vec<_>>()
+            }
+        };
+        let shape = opened.shape();
+        let step_rows = reader.pages_at_once(&opened).saturating_mul(shape.page_rows).min(STEP_ROWS);
+        let conditions = Arc::new(conditions);
+        let found = Arc::new(Looked { blocks, conditions, block_rows: shape.block_rows, step_rows });
+        if let Some(known) = looked().get_mut(place) {
+            *known = Some(Arc::clone(&found));
+        }
+        Ok(Some((found, explain)))
+    }
+}
+
+/// How much is read of the lists: where no column is wanted, only the number of flows is.
+fn effort(fields: &[Field]) -> Effort {
+    if fields.is_empty() { Effort::Count } else { Effort::Page }
+}
+
+impl fmt::Display for Survey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "segments={} of {}", self.segments.len(), self.planned.segments)?;
+        for Dropped { predicate, segments, .. } in &self.planned.dropped {
+            write!(f, ", {segments} dropped by {predicate}")?;
+        }
+        Ok(())
+    }
+}
