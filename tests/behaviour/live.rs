@@ -3,7 +3,6 @@
 use std::{
     fs::{self, File},
     io,
-    path::Path,
     pin::pin,
     sync::{
         Arc,
@@ -34,7 +33,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    hooked::Hooked,
+    hooked::{self, Hooked},
     support::{block_on, flow},
 };
 
@@ -358,16 +357,15 @@ fn a_failure_that_is_over_before_anyone_could_be_told_is_made_good_and_not_told(
     let directory = tempfile::tempdir().unwrap();
     let (sender, failed) = mpsc::channel();
     let has_failed = AtomicBool::new(false);
-    let create = move |path: &Path| {
+    let storage = Hooked::new(move |path, step| {
         let is_segment = path.parent().is_some_and(|folder| folder.ends_with("data"));
-        if is_segment && !has_failed.swap(true, Ordering::Relaxed) {
+        if step == hooked::Step::Create && is_segment && !has_failed.swap(true, Ordering::Relaxed) {
             sender.send(()).unwrap();
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(())
-    };
-    let storage = Arc::new(Hooked::new(create, |_| Ok(())));
-    let settings = Settings { segment_rows: 4, storage, ..Settings::default() };
+    });
+    let settings = Settings { segment_rows: 4, storage: Arc::new(storage), ..Settings::default() };
     let archive = Archive::open_or_create_with(directory.path().join("flows"), settings).unwrap();
     let mut appender = archive.appender().unwrap();
     // With the fifth flow, a segment of four is written in the background.
@@ -385,13 +383,14 @@ fn a_disk_that_is_away_just_after_a_commit_is_not_taken_for_another_writer() {
     let (is_armed, paths) = (Arc::new(AtomicBool::new(false)), (data.clone(), away.clone()));
     let armed = Arc::clone(&is_armed);
     // Between the segments of a commit and the manifest that names them.
-    let create = move |path: &Path| {
-        if path.parent().is_some_and(|folder| folder.ends_with("manifests")) && armed.swap(false, Ordering::Relaxed) {
+    let storage = Hooked::new(move |path, step| {
+        let is_manifest = path.parent().is_some_and(|folder| folder.ends_with("manifests"));
+        if step == hooked::Step::Create && is_manifest && armed.swap(false, Ordering::Relaxed) {
             fs::rename(&paths.0, &paths.1)?;
         }
         Ok(())
-    };
-    let settings = Settings { storage: Arc::new(Hooked::new(create, |_| Ok(()))), ..Settings::default() };
+    });
+    let settings = Settings { storage: Arc::new(storage), ..Settings::default() };
     let archive = Archive::open_or_create_with(directory.path().join("flows"), settings).unwrap();
     let mut appender = archive.appender().unwrap();
     for round in 0..3 {

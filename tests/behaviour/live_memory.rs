@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    path::Path,
     pin::pin,
     sync::{Arc, mpsc},
     task::{Context, Poll, Waker},
@@ -19,7 +18,7 @@ use flowseek::{
 
 use crate::{
     child::{self, Child},
-    hooked::Hooked,
+    hooked::{Hooked, Step},
     live::NEVER,
 };
 
@@ -80,17 +79,16 @@ fn filling_process() {
     let Some(task) = child::task() else { return };
     let (sender, begun) = mpsc::channel();
     // Segments can be begun, and no more.
-    let create = move |path: &Path| {
-        if path.parent().is_some_and(|folder| folder.ends_with("data")) {
+    let storage = Hooked::new(move |path, step| {
+        if step == Step::Create && path.parent().is_some_and(|folder| folder.ends_with("data")) {
             sender.send(()).unwrap();
             loop {
                 std::thread::park();
             }
         }
         Ok(())
-    };
-    let storage = Arc::new(Hooked::new(create, |_| Ok(())));
-    let settings = Settings { segment_rows: 4, storage, ..Settings::default() };
+    });
+    let settings = Settings { segment_rows: 4, storage: Arc::new(storage), ..Settings::default() };
     let archive = Archive::open_or_create_with(&task[0], settings).unwrap();
     let options = LiveOptions { queue_bytes: QUEUE_BYTES, compaction: None, ..NEVER };
     let appender = archive.live_appender(options).unwrap();

@@ -3,7 +3,7 @@
 
 use std::{
     fmt, io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -17,11 +17,11 @@ use flowseek::{
     flow::{Field, Timestamp},
     order::{Direction, SortKey},
     query::{Count, Gaps},
-    resources::{LocalStorage, ReadFile, Storage, StoredFile},
 };
 use rustix::io::Errno;
 
 use crate::{
+    hooked::Hooked,
     kept::{Place, commit, flow, now},
     support::block_on,
 };
@@ -36,7 +36,7 @@ enum Fault {
     From(usize, Errno),
 }
 
-/// The local file system, with reads that fail.
+/// Lets reads fail, and counts them.
 #[derive(Clone)]
 struct Reads(Arc<State>);
 
@@ -45,15 +45,15 @@ struct State {
     steps: AtomicUsize,
 }
 
-impl fmt::Debug for Reads {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Reads")
-    }
-}
-
 impl Reads {
     fn new() -> Self {
         Self(Arc::new(State { fault: Mutex::new(Fault::Never), steps: AtomicUsize::new(0) }))
+    }
+
+    /// The local file system, where they do.
+    fn storage(&self) -> Arc<Hooked> {
+        let reads = self.clone();
+        Arc::new(Hooked::new(move |_, step| if step.is_read() { reads.step() } else { Ok(()) }))
     }
 
     /// From now on reads are counted from 1 on, and fail like this. How many there were before.
@@ -69,65 +69,6 @@ impl Reads {
             Fault::From(step, errno) if step <= at => Err(io::Error::from_raw_os_error(errno.raw_os_error())),
             _ => Ok(()),
         }
-    }
-}
-
-impl Storage for Reads {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
-        LocalStorage.create(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        LocalStorage.rename(from, to)
-    }
-
-    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        LocalStorage.hard_link(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        LocalStorage.remove(path)
-    }
-
-    fn create_directory(&self, path: &Path) -> io::Result<()> {
-        LocalStorage.create_directory(path)
-    }
-
-    fn sync_directory(&self, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>> {
-        self.step()?;
-        Ok(Arc::new(File { file: LocalStorage.open(path)?, reads: self.clone() }))
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        self.step()?;
-        LocalStorage.list(path)
-    }
-
-    fn size(&self, path: &Path) -> io::Result<Option<u64>> {
-        self.step()?;
-        LocalStorage.size(path)
-    }
-}
-
-#[derive(Debug)]
-struct File {
-    file: Arc<dyn ReadFile>,
-    reads: Reads,
-}
-
-impl ReadFile for File {
-    fn size(&self) -> io::Result<u64> {
-        self.reads.step()?;
-        self.file.size()
-    }
-
-    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        self.reads.step()?;
-        self.file.read_exact_at(bytes, offset)
     }
 }
 
@@ -163,7 +104,7 @@ fn at_each_read_in_parts<T: fmt::Debug + PartialEq>(
     change(&mut after);
     let copy = prepared.copy();
     let reads = Reads::new();
-    let settings = Settings { storage: Arc::new(reads.clone()), ..copy.settings(40) };
+    let settings = Settings { storage: reads.storage(), ..copy.settings(40) };
     let expected = operation(&copy.path, settings).unwrap();
     let last = reads.set(Fault::Never);
     assert!(last > 5, "hardly anything is read");
@@ -172,7 +113,7 @@ fn at_each_read_in_parts<T: fmt::Debug + PartialEq>(
         for fault in [Fault::At(step, Errno::MFILE), Fault::At(step, Errno::IO), Fault::From(step, Errno::NOMEM)] {
             let copy = prepared.copy();
             let reads = Reads::new();
-            let settings = || Settings { storage: Arc::new(reads.clone()), ..copy.settings(40) };
+            let settings = || Settings { storage: reads.storage(), ..copy.settings(40) };
             reads.set(fault);
             let result = operation(&copy.path, settings());
             reads.set(Fault::Never);
@@ -242,7 +183,7 @@ fn a_page_that_skips_gaps_leaves_no_segment_out_for_a_lack_that_passes() {
     let mut step = 1;
     loop {
         let reads = Reads::new();
-        let settings = Settings { storage: Arc::new(reads.clone()), ..prepared.settings(40) };
+        let settings = Settings { storage: reads.storage(), ..prepared.settings(40) };
         let archive = Archive::open_with(&prepared.path, settings).unwrap();
         let query = archive.snapshot().unwrap().query(filter.clone()).order(order.clone()).gaps(Gaps::Skip);
         reads.set(Fault::At(step, Errno::NOMEM));
@@ -320,7 +261,7 @@ fn what_cannot_be_read_is_verified_as_unreadable_and_not_as_damaged() {
         let mut steps = 0;
         for fault in [Fault::At(step, Errno::INTR), Fault::From(step, Errno::IO)] {
             let reads = Reads::new();
-            let settings = Settings { storage: Arc::new(reads.clone()), ..prepared.settings(40) };
+            let settings = Settings { storage: reads.storage(), ..prepared.settings(40) };
             reads.set(fault);
             let report = Archive::verify_with(&prepared.path, settings, Depth::Rows, &mut |_| {});
             steps = reads.set(Fault::Never).max(steps);

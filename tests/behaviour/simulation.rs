@@ -1,8 +1,6 @@
 //! A day of a server of 5,000 flows and a commit each second, made smaller with the same shape.
 
 use std::{
-    io::{self, Write},
-    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -16,12 +14,14 @@ use flowseek::{
     generate::Generator,
     ingest::{LiveAppender, LiveOptions},
     query::Explain,
-    resources::{LocalStorage, ReadFile, Storage, StoredFile},
     segment::SegmentOptions,
 };
 use tokio::time::sleep;
 
-use crate::support::block_on;
+use crate::{
+    hooked::{Hooked, Step},
+    support::block_on,
+};
 
 const HOURS: u64 = 24;
 const HOUR_MILLIS: i64 = 3_600_000;
@@ -35,72 +35,17 @@ const SEGMENT_ROWS: usize = 64 * COMMIT_FLOWS as usize;
 /// Segments that are not large, at most: of the newest flows, and beside each large one those of late flows.
 const SMALL_SEGMENTS: (u64, u64) = (32, 3);
 
-/// A file system that counts what is written, and syncs nothing.
-#[derive(Clone, Debug, Default)]
-struct Counting(Arc<AtomicU64>);
-
-struct CountingFile {
-    file: Box<dyn StoredFile>,
-    bytes: Arc<AtomicU64>,
-}
-
-impl Write for CountingFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.bytes.fetch_add(written as u64, Ordering::Relaxed);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-impl StoredFile for CountingFile {
-    fn sync_all(&mut self) -> io::Result<()> {
+/// A file system that counts the bytes that are written of segments.
+fn counting(written: &Arc<AtomicU64>) -> Hooked {
+    let written = Arc::clone(written);
+    Hooked::new(move |path, step| {
+        if let Step::Write(bytes) = step
+            && path.to_string_lossy().contains(".parquet")
+        {
+            written.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
         Ok(())
-    }
-}
-
-impl Storage for Counting {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
-        let file = LocalStorage.create(path)?;
-        let is_segment = path.to_string_lossy().contains(".parquet");
-        let bytes = if is_segment { Arc::clone(&self.0) } else { Arc::default() };
-        Ok(Box::new(CountingFile { file, bytes }))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        LocalStorage.rename(from, to)
-    }
-
-    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        LocalStorage.hard_link(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        LocalStorage.remove(path)
-    }
-
-    fn create_directory(&self, path: &Path) -> io::Result<()> {
-        LocalStorage.create_directory(path)
-    }
-
-    fn sync_directory(&self, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>> {
-        LocalStorage.open(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        LocalStorage.list(path)
-    }
-
-    fn size(&self, path: &Path) -> io::Result<Option<u64>> {
-        LocalStorage.size(path)
-    }
+    })
 }
 
 /// The flows of a day in the order of their ends, which is not quite that of their starts.
@@ -167,11 +112,11 @@ async fn check(hour: u64, reader: &Archive) {
 #[test]
 fn a_day_of_flows_leaves_few_segments_and_pages_that_cost_the_same_at_its_end() {
     let directory = tempfile::tempdir().unwrap();
-    let storage = Counting::default();
+    let written = Arc::new(AtomicU64::new(0));
     let settings = Settings {
         segment: SegmentOptions { block_rows: 64, row_group_blocks: 8 },
         segment_rows: SEGMENT_ROWS,
-        storage: Arc::new(storage.clone()),
+        storage: Arc::new(counting(&written)),
         index_cache_bytes: 1 << 20,
         page_cache_bytes: 1 << 20,
         ..Settings::default()
@@ -201,7 +146,7 @@ fn a_day_of_flows_leaves_few_segments_and_pages_that_cost_the_same_at_its_end() 
     assert_eq!(status.failures, 0, "{:?}", status.failure);
     let rows = HOURS * COMMITS * COMMIT_FLOWS;
     let live: u64 = reader.snapshot().unwrap().manifest().segments.iter().map(|segment| segment.bytes).sum();
-    let written = storage.0.load(Ordering::Relaxed);
+    let written = written.load(Ordering::Relaxed);
     println!("bytes written: {:.1} times those that are left", written as f64 / live as f64);
     assert!(status.rewritten <= 4 * rows, "{} of {rows} flows were written again", status.rewritten);
 }

@@ -39,7 +39,7 @@ use tempfile::TempDir;
 
 use crate::{
     cursors::copied,
-    hooked::Hooked,
+    hooked::{Hooked, Step},
     support::{NAMES, append, block_on, counted, flow, oracle, settings},
 };
 
@@ -863,15 +863,15 @@ fn a_read_that_fails_is_no_damage_and_the_same_query_is_answered_when_reads_succ
     let sound: Vec<String> = answers(&varied(directory.path())).into_iter().map(Result::unwrap).collect();
     // The n-th read of a segment fails, for each n that there is.
     let left = Arc::new(AtomicUsize::new(usize::MAX));
-    let hook = {
+    let storage = {
         let left = Arc::clone(&left);
-        move |path: &Path| {
-            let is_read = path.extension().is_some_and(|ending| ending == "parquet");
-            let is_struck = is_read && left.fetch_sub(1, Ordering::Relaxed) == 0;
+        Hooked::new(move |path, step| {
+            let is_segment = path.extension().is_some_and(|ending| ending == "parquet");
+            let is_struck = is_segment && matches!(step, Step::Read(_)) && left.fetch_sub(1, Ordering::Relaxed) == 0;
             if is_struck { Err(io::Error::other("the disk does not answer")) } else { Ok(()) }
-        }
+        })
     };
-    let storage = Arc::new(Hooked::new(|_| Ok(()), hook));
+    let storage = Arc::new(storage);
     for read in 0.. {
         let archive =
             Archive::open_with(directory.path(), Settings { storage: storage.clone(), ..Settings::default() }).unwrap();

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, OpenOptions},
     io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Condvar, Mutex},
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -14,11 +14,12 @@ use flowseek::{
     archive::Effort,
     flow::Timestamp,
     ingest::{LiveAppender, LiveOptions, LiveStatus},
-    resources::{Clock, LocalStorage, ReadFile, Storage, StoredFile},
+    resources::Clock,
 };
 use tokio::time::sleep;
 
 use crate::{
+    hooked::{Hooked, Step},
     kept::{Place, flow, now},
     support::block_on,
 };
@@ -207,7 +208,7 @@ fn the_oldest_go_where_there_are_more_bytes_than_allowed() {
     });
 }
 
-/// A file system that can hold up, or fail, whatever the thread besides writes as a segment.
+/// Holds up, or fails, whatever the thread besides writes as a segment.
 #[derive(Debug, Default)]
 struct Gate {
     state: Mutex<GateState>,
@@ -231,6 +232,20 @@ impl Gated {
         self.0.changed.notify_all();
     }
 
+    /// Lets a step through, now or later, or fails it.
+    fn pass(&self, path: &Path, step: Step) -> io::Result<()> {
+        let is_besides = thread::current().name() == Some("flowseek-upkeep");
+        let is_segment = path.parent().is_some_and(|folder| folder.ends_with("data"));
+        if step != Step::Create || !is_besides || !is_segment {
+            return Ok(());
+        }
+        self.set(|state| state.is_held = true);
+        let state = self.0.state.lock().unwrap();
+        let mut state = self.0.changed.wait_timeout_while(state, LONG, |state| state.is_shut).unwrap().0;
+        state.is_held = false;
+        if state.is_full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
     /// Waits until something stands before the gate.
     fn holds(&self) {
         let state = self.0.state.lock().unwrap();
@@ -239,59 +254,11 @@ impl Gated {
     }
 }
 
-impl Storage for Gated {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
-        let is_besides = thread::current().name() == Some("flowseek-upkeep");
-        if is_besides && path.parent().is_some_and(|folder| folder.ends_with("data")) {
-            let mut state = self.0.state.lock().unwrap();
-            state.is_held = true;
-            self.0.changed.notify_all();
-            let waited = self.0.changed.wait_timeout_while(state, LONG, |state| state.is_shut);
-            state = waited.unwrap().0;
-            state.is_held = false;
-            if state.is_full {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-        }
-        LocalStorage.create(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        LocalStorage.rename(from, to)
-    }
-
-    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        LocalStorage.hard_link(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        LocalStorage.remove(path)
-    }
-
-    fn create_directory(&self, path: &Path) -> io::Result<()> {
-        LocalStorage.create_directory(path)
-    }
-
-    fn sync_directory(&self, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>> {
-        LocalStorage.open(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        LocalStorage.list(path)
-    }
-
-    fn size(&self, path: &Path) -> io::Result<Option<u64>> {
-        LocalStorage.size(path)
-    }
-}
-
 fn gated(place: &Place) -> (Archive, Gated) {
     let gate = Gated::default();
-    let settings = Settings { storage: Arc::new(gate.clone()), ..place.settings(100) };
+    let passed = gate.clone();
+    let storage = Hooked::new(move |path, step| passed.pass(path, step));
+    let settings = Settings { storage: Arc::new(storage), ..place.settings(100) };
     (Archive::open_or_create_with(&place.path, settings).unwrap(), gate)
 }
 
