@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod archive;
+mod encoding;
 pub mod error;
 pub mod filter;
 pub mod flow;

@@ -1,7 +1,10 @@
 //! The bytes of a place in an order, as a cursor seals them.
 
 use super::{Key, MAX_CURSOR_BYTES, Order, Position, Side, seal::OVERHEAD};
-use crate::flow::{Field, Kind, MAX_TEXT_BYTES, Value};
+use crate::{
+    encoding::{Input, number, significant},
+    flow::{Field, Kind, MAX_TEXT_BYTES, Value},
+};
 
 /// Ends the values; what follows it is padding.
 const END: u8 = 0;
@@ -83,9 +86,10 @@ pub(super) fn encode(place: &Place) -> Vec<u8> {
 
 /// The place in `bytes`; `None` where they are not what [`encode`] made, and maybe zeros.
 pub(super) fn decode(bytes: &[u8]) -> Option<Place> {
-    let (fingerprint, bytes) = bytes.split_first_chunk::<8>()?;
-    let (head, bytes) = bytes.split_first()?;
-    let (skip, mut bytes) = bytes.split_at_checked(usize::from(head & 0x1f))?;
+    let mut input = Input::new(bytes);
+    let fingerprint = u64::from_be_bytes(input.array()?);
+    let head = input.byte()?;
+    let skip = number(input.take(usize::from(head & 0x1f))?)?;
     let side = match head >> 5 {
         0 => None,
         1 => Some(Side::Before),
@@ -94,31 +98,27 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Place> {
     };
     let mut key = Key::new();
     let mut search = Vec::new();
-    while let Some((tag, rest)) = bytes.split_first().filter(|(tag, _)| **tag != END) {
-        let (value, rest) = match *tag {
-            ABSENT => (None, rest),
+    while let Some(tag) = input.byte().filter(|tag| *tag != END) {
+        key.push(match tag {
+            ABSENT => None,
             NUMBER => {
-                let (length, rest) = rest.split_first()?;
-                let (value, rest) = rest.split_at_checked(usize::from(*length))?;
-                (Some(Value::Number(number(value)?)), rest)
+                let length = input.byte()?;
+                Some(Value::Number(number(input.take(length.into())?)?))
             }
             TEXT => {
-                let (length, rest) = rest.split_first_chunk::<2>()?;
-                let (text, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
-                (Some(Value::Text(String::from_utf8(text.to_vec()).ok()?)), rest)
+                let length = u16::from_be_bytes(input.array()?);
+                Some(Value::Text(String::from_utf8(input.take(length.into())?.to_vec()).ok()?))
             }
             SEARCH => {
-                let (length, rest) = rest.split_first_chunk::<2>()?;
-                search = rest.get(..usize::from(u16::from_be_bytes(*length)))?.to_vec();
+                let length = u16::from_be_bytes(input.array()?);
+                search = input.take(length.into())?.to_vec();
                 break;
             }
             _ => return None,
-        };
-        key.push(value);
-        bytes = rest;
+        });
     }
     let position = side.map(|side| Position { key, side });
-    Some(Place { fingerprint: u64::from_be_bytes(*fingerprint), position, skip: number(skip)?, search })
+    Some(Place { fingerprint, position, skip, search })
 }
 
 /// How long the places of an order are with their padding: as long as the longest of them, whatever its values are.
@@ -145,17 +145,6 @@ fn widest(field: Field) -> usize {
         Kind::Text => 3 + MAX_TEXT_BYTES + 1,
         Kind::Time | Kind::Number | Kind::Address => 2 + significant(field.greatest()).len(),
     }
-}
-
-/// The bytes of a number from its first that is not zero on, big-endian.
-fn significant(number: u128) -> Vec<u8> {
-    number.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect()
-}
-
-/// The number of big-endian bytes; `None` where they are too many.
-fn number(bytes: &[u8]) -> Option<u128> {
-    let fits = bytes.len() <= size_of::<u128>();
-    fits.then(|| bytes.iter().fold(0, |sum: u128, byte| sum << 8 | u128::from(*byte)))
 }
 
 #[cfg(test)]

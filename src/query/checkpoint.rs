@@ -1,6 +1,9 @@
 //! Where a sweep stands that the budget has interrupted: what the cursor of its page carries.
 
-use crate::archive::SegmentEntry;
+use crate::{
+    archive::SegmentEntry,
+    encoding::{Input, write_leb128},
+};
 
 /// Names a segment, the same in every version that has it: the version that added it, and its least flow ID, which no
 /// other segment of a version has.
@@ -49,20 +52,20 @@ impl Checkpoint {
     pub(super) fn encode(&self, room: usize) -> Option<Vec<u8>> {
         let mut bytes = vec![1];
         for number in [self.mark.segment.added, self.mark.segment.first, self.mark.block] {
-            write(&mut bytes, number);
+            write_leb128(&mut bytes, number);
         }
         let mut named: Vec<SegmentKey> = Vec::new();
         let mut kept = 0;
         for (segment, row) in &self.best {
             let before = bytes.len();
             match named.iter().position(|each| each == segment) {
-                Some(place) => write(&mut bytes, place as u64 + 1),
+                Some(place) => write_leb128(&mut bytes, place as u64 + 1),
                 None => {
                     named.push(*segment);
-                    [0, segment.added, segment.first].into_iter().for_each(|number| write(&mut bytes, number));
+                    [0, segment.added, segment.first].into_iter().for_each(|number| write_leb128(&mut bytes, number));
                 }
             }
-            write(&mut bytes, *row);
+            write_leb128(&mut bytes, *row);
             if bytes.len() > room {
                 bytes.truncate(before);
                 break;
@@ -80,51 +83,29 @@ impl Checkpoint {
 
     /// What [`encode`](Self::encode) made these bytes of; `None` where it did not.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (flags, mut bytes) = bytes.split_first()?;
-        let more = match flags {
+        let mut input = Input::new(bytes);
+        let more = match input.byte()? {
             1 => false,
             3 => true,
             _ => return None,
         };
-        let segment = SegmentKey { added: read(&mut bytes)?, first: read(&mut bytes)? };
-        let mark = Mark { segment, block: read(&mut bytes)? };
+        let segment = SegmentKey { added: input.leb128()?, first: input.leb128()? };
+        let mark = Mark { segment, block: input.leb128()? };
         let mut named = Vec::new();
         let mut best = Vec::new();
-        while !bytes.is_empty() {
-            let segment = match read(&mut bytes)?.checked_sub(1) {
+        while input.left() > 0 {
+            let segment = match input.leb128()?.checked_sub(1) {
                 Some(place) => *named.get(usize::try_from(place).ok()?)?,
                 None => {
-                    let segment = SegmentKey { added: read(&mut bytes)?, first: read(&mut bytes)? };
+                    let segment = SegmentKey { added: input.leb128()?, first: input.leb128()? };
                     named.push(segment);
                     segment
                 }
             };
-            best.push((segment, read(&mut bytes)?));
+            best.push((segment, input.leb128()?));
         }
         Some(Self { mark, more, best })
     }
-}
-
-/// Seven bits a byte, the lowest first; the high bit says that there are more.
-fn write(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
-fn read(bytes: &mut &[u8]) -> Option<u64> {
-    let mut number = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

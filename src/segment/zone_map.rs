@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    encoding::{Input, number, significant},
     filter::Bounds,
     flow::{Field, Kind, Span, ValueRef},
 };
@@ -55,12 +56,13 @@ impl ZoneMap {
 
     /// The zone map with these bytes; `None` where they are none that this version knows.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (_, mut rest) = bytes.split_first().filter(|(version, _)| **version == VERSION)?;
+        let mut input = Input::new(bytes);
+        input.byte().filter(|version| *version == VERSION)?;
         let mut places = [0; Field::ALL.len()];
         let mut flag_masks = (u8::MAX, 0);
-        while !rest.is_empty() {
-            let at = u16::try_from(bytes.len() - rest.len()).ok()?;
-            let (entry, further) = Entry::read(rest)?;
+        while input.left() > 0 {
+            let at = u16::try_from(bytes.len() - input.left()).ok()?;
+            let entry = Entry::read(&mut input)?;
             if let Some((field, place)) = Field::ALL.get(entry.number).zip(places.get_mut(entry.number)) {
                 entry.span(*field)?;
                 *place = at;
@@ -68,7 +70,6 @@ impl ZoneMap {
                 let (any, all) = entry.extent?;
                 flag_masks = (*any.first()?, *all.first()?);
             }
-            rest = further;
         }
         Some(Self { bytes: bytes.into(), places, flag_masks })
     }
@@ -97,8 +98,8 @@ impl ZoneMap {
 impl Bounds for ZoneMap {
     fn field(&self, field: Field) -> Option<Span<'_>> {
         let place = usize::from(*self.places.get(field as usize)?);
-        let (entry, _) = self.bytes.get(place..).filter(|_| place > 0).and_then(Entry::read)?;
-        entry.span(field)
+        let entry = self.bytes.get(place..).filter(|_| place > 0)?;
+        Entry::read(&mut Input::new(entry))?.span(field)
     }
 
     fn flag_masks(&self) -> (u8, u8) {
@@ -114,17 +115,14 @@ struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// The first entry in `bytes`, and what follows it.
-    fn read(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
-        let (tag, mut rest) = bytes.split_first()?;
+    fn read(input: &mut Input<'a>) -> Option<Self> {
+        let tag = input.byte()?;
         let mut value = || {
-            let (length, further) = rest.split_first()?;
-            let (value, further) = further.split_at_checked(usize::from(*length))?;
-            rest = further;
-            Some(value)
+            let length = input.byte()?;
+            input.take(length.into())
         };
         let extent = if tag & 1 == 0 { None } else { Some((value()?, value()?)) };
-        Some((Self { number: usize::from(tag >> 2), absent: tag & 2 != 0, extent }, rest))
+        Some(Self { number: usize::from(tag >> 2), absent: tag & 2 != 0, extent })
     }
 
     fn span(&self, field: Field) -> Option<Span<'a>> {
@@ -186,17 +184,6 @@ fn rounded_up(text: &str) -> String {
     let rounded =
         prefix.char_indices().rev().find_map(|(at, letter)| Some(format!("{}{}", prefix.get(..at)?, next(letter)?)));
     rounded.unwrap_or_else(|| text.to_owned())
-}
-
-/// The bytes of a number from its first that is not zero on, big-endian.
-fn significant(number: u128) -> Vec<u8> {
-    number.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect()
-}
-
-/// The number of big-endian bytes; `None` where they are too many.
-fn number(bytes: &[u8]) -> Option<u128> {
-    let fits = bytes.len() <= size_of::<u128>();
-    fits.then(|| bytes.iter().fold(0, |sum: u128, byte| sum << 8 | u128::from(*byte)))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The entries of a chunk: each a value, and the blocks and pages that hold it.
 
 use super::input::{Input, damaged};
-use crate::error::Result;
+use crate::{encoding::write_leb128, error::Result};
 
 /// Every entry of this number says how its value differs from the first of the chunk, and not from the one before: a
 /// search begins there.
@@ -54,24 +54,24 @@ impl EntryWriter {
         let length = if own.len() <= MOST_OWN { own.len() as u8 } else { 31 };
         self.bytes.push(length | short(blocks, MOST_BLOCKS) << 5);
         if own.len() > MOST_OWN {
-            write_number(&mut self.bytes, own.len() as u64);
+            write_leb128(&mut self.bytes, own.len() as u64);
         }
         if width.is_none() {
-            write_number(&mut self.bytes, shared as u64);
+            write_leb128(&mut self.bytes, shared as u64);
         }
         self.bytes.extend(own);
         if blocks > MOST_BLOCKS {
-            write_number(&mut self.bytes, blocks as u64);
+            write_leb128(&mut self.bytes, blocks as u64);
         }
         let mut before = 0;
         for holder in holders {
             let step = u64::from(holder.block - before);
             before = holder.block;
             if holder.count == 1 {
-                write_number(&mut self.bytes, step << 3 | u64::from(holder.pages.trailing_zeros() & 3) << 1);
+                write_leb128(&mut self.bytes, step << 3 | u64::from(holder.pages.trailing_zeros() & 3) << 1);
             } else {
-                write_number(&mut self.bytes, step << 5 | u64::from(holder.pages & 15) << 1 | 1);
-                write_number(&mut self.bytes, holder.count.into());
+                write_leb128(&mut self.bytes, step << 5 | u64::from(holder.pages & 15) << 1 | 1);
+                write_leb128(&mut self.bytes, holder.count.into());
             }
         }
         self.last = value.to_vec();
@@ -177,15 +177,6 @@ impl<'a> Entries<'a> {
             blocks => Ok(blocks),
         }
     }
-}
-
-/// Seven bits a byte, the lowest first; the high bit says that there are more (LEB128).
-fn write_number(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
 }
 
 #[cfg(test)]

@@ -1,30 +1,29 @@
 //! Reading the bytes of the index.
 
-use crate::error::{Error, Result};
+use crate::{
+    encoding,
+    error::{Error, Result},
+};
 
-/// The bytes that are still to be read.
-pub(super) struct Input<'a>(&'a [u8]);
+/// The bytes that are still to be read. Where they are too few the index is damaged.
+pub(super) struct Input<'a>(encoding::Input<'a>);
 
 impl<'a> Input<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self(bytes)
+        Self(encoding::Input::new(bytes))
     }
 
     /// How many bytes are left.
     pub(super) fn left(&self) -> usize {
-        self.0.len()
+        self.0.left()
     }
 
     pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or_else(damaged)?;
-        self.0 = rest;
-        Ok(taken)
+        self.0.take(length).ok_or_else(damaged)
     }
 
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let (taken, rest) = self.0.split_first_chunk::<N>().ok_or_else(damaged)?;
-        self.0 = rest;
-        Ok(*taken)
+        self.0.array().ok_or_else(damaged)
     }
 
     /// A number of 4 bytes, little endian.
@@ -32,17 +31,11 @@ impl<'a> Input<'a> {
         self.array().map(u32::from_le_bytes)
     }
 
-    /// A number of seven bits a byte, the lowest first, with the high bit where there are more (LEB128).
+    /// A number in LEB128.
     pub(super) fn leb128(&mut self) -> Result<usize> {
-        let mut number = 0u64;
-        for shift in (0..63).step_by(7) {
-            let [byte] = self.array()?;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return usize::try_from(number).map_err(|_| damaged());
-            }
-        }
-        Err(damaged())
+        // None of an index comes near to 63 bits.
+        let number = self.0.leb128().filter(|number| number >> 63 == 0);
+        number.and_then(|number| usize::try_from(number).ok()).ok_or_else(damaged)
     }
 }
 
