@@ -15,6 +15,7 @@ pub mod query;
 pub mod resources;
 pub mod schema;
 pub mod segment;
+mod spelling;
 pub mod wire;
 
 pub use archive::{Archive, Settings, Snapshot};

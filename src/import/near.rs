@@ -1,16 +1,13 @@
 //! The name that a misspelt name stands for.
 
-/// The longest name that is compared with the known ones, in bytes.
-const MAX_COMPARED: usize = 32;
+use crate::spelling::nearest;
+
 /// From this length on, two letters may differ.
 const LONG: usize = 12;
 
 /// The known name that is meant by a name that is not known: the same but for case, punctuation, `src` for `source`,
 /// `dst` for `dest` and `addr` for `ip`, or off by one letter, two in a long name. `None` where none is near.
 pub(crate) fn meant(name: &str, known: &[&'static str]) -> Option<&'static str> {
-    if name.len() > MAX_COMPARED {
-        return None;
-    }
     let given = plain(name);
     let edits = match given.len() {
         // In a short name one letter is too much of it.
@@ -18,9 +15,7 @@ pub(crate) fn meant(name: &str, known: &[&'static str]) -> Option<&'static str> 
         4..LONG => 1,
         _ => 2,
     };
-    let distance = |known: &str| strsim::osa_distance(&given, &plain(known));
-    let near = known.iter().map(|known| (distance(known), *known)).filter(|(distance, _)| *distance <= edits);
-    near.min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
+    nearest(&given, edits, known.iter().map(|known| (plain(known), *known)))
 }
 
 /// A name without what programs write differently: `src_addr`, `SrcIP` and `sourceIp` are all `sourceip`.

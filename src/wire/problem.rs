@@ -1,15 +1,11 @@
 //! What is wrong with a query, in sentences.
 
-use std::cmp::Reverse;
-
-use crate::error::Error;
+use crate::{error::Error, spelling};
 
 /// The most problems that are listed one by one; how many more there are is said.
 const MAX_LISTED: usize = 100;
 /// The longest piece of a given value that is repeated in a problem, in characters.
 const MAX_QUOTED: usize = 60;
-/// The longest text that is compared with the known names, in bytes.
-const MAX_COMPARED: usize = 32;
 
 /// The problems of an error as the endpoint answers them: those of a bad query, or else its message.
 ///
@@ -115,19 +111,7 @@ pub(super) fn nearest<N: AsRef<str>>(
     given: &str,
     known: impl Iterator<Item = (N, &'static str)>,
 ) -> Option<&'static str> {
-    if given.len() > MAX_COMPARED {
-        return None;
-    }
-    let given = given.to_ascii_lowercase();
-    let first = given.chars().next().unwrap_or_default();
-    let edits = (given.chars().count() / 3).clamp(1, 3);
-    let rated = known.filter_map(|(name, meant)| {
-        let name = name.as_ref().to_ascii_lowercase();
-        let distance = strsim::osa_distance(&given, &name);
-        // Among equally near names, one that begins alike, and of those the longest: `ge` is `gte` sooner than `ne`.
-        (distance <= edits).then(|| ((distance, !name.starts_with(first), Reverse(name.len())), meant))
-    });
-    rated.min_by_key(|(rating, _)| *rating).map(|(_, meant)| meant)
+    spelling::nearest(given, (given.chars().count() / 3).clamp(1, 3), known)
 }
 
 #[cfg(test)]
