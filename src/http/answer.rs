@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderName, HeaderValue, Response, StatusCode, header, request::Parts},
 };
 use futures::FutureExt;
-use tokio::{task::spawn_blocking, time::timeout};
+use tokio::time::timeout;
 use tracing::{Instrument, Span, field::Empty};
 
 use super::{
@@ -30,6 +30,7 @@ use crate::{
     archive::Snapshot,
     error::{Error, ErrorKind, Result},
     query::{Explain, Page, Query},
+    resources::{RuntimeWorkers, blocking},
     wire::{Extent, MAX_QUERY_BYTES, Request as FlowRequest},
 };
 
@@ -284,7 +285,7 @@ pub(super) async fn timed<A, T>(inner: &Inner<A>, work: impl Future<Output = Res
 
 /// Runs on a thread that may be kept waiting.
 pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    spawn_blocking(work).await.map_err(Error::with(ErrorKind::Internal, "a request was interrupted"))?
+    blocking(&RuntimeWorkers, work).await
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! Panics of the Parquet crate.
+//! Panics of other crates.
 
 use std::{
     any::Any,
     cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
+    thread,
 };
 
 use crate::error::{Error, Result};
@@ -13,15 +14,30 @@ use crate::error::{Error, Result};
 ///
 /// A process that is built with `panic = "abort"` ends instead.
 pub(crate) fn guarded<T>(decode: impl FnOnce() -> Result<T>) -> Result<T> {
+    caught(decode).unwrap_or_else(|panic| {
+        Err(Error::damaged(match text(panic.as_ref()) {
+            Some(text) => format!("it cannot be decoded: {text}"),
+            None => "it cannot be decoded".to_owned(),
+        }))
+    })
+}
+
+/// Does work of another crate that panics where it should give an error.
+pub(super) fn caught<T>(work: impl FnOnce() -> T) -> thread::Result<T> {
     let _guard = Guard { outer: GUARDED.replace(true) };
-    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|panic| Err(Error::damaged(message(panic.as_ref()))))
+    catch_unwind(AssertUnwindSafe(work))
+}
+
+/// What a panic says.
+pub(super) fn text(panic: &(dyn Any + Send)) -> Option<&str> {
+    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str))
 }
 
 thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Marks the thread while a decoder runs on it.
+/// Marks the thread while a panic on it is caught.
 struct Guard {
     outer: bool,
 }
@@ -32,7 +48,8 @@ impl Drop for Guard {
     }
 }
 
-/// Whether a panic on this thread would come from decoding bytes that are damaged, and become an error.
+/// Whether a panic on this thread becomes an error: it comes from decoding bytes that are damaged, or from a runtime that
+/// gets no thread from the system.
 ///
 /// The panic hook of the process hears of such a panic nevertheless, and the default hook writes it to standard error. This
 /// crate leaves the hook to the program, which may replace it by one that keeps silent here:
@@ -49,11 +66,6 @@ impl Drop for Guard {
 /// ```
 pub fn is_guarded() -> bool {
     GUARDED.get()
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.map_or_else(|| "it cannot be decoded".to_owned(), |text| format!("it cannot be decoded: {text}"))
 }
 
 #[cfg(test)]

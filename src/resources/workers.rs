@@ -9,7 +9,10 @@ use std::{
 use futures::channel::oneshot;
 use tokio::runtime::Handle;
 
-use super::io_error;
+use super::{
+    guard::{caught, text},
+    io_error,
+};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Runs work that blocks on the file system, in threads that may wait. A host that has such threads gives them in
@@ -56,7 +59,7 @@ impl Workers for RuntimeWorkers {
             return Err(io::Error::new(io::ErrorKind::Unsupported, message));
         };
         // Tokio panics where the system refuses the first thread of its pool.
-        let spawned = catch_unwind(AssertUnwindSafe(|| drop(runtime.spawn_blocking(work))));
+        let spawned = caught(|| drop(runtime.spawn_blocking(work)));
         spawned.map_err(|_| io::Error::new(io::ErrorKind::WouldBlock, "no thread can be started"))
     }
 }
@@ -84,6 +87,5 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Error {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Error::internal(format!("reading panicked: {}", text.unwrap_or("for an unknown reason")))
+    Error::internal(format!("reading panicked: {}", text(panic).unwrap_or("for an unknown reason")))
 }

@@ -79,3 +79,21 @@ fn without_further_threads_flows_are_appended_and_a_live_appender_is_an_error() 
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(child::said(&said).collect::<Vec<_>>(), ["36"], "{output:?}");
 }
+
+#[test]
+fn a_command_without_further_threads_says_so_in_one_line() {
+    let place = Place::new();
+    commit(&place.archive(100), 0..250);
+    let archive = place.path.to_str().unwrap();
+    let query: &[&str] = &["query", archive, "limit=3"];
+    for arguments in
+        [query, &["summary", archive, ""], &["sql", archive, "SELECT 1"], &["generate", archive, "--flows", "9"]]
+    {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flowseek"));
+        let output = command.args(arguments).env("RUST_MIN_STACK", (1u64 << 50).to_string()).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {error}");
+        assert!(error.starts_with("flowseek: a thread cannot be started: ") && error.lines().count() == 1, "{error}");
+    }
+    place.assert_clean(&place.archive(100));
+}

@@ -16,6 +16,7 @@ use super::{
     failure::{Failure, answer},
     progress,
     stats::bytes_per_flow,
+    threads::start,
 };
 
 /// Chunks that are ready before the archive takes them.
@@ -49,10 +50,11 @@ impl Generate {
         thread::scope(|scope| {
             let size = CHUNK_FLOWS as u64;
             let numbers = 0..self.flows.div_ceil(size);
-            scope.spawn(move || {
+            let generate = move || {
                 // Sending ends where the archive takes no more.
-                numbers.map(|number| generator.chunk(number)).try_for_each(|chunk| sender.send(chunk))
-            });
+                let _ = numbers.map(|number| generator.chunk(number)).try_for_each(|chunk| sender.send(chunk));
+            };
+            start("flowseek-generate", scope, generate)?;
             // The last chunk may be longer than what is left of the flows.
             let mut left = self.flows;
             for chunk in chunks {
@@ -61,7 +63,7 @@ impl Generate {
                 left -= wanted as u64;
                 bar.inc(wanted as u64);
             }
-            Ok::<(), flowseek::Error>(())
+            Ok::<(), Failure>(())
         })?;
         let commit = appender.commit()?;
         bar.finish_and_clear();

@@ -1,4 +1,9 @@
-//! The threads that queries run on.
+//! The threads that commands run on.
+
+use std::{
+    io,
+    thread::{self, Scope},
+};
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -6,6 +11,20 @@ use super::failure::Failure;
 
 /// A runtime on all cores.
 pub fn runtime() -> Result<Runtime, Failure> {
-    let runtime = Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|error| Failure::Failed(format!("the threads of a query cannot be started: {error}")))
+    // Tokio panics where the system has no thread for it.
+    thread::Builder::new().spawn(|| ()).map_err(refused)?;
+    Builder::new_multi_thread().enable_all().build().map_err(refused)
+}
+
+/// Starts a thread of a scope.
+pub fn start<'scope>(
+    name: &str,
+    scope: &'scope Scope<'scope, '_>,
+    body: impl FnOnce() + Send + 'scope,
+) -> Result<(), Failure> {
+    thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, body).map(drop).map_err(refused)
+}
+
+fn refused(error: io::Error) -> Failure {
+    Failure::Failed(format!("a thread cannot be started: {error}"))
 }
