@@ -33,6 +33,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
+    clock::ManualClock,
     hooked::{self, Hooked},
     support::{block_on, flow},
 };
@@ -164,6 +165,25 @@ fn flows_become_visible_by_themselves_when_they_are_many_or_large_or_old() {
             assert_eq!(scratch.numbers().await, [0, 1, 2, 3], "{options:?}");
         });
     }
+}
+
+#[test]
+fn a_flow_is_as_old_as_the_clock_of_the_archive_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new();
+    let settings = Settings { clock: Arc::new(clock.clone()), ..Settings::default() };
+    let archive = Archive::open_or_create_with(directory.path().join("flows"), settings).unwrap();
+    let hour = Duration::from_secs(3600);
+    block_on(async {
+        let appender = archive.live_appender(LiveOptions { flush_age: hour, ..NEVER }).unwrap();
+        for number in 0..3 {
+            let receipt = appender.append([numbered(number)]).await.unwrap();
+            clock.advance(hour - Duration::from_millis(1));
+            assert!(timeout(Duration::from_millis(20), receipt.durable()).await.is_err());
+            clock.advance(Duration::from_millis(1));
+            assert_eq!(ids(&receipt).await, (number as u64 + 1, number as u64 + 2));
+        }
+    });
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod archive;
 mod budgets;
 mod child;
+mod clock;
 mod command_line;
 mod compaction;
 mod cost;

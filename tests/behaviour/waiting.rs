@@ -3,13 +3,13 @@
 use std::{
     future::Future,
     io,
-    pin::{Pin, pin},
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
-    time::{Duration, Instant, SystemTime},
+    time::Duration,
 };
 
 use flowseek::{
@@ -17,56 +17,15 @@ use flowseek::{
     flow::Field,
     order::{Direction, SortKey},
     query::{Budget, Count, Page, Query, Start},
-    resources::{Clock, Workers},
+    resources::Workers,
     segment::SegmentOptions,
 };
 
 use crate::{
     budgets::flow,
+    clock::ManualClock,
     support::{append, oracle},
 };
-
-/// A clock that is set by hand.
-#[derive(Debug)]
-struct Manual {
-    now: Mutex<Instant>,
-    sleeping: Mutex<Vec<Waker>>,
-}
-
-impl Manual {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { now: Mutex::new(Instant::now()), sleeping: Mutex::default() })
-    }
-
-    fn advance(&self, time: Duration) {
-        *self.now.lock().unwrap() += time;
-        self.sleeping.lock().unwrap().drain(..).for_each(Waker::wake);
-    }
-}
-
-#[derive(Debug)]
-struct Shared(Arc<Manual>);
-
-impl Clock for Shared {
-    fn now(&self) -> SystemTime {
-        SystemTime::now()
-    }
-
-    fn instant(&self) -> Instant {
-        *self.0.now.lock().unwrap()
-    }
-
-    fn sleep_until(&self, time: Instant) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let clock = Arc::clone(&self.0);
-        Box::pin(std::future::poll_fn(move |context| {
-            if *clock.now.lock().unwrap() >= time {
-                return Poll::Ready(());
-            }
-            clock.sleeping.lock().unwrap().push(context.waker().clone());
-            Poll::Pending
-        }))
-    }
-}
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -115,7 +74,7 @@ impl Wake for Woken {
 /// Small segments of which a query holds all the memory of one kind at a time.
 struct Place {
     _directory: tempfile::TempDir,
-    clock: Arc<Manual>,
+    clock: ManualClock,
     thread: Arc<Thread>,
     archive: Archive,
     stored: Vec<StoredFlow>,
@@ -126,7 +85,7 @@ const TIME: Duration = Duration::from_secs(10);
 impl Place {
     fn new(index_cache_bytes: u64, page_cache_bytes: u64) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (clock, thread) = (Manual::new(), Arc::new(Thread::default()));
+        let (clock, thread) = (ManualClock::new(), Arc::new(Thread::default()));
         let settings = Settings {
             segment: SegmentOptions { block_rows: 8, row_group_blocks: 2 },
             segment_rows: 16,
@@ -134,7 +93,7 @@ impl Place {
             page_cache_bytes,
             // What was counted before would not be waited for.
             count_cache_bytes: 0,
-            clock: Arc::new(Shared(Arc::clone(&clock))),
+            clock: Arc::new(clock.clone()),
             workers: Arc::new(Only(Arc::clone(&thread))),
             ..Settings::default()
         };

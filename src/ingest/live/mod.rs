@@ -83,7 +83,7 @@ impl Archive {
     /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) where there is another one;
     /// [`ErrorKind::Io`](crate::ErrorKind::Io).
     pub fn live_appender(&self, options: LiveOptions) -> Result<LiveAppender> {
-        let shared = Shared::start(self.appender()?, options)?;
+        let shared = Shared::start(self.appender()?, options, Arc::clone(&self.settings().clock))?;
         Ok(LiveAppender { shared: Arc::new(shared) })
     }
 }

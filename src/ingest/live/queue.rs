@@ -1,21 +1,26 @@
 //! What callers hand to the thread that writes.
 
 use std::{
+    fmt,
+    future::Future,
     ops::Range,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    pin::Pin,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    task::{Context, Wake, Waker},
     time::Instant,
 };
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{amount::Amount, backlog::Backlog, rows::Rows};
-use crate::{archive::Commit, error::Result};
+use crate::{archive::Commit, error::Result, resources::Clock};
 
 /// What callers want, in the order of the calls. How much may wait here, the permits of the callers bound.
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
     changed: Condvar,
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug)]
@@ -40,19 +45,26 @@ pub(super) struct Jobs {
 pub(super) type Caller = oneshot::Sender<Result<Commit>>;
 
 impl Queue {
-    pub(super) fn new() -> Self {
-        Self { state: Mutex::new(State { jobs: Jobs::default(), flows: 0, open: true }), changed: Condvar::new() }
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        let state = State { jobs: Jobs::default(), flows: 0, open: true };
+        Self { state: Mutex::new(state), changed: Condvar::new(), clock }
+    }
+
+    /// The time on the clock.
+    pub(super) fn now(&self) -> Instant {
+        self.clock.instant()
     }
 
     /// Puts flows in; the answer is their place among all flows since the beginning. Where the queue is closed they are
     /// dropped.
     pub(super) fn append(&self, rows: Rows, room: OwnedSemaphorePermit) -> Result<Range<u64>> {
+        let now = self.now();
         let mut state = self.lock();
         let first = state.flows;
         state.flows += rows.count;
         let place = first..state.flows;
         if state.open {
-            state.jobs.amount.add(Amount::of(&rows, Instant::now()));
+            state.jobs.amount.add(Amount::of(&rows, now));
             state.jobs.backlog.push(rows, room)?;
             self.changed.notify_one();
         }
@@ -69,7 +81,8 @@ impl Queue {
     }
 
     /// Everything that is in, as soon as there is something, or nothing at `deadline`; `None` once the queue is closed.
-    pub(super) fn take(&self, deadline: Option<Instant>) -> Option<Jobs> {
+    pub(super) fn take(self: &Arc<Self>, deadline: Option<Instant>, alarm: &mut Alarm) -> Option<Jobs> {
+        alarm.set(deadline, self);
         let mut state = self.lock();
         loop {
             if !state.open {
@@ -80,7 +93,7 @@ impl Queue {
             }
             state = match deadline {
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => match deadline.saturating_duration_since(Instant::now()) {
+                Some(deadline) => match deadline.saturating_duration_since(self.now()) {
                     left if left.is_zero() => return Some(Jobs::default()),
                     left => self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
                 },
@@ -101,6 +114,40 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Queue {
+    /// Lets the thread that waits look at the clock.
+    fn wake(self: Arc<Self>) {
+        // Either it has not looked yet, or it waits.
+        drop(self.lock());
+        self.changed.notify_one();
+    }
+}
+
+/// Wakes the thread that takes jobs out when it is time by the clock, which may run otherwise than that of the system.
+#[derive(Default)]
+pub(super) struct Alarm {
+    time: Option<Instant>,
+    sleep: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Alarm {
+    fn set(&mut self, time: Option<Instant>, queue: &Arc<Queue>) {
+        if self.time != time {
+            self.time = time;
+            self.sleep = time.map(|time| queue.clock.sleep_until(time));
+            let waker = Waker::from(Arc::clone(queue));
+            // Where the clock cannot wait, the thread does as long as it would by the system's.
+            let _ = self.sleep.as_mut().map(|sleep| sleep.as_mut().poll(&mut Context::from_waker(&waker)));
+        }
+    }
+}
+
+impl fmt::Debug for Alarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Alarm").field("time", &self.time).finish_non_exhaustive()
     }
 }
 

@@ -25,6 +25,7 @@ use crate::{
     archive::Commit,
     error::{Error, ErrorKind, Result},
     ingest::Appender,
+    resources::Clock,
 };
 
 /// The callers' side of the thread that writes.
@@ -44,8 +45,8 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Starts the threads.
-    pub(super) fn start(appender: Appender, options: LiveOptions) -> Result<Self> {
-        let queue = Arc::new(Queue::new());
+    pub(super) fn start(appender: Appender, options: LiveOptions, clock: Arc<dyn Clock>) -> Result<Self> {
+        let queue = Arc::new(Queue::new(clock));
         let (sender, progress) = watch::channel(Progress::default());
         let upkeep = Upkeep::start(appender.compactor(), options)?;
         let board = upkeep.as_ref().map(|upkeep| Arc::clone(upkeep.board()));

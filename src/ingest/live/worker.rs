@@ -11,7 +11,7 @@ use super::{
     LiveOptions,
     amount::Amount,
     backlog::Backlog,
-    queue::{Caller, Jobs, Queue},
+    queue::{Alarm, Caller, Jobs, Queue},
     upkeep::Upkeep,
 };
 use crate::{
@@ -50,6 +50,7 @@ pub(super) struct Worker {
     retry: Option<Instant>,
     /// Whether a commit was asked for, or due, and has failed.
     is_owed: bool,
+    alarm: Alarm,
     options: LiveOptions,
     queue: Arc<Queue>,
     progress: watch::Sender<Progress>,
@@ -70,6 +71,7 @@ impl Worker {
             uncommitted: Amount::default(),
             retry: None,
             is_owed: false,
+            alarm: Alarm::default(),
             options,
             queue,
             progress,
@@ -78,11 +80,11 @@ impl Worker {
 
     /// Works until the queue is closed.
     pub(super) fn run(mut self) {
-        while let Some(Jobs { backlog, amount, callers }) = self.queue.take(self.deadline()) {
+        while let Some(Jobs { backlog, amount, callers }) = self.queue.take(self.deadline(), &mut self.alarm) {
             self.uncommitted.add(amount);
             // That would be a mistake of this program: rather none than some of what was appended.
             let Ok(()) = self.waiting.append(backlog) else { break };
-            let now = Instant::now();
+            let now = self.queue.now();
             if !callers.is_empty() || self.retry.is_none_or(|retry| retry <= now) {
                 // All who wait for a commit share this one.
                 let is_due = self.uncommitted.is_due(&self.options, now);
