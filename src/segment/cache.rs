@@ -9,7 +9,8 @@ use std::{
 };
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, StringArray, StringBuilder},
+    array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, StringArray, StringBuilder},
+    buffer::Buffer,
     datatypes::UInt16Type,
 };
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use quick_cache::{Weighter, sync::Cache};
 
 use super::{
     SegmentReader,
-    decode::{Dictionary, decode},
+    decode::{Dictionary, MOST_PLACES, decode},
     decompress::Decompressor,
     index::{Chunk, checksum},
     reader::PagePlace,
@@ -55,13 +56,13 @@ struct ByteWeighter;
 impl Weighter<(u64, u64), Held> for ByteWeighter {
     fn weight(&self, key: &(u64, u64), held: &Held) -> u64 {
         let bytes = match held {
-            // Names are shared, and counted once.
+            // Names and addresses are shared, and counted once.
             Held::Column(column) => match column.as_dictionary_opt::<UInt16Type>() {
                 Some(places) => places.keys().get_array_memory_size(),
                 None => column.get_array_memory_size(),
             },
             Held::Dictionary(Dictionary::Page(page)) => page.buffer().len() + size_of::<Page>(),
-            Held::Dictionary(Dictionary::Names(names)) => names.get_array_memory_size(),
+            Held::Dictionary(Dictionary::Values(values)) => values.get_array_memory_size(),
             Held::List(bytes) => bytes.len(),
         };
         (bytes + size_of_val(key)) as u64
@@ -231,7 +232,10 @@ impl PageCache {
         *bytes += place.length as u64;
         let page = read_page(segment, &place, decompressor)?;
         let dictionary = match field.kind() {
-            Kind::Text => Dictionary::Names(Arc::new(names(&page)?)),
+            Kind::Text => Dictionary::Values(Arc::new(names(&page)?)),
+            Kind::Address if page.num_values() as usize <= MOST_PLACES => {
+                Dictionary::Values(Arc::new(addresses(&page)?))
+            }
             _ => Dictionary::Page(Arc::new(page)),
         };
         self.held.insert(key, Held::Dictionary(dictionary.clone()));
@@ -282,7 +286,8 @@ impl PageCache {
     }
 }
 
-/// About how many bytes a value takes, decoded. Names are places in a dictionary.
+/// About how many bytes a value takes, decoded. Names are places in a dictionary; so are most addresses, but not where they
+/// are gathered.
 pub(super) fn width(field: Field) -> u64 {
     match field.kind() {
         Kind::Time | Kind::Number => 8,
@@ -335,4 +340,12 @@ fn names(page: &Page) -> Result<StringArray> {
         rest = more;
     }
     Ok(names.finish())
+}
+
+/// The addresses in a dictionary: each its 16 bytes.
+fn addresses(page: &Page) -> Result<FixedSizeBinaryArray> {
+    let addresses = FixedSizeBinaryArray::try_new(16, Buffer::from(page.buffer().clone()), None);
+    let addresses = addresses.map_err(Error::with(ErrorKind::Damaged, "a dictionary is damaged"))?;
+    let is_whole = addresses.len() == page.num_values() as usize && page.buffer().len() == addresses.len() * 16;
+    if is_whole { Ok(addresses) } else { Err(Error::damaged("a dictionary is damaged")) }
 }

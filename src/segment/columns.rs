@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, FixedSizeBinaryBuilder, StringBuilder,
-        new_empty_array, new_null_array,
+        Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray, FixedSizeBinaryBuilder,
+        StringBuilder, builder::NullBufferBuilder, new_empty_array, new_null_array,
     },
     compute::{concat, interleave},
-    datatypes::{DataType, UInt16Type},
+    datatypes::UInt16Type,
     error::ArrowError,
 };
 
@@ -105,7 +105,7 @@ pub struct Columns {
     fields: Vec<Field>,
     pages: Vec<usize>,
     page_rows: usize,
-    /// Column by column, each with all pages. Names may be places in dictionaries.
+    /// Column by column, each with all pages. Names and addresses may be places in dictionaries.
     arrays: Vec<ArrayRef>,
     /// The memory that they take, where a query holds them.
     _pin: Option<Pin>,
@@ -145,15 +145,15 @@ pub(crate) struct PageColumns<'a> {
 }
 
 impl<'a> PageColumns<'a> {
-    /// A column of the page, as it was decoded: names may be places in a dictionary.
+    /// A column of the page, as it was decoded: names and addresses may be places in a dictionary.
     pub(crate) fn column(&self, column: usize) -> Option<&'a ArrayRef> {
         self.columns.arrays.get(column * self.columns.pages.len() + self.place)
     }
 
     /// Those of `rows` for which `test` is true.
     ///
-    /// It is given columns of the page, as they are, where most of it is asked for; of few rows, just these. Of names in
-    /// a dictionary it is given each once, and `told` remembers what it said of them.
+    /// It is given columns of the page, as they are, where most of it is asked for; of few rows, just these. Of values in
+    /// a small dictionary it is given each once, and `told` remembers what it said of them.
     pub(crate) fn filter(
         &self,
         rows: &RowRanges,
@@ -181,7 +181,7 @@ impl<'a> PageColumns<'a> {
     }
 }
 
-/// What a test has told of the names of a dictionary, which serves many pages.
+/// What a test has told of the values of a dictionary, which serves many pages.
 #[derive(Debug, Default)]
 pub(crate) struct ToldNames {
     dictionary: Option<ArrayRef>,
@@ -206,7 +206,7 @@ impl ToldNames {
             let length = names.len();
             test(vec![names], length).map(|mask| mask.iter().map(Option::unwrap_or_default).collect::<Vec<bool>>())
         };
-        self.absent = passes(new_null_array(&DataType::Utf8, 1))?.first().copied().unwrap_or(false);
+        self.absent = passes(new_null_array(names.values().data_type(), 1))?.first().copied().unwrap_or(false);
         self.present = passes(Arc::clone(names.values()))?;
         self.dictionary = Some(Arc::clone(names.values()));
         Ok(())
@@ -244,6 +244,9 @@ fn gather<'r>(
                 }
             }
             Ok(Arc::new(names.finish()))
+        }
+        Kind::Address if pages.iter().any(|page| page.as_dictionary_opt::<UInt16Type>().is_some()) => {
+            addresses(&pairs().collect::<Vec<_>>())
         }
         _ => match (pages, rows.clone().into_iter().next().map(RowRanges::as_slice)) {
             ([], _) => Ok(new_empty_array(&column_type(field))),
@@ -284,6 +287,30 @@ fn gather<'r>(
 fn is_coherent<'r>(parts: impl Iterator<Item = &'r RowRanges>) -> bool {
     let (ranges, rows) = parts.fold((0, 0), |sum, rows| (sum.0 + rows.as_slice().len(), sum.1 + rows.len()));
     ranges > 0 && rows / ranges >= COHERENT_ROWS
+}
+
+/// Addresses of rows of pages, of which some are places in a dictionary.
+fn addresses(pages: &[(&&ArrayRef, &RowRanges)]) -> Result<ArrayRef> {
+    let total = pages.iter().map(|(_, rows)| rows.len()).sum();
+    let not_addresses = || Error::internal("addresses are not 16 bytes");
+    let (mut bytes, mut valid) = (Vec::with_capacity(total * 16), NullBufferBuilder::new(total));
+    for (page, rows) in pages {
+        let places = page.as_dictionary_opt::<UInt16Type>();
+        let values = places.map_or(page.as_ref(), |places| places.values().as_ref());
+        let values: &FixedSizeBinaryArray = values.as_fixed_size_binary_opt().ok_or_else(not_addresses)?;
+        let (values, _) = values.value_data().as_chunks::<16>();
+        for row in rows.iter() {
+            let place = match places {
+                Some(places) => places.key(row),
+                None => page.is_valid(row).then_some(row),
+            };
+            let value = place.map(|place| values.get(place).ok_or_else(not_addresses)).transpose()?;
+            bytes.extend_from_slice(value.unwrap_or(&[0; 16]));
+            valid.append(value.is_some());
+        }
+    }
+    let addresses = FixedSizeBinaryArray::try_new(16, bytes.into(), valid.finish());
+    Ok(Arc::new(addresses.map_err(failed)?))
 }
 
 fn failed(error: ArrowError) -> Error {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, DictionaryArray, StringArray},
+    array::{Array, ArrayRef, AsArray, DictionaryArray, UInt16Array},
     datatypes::{DataType, Field as Column, Schema, UInt16Type},
 };
 use bytes::Bytes;
@@ -20,13 +20,16 @@ use parquet::{
     schema::types::SchemaDescriptor,
 };
 
-use super::writer::LARGEST_DICTIONARY;
+use super::places::places;
 use crate::{flow::Field, schema::schema};
 
 /// The schema of a segment in the terms of Parquet, and for each column what its decoder is made from.
 static DECODERS: LazyLock<Option<(SchemaDescriptor, Vec<FieldLevels>)>> = LazyLock::new(|| levels(&schema()));
 
-/// The same for columns of places in a dictionary: names are decoded to these.
+/// No dictionary of values has more of them, so that a place in it takes two bytes.
+pub(super) const MOST_PLACES: usize = 1 << 16;
+
+/// The same for columns of places in a dictionary: names and addresses are decoded to these.
 static PLACE_DECODERS: LazyLock<Option<(SchemaDescriptor, Vec<FieldLevels>)>> = LazyLock::new(|| {
     let column = |field: Field| Column::new(field.name(), DataType::UInt16, !field.always_present());
     levels(&Schema::new(Field::ALL.into_iter().map(column).collect::<Vec<_>>()))
@@ -60,11 +63,11 @@ pub(super) fn further_columns(columns: &SchemaDescriptor) -> Option<Vec<&str>> {
 pub(super) enum Dictionary {
     /// Values, as they lie in the file.
     Page(Arc<Page>),
-    /// Names.
-    Names(Arc<StringArray>),
+    /// Names or addresses.
+    Values(ArrayRef),
 }
 
-/// The `rows` values of a page of a column: of names with a dictionary, places in it.
+/// The `rows` values of a page of a column: of names and addresses with a dictionary, places in it.
 pub(super) fn decode(
     metadata: &ParquetMetaData,
     field: Field,
@@ -72,26 +75,41 @@ pub(super) fn decode(
     dictionary: Option<&Dictionary>,
     rows: usize,
 ) -> ParquetResult<ArrayRef> {
-    let pages = |dictionary: Option<Page>| OnePage { metadata, dictionary, page, rows };
     match dictionary {
-        None => pages(None).decode(field, &DECODERS),
-        Some(Dictionary::Page(dictionary)) => pages(Some(Page::clone(dictionary))).decode(field, &DECODERS),
-        // The Parquet crate would copy all names for each page. So it is given a dictionary of numbers.
-        Some(Dictionary::Names(names)) => {
-            let places = pages(Some(numbers(names.len())?)).decode(field, &PLACE_DECODERS)?;
-            let places = places.as_primitive_opt::<UInt16Type>().ok_or_else(short)?;
-            let names = DictionaryArray::try_new(places.clone(), Arc::clone(names) as ArrayRef)?;
-            Ok(Arc::new(names))
+        None => OnePage { metadata, dictionary: None, page, rows }.decode(field, &DECODERS),
+        Some(Dictionary::Page(dictionary)) => {
+            OnePage { metadata, dictionary: Some(Page::clone(dictionary)), page, rows }.decode(field, &DECODERS)
+        }
+        Some(Dictionary::Values(values)) => {
+            let found = match places(&page, rows)? {
+                Some(places) => places,
+                None => decode_places(metadata, field, page, values.len(), rows)?,
+            };
+            Ok(Arc::new(DictionaryArray::<UInt16Type>::try_new(found, Arc::clone(values))?))
         }
     }
+}
+
+/// The places in a page that the Parquet crate decodes. It would copy all values for each page, so it is given a dictionary
+/// of numbers.
+fn decode_places(
+    metadata: &ParquetMetaData,
+    field: Field,
+    page: Page,
+    values: usize,
+    rows: usize,
+) -> ParquetResult<UInt16Array> {
+    let page = OnePage { metadata, dictionary: Some(numbers(values)?), page, rows };
+    let places = page.decode(field, &PLACE_DECODERS)?;
+    places.as_primitive_opt::<UInt16Type>().cloned().ok_or_else(short)
 }
 
 /// A dictionary whose values are the numbers from 0 on.
 fn numbers(count: usize) -> ParquetResult<Page> {
     static NUMBERS: LazyLock<Bytes> =
-        LazyLock::new(|| (0..LARGEST_DICTIONARY as u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>().into());
-    if count > LARGEST_DICTIONARY {
-        return Err(ParquetError::General("a dictionary has too many names".to_owned()));
+        LazyLock::new(|| (0..MOST_PLACES as u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>().into());
+    if count > MOST_PLACES {
+        return Err(ParquetError::General("a dictionary has too many values".to_owned()));
     }
     let num_values = u32::try_from(count)?;
     Ok(Page::DictionaryPage { buf: NUMBERS.slice(..count * 4), num_values, encoding: Encoding::PLAIN, is_sorted: true })

@@ -15,6 +15,7 @@ mod file_bytes;
 mod index;
 mod names;
 mod page_header;
+mod places;
 mod probe;
 mod reader;
 mod rows;

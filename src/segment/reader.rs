@@ -14,6 +14,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaD
 use twox_hash::XxHash64;
 
 use super::{
+    RowRanges,
     bounds::{BlockBounds, BoundsTable},
     decode::further_columns,
     file_bytes::FileBytes,
@@ -231,6 +232,15 @@ impl SegmentReader {
     /// The rows of a block.
     pub fn block_rows(&self, block: usize) -> Range<usize> {
         block_range(block, self.shape.block_rows, self.shape.rows)
+    }
+
+    /// Rows, cut where row groups end.
+    pub(crate) fn row_groups(&self, rows: &RowRanges) -> Vec<RowRanges> {
+        let (first, end) = rows.as_slice().first().zip(rows.as_slice().last()).map_or((0, 0), |(first, last)| {
+            (first.start / self.shape.group_rows, last.end.div_ceil(self.shape.group_rows))
+        });
+        let groups = (first..end).map(|group| rows.within(&block_range(group, self.shape.group_rows, self.shape.rows)));
+        groups.filter(|rows| !rows.is_empty()).collect()
     }
 
     /// How many pages each column has.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, DictionaryArray, StringArray},
+    array::{Array, ArrayRef, AsArray, DictionaryArray},
     datatypes::UInt16Type,
 };
 use hashbrown::HashMap;
@@ -17,9 +17,12 @@ use crate::{
 
 /// No code yet.
 const NONE: u32 = u32::MAX;
+/// All values of a dictionary get their codes at once where so many times the rows of a page are more than they: to look
+/// up many in a row takes less time than to look up one now and then.
+const PAGES_OF_DICTIONARY: usize = 32;
 
 /// Gives each value of a field a number, its code: 0 to the first that comes, 1 to the next, and so on. A code is found
-/// by looking into a table where there are few values, or by the place of a name in a dictionary, and else by a hash.
+/// by looking into a table where there are few values, or by the place of a value in a dictionary, and else by a hash.
 #[derive(Debug)]
 pub(super) struct Codes {
     field: Field,
@@ -27,6 +30,8 @@ pub(super) struct Codes {
     values: Vec<Option<Value>>,
     absent: u32,
     known: Known,
+    /// A dictionary, and the codes of its values as far as they were asked for. It serves many pages.
+    told: Option<(ArrayRef, Vec<u32>)>,
     /// Bytes of the names.
     name_bytes: usize,
 }
@@ -35,13 +40,14 @@ pub(super) struct Codes {
 enum Known {
     /// The codes of numbers of at most two bytes.
     Table(Vec<u32>),
-    /// The codes of other numbers, times and addresses.
+    /// The codes of other numbers and times.
     Numbers(HashMap<u128, u32>),
-    Names {
-        codes: HashMap<String, u32>,
-        /// A dictionary, and the codes of its names as far as they were asked for. It serves many pages.
-        told: Option<(ArrayRef, Vec<u32>)>,
+    /// The codes of addresses. Most are of version 4: in a table of their own more of them are in the processor's cache.
+    Addresses {
+        v4: HashMap<u32, u32>,
+        others: HashMap<u128, u32>,
     },
+    Names(HashMap<String, u32>),
 }
 
 impl Codes {
@@ -49,18 +55,13 @@ impl Codes {
         let known = match field {
             Field::Protocol | Field::TcpFlags => Known::Table(vec![NONE; 1 << 8]),
             Field::SrcPort | Field::DstPort => Known::Table(vec![NONE; 1 << 16]),
-            Field::FlowId
-            | Field::StartTime
-            | Field::EndTime
-            | Field::SrcIp
-            | Field::DstIp
-            | Field::SrcBytes
-            | Field::DstBytes => Known::Numbers(HashMap::new()),
-            Field::SrcNode | Field::DstNode | Field::NodeId | Field::ActivityId => {
-                Known::Names { codes: HashMap::new(), told: None }
+            Field::FlowId | Field::StartTime | Field::EndTime | Field::SrcBytes | Field::DstBytes => {
+                Known::Numbers(HashMap::new())
             }
+            Field::SrcIp | Field::DstIp => Known::Addresses { v4: HashMap::new(), others: HashMap::new() },
+            Field::SrcNode | Field::DstNode | Field::NodeId | Field::ActivityId => Known::Names(HashMap::new()),
         };
-        Self { field, values: Vec::new(), absent: NONE, known, name_bytes: 0 }
+        Self { field, values: Vec::new(), absent: NONE, known, told: None, name_bytes: 0 }
     }
 
     pub(super) fn field(&self) -> Field {
@@ -77,7 +78,8 @@ impl Codes {
         let known = match &self.known {
             Known::Table(table) => size_of_val(table.as_slice()),
             Known::Numbers(codes) => codes.allocation_size(),
-            Known::Names { codes, .. } => codes.allocation_size(),
+            Known::Addresses { v4, others } => v4.allocation_size() + others.allocation_size(),
+            Known::Names(codes) => codes.allocation_size(),
         };
         self.values.capacity() * size_of::<Option<Value>>() + known + self.name_bytes
     }
@@ -112,7 +114,11 @@ impl Codes {
                 None => next,
             },
             Known::Numbers(codes) => *codes.entry(number).or_insert(next),
-            Known::Names { .. } => next,
+            Known::Addresses { v4, others } => match short_address(number) {
+                Some(short) => *v4.entry(short).or_insert(next),
+                None => *others.entry(number).or_insert(next),
+            },
+            Known::Names(_) => next,
         };
         if code == next {
             self.values.push(Some(Value::Number(number)));
@@ -122,7 +128,7 @@ impl Codes {
 
     fn name(&mut self, name: &str) -> u32 {
         let next = self.values.len() as u32;
-        if let Known::Names { codes, .. } = &mut self.known {
+        if let Known::Names(codes) = &mut self.known {
             if let Some(code) = codes.get(name) {
                 return *code;
             }
@@ -136,8 +142,8 @@ impl Codes {
     /// The codes of some rows of a page, in their order.
     pub(super) fn of(&mut self, page: &ArrayRef, rows: &RowRanges) -> Result<Vec<u32>> {
         let mut codes = Vec::with_capacity(rows.len());
-        if let Some(names) = page.as_dictionary_opt::<UInt16Type>() {
-            self.of_places(names, rows, &mut codes)?;
+        if let Some(places) = page.as_dictionary_opt::<UInt16Type>() {
+            self.of_places(places, rows, &mut codes)?;
             return Ok(codes);
         }
         match Values::new(page.as_ref(), self.field)? {
@@ -160,40 +166,43 @@ impl Codes {
         codes.extend(rows.iter().map(code));
     }
 
-    /// The codes of names that are places in a dictionary.
+    /// The codes of values that are places in a dictionary.
     fn of_places(
         &mut self,
         places: &DictionaryArray<UInt16Type>,
         rows: &RowRanges,
         codes: &mut Vec<u32>,
     ) -> Result<()> {
-        let names: &StringArray =
-            places.values().as_string_opt().ok_or_else(|| Error::internal("a dictionary has no names"))?;
-        let told = match &mut self.known {
-            Known::Names { told, .. } => told.take(),
-            _ => return Err(Error::internal("a dictionary is not of names")),
-        };
-        let told = told.filter(|(dictionary, _)| Arc::ptr_eq(dictionary, places.values()));
-        let (dictionary, mut told) = told.unwrap_or_else(|| (Arc::clone(places.values()), vec![NONE; names.len()]));
+        let (dictionary, length) = (places.values(), places.values().len());
+        let values = Values::new(dictionary.as_ref(), self.field)?;
+        let told = self.told.take().filter(|(told, _)| Arc::ptr_eq(told, dictionary));
+        let mut told = told.map_or_else(|| vec![NONE; length], |(_, told)| told);
+        if rows.len().saturating_mul(PAGES_OF_DICTIONARY) >= length {
+            let untold = told.iter_mut().enumerate().filter(|(_, code)| **code == NONE);
+            untold.for_each(|(place, code)| *code = self.code(values.get(place)));
+        }
         for row in rows.iter() {
             let code = match places.key(row) {
                 None => self.absent(),
                 Some(place) => match told.get_mut(place) {
                     Some(code) if *code != NONE => *code,
                     Some(code) => {
-                        *code = self.name(names.value(place));
+                        *code = self.code(values.get(place));
                         *code
                     }
-                    None => return Err(Error::internal("a name is not in its dictionary")),
+                    None => return Err(Error::internal("a value is not in its dictionary")),
                 },
             };
             codes.push(code);
         }
-        if let Known::Names { told: kept, .. } = &mut self.known {
-            *kept = Some((dictionary, told));
-        }
+        self.told = Some((Arc::clone(dictionary), told));
         Ok(())
     }
+}
+
+/// An address of version 4 in 32 bits.
+fn short_address(address: u128) -> Option<u32> {
+    (address >> 32 == 0xffff).then_some(address as u32)
 }
 
 /// The number under which a protocol is grouped: those that the endpoint does not name are one group.

@@ -87,6 +87,9 @@ impl Groups {
         let code = |key: usize, code: u32| renamed.get(key).and_then(|codes| codes.get(code as usize)).copied();
         for (codes, place) in others.places() {
             let sums = others.sums.get(place).copied().unwrap_or_default();
+            if sums.flows == 0 {
+                continue;
+            }
             let (first, second) = (code(0, codes.0), codes.1.and_then(|second| code(1, second)));
             if let Some(first) = first {
                 self.sums(first, second).add(&sums);
@@ -115,7 +118,12 @@ impl Groups {
         let key = |codes: (u32, Option<u32>)| [value(0, codes.0), codes.1.and_then(|second| value(1, second))];
         let sums = |place: usize| self.sums.get(place).copied().unwrap_or_default();
         let mut found: Vec<(u128, (u32, Option<u32>), usize)> =
-            self.places().map(|(codes, place)| (amount(&sums(place)), codes, place)).collect();
+            // A value of a dictionary may be that of no flow that matches.
+            self.places()
+                .map(|(codes, place)| (sums(place), codes, place))
+                .filter(|(sums, ..)| sums.flows > 0)
+                .map(|(sums, codes, place)| (amount(&sums), codes, place))
+                .collect();
         let compare = |left: &(u128, (u32, Option<u32>), usize), right: &(u128, (u32, Option<u32>), usize)| {
             right.0.cmp(&left.0).then_with(|| compare_keys(&key(left.1), &key(right.1)))
         };

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    filter::{Filter, Set, Verdict},
+    filter::{Filter, Set, Test, Verdict},
     flow::{Field, Timestamp},
     order::Order,
     query::{
@@ -69,6 +69,8 @@ struct Walk<'a> {
     accumulator: Accumulator,
     /// No flow that matches began later than this.
     latest: i64,
+    /// The columns that are read, and of how many rows.
+    touched: (Vec<Field>, u64),
     /// For each segment of which something is left, the newest start time of that.
     fronts: BTreeSet<(i64, usize)>,
     /// The segments that were opened.
@@ -94,6 +96,11 @@ impl<'a> Walk<'a> {
         let reader = RowReader::new(Arc::clone(archive.pages()), Arc::new(ReadCounters::default()));
         let reader = reader.until(deadline.clone());
         let manifest = query.snapshot.manifest();
+        let mut columns: Vec<Field> = filter.tests().map(Test::field).chain(query.by.iter().copied()).collect();
+        columns.extend([Field::SrcBytes, Field::DstBytes].iter().filter(|_| query.adds_bytes()));
+        columns.extend(query.every.map(|_| Field::StartTime));
+        columns.sort_unstable();
+        columns.dedup();
         Self {
             query,
             goal: Goal { filter, order: Arc::new(Order::newest_first()), position: None },
@@ -113,6 +120,7 @@ impl<'a> Walk<'a> {
                 groups: Arc::new(Mutex::default()),
             },
             latest,
+            touched: (columns, 0),
             fronts: BTreeSet::new(),
             plans: HashMap::new(),
             conditions: None,
@@ -135,6 +143,22 @@ impl<'a> Walk<'a> {
                 Verdict::Maybe => {}
             }
             self.fronts.insert((entry.start_time.1.min(self.latest), segment));
+        }
+        let Accumulator { adds_bytes, by, listing, .. } = &self.accumulator;
+        if self.goal.filter.is_all() && (*adds_bytes || !by.is_empty() && listing.is_none()) {
+            // It is known from the beginning that every row is read.
+            self.touch(self.query.snapshot.manifest().rows());
+        }
+    }
+
+    /// Reads so many rows more. Once their pages would take more of the cache than they may, they are not kept: others would
+    /// lose theirs.
+    fn touch(&mut self, rows: u64) {
+        let (columns, sum) = &mut self.touched;
+        *sum = sum.saturating_add(rows);
+        let Scanner { reader } = &mut self.accumulator.scanner;
+        if reader.is_large(columns, *sum) {
+            *reader = reader.clone().passing();
         }
     }
 
@@ -397,6 +421,7 @@ impl<'a> Walk<'a> {
         self.sums.add(&tally.sums);
         self.explain.rows_scanned += tally.rows_read;
         self.spending.spend(tally.rows_read);
+        self.touch(tally.rows_read);
         if let (Some(buckets), Some(added)) = (&mut self.buckets, tally.buckets) {
             buckets.merge(added);
         }

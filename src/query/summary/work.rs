@@ -31,7 +31,8 @@ impl Work {
     pub(super) fn split(self) -> Vec<Self> {
         match self {
             Self::Rows(part) => {
-                let pieces = part.rows.split(TASK_ROWS).into_iter();
+                // The dictionaries of a row group are looked through once.
+                let pieces = part.segment.row_groups(&part.rows).into_iter().flat_map(|rows| rows.split(2 * TASK_ROWS));
                 pieces.map(|rows| Self::Rows(Part { rows, ..part.clone() })).collect()
             }
             list @ Self::List(_) => vec![list],
