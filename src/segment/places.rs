@@ -13,6 +13,8 @@ use parquet::{
     errors::{ParquetError, Result as ParquetResult},
 };
 
+use crate::encoding::Input;
+
 /// A place has no more bits than this.
 const MOST_BITS: usize = 16;
 
@@ -66,21 +68,19 @@ fn numbers(runs: &[u8], bits: usize, count: usize) -> ParquetResult<Vec<u16>> {
         return Err(damaged());
     }
     let mut numbers = Vec::with_capacity(count);
-    let mut rest = runs;
+    let mut rest = Input::new(runs);
     while numbers.len() < count {
         let wanted = count - numbers.len();
-        let head = leb128(&mut rest)?;
+        let head = rest.leb128().and_then(|head| usize::try_from(head).ok()).ok_or_else(damaged)?;
         if head & 1 == 0 {
-            let (number, behind) = rest.split_at_checked(bits.div_ceil(8)).ok_or_else(damaged)?;
+            let number = rest.take(bits.div_ceil(8)).ok_or_else(damaged)?;
             let number = number.iter().rev().fold(0, |number, byte| number << 8 | u16::from(*byte));
-            rest = behind;
             numbers.resize(numbers.len() + wanted.min(head / 2), number);
         } else {
             let groups = head / 2;
             // The last group may be cut off where no number of it is wanted.
-            let length = groups.saturating_mul(bits).min(rest.len());
-            let (packed, behind) = rest.split_at_checked(length).ok_or_else(damaged)?;
-            rest = behind;
+            let length = groups.saturating_mul(bits).min(rest.left());
+            let packed = rest.take(length).ok_or_else(damaged)?;
             unpack(packed, bits, wanted.min(groups.saturating_mul(8)), &mut numbers)?;
         }
         if head < 2 {
@@ -113,19 +113,6 @@ fn unpack(packed: &[u8], bits: usize, count: usize, numbers: &mut Vec<u16>) -> P
     Ok(())
 }
 
-fn leb128(rest: &mut &[u8]) -> ParquetResult<usize> {
-    let mut number = 0usize;
-    for shift in (0..35).step_by(7) {
-        let (byte, behind) = rest.split_first().ok_or_else(damaged)?;
-        *rest = behind;
-        number |= usize::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Ok(number);
-        }
-    }
-    Err(damaged())
-}
-
 fn damaged() -> ParquetError {
     ParquetError::General("a page of places in a dictionary is damaged".to_owned())
 }
@@ -135,6 +122,7 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
+    use crate::encoding::write_leb128;
 
     /// Numbers, packed: each of the runs is repeated, or is of groups of eight.
     fn packed(runs: &[(u16, usize, bool)], bits: usize) -> (Vec<u8>, Vec<u16>) {
@@ -142,11 +130,11 @@ mod tests {
         for (number, count, is_repeated) in runs {
             let number = number & ((1u32 << bits) - 1) as u16;
             if *is_repeated {
-                write(&mut bytes, count * 2);
+                write_leb128(&mut bytes, *count as u64 * 2);
                 bytes.extend(&number.to_le_bytes()[..bits.div_ceil(8)]);
                 numbers.extend(std::iter::repeat_n(number, *count));
             } else {
-                write(&mut bytes, count * 2 + 1);
+                write_leb128(&mut bytes, *count as u64 * 2 + 1);
                 let mut bitmap = vec![0u8; count * bits];
                 for place in 0..count * 8 {
                     let number = number.wrapping_add(place as u16) & ((1u32 << bits) - 1) as u16;
@@ -159,14 +147,6 @@ mod tests {
             }
         }
         (bytes, numbers)
-    }
-
-    fn write(bytes: &mut Vec<u8>, mut number: usize) {
-        while number >= 0x80 {
-            bytes.push(number as u8 | 0x80);
-            number >>= 7;
-        }
-        bytes.push(number as u8);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::{
     groups::Groups,
     listing::{ListPart, Listing},
     result::{Bytes, Totals},
+    shared::SharedGroups,
 };
 use crate::{
     error::{Error, Result},
@@ -72,22 +73,24 @@ pub(super) struct Accumulator {
     pub(super) pruning: Pruning,
     /// How a list tells of the groups, if one does.
     pub(super) listing: Option<Arc<Listing>>,
-    /// The groups that no thread has at the moment: there are never more than threads.
-    pub(super) groups: Arc<Mutex<Vec<Groups>>>,
+    /// The groups of the rows that were read.
+    pub(super) groups: Arc<SharedGroups>,
+    /// Those of lists, which no thread has at the moment: there are never more than threads.
+    pub(super) listed: Arc<Mutex<Vec<Groups>>>,
 }
 
 impl Accumulator {
-    /// Groups of another thread, or new ones.
-    fn take_groups(&self) -> Option<Groups> {
-        if self.by.is_empty() {
-            return None;
-        }
-        let free = self.groups.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Some(free.unwrap_or_else(|| Groups::new(&self.by)))
+    /// About how many bytes of memory the groups take.
+    pub(super) fn group_bytes(&self) -> u64 {
+        let listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        self.groups.memory() + listed.iter().map(Groups::memory).sum::<u64>()
     }
 
-    fn give_back(&self, groups: Option<Groups>) {
-        self.groups.lock().unwrap_or_else(PoisonError::into_inner).extend(groups);
+    /// All groups.
+    pub(super) fn into_groups(self) -> Arc<SharedGroups> {
+        let listed = std::mem::take(&mut *self.listed.lock().unwrap_or_else(PoisonError::into_inner));
+        listed.iter().for_each(|listed| self.groups.add(listed));
+        self.groups
     }
 
     /// Adds up a part. `buckets` are empty ones.
@@ -117,10 +120,10 @@ impl Accumulator {
         let columns = self.scanner.reader.columns(&part.segment, &fields, &rows).await?;
         let times = self.scanner.reader.columns(&part.segment, &[Field::StartTime], &straddling).await?;
         tokio::task::coop::consume_budget().await;
-        let mut groups = self.take_groups();
-        let added = self.add(&mut tally, groups.as_mut(), part, (&rows, &columns), (&straddling, &times));
-        self.give_back(groups);
-        added.map(|()| tally)
+        let mut groups = (!self.by.is_empty()).then(|| Groups::passing(&self.by));
+        self.add(&mut tally, groups.as_mut(), part, (&rows, &columns), (&straddling, &times))?;
+        groups.iter().for_each(|groups| self.groups.add(groups));
+        Ok(tally)
     }
 
     /// Counts the flows of blocks that a list tells of. `buckets` are empty ones.
@@ -129,7 +132,8 @@ impl Accumulator {
         let missing = || Error::internal("a segment lacks a list that it had");
         let listing = self.listing.as_ref().ok_or_else(missing)?;
         let list = segment.value_list(listing.columns).ok_or_else(missing)?;
-        let mut groups = self.take_groups().ok_or_else(|| Error::internal("lists are of groups"))?;
+        let free = self.listed.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut groups = free.unwrap_or_else(|| Groups::passing(&self.by));
         let chosen = part.chosen();
         let valued = list.count(
             &self.scanner.reader,
@@ -150,7 +154,7 @@ impl Accumulator {
             tally.sums.add(&sums);
             tally.buckets.iter_mut().for_each(|buckets| buckets.add(*time, &sums));
         }
-        self.give_back(Some(groups));
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).push(groups);
         Ok(tally)
     }
 

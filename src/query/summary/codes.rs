@@ -10,16 +10,13 @@ use hashbrown::HashMap;
 
 use crate::{
     error::{Error, Result},
-    flow::{Field, Protocol, Timestamp, Value, ValueRef},
+    flow::{Field, Kind, Protocol, Timestamp, ValueRef},
     schema::Values,
     segment::RowRanges,
 };
 
 /// No code yet.
 const NONE: u32 = u32::MAX;
-/// All values of a dictionary get their codes at once where so many times the rows of a page are more than they: to look
-/// up many in a row takes less time than to look up one now and then.
-const PAGES_OF_DICTIONARY: usize = 32;
 
 /// Gives each value of a field a number, its code: 0 to the first that comes, 1 to the next, and so on. A code is found
 /// by looking into a table where there are few values, or by the place of a value in a dictionary, and else by a hash.
@@ -27,13 +24,22 @@ const PAGES_OF_DICTIONARY: usize = 32;
 pub(super) struct Codes {
     field: Field,
     /// The value of each code.
-    values: Vec<Option<Value>>,
+    values: CodeValues,
     absent: u32,
     known: Known,
     /// A dictionary, and the codes of its values as far as they were asked for. It serves many pages.
     told: Option<(ArrayRef, Vec<u32>)>,
+    /// Whether values of several dictionaries may have several codes. Then no value of a dictionary is hashed.
+    is_passing: bool,
     /// Bytes of the names.
     name_bytes: usize,
+}
+
+/// Values by their codes.
+#[derive(Debug)]
+enum CodeValues {
+    Numbers(Vec<u128>),
+    Names(Vec<String>),
 }
 
 #[derive(Debug)]
@@ -54,23 +60,53 @@ impl Codes {
     pub(super) fn new(field: Field) -> Self {
         let known = match field {
             Field::Protocol | Field::TcpFlags => Known::Table(vec![NONE; 1 << 8]),
-            Field::SrcPort | Field::DstPort => Known::Table(vec![NONE; 1 << 16]),
-            Field::FlowId | Field::StartTime | Field::EndTime | Field::SrcBytes | Field::DstBytes => {
-                Known::Numbers(HashMap::new())
-            }
+            Field::FlowId
+            | Field::StartTime
+            | Field::EndTime
+            | Field::SrcPort
+            | Field::DstPort
+            | Field::SrcBytes
+            | Field::DstBytes => Known::Numbers(HashMap::new()),
             Field::SrcIp | Field::DstIp => Known::Addresses { v4: HashMap::new(), others: HashMap::new() },
             Field::SrcNode | Field::DstNode | Field::NodeId | Field::ActivityId => Known::Names(HashMap::new()),
         };
-        Self { field, values: Vec::new(), absent: NONE, known, told: None, name_bytes: 0 }
+        let values = match field.kind() {
+            Kind::Text => CodeValues::Names(Vec::new()),
+            Kind::Time | Kind::Number | Kind::Address => CodeValues::Numbers(Vec::new()),
+        };
+        Self { field, values, absent: NONE, known, told: None, is_passing: false, name_bytes: 0 }
+    }
+
+    /// The same for groups that are soon added to others: a value may have several codes, and a table may be large.
+    pub(super) fn passing(field: Field) -> Self {
+        let codes = Self { is_passing: true, ..Self::new(field) };
+        match field {
+            Field::SrcPort | Field::DstPort => Self { known: Known::Table(vec![NONE; 1 << 16]), ..codes },
+            _ => codes,
+        }
     }
 
     pub(super) fn field(&self) -> Field {
         self.field
     }
 
-    /// The value of each code.
-    pub(super) fn values(&self) -> &[Option<Value>] {
-        &self.values
+    /// How many codes there are.
+    pub(super) fn len(&self) -> usize {
+        match &self.values {
+            CodeValues::Numbers(numbers) => numbers.len(),
+            CodeValues::Names(names) => names.len(),
+        }
+    }
+
+    /// The value of a code.
+    pub(super) fn value(&self, code: u32) -> Option<ValueRef<'_>> {
+        if code == self.absent {
+            return None;
+        }
+        match &self.values {
+            CodeValues::Numbers(numbers) => numbers.get(code as usize).copied().map(ValueRef::Number),
+            CodeValues::Names(names) => names.get(code as usize).map(|name| ValueRef::Text(name)),
+        }
     }
 
     /// About how many bytes of memory it takes.
@@ -81,7 +117,11 @@ impl Codes {
             Known::Addresses { v4, others } => v4.allocation_size() + others.allocation_size(),
             Known::Names(codes) => codes.allocation_size(),
         };
-        self.values.capacity() * size_of::<Option<Value>>() + known + self.name_bytes
+        let values = match &self.values {
+            CodeValues::Numbers(numbers) => numbers.capacity() * size_of::<u128>(),
+            CodeValues::Names(names) => names.capacity() * size_of::<String>(),
+        };
+        values + known + self.name_bytes
     }
 
     /// The code of a value.
@@ -95,15 +135,19 @@ impl Codes {
 
     fn absent(&mut self) -> u32 {
         if self.absent == NONE {
-            self.absent = self.values.len() as u32;
-            self.values.push(None);
+            self.absent = self.len() as u32;
+            match &mut self.values {
+                CodeValues::Numbers(numbers) => numbers.push(0),
+                CodeValues::Names(names) => names.push(String::new()),
+            }
         }
         self.absent
     }
 
     fn number(&mut self, number: u128) -> u32 {
         let number = if self.field == Field::Protocol { shown_protocol(number) } else { number };
-        let next = self.values.len() as u32;
+        let CodeValues::Numbers(numbers) = &mut self.values else { return NONE };
+        let next = numbers.len() as u32;
         let code = match &mut self.known {
             Known::Table(table) => match usize::try_from(number).ok().and_then(|at| table.get_mut(at)) {
                 Some(code) if *code != NONE => return *code,
@@ -121,13 +165,14 @@ impl Codes {
             Known::Names(_) => next,
         };
         if code == next {
-            self.values.push(Some(Value::Number(number)));
+            numbers.push(number);
         }
         code
     }
 
     fn name(&mut self, name: &str) -> u32 {
-        let next = self.values.len() as u32;
+        let CodeValues::Names(names) = &mut self.values else { return NONE };
+        let next = names.len() as u32;
         if let Known::Names(codes) = &mut self.known {
             if let Some(code) = codes.get(name) {
                 return *code;
@@ -135,8 +180,23 @@ impl Codes {
             codes.insert(name.to_owned(), next);
             self.name_bytes += name.len() * 2;
         }
-        self.values.push(Some(Value::Text(name.to_owned())));
+        names.push(name.to_owned());
         next
+    }
+
+    /// The code of a value of a dictionary, which was not asked for yet.
+    fn of_dictionary(&mut self, value: Option<ValueRef<'_>>) -> u32 {
+        match (value, &mut self.values) {
+            (Some(ValueRef::Number(number)), CodeValues::Numbers(numbers)) if self.is_passing => {
+                numbers.push(number);
+                numbers.len() as u32 - 1
+            }
+            (Some(ValueRef::Text(name)), CodeValues::Names(names)) if self.is_passing => {
+                names.push(name.to_owned());
+                names.len() as u32 - 1
+            }
+            (value, _) => self.code(value),
+        }
     }
 
     /// The codes of some rows of a page, in their order.
@@ -177,17 +237,13 @@ impl Codes {
         let values = Values::new(dictionary.as_ref(), self.field)?;
         let told = self.told.take().filter(|(told, _)| Arc::ptr_eq(told, dictionary));
         let mut told = told.map_or_else(|| vec![NONE; length], |(_, told)| told);
-        if rows.len().saturating_mul(PAGES_OF_DICTIONARY) >= length {
-            let untold = told.iter_mut().enumerate().filter(|(_, code)| **code == NONE);
-            untold.for_each(|(place, code)| *code = self.code(values.get(place)));
-        }
         for row in rows.iter() {
             let code = match places.key(row) {
                 None => self.absent(),
                 Some(place) => match told.get_mut(place) {
                     Some(code) if *code != NONE => *code,
                     Some(code) => {
-                        *code = self.code(values.get(place));
+                        *code = self.of_dictionary(values.get(place));
                         *code
                     }
                     None => return Err(Error::internal("a value is not in its dictionary")),

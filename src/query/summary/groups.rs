@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use super::{accumulator::Sums, builder::Measure, codes::Codes, result::Group};
 use crate::{
     error::{Error, Result},
-    flow::{Field, Value, ValueRef},
+    flow::{Field, ValueRef},
     segment::RowRanges,
 };
 
@@ -22,9 +22,20 @@ pub(super) struct Groups {
     sums: Vec<Sums>,
 }
 
+/// The codes of a group, and the place of its sums.
+pub(super) type GroupPlace = ((u32, Option<u32>), usize);
+
 impl Groups {
     pub(super) fn new(by: &[Field]) -> Self {
-        let codes = by.iter().map(|field| Codes::new(*field)).collect();
+        Self::with(by.iter().map(|field| Codes::new(*field)).collect())
+    }
+
+    /// Groups that are soon added to others: several may have the same values.
+    pub(super) fn passing(by: &[Field]) -> Self {
+        Self::with(by.iter().map(|field| Codes::passing(*field)).collect())
+    }
+
+    fn with(codes: Vec<Codes>) -> Self {
         Self { codes, pairs: HashMap::new(), sums: Vec::new() }
     }
 
@@ -76,29 +87,40 @@ impl Groups {
         &mut self.sums[place]
     }
 
-    /// Adds other groups, by the same fields.
-    pub(super) fn merge(&mut self, others: Self) {
-        let pairs = self.codes.iter_mut().zip(&others.codes);
-        let renamed = pairs.map(|(codes, others)| -> Vec<u32> {
-            let values = others.values().iter();
-            values.map(|value| codes.code(value.as_ref().map(Value::as_ref))).collect()
-        });
-        let renamed: Vec<Vec<u32>> = renamed.collect();
-        let code = |key: usize, code: u32| renamed.get(key).and_then(|codes| codes.get(code as usize)).copied();
-        for (codes, place) in others.places() {
-            let sums = others.sums.get(place).copied().unwrap_or_default();
-            if sums.flows == 0 {
-                continue;
+    /// Adds groups of others, by the same fields.
+    pub(super) fn add_places(&mut self, others: &Self, places: &[GroupPlace]) {
+        // By two fields, each value is looked up once.
+        let mut renamed: Vec<Vec<u32>> = match others.codes.as_slice() {
+            [_] => Vec::new(),
+            codes => codes.iter().map(|codes| vec![u32::MAX; codes.len()]).collect(),
+        };
+        for (codes, place) in places {
+            let mut own = [codes.0, codes.1.unwrap_or(0)];
+            for (key, (code, (mine, theirs))) in
+                own.iter_mut().zip(self.codes.iter_mut().zip(&others.codes)).enumerate()
+            {
+                match renamed.get_mut(key).and_then(|renamed| renamed.get_mut(*code as usize)) {
+                    Some(known) if *known != u32::MAX => *code = *known,
+                    Some(known) => {
+                        *known = mine.code(theirs.value(*code));
+                        *code = *known;
+                    }
+                    None => *code = mine.code(theirs.value(*code)),
+                }
             }
-            let (first, second) = (code(0, codes.0), codes.1.and_then(|second| code(1, second)));
-            if let Some(first) = first {
-                self.sums(first, second).add(&sums);
-            }
+            let sums = others.sums.get(*place).copied().unwrap_or_default();
+            let [first, second] = own;
+            self.sums(first, codes.1.map(|_| second)).add(&sums);
         }
     }
 
+    /// The first value of a group.
+    pub(super) fn first_value(&self, ((first, _), _): GroupPlace) -> Option<ValueRef<'_>> {
+        self.codes.first().and_then(|codes| codes.value(first))
+    }
+
     /// The codes of each group, and the place of its sums.
-    fn places(&self) -> impl Iterator<Item = ((u32, Option<u32>), usize)> {
+    pub(super) fn places(&self) -> impl Iterator<Item = GroupPlace> {
         let is_pairs = self.codes.len() > 1;
         let pairs = self.pairs.iter().map(|((first, second), place)| ((*first, Some(*second)), *place as usize));
         let single = (0..if is_pairs { 0 } else { self.sums.len() }).map(|place| ((place as u32, None), place));
@@ -113,17 +135,11 @@ impl Groups {
             Measure::SourceBytes => sums.source,
             Measure::DestBytes => sums.dest,
         };
-        let value =
-            |key: usize, code: u32| self.codes.get(key)?.values().get(code as usize)?.as_ref().map(Value::as_ref);
+        let value = |key: usize, code: u32| self.codes.get(key).and_then(|codes| codes.value(code));
         let key = |codes: (u32, Option<u32>)| [value(0, codes.0), codes.1.and_then(|second| value(1, second))];
         let sums = |place: usize| self.sums.get(place).copied().unwrap_or_default();
         let mut found: Vec<(u128, (u32, Option<u32>), usize)> =
-            // A value of a dictionary may be that of no flow that matches.
-            self.places()
-                .map(|(codes, place)| (sums(place), codes, place))
-                .filter(|(sums, ..)| sums.flows > 0)
-                .map(|(sums, codes, place)| (amount(&sums), codes, place))
-                .collect();
+            self.places().map(|(codes, place)| (amount(&sums(place)), codes, place)).collect();
         let compare = |left: &(u128, (u32, Option<u32>), usize), right: &(u128, (u32, Option<u32>), usize)| {
             right.0.cmp(&left.0).then_with(|| compare_keys(&key(left.1), &key(right.1)))
         };
@@ -141,7 +157,7 @@ impl Groups {
 }
 
 /// Ascending by value, absent ones last.
-fn compare_keys(left: &[Option<ValueRef<'_>>], right: &[Option<ValueRef<'_>>]) -> Ordering {
+pub(super) fn compare_keys(left: &[Option<ValueRef<'_>>], right: &[Option<ValueRef<'_>>]) -> Ordering {
     let pairs = left.iter().zip(right).map(|(left, right)| match (left, right) {
         (Some(left), Some(right)) => left.cmp(right),
         (left, right) => right.is_some().cmp(&left.is_some()),

@@ -22,8 +22,9 @@
 //! belong to several buckets. Where bounds and lists tell the number of matches, and flows alone are counted, nothing is
 //! read. Groups of flows alone are taken from the list of their values where that tells of a block.
 //!
-//! Each thread has groups of its own, in which a value is a number of 32 bits from its first row on. They are joined by
-//! their values at the end.
+//! A thread adds up the rows of a row group by themselves. In their groups a value is a number of 32 bits, and an address or a
+//! name that is a place in a dictionary is known by its place. Then it adds these groups to those of all threads, for which each
+//! value is hashed once, and not for each of its rows.
 
 mod accumulator;
 mod buckets;
@@ -34,6 +35,7 @@ mod listing;
 mod plan;
 mod result;
 mod round;
+mod shared;
 mod walk;
 mod work;
 

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     ops::Range,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -13,11 +13,11 @@ use super::{
     accumulator::{Accumulator, Part, Sums, Tally},
     buckets::Buckets,
     builder::SummaryQuery,
-    groups::Groups,
     listing::{ListPart, Listing},
     plan::{Block, Plan, Planner},
     result::Summary,
     round::{ROUND_ROWS, Round, cut, edge, rows_of_pages},
+    shared::SharedGroups,
     work::{Chosen, Work},
 };
 use crate::{
@@ -117,7 +117,8 @@ impl<'a> Walk<'a> {
                 adds_bytes: query.adds_bytes(),
                 pruning: query.pruning,
                 listing: listing.map(Arc::new),
-                groups: Arc::new(Mutex::default()),
+                groups: Arc::new(SharedGroups::new(&query.by)),
+                listed: Arc::default(),
             },
             latest,
             touched: (columns, 0),
@@ -169,9 +170,7 @@ impl<'a> Walk<'a> {
 
     /// Bytes that groups may still take.
     fn memory_left(&self) -> u64 {
-        let groups = self.accumulator.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = groups.iter().map(Groups::memory).sum();
-        self.query.group_bytes.saturating_sub(taken)
+        self.query.group_bytes.saturating_sub(self.accumulator.group_bytes())
     }
 
     /// Whether flows are counted and nothing else, for all those in one bucket.
@@ -431,23 +430,17 @@ impl<'a> Walk<'a> {
     /// The summary of all flows that are counted. `newest` is the newest start time that a flow may have that matches.
     fn finish(self, newest: Option<i64>, started: Instant) -> Summary {
         let adds_bytes = self.accumulator.adds_bytes;
-        let mut groups = std::mem::take(&mut *self.accumulator.groups.lock().unwrap_or_else(PoisonError::into_inner));
-        groups.sort_by_key(Groups::memory);
-        let all = groups.pop().map(|largest| {
-            groups.into_iter().fold(largest, |mut all, groups| {
-                all.merge(groups);
-                all
-            })
-        });
         let searched = self.cut.filter(|_| !self.fronts.is_empty()).zip(newest).map(|(cut, newest)| {
             let time = |millis: i64| Timestamp::from_millis(millis).unwrap_or(Timestamp::MAX);
             (time(cut.saturating_add(1)), time(newest))
         });
         let counters = self.accumulator.scanner.reader.counters();
+        let (read, cached) = (counters.read.load(Ordering::Relaxed), counters.cached.load(Ordering::Relaxed));
+        let groups = self.accumulator.into_groups();
         let explain = Explain {
             segments_opened: self.segments.opened(),
-            bytes_read: counters.read.load(Ordering::Relaxed),
-            bytes_cached: counters.cached.load(Ordering::Relaxed),
+            bytes_read: read,
+            bytes_cached: cached,
             budget_spent: searched.is_some(),
             search_time: started.elapsed(),
             ..self.explain
@@ -455,7 +448,7 @@ impl<'a> Walk<'a> {
         Summary {
             totals: self.sums.totals(adds_bytes),
             by: self.query.by.clone(),
-            groups: all.map(|all| all.top(self.query.top, self.query.measure, adds_bytes)).unwrap_or_default(),
+            groups: groups.top(self.query.top, self.query.measure, adds_bytes),
             every: self.buckets.as_ref().map(Buckets::length),
             buckets: self.buckets.map(|buckets| buckets.finish(adds_bytes)).unwrap_or_default(),
             searched,
