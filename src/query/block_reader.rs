@@ -44,16 +44,28 @@ impl BlockReader<'_> {
         match (self.goal.order.by_time(), blocks) {
             // Its flows lie in order: it is read from one end, as far as it has to be.
             (Some(direction), [block]) => self.read_in_order(block, direction, top).await,
+            (None, [block]) if top.threshold().is_none() => self.read_page_by_page(block, top).await,
             _ => self.read_at_once(blocks, top).await,
         }
     }
 
+    /// Reads the first block of a search. Each page sets a threshold for the next: without one all flows of the block
+    /// are put together and compared.
+    async fn read_page_by_page(&self, (block, segment): &OpenBlock, top: &mut TopK) -> Result<Read> {
+        let rows = self.rows(block, segment).await?;
+        for page in rows.split(segment.shape().page_rows) {
+            let threshold = self.threshold(top);
+            let conditions = self.conditions.of(block.whole, threshold.as_ref());
+            let hits = self.scanner.scan(&self.scan(Arc::clone(segment), page, conditions)).await?;
+            top.offer(block.segment, &hits)?;
+        }
+        Ok(Read { blocks: 1, rows: rows.len() as u64 })
+    }
+
     /// Reads blocks from end to end, whatever has been found before.
     pub(super) async fn read_at_once(&self, blocks: &[OpenBlock], top: &mut TopK) -> Result<Read> {
-        // Only what comes before the threshold matters.
         let by_time = self.goal.order.by_time();
-        let worst = top.threshold().filter(|_| by_time.is_none()).and_then(|worst| worst.first());
-        let threshold = worst.and_then(|worst| Condition::not_after(&self.goal.order, worst.as_ref())).map(Arc::new);
+        let threshold = self.threshold(top);
         let mut scans: Vec<Scan> = Vec::with_capacity(blocks.len());
         for (block, segment) in blocks {
             let mut rows = self.rows(block, segment).await?;
@@ -108,6 +120,13 @@ impl BlockReader<'_> {
             size = size.saturating_mul(2);
         }
         Ok(Read { blocks: 1, rows: scanned })
+    }
+
+    /// What a flow must be to come before the threshold, in an order that the blocks are not in.
+    fn threshold(&self, top: &TopK) -> Option<Arc<Condition>> {
+        let order = &self.goal.order;
+        let worst = top.threshold().filter(|_| order.by_time().is_none())?;
+        Condition::not_after(order, worst.first()?.as_ref()).map(Arc::new)
     }
 
     /// A scan for the keys of the order.

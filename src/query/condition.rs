@@ -14,7 +14,7 @@ use datafusion::{
     physical_expr::{PhysicalExpr, create_physical_expr},
 };
 
-use super::goal::Goal;
+use super::{goal::Goal, threshold::Threshold};
 use crate::{
     error::{Error, ErrorKind, Result},
     filter::{Filter, Test},
@@ -38,6 +38,8 @@ pub(super) struct Condition {
 enum Source {
     Filter(Filter),
     Expr(Expr),
+    /// Values of a sort key that do not come after another. Most are compared without the expression.
+    Threshold(Threshold, Expr),
 }
 
 #[derive(Debug)]
@@ -72,11 +74,21 @@ impl Condition {
     /// The flows whose first sort key does not come after `value`: only they can come before a flow that has it.
     pub(super) fn not_after(order: &Order, value: Option<&Value>) -> Option<Self> {
         let key = order.keys().first()?;
-        Some(Self::new(vec![key.field], Source::Expr(lead_expr(*key, value, true))))
+        let expr = lead_expr(*key, value, true);
+        let source = match value {
+            Some(value) => Source::Threshold(Threshold::new(*key, value), expr),
+            None => Source::Expr(expr),
+        };
+        Some(Self::new(vec![key.field], source))
     }
 
     /// For which of `rows` rows it is true.
     pub(super) fn evaluate(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<BooleanArray> {
+        if let (Source::Threshold(threshold, _), [column]) = (&self.source, columns.as_slice())
+            && let Some(mask) = threshold.reached_by(column)
+        {
+            return Ok(mask);
+        }
         let predicate = self.predicate()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&predicate.columns), columns, &options);
@@ -92,7 +104,7 @@ impl Condition {
         }
         let made = match &self.source {
             Source::Filter(filter) => Predicate::new(&self.fields, &filter_expr(filter)),
-            Source::Expr(expr) => Predicate::new(&self.fields, expr),
+            Source::Expr(expr) | Source::Threshold(_, expr) => Predicate::new(&self.fields, expr),
         };
         // Another thread may have made it meanwhile: the two are the same.
         let made = made?;

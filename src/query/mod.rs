@@ -54,6 +54,7 @@ mod start;
 mod stop;
 mod summary;
 mod sweep;
+mod threshold;
 mod top_k;
 mod version;
 
