@@ -71,7 +71,7 @@ impl<'a> Segments<'a> {
     }
 
     /// Segments, opened: a reader for each of `segments`, which may name one several times; for the first of them alone
-    /// where there is not memory for all, and for one at least. The caller holds no other.
+    /// where there is not memory or time for all, and for one at least. The caller holds no other.
     pub(super) async fn open_all(&mut self, segments: impl Iterator<Item = usize>) -> Result<Open> {
         let entries = self.entries();
         let (mut chosen, mut distinct, mut bytes) = (Vec::new(), BTreeSet::new(), 0);
@@ -87,6 +87,9 @@ impl<'a> Segments<'a> {
         let pin = self.snapshot.pin(bytes, &self.deadline).await?;
         let mut readers = Vec::with_capacity(chosen.len());
         for segment in chosen {
+            if !readers.is_empty() && self.deadline.is_over() {
+                break;
+            }
             readers.push(self.reader(segment).await?);
         }
         Ok(Open { readers, _pin: pin })

@@ -26,7 +26,7 @@ const BLOCK_ROWS: usize = 4;
 const FLOWS: u64 = 200;
 
 /// A number below `below`, in no order.
-fn scattered(n: u64, below: u64) -> u64 {
+pub fn scattered(n: u64, below: u64) -> u64 {
     n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) % below
 }
 
@@ -65,7 +65,7 @@ fn archive(segment_rows: usize) -> (tempfile::TempDir, Archive, Vec<StoredFlow>)
 }
 
 /// Every sort key in both directions, and some of two keys.
-fn orders() -> Vec<Order> {
+pub fn orders() -> Vec<Order> {
     let directions = [Direction::Ascending, Direction::Descending];
     let key = |field, direction| SortKey { field, direction };
     let each = Field::ALL
@@ -80,7 +80,7 @@ fn orders() -> Vec<Order> {
 }
 
 /// A filter of each shape.
-fn filters() -> Vec<Filter> {
+pub fn filters() -> Vec<Filter> {
     let block: AddressRange = "10.0.1.0/24".parse().unwrap();
     vec![
         Filter::all(),

@@ -17,6 +17,7 @@ use crate::{
     child,
     kept::{Place, commit, flow, ids},
     support::{block_on, oracle},
+    ten_thousand::{fixture, flows, some},
 };
 
 const SEGMENTS: i64 = 1200;
@@ -33,6 +34,11 @@ fn in_a_process_of_few_descriptors(test: &str) {
     commit(&archive, 0..SEGMENTS);
     assert_eq!(archive.snapshot().unwrap().manifest().segments.len() as i64, SEGMENTS);
     drop(archive);
+    in_a_child(test, &place);
+}
+
+/// Runs an ignored test on an archive, in a process that may have 64 descriptors.
+fn in_a_child(test: &str, place: &Place) {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args(child::arguments(test));
     child::give_task(&mut command, &[place.path.to_str().unwrap()]);
@@ -136,5 +142,61 @@ fn changes() {
     let repaired = Archive::repair(archive.path(), Settings::default(), &mut |_| {}).unwrap();
     assert!(repaired.lost.is_empty() && repaired.rebuilt.is_empty() && repaired.quarantined.is_empty());
     sound(SEGMENTS + 50);
+    child::say("done");
+}
+
+/// A copy of the archive of ten thousand segments.
+fn linked() -> Place {
+    let place = Place::new();
+    for folder in ["data", "manifests", "retired"] {
+        fs::create_dir_all(place.path.join(folder)).unwrap();
+        let Ok(entries) = fs::read_dir(fixture().path.join(folder)) else { continue };
+        for file in entries.map(|entry| entry.unwrap()) {
+            // Nothing is ever written into a file that is there.
+            let (from, to) = (file.path(), place.path.join(folder).join(file.file_name()));
+            fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop)).unwrap();
+        }
+    }
+    place
+}
+
+#[test]
+fn ten_thousand_segments_are_no_different() {
+    in_a_child("descriptors::ten_thousand", &linked());
+}
+
+#[test]
+#[ignore = "run by ten_thousand_segments_are_no_different"]
+fn ten_thousand() {
+    let Some(archive) = limited() else { return };
+    let snapshot = archive.snapshot().unwrap();
+    for field in [Field::StartTime, Field::DstBytes, Field::SrcNode] {
+        let order = Order::new([SortKey { field, direction: Direction::Descending }], Direction::Ascending);
+        let page = block_on(snapshot.query(Filter::all()).order(order).limit(50).page()).unwrap();
+        assert_eq!(page.batch.num_rows(), 50);
+    }
+    let expected = flows().filter(|flow| some().matches(flow)).count() as u64;
+    let counted = block_on(snapshot.query(some()).limit(0).count(Count::Exact).page()).unwrap();
+    assert_eq!(counted.total, Some(expected));
+    let summary = block_on(snapshot.summarize(some()).by([Field::Protocol]).summary()).unwrap();
+    assert!(summary.is_complete() && summary.totals.flows == expected);
+    drop(snapshot);
+    let context = flowseek::query::session(datafusion::prelude::SessionConfig::new());
+    context.register_table("flows", std::sync::Arc::new(FlowTable::live(archive.clone()))).unwrap();
+    let sql = "SELECT protocol, sum(src_bytes) FROM flows WHERE dst_bytes BETWEEN 10 AND 12 GROUP BY protocol";
+    let groups = block_on(async { context.sql(sql).await.unwrap().collect().await.unwrap() });
+    assert_eq!(groups.iter().map(|batch| batch.num_rows()).sum::<usize>(), summary.groups.len());
+    drop(context);
+    assert!(open_descriptors() < 40 && archive.memory().open_files <= 16);
+    let report = Archive::verify(archive.path(), Depth::Bytes, &mut |_| {}).unwrap();
+    assert!(report.is_sound() && report.segments as i64 == 10_000, "{report:?}");
+    let writer = archive.writer().unwrap();
+    let before = Some(Timestamp::from_millis(190_000).unwrap());
+    let retained = writer.retain(Retention { before, exact: true, bytes: None }).unwrap();
+    assert_eq!(retained.rows, flows().filter(|flow| Some(flow.flow.start_time) < before).count() as u64);
+    let left = archive.snapshot().unwrap().manifest().segments.len();
+    assert!(writer.compactor().run_once(Effort::Background).unwrap().is_some());
+    assert!(archive.snapshot().unwrap().manifest().segments.len() < left);
+    assert!(open_descriptors() < 40);
     child::say("done");
 }

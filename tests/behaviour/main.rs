@@ -40,6 +40,7 @@ mod storage;
 mod summaries;
 mod summary_lists;
 mod support;
+mod ten_thousand;
 mod threads;
 mod upkeep;
 mod verdicts;

@@ -32,7 +32,9 @@ pub(super) struct Round {
     pub(super) listed: BTreeSet<usize>,
     /// There are no more groups in those lists.
     pub(super) groups: u64,
-    /// Rows of blocks that are read.
+    /// Blocks that are read.
+    pub(super) reads: usize,
+    /// Their rows.
     pub(super) rows: u64,
     /// Those, and about as many as the other blocks are worth.
     pub(super) work: u64,
@@ -42,16 +44,12 @@ impl Round {
     /// Takes the next block of a segment, which is read or is not; the number of the one behind it.
     pub(super) fn take(&mut self, segment: usize, block: &Block, is_read: bool) -> usize {
         let rows = block.rows.len() as u64;
+        self.reads += usize::from(is_read);
         self.rows += if is_read { rows } else { 0 };
         self.work += if is_read { rows } else { rows / DECIDED + 1 };
         let taken = self.taken.entry(segment).or_default();
         *taken += 1;
         *taken
-    }
-
-    /// Whether nothing was taken yet.
-    pub(super) fn is_empty(&self) -> bool {
-        self.taken.is_empty() && self.whole.is_empty()
     }
 }
 

@@ -27,7 +27,7 @@ use crate::{
     order::Order,
     query::{
         Explain, Pruning,
-        budget::Spending,
+        budget::{LARGEST_ROUND, Spending},
         condition::{Conditions, parts},
         goal::Goal,
         scan::{LARGE_ROWS, Scanner},
@@ -207,16 +207,19 @@ impl<'a> Walk<'a> {
         let most = ROUND_ROWS.min(self.spending.rows());
         let most_groups = if self.accumulator.by.is_empty() { u64::MAX } else { self.memory_left() / GROUP_BYTES };
         let newest = self.fronts.last().map_or(i64::MAX, |(newest, _)| *newest);
+        let mut is_begun = is_begun;
         while let Some((next, segment)) = self.fronts.last().copied() {
             let is_enough = round.work >= ROUND_ROWS
                 || round.rows >= most.max(1)
                 || round.rows.saturating_add(round.groups) >= most_groups.max(1)
-                || ((is_begun || !round.is_empty()) && self.spending.is_late());
+                || round.reads >= LARGEST_ROUND
+                || (is_begun && self.spending.is_late());
             if is_enough && next < newest {
                 round.cut = Some(cut(next, newest));
                 break;
             }
             self.fronts.pop_last();
+            is_begun = true;
             if self.plans.contains_key(&segment) {
                 self.take_block(segment, most_groups, &mut round);
             } else if let Some(count) = self.decided(segment) {
