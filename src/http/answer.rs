@@ -200,7 +200,8 @@ impl<A: Authorizer> Inner<A> {
         let (query, page) = timed(self, self.first_page(request)).await?;
         let total = page.total;
         let renderer = Renderer::new(form, coding, self.settings.flags)?;
-        let export = Export::new(query, page, renderer, pass, Arc::clone(shared), self.settings.export_time);
+        let time = (self.settings.export_time, Arc::clone(&self.archive.settings().clock));
+        let export = Export::new(query, page, renderer, pass, Arc::clone(shared), time);
         let mut response = Response::new(Body::from_stream(export.stream()));
         self.head(&mut response, form, coding);
         insert(response.headers_mut(), TOTAL_COUNT, total.map(HeaderValue::from));
@@ -290,10 +291,16 @@ pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + 
 
 #[cfg(test)]
 mod tests {
+    use futures::StreamExt;
+
     use super::*;
     use crate::{
-        archive::Archive,
+        archive::{Archive, Settings as ArchiveSettings},
+        generate::Generator,
         http::{FlowLogs, Grant, Refusal, Settings},
+        query::Budget,
+        segment::SegmentOptions,
+        wire::Limits,
     };
 
     fn logs(settings: Settings) -> FlowLogs<impl Authorizer> {
@@ -356,6 +363,36 @@ mod tests {
             }
         }
         panic!("no page was seen to hold its place");
+    }
+
+    #[tokio::test]
+    async fn an_export_reads_a_page_when_its_client_takes_one_and_no_more_of_it_than_its_budget() {
+        let directory = tempfile::tempdir().unwrap();
+        let segment = SegmentOptions { block_rows: 16, row_group_blocks: 4 };
+        let archive = Archive::open_or_create_with(directory.path(), ArchiveSettings { segment, ..Default::default() });
+        let mut appender = archive.as_ref().unwrap().appender().unwrap();
+        Generator::new(7).flows(3000).for_each(|flow| appender.push(&flow).unwrap());
+        let _ = appender.commit().unwrap();
+        let budget = Budget { rows: 100, ..Budget::default() };
+        let limits = Limits { largest: 300, ..Limits::default() };
+        let settings = Settings { exports: 1, budget, limits, ..Settings::default() };
+        let open = |_: &Parts| -> Result<Grant, Refusal> { Ok(Grant::new([PERMISSION])) };
+        let logs = FlowLogs::with_settings(archive.unwrap(), open, settings);
+        for sort in ["", "&sort=destBytes:desc"] {
+            let mut before = logs.inner.shared.metrics.rows();
+            let all = before.1 + 3000;
+            let mut body = ask(&logs, &format!("limit=all{sort}")).await.into_body().into_data_stream();
+            loop {
+                let now = logs.inner.shared.metrics.rows();
+                // A budget, and a round of blocks.
+                assert!(now.0 - before.0 <= 100 + 64 * 16 && now.1 - before.1 <= 300, "{before:?} {now:?}");
+                before = now;
+                if body.next().await.transpose().unwrap().is_none() {
+                    break;
+                }
+            }
+            assert_eq!(before.1, all);
+        }
     }
 
     #[tokio::test]

@@ -4,21 +4,21 @@ use std::{io, sync::Arc, time::Duration};
 
 use axum::body::Bytes;
 use futures::{Stream, stream};
-use tokio::time::Instant;
 
 use super::{answer::aside, gate::Pass, render::Renderer, service::Shared};
 use crate::{
     error::{Error, ErrorKind, Result},
-    query::{Count, Page, Query},
+    query::{Page, Pages, Query},
+    resources::{Clock, Deadline},
 };
 
 /// The matches that are still to come. One page of them is in memory at a time.
 pub(super) struct Export {
-    query: Query,
+    pages: Pages,
     /// The page that was searched for and not yet written.
     page: Option<Page>,
     renderer: Renderer,
-    deadline: Option<Instant>,
+    deadline: Deadline,
     watch: Watch,
     _pass: Pass,
 }
@@ -38,18 +38,19 @@ impl Drop for Watch {
 }
 
 impl Export {
-    /// The export that begins with `page`; it may take so much `time`.
+    /// The export that begins with `page` of `query`, and may take so much `time` by a clock. A page that is busy is asked for
+    /// again for as long.
     pub(super) fn new(
         query: Query,
         page: Page,
         renderer: Renderer,
         pass: Pass,
         shared: Arc<Shared>,
-        time: Duration,
+        (time, clock): (Duration, Arc<dyn Clock>),
     ) -> Self {
-        let deadline = Instant::now().checked_add(time);
         let watch = Watch { shared, complete: false };
-        Self { query: query.count(Count::None), page: Some(page), renderer, deadline, watch, _pass: pass }
+        let pages = query.pages().patience(time).behind(&page);
+        Self { pages, page: Some(page), renderer, deadline: Deadline::after(time, clock), watch, _pass: pass }
     }
 
     /// The bytes of the answer. An error breaks it off.
@@ -66,28 +67,28 @@ impl Export {
 
     /// Writes one page, and searches for the next where there is one.
     async fn step(mut self) -> Result<(Bytes, Option<Self>)> {
-        if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            return Err(Error::new(ErrorKind::Io, "the time of the export has run out"));
+        let late = || Error::new(ErrorKind::Io, "the time of the export has run out");
+        if self.deadline.is_over() {
+            return Err(late());
         }
         let page = match self.page.take() {
-            Some(page) => page,
+            Some(page) => Some(page),
             None => {
-                let page = self.query.page().await?;
-                self.watch.shared.metrics.paid(&page.explain);
+                let page = self.deadline.wait(self.pages.next()).await.ok_or_else(late)??;
+                page.iter().for_each(|page| self.watch.shared.metrics.paid(&page.explain));
                 page
             }
         };
         aside(move || self.write(page)).await
     }
 
-    fn write(mut self, page: Page) -> Result<(Bytes, Option<Self>)> {
-        let mut bytes = self.renderer.page(&page)?;
-        let Some(next) = page.next else {
+    fn write(mut self, page: Option<Page>) -> Result<(Bytes, Option<Self>)> {
+        let mut bytes = page.map(|page| self.renderer.page(&page)).transpose()?.unwrap_or_default();
+        if self.pages.start().is_none() {
             bytes.extend(self.renderer.finish()?);
             self.watch.complete = true;
             return Ok((bytes.into(), None));
-        };
-        self.query = self.query.after(next);
+        }
         Ok((bytes.into(), Some(self)))
     }
 }

@@ -64,6 +64,12 @@ impl Metrics {
         add(&self.answers, 1);
     }
 
+    /// Rows that were read for pages, and flows that were answered.
+    #[cfg(test)]
+    pub(super) fn rows(&self) -> (u64, u64) {
+        (self.rows_scanned.load(Ordering::Relaxed), self.rows_returned.load(Ordering::Relaxed))
+    }
+
     /// A client did not wait for its answer.
     pub(super) fn left(&self) {
         self.count(CLIENT_GONE);

@@ -40,7 +40,8 @@ pub struct Settings {
     pub answer_bytes: usize,
     /// Answers to `limit=all` that are streamed at a time; with 0 that limit is a wrong query.
     pub exports: usize,
-    /// How long an answer to `limit=all` may take. One that takes longer is broken off, so that it does not look whole.
+    /// How long an answer to `limit=all` may take. Until then a page of it is asked for again that is
+    /// [`Busy`](crate::ErrorKind::Busy). One that takes longer is broken off, so that it does not look whole.
     pub export_time: Duration,
 }
 

@@ -31,9 +31,9 @@ pub enum Pruning {
 /// use flowseek::{Order, filter};
 ///
 /// let query = archive.snapshot()?.query(filter::dst_port().eq(22)).order(Order::newest_first()).limit(100);
-/// let mut page = query.page().await?;
-/// while let Some(next) = page.next {
-///     page = query.clone().after(next).page().await?;
+/// let page = query.page().await?;
+/// if let Some(next) = page.next {
+///     let second = query.after(next).page().await?;
 /// }
 /// # Ok(())
 /// # }

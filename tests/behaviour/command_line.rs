@@ -349,6 +349,32 @@ fn next_leads_to_the_last_page_and_all_is_the_pages_joined() {
 }
 
 #[test]
+fn all_that_ends_at_a_damage_says_so_and_how_to_go_on() {
+    let place = Place::new();
+    let archive = place.path("flows");
+    for day in 1..3 {
+        let lines: String = (0..9).map(|n| format!("{{\"startTime\":{}}}\n", day * 86_400 + n)).collect();
+        flowseek(&["import", &archive, &place.file("day", &lines)]).done();
+    }
+    let sound = flowseek(&["query", &archive, "", "--all"]).done();
+    let data = fs::read_dir(place.path("flows/data")).unwrap().map(|file| file.unwrap().path());
+    let second = data.max().unwrap();
+    let bytes = fs::read(&second).unwrap();
+    fs::write(&second, &bytes[..bytes.len() / 2]).unwrap();
+    for format in ["ndjson", "json", "csv", "table"] {
+        let said = flowseek(&["query", &archive, "limit=5", "--all", "--format", format]);
+        assert_eq!(said.status, 1, "{format}");
+        let lines: Vec<&str> = said.err.lines().collect();
+        assert!(lines.len() == 2 && lines[0].contains(second.file_name().unwrap().to_str().unwrap()), "{lines:?}");
+        assert!(serde_json::from_str::<Value>(&said.out).is_err(), "{format} looks whole");
+    }
+    let said = flowseek(&["query", &archive, "limit=5", "--all"]);
+    fs::write(&second, &bytes).unwrap();
+    let rest = flowseek(&["query", &archive, &format!("page={}", said.next().unwrap()), "--all"]).done();
+    assert_eq!(said.out + &rest, sound);
+}
+
+#[test]
 fn no_rows_are_an_end_even_of_all() {
     let (_place, archive) = Place::with_flows();
     assert_eq!(flowseek(&["query", &archive, "limit=0", "--all"]).done(), "");

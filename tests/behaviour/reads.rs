@@ -2,28 +2,36 @@
 //! well again as soon as reads succeed.
 
 use std::{
+    error::Error as StdError,
     fmt, io,
     path::Path,
+    pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::{Duration, Instant, SystemTime},
 };
+
+use arrow::util::pretty::pretty_format_batches;
+use datafusion::prelude::SessionConfig;
 
 use flowseek::{
     Archive, Error, ErrorKind, Filter, FlowId, Order, Result, Settings, StoredFlow,
     archive::{Depth, Effort, Finding, FindingKind, Retention},
     filter,
     flow::{Field, Timestamp},
+    ingest::LiveOptions,
     order::{Direction, SortKey},
-    query::{Count, Gaps},
+    query::{Budget, Count, Every, Gaps, Pages, archive_session},
+    resources::Clock,
 };
 use rustix::io::Errno;
 
 use crate::{
     hooked::Hooked,
     kept::{Place, commit, flow, now},
-    support::block_on,
+    support::{block_on, oracle},
 };
 
 /// When reads fail.
@@ -85,7 +93,7 @@ fn prepared() -> Place {
 /// Runs `operation` on copies of an archive, with each kind of fault at each of its reads. It succeeds, or gives an error
 /// of the system; the flows are then those of before or what `change` makes of them. It succeeds as soon as reads do.
 fn at_each_read<T: fmt::Debug + PartialEq>(
-    operation: impl Fn(&Path, Settings) -> Result<T>,
+    operation: impl Fn(&Path, Settings) -> Result<T, Box<dyn StdError>>,
     change: impl Fn(&mut Vec<StoredFlow>),
 ) {
     at_each_read_in_parts(operation, change, |flows, before, _| flows == before);
@@ -94,7 +102,7 @@ fn at_each_read<T: fmt::Debug + PartialEq>(
 /// [`at_each_read`], where an operation that has failed may have left what `is_left` says, of the flows, those of before
 /// and those that `change` makes of them.
 fn at_each_read_in_parts<T: fmt::Debug + PartialEq>(
-    operation: impl Fn(&Path, Settings) -> Result<T>,
+    operation: impl Fn(&Path, Settings) -> Result<T, Box<dyn StdError>>,
     change: impl Fn(&mut Vec<StoredFlow>),
     is_left: impl Fn(&[StoredFlow], &[StoredFlow], &[StoredFlow]) -> bool,
 ) {
@@ -120,7 +128,7 @@ fn at_each_read_in_parts<T: fmt::Debug + PartialEq>(
             let is_done = result.is_ok();
             match result {
                 Ok(answer) => assert_eq!(answer, expected, "{fault:?}"),
-                Err(error) => is_of_the_system(&error, fault),
+                Err(error) => is_of_the_system(cause(error.as_ref()), fault),
             }
             let flows = sound(&copy, fault);
             assert!(flows == after || !is_done && is_left(&flows, &before, &after), "{fault:?}: {flows:?}");
@@ -129,6 +137,16 @@ fn at_each_read_in_parts<T: fmt::Debug + PartialEq>(
                 assert_eq!(again, expected, "{fault:?}");
                 assert_eq!(sound(&copy, fault), after, "{fault:?}");
             }
+        }
+    }
+}
+
+/// The error of this crate that an error is, or comes from.
+fn cause<'a>(mut error: &'a (dyn StdError + 'static)) -> &'a Error {
+    loop {
+        match error.downcast_ref() {
+            Some(error) => break error,
+            None => error = error.source().unwrap_or_else(|| panic!("it has another cause: {error:?}")),
         }
     }
 }
@@ -176,6 +194,120 @@ fn a_query_answers_right_or_with_an_error_of_the_system_and_leaves_nothing_out()
     }
 }
 
+/// A clock that nobody waits for: it goes on to any time that is waited for.
+#[derive(Debug)]
+struct Skipping {
+    started: Instant,
+    skipped: AtomicU64,
+}
+
+impl Skipping {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { started: Instant::now(), skipped: AtomicU64::new(0) })
+    }
+}
+
+impl Clock for Skipping {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn instant(&self) -> Instant {
+        self.started + Duration::from_millis(self.skipped.load(Ordering::SeqCst))
+    }
+
+    fn sleep_until(&self, time: Instant) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let skipped = time.saturating_duration_since(self.started).as_millis();
+        self.skipped.fetch_max(u64::try_from(skipped).unwrap(), Ordering::SeqCst);
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// All flows of pages of which a budget reaches to few; those before are there already.
+fn rest(pages: &mut Pages, flows: &mut Vec<StoredFlow>) -> Result<()> {
+    while let Some(page) = block_on(pages.next())? {
+        assert!(page.explain.rows_scanned <= 20 + 16, "{}", page.explain);
+        flows.extend(page.flows()?);
+    }
+    Ok(())
+}
+
+#[test]
+fn all_pages_outlast_a_lack_that_passes_and_one_that_does_not_ends_them_where_they_go_on_later() {
+    let prepared = prepared();
+    for (filter, order) in queries() {
+        let mut step = 1;
+        loop {
+            let (mut steps, clock) = (0, Skipping::new());
+            for fault in [Fault::At(step, Errno::NOMEM), Fault::From(step, Errno::NOMEM)] {
+                let reads = Reads::new();
+                let settings = Settings { storage: reads.storage(), clock: clock.clone(), ..prepared.settings(40) };
+                let archive = Archive::open_with(&prepared.path, settings).unwrap();
+                let query = archive.snapshot().unwrap().query(filter.clone()).order(order.clone()).limit(7);
+                let mut pages = query.budget(Budget { rows: 20, time: Duration::MAX }).count(Count::None).pages();
+                reads.set(fault);
+                let (mut flows, before) = (Vec::new(), clock.instant());
+                let outcome = rest(&mut pages, &mut flows);
+                steps = reads.set(Fault::Never).max(steps);
+                if let Err(error) = outcome {
+                    assert!(error.is_retryable() && fault == Fault::From(step, Errno::NOMEM), "{fault:?}: {error}");
+                    assert!(clock.instant() - before >= Duration::from_secs(60), "{fault:?}");
+                    rest(&mut pages, &mut flows).unwrap();
+                }
+                assert_eq!(flows, oracle(&now(&prepared.archive(40)), &filter, &order), "{fault:?}");
+            }
+            if step > steps {
+                break;
+            }
+            step += 1;
+        }
+        assert!(step > 5);
+    }
+}
+
+#[test]
+fn a_summary_is_right_or_an_error_of_the_system() {
+    for (filter, by) in [(Filter::all(), vec![]), (queries().swap_remove(2).0, vec![Field::SrcNode])] {
+        let ask = |path: &Path, settings: Settings| {
+            let query = Archive::open_with(path, settings)?.snapshot()?.summarize(filter.clone()).by(by.clone());
+            let summary = block_on(query.every(Every::Length(Duration::from_millis(10))).summary())?;
+            Ok((summary.totals, summary.groups, summary.buckets, summary.searched))
+        };
+        at_each_read(ask, |_| {});
+    }
+}
+
+#[test]
+fn sql_answers_right_or_with_an_error_of_the_system() {
+    let sql =
+        "SELECT src_node, count(*), sum(dst_port) FROM flows WHERE dst_port >= 5 GROUP BY src_node ORDER BY src_node";
+    let ask = |path: &Path, settings: Settings| {
+        let context = archive_session(Archive::open_with(path, settings)?, SessionConfig::new(), Arc::default())?;
+        let answer = block_on(async { context.sql(sql).await?.collect().await })?;
+        Ok(pretty_format_batches(&answer)?.to_string())
+    };
+    at_each_read(ask, |_| {});
+}
+
+#[test]
+fn what_is_appended_live_is_there_once_it_is_acknowledged() {
+    let append = |path: &Path, settings: Settings| {
+        let archive = Archive::open_with(path, settings)?;
+        block_on(async {
+            let options = LiveOptions { flush_age: Duration::MAX, ..LiveOptions::default() };
+            let appender = archive.live_appender(options)?;
+            let receipt = appender.append([flow(500)]).await?;
+            let _ = appender.commit().await?;
+            let ids = receipt.durable().await?;
+            drop(receipt);
+            let _ = appender.close().await?;
+            Ok(ids.start)
+        })
+    };
+    let add = |flows: &mut Vec<StoredFlow>| flows.push(StoredFlow { id: FlowId::new(73), flow: flow(500) });
+    at_each_read(append, add);
+}
+
 #[test]
 fn a_page_that_skips_gaps_leaves_no_segment_out_for_a_lack_that_passes() {
     let prepared = prepared();
@@ -221,9 +353,9 @@ fn flows_that_are_too_old_go_and_no_others() {
         let retention = Retention { before: Some(before), exact: true, bytes: None };
         let mut retained = archive.writer()?.retain(retention)?;
         if let Some(error) = retained.unreadable.pop() {
-            return Err(error);
+            return Err(error.into());
         }
-        archive.snapshot().map(|snapshot| snapshot.manifest().rows())
+        Ok(archive.snapshot()?.manifest().rows())
     };
     // A segment that cannot be read keeps no other from being cut.
     let is_left = |flows: &[StoredFlow], before: &[StoredFlow], after: &[StoredFlow]| {
@@ -238,7 +370,7 @@ fn a_commit_is_there_or_not() {
         let archive = Archive::open_with(path, settings)?;
         let mut appender = archive.appender()?;
         appender.push(&flow(500))?;
-        appender.commit().map(|commit| commit.first)
+        Ok(appender.commit()?.first)
     };
     let add = |flows: &mut Vec<StoredFlow>| flows.push(StoredFlow { id: FlowId::new(73), flow: flow(500) });
     at_each_read(append, add);

@@ -2,7 +2,6 @@
 
 use std::{
     fs::{self, File},
-    io,
     path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
@@ -21,7 +20,7 @@ use flowseek::{
 
 use crate::{
     budgets::{self, filters, orders, scattered},
-    hooked::Hooked,
+    hooked::{Hooked, Step},
     kept::Place,
     support::{append, block_on},
 };
@@ -225,15 +224,15 @@ impl Clock for OfReads {
 #[test]
 fn the_time_ends_whatever_is_done_though_every_segment_is_still_to_be_opened() {
     let reads = Arc::new(AtomicU64::new(0));
-    let read = {
+    let hook = {
         let reads = Arc::clone(&reads);
-        move |_: &Path| -> io::Result<()> {
-            reads.fetch_add(1, Ordering::Relaxed);
+        move |_: &Path, step| {
+            reads.fetch_add(u64::from(matches!(step, Step::Read(_))), Ordering::Relaxed);
             Ok(())
         }
     };
     let settings = Settings {
-        storage: Arc::new(Hooked::new(|_| Ok(()), read)),
+        storage: Arc::new(Hooked::new(hook)),
         clock: Arc::new(OfReads { started: Instant::now(), reads: Arc::clone(&reads) }),
         ..Settings::default()
     };

@@ -17,6 +17,8 @@ pub enum Failure {
     Usage(String),
     /// The work could not be done.
     Failed(String),
+    /// A part of the answer was printed: why not the rest of it, and the cursor that leads to it.
+    Partial(String, String),
     /// The reader of standard output wants no more: no failure to anybody.
     Closed,
 }
@@ -31,6 +33,11 @@ impl Failure {
             Self::Query(problems) => (problems, ExitCode::from(Self::WRONG_USAGE)),
             Self::Usage(message) => (vec![message], ExitCode::from(Self::WRONG_USAGE)),
             Self::Failed(message) => (vec![message], ExitCode::FAILURE),
+            Self::Partial(message, next) => {
+                Self::Failed(message).report();
+                say(format_args!("next: {next}"));
+                return ExitCode::FAILURE;
+            }
             Self::Closed => (Vec::new(), ExitCode::SUCCESS),
         };
         for problem in problems {

@@ -11,9 +11,10 @@ use clap::{
 };
 use flowseek::{
     Archive,
-    query::{Count, Page},
+    query::{Count, Page, Pages, Start},
     wire::{PARAMETERS, Parameter, Request},
 };
+use tokio::runtime::Runtime;
 
 use super::{
     archive_path,
@@ -41,7 +42,8 @@ pub struct Query {
     /// How flows are printed [default: table to a terminal, ndjson to anything else].
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Go on to the last match; limit bounds the pages on the way, not the answer.
+    /// Go on to the last match; limit bounds the pages on the way, not the answer. Where a page cannot be answered, the last
+    /// line on standard error is `next: CURSOR` all the same.
     #[arg(long)]
     all: bool,
     /// Say on standard error what each page has cost.
@@ -73,25 +75,50 @@ impl Query {
         let query = request.query(&archive.snapshot()?);
         let mut output = Output::to_stdout(self.format.unwrap_or_else(Format::of_stdout));
 
-        let mut page = runtime.block_on(query.page())?;
-        output.page(&page.flows()?).map_err(Failure::output)?;
-        self.explain(&page);
-        if let Some(total) = page.total.filter(|_| request.count == Count::Exact || io::stderr().is_terminal()) {
-            say(format_args!("total: {total}"));
+        if self.all {
+            return self.print_all(query, &request, &runtime, output);
         }
+        let page = runtime.block_on(query.page())?;
+        self.print(&page, &mut output)?;
+        say_total(&page, &request);
+        output.finish().map_err(Failure::output)?;
+        say_how_to_go_on(&page);
+        Ok(())
+    }
+
+    /// Prints every match. The limit of the request is that of the first page.
+    fn print_all(
+        &self,
+        query: flowseek::query::Query,
+        request: &Request,
+        runtime: &Runtime,
+        mut output: Output,
+    ) -> Result<(), Failure> {
+        let mut pages = query.clone().pages();
+        let Some(first) = Self::next(&mut pages, runtime)? else { return Ok(()) };
+        self.print(&first, &mut output)?;
+        say_total(&first, request);
         // Of pages of no rows, no number is the last.
-        if self.all && request.limit > 0 {
-            let following = query.count(Count::None).limit(request.limit.max(FOLLOWING_LIMIT));
-            while let Some(next) = page.next.take() {
-                page = runtime.block_on(following.clone().after(next).page())?;
-                output.page(&page.flows()?).map_err(Failure::output)?;
-                self.explain(&page);
+        if let Some(next) = first.next.filter(|_| request.limit > 0) {
+            pages = query.count(Count::None).limit(request.limit.max(FOLLOWING_LIMIT)).after(next).pages();
+            while let Some(page) = Self::next(&mut pages, runtime)? {
+                self.print(&page, &mut output)?;
             }
         }
-        output.finish().map_err(Failure::output)?;
-        if !self.all {
-            say_how_to_go_on(&page);
-        }
+        output.finish().map_err(Failure::output)
+    }
+
+    /// The next page; where it cannot be answered, the cursor with which to ask for it again is told.
+    fn next(pages: &mut Pages, runtime: &Runtime) -> Result<Option<Page>, Failure> {
+        runtime.block_on(pages.next()).map_err(|error| match (Failure::from(error), pages.start()) {
+            (Failure::Failed(message), Some(Start::At(next))) => Failure::Partial(message, next.to_string()),
+            (failure, _) => failure,
+        })
+    }
+
+    fn print(&self, page: &Page, output: &mut Output) -> Result<(), Failure> {
+        output.page(&page.flows()?).map_err(Failure::output)?;
+        self.explain(page);
         Ok(())
     }
 
@@ -99,6 +126,12 @@ impl Query {
         if self.explain {
             say(&page.explain);
         }
+    }
+}
+
+fn say_total(page: &Page, request: &Request) {
+    if let Some(total) = page.total.filter(|_| request.count == Count::Exact || io::stderr().is_terminal()) {
+        say(format_args!("total: {total}"));
     }
 }
 

@@ -1,8 +1,13 @@
 //! The same flows in other forms, compressed, and all of them at once.
 
 use std::{
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::TcpStream,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -12,10 +17,12 @@ use arrow::{
     ipc::reader::StreamReader,
 };
 use flate2::read::MultiGzDecoder;
-use flowseek::{http::Settings, wire::Limits};
+use flowseek::{Archive, Settings as ArchiveSettings, http::Settings, wire::Limits};
+use rustix::io::Errno;
 use serde_json::Value;
 
 use super::{PATIENCE, Running, archive_of, golden_archive, many, open};
+use crate::hooked::{Hooked, Step};
 
 const PATH: &str = "/v2/audit/flow-logs";
 
@@ -192,4 +199,39 @@ fn an_export_that_cannot_be_finished_does_not_look_whole() {
     assert!(!rest.ends_with(b"0\r\n\r\n"), "the last chunk was sent");
     let text = String::from_utf8_lossy(&rest);
     assert!(text.contains("transfer-encoding: chunked") && !text.trim_end().ends_with(']'));
+}
+
+#[test]
+fn an_export_waits_for_what_the_system_lacks_for_a_while_and_is_whole() {
+    let (directory, archive) = archive_of(&many(20_000));
+    drop(archive);
+    // So many reads fail.
+    let lacking = Arc::new(AtomicUsize::new(0));
+    let hook = {
+        let lacking = Arc::clone(&lacking);
+        move |_: &Path, step: Step| match lacking
+            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(usize::from(step.is_read())))
+        {
+            Ok(1..) if step.is_read() => Err(io::Error::from_raw_os_error(Errno::NOMEM.raw_os_error())),
+            _ => Ok(()),
+        }
+    };
+    let settings = ArchiveSettings { storage: Arc::new(Hooked::new(hook)), ..ArchiveSettings::default() };
+    let archive = Archive::open_with(directory.path(), settings).unwrap();
+    let limits = Limits { largest: 100, ..Limits::default() };
+    let settings = Settings { exports: 1, limits, ..Settings::default() };
+    let running = Running::with((directory, archive), open, settings);
+    let mut stream = begin(&running);
+    lacking.store(3, Relaxed);
+    let mut rest = Vec::new();
+    let end = b"]\r\n0\r\n\r\n";
+    while !rest.ends_with(end) {
+        let mut part = [0; 1 << 16];
+        let length = stream.read(&mut part).unwrap();
+        assert!(length > 0, "the export was broken off");
+        rest.extend(&part[..length]);
+    }
+    assert_eq!(lacking.load(Relaxed), 0);
+    let flows = rest.windows(b"\"startTime\"".len()).filter(|part| part == b"\"startTime\"").count();
+    assert!((19_900..=20_000).contains(&flows), "{flows}, but for those that a chunk cuts in two");
 }
