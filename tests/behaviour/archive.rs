@@ -4,7 +4,7 @@ use std::fs;
 
 use flowseek::{Archive, ErrorKind, Filter, Flow, StoredFlow, flow::Timestamp, generate::Generator};
 
-use crate::support::{append, block_on};
+use crate::support::{append, assert_sound, block_on};
 
 fn flow(second: i64) -> Flow {
     Flow::starting(Timestamp::from_millis(second * 1000).unwrap())
@@ -23,6 +23,7 @@ fn a_reader_sees_a_commit_by_itself_and_a_snapshot_stays_as_it_was() {
     let stored = append(&writer, &[vec![flow(1), flow(2)], vec![flow(0)]]);
     assert_eq!(all(&reader), [stored[2].clone(), stored[0].clone(), stored[1].clone()]);
     assert_eq!(block_on(before.query(Filter::all()).page()).unwrap().batch.num_rows(), 0);
+    assert_sound(directory.path());
 }
 
 #[test]
@@ -33,6 +34,7 @@ fn what_is_not_committed_is_no_part_of_the_archive_and_leaves_nothing() {
     appender.push(&flow(1)).unwrap();
     drop(appender);
     assert!(all(&archive).is_empty());
+    assert_sound(directory.path());
     assert_eq!(fs::read_dir(directory.path().join("data")).unwrap().count(), 0);
 }
 
@@ -45,6 +47,7 @@ fn flow_ids_are_never_given_twice() {
         let ids: Vec<u64> = stored.iter().map(|flow| flow.id.get()).collect();
         assert_eq!(ids, [run * 3 + 1, run * 3 + 2, run * 3 + 3]);
     }
+    assert_sound(directory.path());
 }
 
 #[test]

@@ -20,7 +20,7 @@ use flowseek::{
     segment::SegmentOptions,
 };
 
-use crate::support::{append, block_on, oracle};
+use crate::support::{append, assert_sound, block_on, oracle};
 
 const BLOCK_ROWS: usize = 4;
 const FLOWS: u64 = 200;
@@ -208,6 +208,7 @@ fn commits_and_compactions_between_the_pages_of_an_interrupted_search_lose_and_r
         let known: HashSet<_> = stored.iter().map(|flow| flow.id).collect();
         let of_before: Vec<_> = found.into_iter().filter(|flow| known.contains(&flow.id)).collect();
         assert_eq!(of_before, oracle(&stored, filter, &order), "{filter:?} {order:?}");
+        assert_sound(archive.path());
     }
 }
 

@@ -29,7 +29,7 @@ use flowseek::{
     segment::SegmentOptions,
 };
 
-use crate::support::{append, block_on, counted, edit_manifest};
+use crate::support::{append, assert_sound, block_on, counted, edit_manifest};
 
 /// 4 segments of 250 flows, in blocks of 10: flow n starts at second n, port n % 1000, and one node in the midst.
 fn with_archive(test: impl Fn(&Archive)) {
@@ -555,4 +555,5 @@ fn segments_without_zone_maps_are_opened_once_and_a_commit_writes_down_what_was_
     assert_eq!(known(&archive), 102);
     let again = Archive::open(directory.path()).unwrap();
     assert_eq!(page(&query(&again, port, by_port)).explain.segments_opened, 2);
+    assert_sound(directory.path());
 }

@@ -14,7 +14,7 @@ use flowseek::{
 };
 use proptest::prelude::*;
 
-use crate::support::{append, block_on, edit_manifest, newest_manifest};
+use crate::support::{append, assert_sound, block_on, edit_manifest, newest_manifest};
 
 fn flows() -> Vec<Flow> {
     let start = |n| Timestamp::from_millis(1_666_000_000_000 + n).unwrap();
@@ -142,6 +142,7 @@ fn a_cursor_outlives_commits_compactions_and_the_process_that_gave_it() {
     while compactor.run_once(Effort::Full).unwrap().is_some() {}
     drop(compactor);
     assert_eq!(archive.snapshot().unwrap().manifest().segments.len(), 1);
+    assert_sound(&path);
     goes_on(&archive);
     drop(archive);
     goes_on(&Archive::open(&path).unwrap());
@@ -153,6 +154,7 @@ fn a_cursor_outlives_commits_compactions_and_the_process_that_gave_it() {
     assert_eq!(Archive::open(&path).unwrap_err().kind(), ErrorKind::Damaged);
     let repaired = Archive::repair(&path, Settings::default(), &mut |_| {}).unwrap();
     assert!(!repaired.found.is_sound());
+    assert_sound(&path);
     goes_on(&Archive::open(&path).unwrap());
 }
 

@@ -10,6 +10,7 @@ use std::{
         mpsc,
     },
     task::{Context, Poll, Waker},
+    thread,
     time::Duration,
 };
 
@@ -35,7 +36,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::{
     clock::ManualClock,
     hooked::{self, Hooked},
-    support::{block_on, flow},
+    support::{assert_sound, block_on, flow},
 };
 
 /// Far longer than anything here takes: only what never ends is ended by it.
@@ -55,6 +56,14 @@ pub const NEVER: LiveOptions = LiveOptions {
 struct Scratch {
     archive: Archive,
     _directory: TempDir,
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            assert_sound(self.archive.path());
+        }
+    }
 }
 
 impl Scratch {
@@ -393,6 +402,7 @@ fn a_failure_that_is_over_before_anyone_could_be_told_is_made_good_and_not_told(
     failed.recv_timeout(LONG).unwrap();
     assert_eq!(appender.commit().unwrap().flows, 5);
     assert_eq!(archive.snapshot().unwrap().manifest().rows(), 5);
+    assert_sound(archive.path());
 }
 
 #[test]
@@ -425,6 +435,7 @@ fn a_disk_that_is_away_just_after_a_commit_is_not_taken_for_another_writer() {
         assert_eq!((commit.flows, commit.first.get()), (5, round as u64 * 5 + 1));
         assert_eq!(archive.snapshot().unwrap().manifest().rows(), round as u64 * 5 + 5);
     }
+    assert_sound(archive.path());
 }
 
 #[test]

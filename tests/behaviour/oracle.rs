@@ -14,7 +14,7 @@ use flowseek::{
 };
 use proptest::{collection::vec, prelude::*};
 
-use crate::support::{self, append, block_on, flow, oracle, order, settings};
+use crate::support::{self, append, assert_sound, block_on, flow, oracle, order, settings};
 
 /// All pages of a query, joined. A page that tells the total tells that of all of them, wherever it lies.
 async fn pages(query: Query, total: usize) -> Vec<StoredFlow> {
@@ -132,6 +132,7 @@ proptest! {
         let known: HashSet<_> = before.iter().map(|flow| flow.id).collect();
         let of_before: Vec<_> = found.into_iter().filter(|flow| known.contains(&flow.id)).collect();
         prop_assert_eq!(of_before, expected);
+        assert_sound(directory.path());
     }
 
     #[test]

@@ -28,7 +28,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     child::{self, Child},
-    support::block_on,
+    support::{assert_sound, block_on},
 };
 
 /// How often the writer is killed.
@@ -144,6 +144,7 @@ fn every_flow_that_was_acknowledged_before_a_kill_is_there_exactly_once() {
     let writer = Archive::open(&path).unwrap().writer().unwrap();
     while writer.compactor().run_once(Effort::Thorough).unwrap().is_some() {}
     drop(writer);
+    assert_sound(&path);
     for archive in [reader, Archive::open(&path).unwrap()] {
         let stored = walk(&archive, &Filter::all(), 700);
         let ids: HashSet<FlowId> = stored.iter().map(|stored| stored.id).collect();
@@ -281,4 +282,5 @@ fn other_processes_see_every_commit_at_once_and_page_through_everything_exactly_
     // Nobody reads any more: what the readers had kept is gone.
     drop(archive.writer().unwrap());
     assert_eq!(fs::read_dir(directory.path().join("retired")).unwrap().count(), 0);
+    assert_sound(directory.path());
 }

@@ -20,7 +20,7 @@ use tokio::time::sleep;
 
 use crate::{
     hooked::{Hooked, Step},
-    support::block_on,
+    support::{assert_sound, block_on},
 };
 
 const HOURS: u64 = 24;
@@ -144,6 +144,7 @@ fn a_day_of_flows_leaves_few_segments_and_pages_that_cost_the_same_at_its_end() 
         status
     });
     assert_eq!(status.failures, 0, "{:?}", status.failure);
+    assert_sound(reader.path());
     let rows = HOURS * COMMITS * COMMIT_FLOWS;
     let live: u64 = reader.snapshot().unwrap().manifest().segments.iter().map(|segment| segment.bytes).sum();
     let written = written.load(Ordering::Relaxed);

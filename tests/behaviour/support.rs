@@ -7,7 +7,9 @@ use std::{
 
 use datafusion::physical_plan::ExecutionPlan;
 use flowseek::{
-    Archive, Filter, Flow, FlowId, Order, Settings, StoredFlow, filter,
+    Archive, Filter, Flow, FlowId, Order, Settings, StoredFlow,
+    archive::Depth,
+    filter,
     flow::{AddressRange, Field, Protocol, TcpFlags, Timestamp},
     import::Format,
     order::{Direction, SortKey},
@@ -179,6 +181,11 @@ pub fn counted(plan: &dyn ExecutionPlan, name: &str) -> u64 {
     let metrics = plan.metrics().filter(|_| plan.name() == "FlowScanExec");
     let here = metrics.and_then(|metrics| metrics.sum_by_name(name)).map_or(0, |sum| sum.as_usize() as u64);
     here + plan.children().into_iter().map(|child| counted(child.as_ref(), name)).sum::<u64>()
+}
+
+/// Asserts that an archive is sound to the last row, whatever was done to it before.
+pub fn assert_sound(path: &Path) {
+    assert_eq!(Archive::verify(path, Depth::Rows, &mut |_| {}).unwrap().findings, []);
 }
 
 /// The newest manifest of the archive in a directory.
