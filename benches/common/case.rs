@@ -15,7 +15,7 @@ pub struct Case {
     /// What the flows must be, in SQL.
     pub terms: Vec<Term>,
     pub answer: Answer,
-    /// How many times as fast as the faster of DuckDB and ClickHouse it should be.
+    /// How many milliseconds it should take at most, over 20 million flows.
     pub target: Option<f64>,
 }
 
@@ -60,14 +60,19 @@ impl Case {
         Self { name: format!("{}, page {number}", self.name), answer: Answer::Page(sorting, number), ..self }
     }
 
-    pub fn target(self, ratio: f64) -> Self {
-        Self { target: Some(ratio), ..self }
+    pub fn target(self, millis: f64) -> Self {
+        Self { target: Some(millis), ..self }
     }
 
     /// Whether one of the words names the case or its suite; without a word all cases are meant.
     pub fn is_named_by(&self, words: &[String]) -> bool {
-        words.is_empty() || words.iter().any(|word| self.suite == word || self.name.contains(word))
+        are_named(words, self.suite, &self.name)
     }
+}
+
+/// Whether one of the words names a suite or is part of a name; without a word everything is meant.
+pub fn are_named(words: &[String], suite: &str, name: &str) -> bool {
+    words.is_empty() || words.iter().any(|word| suite == word || name.contains(word))
 }
 
 /// The words of the command line.

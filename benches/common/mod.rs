@@ -8,7 +8,13 @@ pub mod dialect;
 pub mod fixture;
 pub mod measure;
 pub mod report;
+#[cfg(feature = "sql")]
+pub mod rows;
 pub mod sample;
 #[cfg(feature = "sql")]
 pub mod sql;
+#[cfg(feature = "sql")]
+pub mod statement;
+#[cfg(feature = "sql")]
+pub mod statements;
 pub mod suites;

@@ -1,6 +1,6 @@
 //! What the cases ask for: values of flows that the generator makes.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, hash::Hash, net::IpAddr};
 
 use flowseek::{
     Flow,
@@ -22,8 +22,12 @@ pub struct Sample {
     pub busy: Address,
     /// An address in the midst of the others that no flow has.
     pub absent: Address,
-    /// The node that logged the flow of the rare address.
+    /// The source with the most flows.
+    pub busy_source: Address,
+    /// The node that logged the most flows: some of every block.
     pub node: String,
+    /// The node that logged the fewest of those flows.
+    pub small_node: String,
     /// The start of that flow, in Unix seconds.
     pub start: i64,
 }
@@ -43,6 +47,7 @@ impl Sample {
         for address in flows.iter().flat_map(|flow| [flow.src_ip, flow.dst_ip]).flatten() {
             *counts.entry(address).or_default() += 1;
         }
+        let nodes = tally(flows.iter().filter_map(|flow| flow.node_id.clone()));
         let sender = |count| {
             let mut late = flows[flows.len() / 2..].iter();
             let found = late.find(|flow| flow.src_ip.is_some_and(|ip| is_external(ip) && counts[&ip] == count));
@@ -56,10 +61,21 @@ impl Sample {
             seldom: sender(4).src_ip.unwrap(),
             busy: *busy.0,
             absent: "127.9.9.9".parse().unwrap(),
-            node: rare.node_id.clone().expect("every generated flow is logged by a node"),
+            busy_source: tally(flows.iter().filter_map(|flow| flow.src_ip)).pop().expect("a source").1,
+            node: nodes.last().expect("every generated flow is logged by a node").1.clone(),
+            small_node: nodes[0].1.clone(),
             start: rare.start_time.as_millis() / 1000,
         }
     }
+}
+
+/// How often each value occurs, the rarest first.
+fn tally<T: Clone + Eq + Hash + Ord>(values: impl Iterator<Item = T>) -> Vec<(usize, T)> {
+    let mut counts: HashMap<T, usize> = HashMap::new();
+    values.for_each(|value| *counts.entry(value).or_default() += 1);
+    let mut counts: Vec<_> = counts.into_iter().map(|(value, count)| (count, value)).collect();
+    counts.sort();
+    counts
 }
 
 fn is_external(address: Address) -> bool {

@@ -32,6 +32,10 @@ impl<'a> Sql<'a> {
         Self { runtime, context }
     }
 
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
     /// The numbers that a statement answers: the flow IDs of rows, or a count.
     pub fn numbers(&self, sql: &str) -> Vec<u64> {
         let batches = async { self.context.sql(sql).await.unwrap().collect().await.unwrap() };

@@ -1,197 +1,141 @@
 #!/usr/bin/env python3
-"""The same questions to flowseek, DuckDB and ClickHouse, in turn, over the same flows; prints a Markdown table.
+"""The same questions to flowseek, DuckDB, ClickHouse and SQLite, in turn, over the same flows; prints Markdown tables.
 
-Each answers from its own storage: flowseek from the archive, DuckDB and ClickHouse (chdb) from a table that is loaded
-from the archive's Parquet files and kept beside it. All have two threads, are warm, and live in processes that run
-all the while; each answer is checked before it is timed. See README.md.
+Each answers from its own storage: flowseek from the archive, the others from a table that is loaded from the archive's
+Parquet files and kept beside it. All have two threads, are warm, and live in processes that run all the while; each
+answer is checked before it is timed. See README.md.
 """
 
 import argparse
-import glob
-import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
-import time
 
-import chdb.session
-import duckdb
-import pyarrow
+from systems import BENCHES, CLICKHOUSE_TABLE, SQLITE_INDEXES, ClickHouse, DuckDb, Flowseek, Sqlite, timed
 
-THREADS = 2
 RUNS = 3
-BENCHES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-ORDER = "start_time, flow_id"
-
-CLICKHOUSE_TABLE = """
-CREATE TABLE flows (
-    flow_id UInt64, start_time DateTime64(3, 'UTC'), end_time Nullable(DateTime64(3, 'UTC')), protocol UInt8,
-    src_ip Nullable(FixedString(16)), dst_ip Nullable(FixedString(16)),
-    src_port Nullable(UInt16), dst_port Nullable(UInt16), src_bytes Nullable(UInt64), dst_bytes Nullable(UInt64),
-    tcp_flags Nullable(UInt8),
-    src_node LowCardinality(Nullable(String)), dst_node LowCardinality(Nullable(String)),
-    node_id LowCardinality(Nullable(String)), activity_id LowCardinality(Nullable(String)),
-    INDEX src_ip_bloom src_ip TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX dst_ip_bloom dst_ip TYPE bloom_filter(0.01) GRANULARITY 1
-) ENGINE = MergeTree ORDER BY (start_time, flow_id)
-"""
-
-
-class Flowseek:
-    """The bench program `peers`: a line in, a line out."""
-
-    def __init__(self, words):
-        command = ["cargo", "bench", "--quiet", "--features", "sql", "--bench", "peers", "--", *words]
-        self.process = subprocess.Popen(
-            command, cwd=os.path.dirname(BENCHES), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.archive = self.read()
-        self.cases = list(iter(self.read, {}))
-
-    def read(self):
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit("flowseek's program has ended: see what it wrote above")
-        return json.loads(line)
-
-    def ask(self, line):
-        print(line, file=self.process.stdin, flush=True)
-        return self.read()
-
-    def time(self, number, _case):
-        return self.ask(number)["flowseek_ms"]
-
-
-class DuckDb:
-    name = "DuckDB"
-    key = "duckdb"
-
-    def __init__(self, path):
-        self.path = path + ".duckdb"
-        self.connection = None
-
-    def load(self, data):
-        for path in glob.glob(self.path + "*"):
-            os.remove(path)
-        self.open()
-        self.connection.execute(f"CREATE TABLE flows AS SELECT * FROM read_parquet('{data}') ORDER BY {ORDER}")
-        self.connection.execute("CHECKPOINT")
-
-    def open(self):
-        self.connection = duckdb.connect(self.path, config={"threads": THREADS})
-
-    def bytes(self):
-        return os.path.getsize(self.path)
-
-    def answer(self, sql):
-        return self.connection.sql(sql).to_arrow_table()
-
-    def time(self, _number, case):
-        return timed(lambda: self.connection.sql(case[self.key]).to_arrow_table())
-
-
-class ClickHouse:
-    name = "ClickHouse"
-    key = "clickhouse"
-
-    def __init__(self, path):
-        self.path = path + ".clickhouse"
-        self.session = None
-
-    def load(self, data):
-        shutil.rmtree(self.path, ignore_errors=True)
-        self.open()
-        self.session.query(CLICKHOUSE_TABLE)
-        self.session.query(f"INSERT INTO flows SELECT * FROM file('{data}', Parquet)")
-        self.session.query("OPTIMIZE TABLE flows FINAL")
-
-    def open(self):
-        self.session = chdb.session.Session(self.path)
-        self.session.query(f"SET max_threads = {THREADS}")
-        # What is asked again is to be searched again: no system may keep answers.
-        self.session.query("SET use_query_condition_cache = 0, use_query_cache = 0")
-
-    def bytes(self):
-        total = "SELECT sum(bytes_on_disk) FROM system.parts WHERE table = 'flows' AND active"
-        return int(self.session.query(total, "TSV").data())
-
-    def answer(self, sql):
-        data = self.session.query(sql, "ArrowStream").bytes()
-        return pyarrow.ipc.open_stream(data).read_all()
-
-    def time(self, _number, case):
-        return timed(lambda: self.session.query(case[self.key], "Native"))
-
-
-def timed(run):
-    start = time.perf_counter()
-    run()
-    return (time.perf_counter() - start) * 1e3
+# Whole commands in a new process, and the milliseconds that each should take at most.
+COMMANDS = [
+    ("newest", 15),
+    ("absent address", 20),
+    ("count: one port", 20),
+    ("destBytes:desc", 100),
+    ("node + port + protocol", 60),
+]
 
 
 def loaded(peers, archive, path):
     """Loads the archive's flows, unless they were loaded before."""
-    marker = path + ".loaded"
-    contents = f"{archive['format']} {archive['flows']}\n{CLICKHOUSE_TABLE}"
-    if os.path.exists(marker) and open(marker, encoding="utf-8").read() == contents:
-        for peer in peers:
-            peer.open()
-        return
+    contents = f"{archive['format']} {archive['flows']}\n{CLICKHOUSE_TABLE}{SQLITE_INDEXES}"
     for peer in peers:
+        marker = f"{path}.{peer.key}.loaded"
+        if os.path.exists(marker) and open(marker, encoding="utf-8").read() == contents:
+            peer.open()
+            continue
         took = timed(lambda peer=peer: peer.load(os.path.join(archive["archive"], "data", "*.parquet")))
         print(f"{peer.name} has loaded {archive['flows']} flows in {took / 1e3:.0f} s", file=sys.stderr)
-    with open(marker, "w", encoding="utf-8") as file:
-        file.write(contents)
+        with open(marker, "w", encoding="utf-8") as file:
+            file.write(contents)
+
+
+def answers(peer, case):
+    """Whether a peer is asked."""
+    return peer.suites is None or case["suite"] in peer.suites
 
 
 def check(peer, case):
-    table = peer.answer(case[peer.key])
-    column = table.column("flow_id" if "flow_id" in table.column_names else 0)
-    if column.to_pylist() != case["answer"]:
+    if compared(peer, peer.rows(case[peer.key])) != compared(peer, case["answer"]):
         sys.exit(f"{peer.name} answers {case['name']} otherwise than flowseek:\n{case[peer.key]}")
+
+
+def compared(peer, rows):
+    """The rows as they are compared: what is absent is 0 in ClickHouse's table."""
+    return [["" if isinstance(peer, ClickHouse) and cell == "0" else cell for cell in row] for row in rows]
 
 
 def medians(systems, number, case):
     """The medians of all in turn: the machine's speed drifts, their ratio does not.
 
-    A turn is some runs, of which the last counts: the others have used the processor's caches meanwhile.
+    A turn of what is short is some runs, of which the last counts: the others have used the processor's caches meanwhile.
     """
-    first = [turn(system, number, case) for system in systems]
-    wanted = [15 if once < 50 else 5 if once < 500 else 3 for once in first]
+    first = [turn(system, number, case, RUNS) for system in systems]
+    is_short = [max(once) < 50 for once in first]
+    wanted = [15 if short else 5 if max(once) < 500 else 3 for once, short in zip(first, is_short)]
     samples = [[] for _ in systems]
     for run in range(max(wanted)):
-        for system, times, most in zip(systems, samples, wanted):
+        for system, times, most, short in zip(systems, samples, wanted, is_short):
             if run < most:
-                times.append(turn(system, number, case))
-    return [statistics.median(times) for times in samples]
+                times.append(turn(system, number, case, RUNS if short else 1))
+    return [[statistics.median(column) for column in zip(*times)] for times in samples]
 
 
-def turn(system, number, case):
-    return [system.time(number, case) for _ in range(RUNS)][-1]
+def turn(system, number, case, runs):
+    return [system.time(number, case) for _ in range(runs)][-1]
 
 
 def row(cells):
     print("| " + " | ".join(cells) + " |", flush=True)
 
 
+def head(cells):
+    row(cells)
+    row(["---"] + ["---:"] * (len(cells) - 1))
+
+
 def compare(flowseek, peers):
-    row(["query", "flowseek ms", *(f"{peer.name} ms" for peer in peers), "ratio", "target"])
-    row(["---"] + ["---:"] * (len(peers) + 3))
-    for number, case in enumerate(flowseek.cases):
-        for peer in peers:
-            check(peer, case)
-        ours, *theirs = medians([flowseek, *peers], number, case)
-        ratio, target = min(theirs) / ours, case["target"]
-        missed = " (missed)" if target and ratio < target else ""
-        times = [f"{ours:.3f}", *(f"{their:.1f}" for their in theirs)]
-        row([case["name"], *times, f"{ratio:.1f}", f"{target:g}{missed}" if target else ""])
+    """A table of pages and counts, and one of SQL and summaries, of which those count that are SQL."""
+    for is_sql in [False, True]:
+        chosen = [(n, case) for n, case in enumerate(flowseek.cases) if (case["suite"] == "sql") == is_sql]
+        asked = [peer for peer in peers if any(answers(peer, case) for _, case in chosen)]
+        if not chosen:
+            continue
+        ours = ["SQL", "summary"] if is_sql else ["flowseek"]
+        head(["ms", *ours, *(peer.name for peer in asked), "target", ""])
+        for number, case in chosen:
+            for peer in asked:
+                check(peer, case)
+            first, *theirs = medians([flowseek, *asked], number, case)
+            row(cells(case, first if is_sql else first[:1], [time for (time,) in theirs], asked))
+        print()
+
+
+def cells(case, ours, theirs, peers):
+    target = case["target"]
+    if case["suite"] == "sql" and target is None:
+        target = min(theirs)
+    notes = ["missed"] if target and ours[0] > target else []
+    notes += [f"{peer.name} is faster" for peer, time in zip(peers, theirs) if time < ours[0]]
+    shown = [f"{time:.3f}" if time else "" for time in ours] + [f"{time:.3f}" for time in theirs]
+    return [case["name"], *shown, f"{target:g}" if case["target"] else "the faster" if target else "", ", ".join(notes)]
+
+
+def commands(flowseek):
+    """Whole commands, each in a new process, their files in the cache of the system."""
+    cases = {case["name"]: case for case in flowseek.cases}
+    chosen = [(cases[name], target) for name, target in COMMANDS if name in cases]
+    if not chosen:
+        return
+    program = built()
+    head(["a new process, ms", "flowseek", "target", ""])
+    for case, target in chosen:
+        command = [program, "query", flowseek.archive["archive"], case["query"]]
+        times = [timed(lambda command=command: subprocess.run(command, check=True, capture_output=True)) for _ in range(15)]
+        time = statistics.median(times)
+        row([case["name"], f"{time:.1f}", f"{target}", "missed" if time > target else ""])
+    print()
+
+
+def built():
+    """The program, which is built of the same sources."""
+    project = os.path.dirname(BENCHES)
+    subprocess.run(["cargo", "build", "--quiet", "--locked", "--release", "--features", "cli"], cwd=project, check=True)
+    target = os.environ.get("CARGO_TARGET_DIR", os.path.join(project, "target"))
+    return os.path.join(target, "release", "flowseek")
 
 
 def sizes(name, archive, peers):
-    cells = [f"{peer.bytes() / archive['flows']:.2f}" for peer in peers]
-    row([name, f"{archive['flows']}", f"{archive['bytes'] / archive['flows']:.2f}", *cells])
+    row([name, f"{archive['flows']}", *(f"{size / archive['flows']:.2f}" for size in [archive["bytes"], *peers])])
 
 
 def main():
@@ -202,21 +146,21 @@ def main():
 
     flowseek = Flowseek(arguments.words)
     path = flowseek.archive["archive"] + "-peers"
-    peers = [DuckDb(path), ClickHouse(path)]
+    peers = [DuckDb(path), ClickHouse(path), Sqlite(path)]
     loaded(peers, flowseek.archive, path)
     compare(flowseek, peers)
+    commands(flowseek)
 
-    print()
-    row(["bytes a flow", "flows", "flowseek", *(peer.name for peer in peers)])
-    row(["---"] + ["---:"] * (len(peers) + 2))
-    sizes("generated", flowseek.archive, peers)
+    head(["bytes a flow", "flows", "flowseek", *(peer.name for peer in peers)])
+    sizes("generated", flowseek.archive, [peer.bytes() for peer in peers])
     if arguments.real:
         # One process has one ClickHouse.
         peers[1].session.close()
         imported = flowseek.ask(os.path.abspath(arguments.real))
-        real = [DuckDb(imported["archive"] + "-peers"), ClickHouse(imported["archive"] + "-peers")]
-        loaded(real, imported, imported["archive"] + "-peers")
-        sizes(os.path.basename(arguments.real), imported, real)
+        path = imported["archive"] + "-peers"
+        real = [DuckDb(path), ClickHouse(path), Sqlite(path)]
+        loaded(real, imported, path)
+        sizes(os.path.basename(arguments.real), imported, [peer.bytes() for peer in real])
     print("\nnfdump is not in the table: it reads only files of its own collector, which hold no flow IDs to check by.")
 
 
