@@ -65,8 +65,8 @@ impl Scanner {
         let columns = self.reader.columns(segment, &condition.fields, rows).await?;
         let mut passing = RowRanges::default();
         let mut told = ToldNames::default();
-        for (page, start, rows) in columns.pages(rows) {
-            let rows = page.filter(&rows, &mut told, |columns, length| condition.evaluate(columns, length))?;
+        for (part, start, rows) in columns.parts(rows) {
+            let rows = part.filter(&rows, &mut told, |columns, length| condition.evaluate(columns, length))?;
             passing.append(&rows, start);
         }
         Ok(passing)

@@ -1,7 +1,9 @@
 //! What was read of segments, ready for use.
 
 use std::{
+    collections::VecDeque,
     fmt,
+    ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -76,6 +78,18 @@ pub(super) enum Keep {
     Pages,
     /// No page.
     Nothing,
+    /// No page, and those that follow one another are decoded together.
+    NothingJoined,
+}
+
+/// Pages of columns.
+pub(super) struct Decoded {
+    /// The rows of each part: of a page, or of several that follow one another.
+    pub(super) parts: Vec<Range<usize>>,
+    /// Column by column, each with all parts. Names may be places in dictionaries.
+    pub(super) arrays: Vec<ArrayRef>,
+    /// The memory that they take.
+    pub(super) pin: Pin,
 }
 
 /// What reading has cost.
@@ -118,9 +132,11 @@ impl PageCache {
         self.memory.pin_bytes()
     }
 
-    /// Pages of columns, decoded: the columns one after the other, each with all pages. What is not held is read and
-    /// decoded where the host lets threads wait. The memory is theirs until the pin is dropped; it is waited for until the
-    /// deadline is over.
+    /// Pages of columns, decoded. What is not held is read and decoded where the host lets threads wait. The memory is
+    /// theirs until the pin is dropped; it is waited for until the deadline is over.
+    ///
+    /// With [`Keep::NothingJoined`], pages that follow one another and of which none is held are one part. For example, of
+    /// pages 4, 5, 6 and 9 the parts are 4 to 6 and 9. Otherwise each page is a part.
     pub(super) async fn columns(
         self: &Arc<Self>,
         segment: &Arc<SegmentReader>,
@@ -129,29 +145,43 @@ impl PageCache {
         keep: Keep,
         counters: &ReadCounters,
         deadline: &Deadline,
-    ) -> Result<(Vec<ArrayRef>, Pin)> {
+    ) -> Result<Decoded> {
         let rows = (pages.len() * segment.shape().page_rows) as u64;
         let bytes = rows * fields.iter().map(|field| width(*field)).sum::<u64>();
         let pin = self.memory.pin(bytes, deadline).await?;
-        let mut columns = Vec::with_capacity(fields.len() * pages.len());
-        let mut missing = Vec::new();
+        let mut held = Vec::with_capacity(fields.len() * pages.len());
         let mut cached = 0;
         for field in fields {
             for page in pages {
                 let place = segment.page(*field, *page)?;
-                match self.held.get(&(segment.number(), place.offset)) {
+                held.push(match self.held.get(&(segment.number(), place.offset)) {
                     Some(Held::Column(column)) => {
                         cached += place.length;
-                        columns.push(Some(column));
+                        Some(column)
                     }
-                    _ => {
-                        missing.push((*field, *page, place));
-                        columns.push(None);
-                    }
-                }
+                    _ => None,
+                });
             }
         }
         counters.cached.fetch_add(cached as u64, Ordering::Relaxed);
+        let parts = match keep {
+            Keep::Pages | Keep::Nothing => pages.iter().map(|page| *page..page + 1).collect(),
+            Keep::NothingJoined => {
+                parts(segment, pages, |place| held.iter().skip(place).step_by(pages.len()).all(Option::is_none))
+            }
+        };
+        let mut columns = Vec::with_capacity(fields.len() * parts.len());
+        let mut missing = Vec::new();
+        let mut held = held.into_iter();
+        for field in fields {
+            for part in &parts {
+                let first = held.next().flatten();
+                // Of a part of several pages none is held.
+                held.by_ref().take(part.len() - 1).for_each(drop);
+                missing.extend(first.is_none().then(|| (*field, part.clone())));
+                columns.push(first);
+            }
+        }
         if !missing.is_empty() {
             let (cache, reader) = (Arc::clone(self), Arc::clone(segment));
             let read = blocking(self.workers.as_ref(), move || cache.read_columns(&reader, &missing, keep));
@@ -163,53 +193,49 @@ impl PageCache {
                 .zip(read)
                 .for_each(|(column, read)| *column = Some(read));
         }
-        Ok((columns.into_iter().flatten().collect(), pin))
+        let rows = |part: &Range<usize>| segment.page_rows(part.start).start..segment.page_rows(part.end - 1).end;
+        Ok(Decoded { parts: parts.iter().map(rows).collect(), arrays: columns.into_iter().flatten().collect(), pin })
     }
 
     /// A page of some columns. This blocks on the file system.
     pub(super) fn page(&self, segment: &SegmentReader, fields: &[Field], page: usize) -> Result<Vec<ArrayRef>> {
-        let place = |field: &Field| Ok((*field, page, segment.page(*field, page)?));
-        let places = fields.iter().map(place).collect::<Result<Vec<_>>>()?;
-        Ok(self.read_columns(segment, &places, Keep::Pages)?.0)
+        let parts: Vec<_> = fields.iter().map(|field| (*field, page..page + 1)).collect();
+        Ok(self.read_columns(segment, &parts, Keep::Pages)?.0)
     }
 
-    /// Reads pages from the file; and how many bytes that were.
+    /// Reads pages of columns from the file; and how many bytes that were. Each part is of one row group.
     fn read_columns(
         &self,
         segment: &SegmentReader,
-        places: &[(Field, usize, PagePlace)],
+        parts: &[(Field, Range<usize>)],
         keep: Keep,
     ) -> Result<(Vec<ArrayRef>, u64)> {
         let pool = || self.decompressors.lock().unwrap_or_else(PoisonError::into_inner);
         let mut decompressor = pool().pop().unwrap_or_default();
+        let pages = parts.iter().flat_map(|(field, part)| part.clone().map(|page| segment.page(*field, page)));
+        let mut input = Input::new(segment, pages.collect::<Result<_>>()?);
         let mut bytes = 0;
-        let mut columns = Vec::with_capacity(places.len());
-        let mut read_ahead = Bytes::new();
-        for (at, (field, page, place)) in places.iter().enumerate() {
-            let read = || {
-                let dictionary = self.dictionary(segment, *field, place.group, &mut decompressor, &mut bytes)?;
-                bytes += place.length as u64;
-                if read_ahead.is_empty() {
-                    let adjoining = adjoining(places.get(at..).unwrap_or_default().iter().map(|(_, _, place)| place));
-                    read_ahead = segment.read_exact(place.offset, adjoining)?;
+        let mut columns = Vec::with_capacity(parts.len());
+        for (field, part) in parts {
+            let mut read = || {
+                let Some(first) = input.peek() else { return Err(Error::internal("a part has no page")) };
+                let dictionary = self.dictionary(segment, *field, first.group, &mut decompressor, &mut bytes)?;
+                let mut pages = Vec::with_capacity(part.len());
+                for page in part.clone() {
+                    let (place, data) = input.next()?;
+                    bytes += place.length as u64;
+                    pages.push((page_of(data, segment, &place, &mut decompressor)?, segment.page_rows(page).len()));
                 }
-                let data = page_of(
-                    read_ahead.split_to(place.length.min(read_ahead.len())),
-                    segment,
-                    place,
-                    &mut decompressor,
-                )?;
-                let rows = segment.page_rows(*page).len();
-                guarded(|| {
-                    let column = decode(segment.metadata(), *field, data, dictionary.as_ref(), rows);
+                let column = guarded(|| {
+                    let column = decode(segment.metadata(), *field, pages, dictionary.as_ref());
                     column.map_err(Error::with(ErrorKind::Damaged, format!("column {} is damaged", field.name())))
-                })
+                })?;
+                if keep == Keep::Pages {
+                    self.held.insert((segment.number(), first.offset), Held::Column(Arc::clone(&column)));
+                }
+                Ok(column)
             };
-            let column = { read }().map_err(|error| segment.named(error))?;
-            if keep == Keep::Pages {
-                self.held.insert((segment.number(), place.offset), Held::Column(Arc::clone(&column)));
-            }
-            columns.push(column);
+            columns.push(read().map_err(|error| segment.named(error))?);
         }
         pool().push(decompressor);
         Ok((columns, bytes))
@@ -302,18 +328,65 @@ impl fmt::Debug for PageCache {
     }
 }
 
-/// How many bytes the first of some pages have that lie side by side in the file: they are read in one go.
-fn adjoining<'a>(places: impl Iterator<Item = &'a PagePlace>) -> usize {
-    let mut length = 0;
-    let mut end = None;
-    for place in places.take(MOST_AT_ONCE) {
-        if end.is_some_and(|end| end != place.offset) {
-            break;
+/// Parts of some pages: those that follow one another in a row group are one, if `is_missing` holds for the places of all
+/// of them.
+fn parts(segment: &SegmentReader, pages: &[usize], is_missing: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
+    let pages_of_group = segment.pages_of_group();
+    let mut parts: Vec<Range<usize>> = Vec::new();
+    // Whether pages may follow in the last part.
+    let mut is_open = false;
+    for (place, page) in pages.iter().enumerate() {
+        let is_missing = is_missing(place);
+        match parts.last_mut() {
+            Some(part) if is_open && is_missing && part.end == *page && page % pages_of_group != 0 => part.end += 1,
+            _ => parts.push(*page..page + 1),
         }
-        length += place.length;
-        end = Some(place.offset + place.length as u64);
+        is_open = is_missing;
     }
-    length
+    parts
+}
+
+/// Pages of a file, one after the other. Those that lie side by side are read in one go.
+struct Input<'s> {
+    segment: &'s SegmentReader,
+    pages: VecDeque<PagePlace>,
+    /// What was read of the next pages.
+    ahead: Bytes,
+}
+
+impl<'s> Input<'s> {
+    fn new(segment: &'s SegmentReader, pages: VecDeque<PagePlace>) -> Self {
+        Self { segment, pages, ahead: Bytes::new() }
+    }
+
+    fn peek(&self) -> Option<PagePlace> {
+        self.pages.front().copied()
+    }
+
+    fn next(&mut self) -> Result<(PagePlace, Bytes)> {
+        if self.ahead.is_empty() {
+            self.ahead = match self.peek() {
+                Some(place) => self.segment.read_exact(place.offset, self.adjoining())?,
+                None => Bytes::new(),
+            };
+        }
+        let place = self.pages.pop_front().ok_or_else(|| Error::internal("a part has fewer pages"))?;
+        Ok((place, self.ahead.split_to(place.length.min(self.ahead.len()))))
+    }
+
+    /// How many bytes the next pages have that lie side by side in the file.
+    fn adjoining(&self) -> usize {
+        let mut length = 0;
+        let mut end = None;
+        for place in self.pages.iter().take(MOST_AT_ONCE) {
+            if end.is_some_and(|end| end != place.offset) {
+                break;
+            }
+            length += place.length;
+            end = Some(place.offset + place.length as u64);
+        }
+        length
+    }
 }
 
 fn read_page(segment: &SegmentReader, place: &PagePlace, decompressor: &mut Decompressor) -> Result<Page> {

@@ -1,13 +1,13 @@
 //! Chosen rows of chosen columns.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use arrow::{
     array::{
         Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray, FixedSizeBinaryBuilder,
         StringBuilder, builder::NullBufferBuilder, new_empty_array, new_null_array,
     },
-    compute::{concat, interleave},
+    compute::{concat, interleave, take},
     datatypes::UInt16Type,
     error::ArrowError,
 };
@@ -52,6 +52,11 @@ impl RowReader {
         Self { keep: Keep::Nothing, ..self }
     }
 
+    /// The same, which decodes pages together that follow one another: the parts of [`Columns`] are no pages then.
+    pub(crate) fn passing_joined(self) -> Self {
+        Self { keep: Keep::NothingJoined, ..self }
+    }
+
     /// Whether the pages of so many rows would take more than a quarter of the cache.
     pub(crate) fn is_large(&self, fields: &[Field], rows: u64) -> bool {
         let row: u64 = fields.iter().map(|field| width(*field)).sum();
@@ -80,11 +85,9 @@ impl RowReader {
     /// [`ErrorKind::Io`] where the file cannot be read, [`ErrorKind::Damaged`] where it is not what was written,
     /// [`ErrorKind::Busy`] where the memory for them is not free in time.
     pub async fn columns(&self, segment: &Arc<SegmentReader>, fields: &[Field], rows: &RowRanges) -> Result<Columns> {
-        let page_rows = segment.shape().page_rows;
-        let pages = rows.pages(page_rows);
-        let (arrays, pin) =
-            self.cache.columns(segment, fields, &pages, self.keep, &self.counters, &self.deadline).await?;
-        Ok(Columns { fields: fields.to_vec(), pages, page_rows, arrays, _pin: Some(pin) })
+        let pages = rows.pages(segment.shape().page_rows);
+        let read = self.cache.columns(segment, fields, &pages, self.keep, &self.counters, &self.deadline).await?;
+        Ok(Columns { fields: fields.to_vec(), parts: read.parts, arrays: read.arrays, _pin: Some(read.pin) })
     }
 
     /// The values of one page, a column for each field. This blocks on the file system.
@@ -93,9 +96,9 @@ impl RowReader {
     /// As [`columns`](Self::columns).
     pub(crate) fn page(&self, segment: &SegmentReader, fields: &[Field], page: usize) -> Result<Vec<ArrayRef>> {
         let arrays = self.cache.page(segment, fields, page)?;
-        let page_rows = segment.shape().page_rows;
-        let columns = Columns { fields: fields.to_vec(), pages: vec![page], page_rows, arrays, _pin: None };
-        columns.select(&std::iter::once(segment.page_rows(page)).collect())
+        let rows = segment.page_rows(page);
+        let columns = Columns { fields: fields.to_vec(), parts: vec![rows.clone()], arrays, _pin: None };
+        columns.select(&std::iter::once(rows).collect())
     }
 }
 
@@ -103,21 +106,20 @@ impl RowReader {
 #[derive(Debug)]
 pub struct Columns {
     fields: Vec<Field>,
-    pages: Vec<usize>,
-    page_rows: usize,
-    /// Column by column, each with all pages. Names and addresses may be places in dictionaries.
+    /// The rows of each part: of a page, or of several that follow one another.
+    parts: Vec<Range<usize>>,
+    /// Column by column, each with all parts. Names and addresses may be places in dictionaries.
     arrays: Vec<ArrayRef>,
     /// The memory that they take, where a query holds them.
     _pin: Option<Pin>,
 }
 
 impl Columns {
-    /// Each page, with those of `rows` that it holds, numbered within the page.
-    pub(crate) fn pages(&self, rows: &RowRanges) -> impl Iterator<Item = (PageColumns<'_>, usize, RowRanges)> {
-        self.pages.iter().enumerate().map(move |(place, page)| {
-            let start = page * self.page_rows;
-            let rows = rows.within(&(start..start + self.page_rows)).moved_back(start);
-            (PageColumns { columns: self, place }, start, rows)
+    /// Each part, where it starts, and those of `rows` that it holds, numbered within the part.
+    pub(crate) fn parts(&self, rows: &RowRanges) -> impl Iterator<Item = (PartColumns<'_>, usize, RowRanges)> {
+        self.parts.iter().enumerate().map(move |(place, part)| {
+            let rows = rows.within(part).moved_back(part.start);
+            (PartColumns { columns: self, place }, part.start, rows)
         })
     }
 
@@ -126,10 +128,10 @@ impl Columns {
     /// # Errors
     /// [`ErrorKind::Internal`] where the rows are not among those that were read.
     pub fn select(&self, rows: &RowRanges) -> Result<Vec<ArrayRef>> {
-        let parts: Vec<(PageColumns<'_>, RowRanges)> =
-            self.pages(rows).map(|(page, _, rows)| (page, rows)).filter(|(_, rows)| !rows.is_empty()).collect();
+        let parts: Vec<(PartColumns<'_>, RowRanges)> =
+            self.parts(rows).map(|(part, _, rows)| (part, rows)).filter(|(_, rows)| !rows.is_empty()).collect();
         let select = |(column, field): (usize, &Field)| {
-            let arrays: Option<Vec<_>> = parts.iter().map(|(page, _)| page.column(column)).collect();
+            let arrays: Option<Vec<_>> = parts.iter().map(|(part, _)| part.column(column)).collect();
             let arrays = arrays.ok_or_else(|| Error::internal("a page was not read"))?;
             gather(*field, &arrays, parts.iter().map(|(_, rows)| rows))
         };
@@ -137,22 +139,22 @@ impl Columns {
     }
 }
 
-/// The columns of one page.
+/// The columns of one part.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PageColumns<'a> {
+pub(crate) struct PartColumns<'a> {
     columns: &'a Columns,
     place: usize,
 }
 
-impl<'a> PageColumns<'a> {
-    /// A column of the page, as it was decoded: names and addresses may be places in a dictionary.
+impl<'a> PartColumns<'a> {
+    /// A column of the part, as it was decoded: names and addresses may be places in a dictionary.
     pub(crate) fn column(&self, column: usize) -> Option<&'a ArrayRef> {
-        self.columns.arrays.get(column * self.columns.pages.len() + self.place)
+        self.columns.arrays.get(column * self.columns.parts.len() + self.place)
     }
 
     /// Those of `rows` for which `test` is true.
     ///
-    /// It is given columns of the page, as they are, where most of it is asked for; of few rows, just these. Of values in
+    /// It is given columns of the part, as they are, where most of it is asked for; of few rows, just these. Of values in
     /// a small dictionary it is given each once, and `told` remembers what it said of them.
     pub(crate) fn filter(
         &self,
@@ -226,6 +228,9 @@ fn gather<'r>(
     let pairs = || pages.iter().zip(rows.clone());
     match field.kind() {
         Kind::Text => {
+            if let Some(places) = places_of_one_dictionary(pairs(), is_coherent(rows.clone().into_iter()))? {
+                return take(places.values(), places.keys(), None).map_err(failed);
+            }
             let mut names = StringBuilder::new();
             for (page, rows) in pairs() {
                 match (page.as_dictionary_opt::<UInt16Type>(), page.as_string_opt::<i32>()) {
@@ -281,6 +286,31 @@ fn gather<'r>(
             }
         },
     }
+}
+
+/// Of rows that are coherent, the places of their names in a dictionary, where all pages have the same one: then the names
+/// are copied at once.
+fn places_of_one_dictionary<'p, 'r>(
+    pairs: impl Iterator<Item = (&'p &'p ArrayRef, &'r RowRanges)>,
+    is_coherent: bool,
+) -> Result<Option<DictionaryArray<UInt16Type>>> {
+    let mut names: Option<&ArrayRef> = None;
+    let mut parts: Vec<ArrayRef> = Vec::new();
+    for (page, rows) in pairs {
+        let Some(places) = page.as_dictionary_opt::<UInt16Type>().filter(|_| is_coherent) else { return Ok(None) };
+        if !Arc::ptr_eq(names.get_or_insert(places.values()), places.values()) {
+            return Ok(None);
+        }
+        let keys = |range: &Range<usize>| Arc::new(places.keys().slice(range.start, range.len())) as ArrayRef;
+        parts.extend(rows.as_slice().iter().map(keys));
+    }
+    let Some(names) = names.filter(|_| !parts.is_empty()) else { return Ok(None) };
+    let keys = match parts.as_slice() {
+        [only] => Arc::clone(only),
+        parts => concat(&parts.iter().map(|part| part.as_ref()).collect::<Vec<_>>()).map_err(failed)?,
+    };
+    let keys = keys.as_primitive_opt::<UInt16Type>().ok_or_else(|| Error::internal("places are not numbers"))?;
+    DictionaryArray::try_new(keys.clone(), Arc::clone(names)).map(Some).map_err(failed)
 }
 
 /// Whether rows lie in few ranges for their number.

@@ -1,9 +1,13 @@
 //! Pages to columns.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    sync::{Arc, LazyLock},
+    vec::IntoIter,
+};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, DictionaryArray, UInt16Array},
+    array::{Array, ArrayRef, AsArray, DictionaryArray},
+    compute::concat,
     datatypes::{DataType, Field as Column, Schema, UInt16Type},
 };
 use bytes::Bytes;
@@ -67,27 +71,38 @@ pub(super) enum Dictionary {
     Values(ArrayRef),
 }
 
-/// The `rows` values of a page of a column: of names and addresses with a dictionary, places in it.
+/// The values of some pages of a column that follow one another in a row group, each given with how many it has: of names
+/// and addresses with a dictionary, places in it.
 pub(super) fn decode(
     metadata: &ParquetMetaData,
     field: Field,
-    page: Page,
+    pages: Vec<(Page, usize)>,
     dictionary: Option<&Dictionary>,
-    rows: usize,
 ) -> ParquetResult<ArrayRef> {
     match dictionary {
-        None => OnePage { metadata, dictionary: None, page, rows }.decode(field, &DECODERS),
+        None => SomePages::new(metadata, None, pages).decode(field, &DECODERS),
         Some(Dictionary::Page(dictionary)) => {
-            OnePage { metadata, dictionary: Some(Page::clone(dictionary)), page, rows }.decode(field, &DECODERS)
+            SomePages::new(metadata, Some(Page::clone(dictionary)), pages).decode(field, &DECODERS)
         }
         Some(Dictionary::Values(values)) => {
-            let found = match places(&page, rows)? {
-                Some(places) => places,
-                None => decode_places(metadata, field, page, values.len(), rows)?,
-            };
-            Ok(Arc::new(DictionaryArray::<UInt16Type>::try_new(found, Arc::clone(values))?))
+            let places = pages.into_iter().map(|(page, rows)| match places(&page, rows)? {
+                Some(places) => Ok(Arc::new(places) as ArrayRef),
+                None => decode_places(metadata, field, (page, rows), values.len()),
+            });
+            let places = joined(places.collect::<ParquetResult<_>>()?)?;
+            let places = places.as_primitive_opt::<UInt16Type>().ok_or_else(short)?.clone();
+            Ok(Arc::new(DictionaryArray::try_new(places, Arc::clone(values))?))
         }
     }
+}
+
+/// Arrays, one behind the other.
+fn joined(arrays: Vec<ArrayRef>) -> ParquetResult<ArrayRef> {
+    if let [only] = arrays.as_slice() {
+        return Ok(Arc::clone(only));
+    }
+    let arrays: Vec<&dyn Array> = arrays.iter().map(|array| array.as_ref()).collect();
+    Ok(concat(&arrays)?)
 }
 
 /// The places in a page that the Parquet crate decodes. It would copy all values for each page, so it is given a dictionary
@@ -95,13 +110,10 @@ pub(super) fn decode(
 fn decode_places(
     metadata: &ParquetMetaData,
     field: Field,
-    page: Page,
+    page: (Page, usize),
     values: usize,
-    rows: usize,
-) -> ParquetResult<UInt16Array> {
-    let page = OnePage { metadata, dictionary: Some(numbers(values)?), page, rows };
-    let places = page.decode(field, &PLACE_DECODERS)?;
-    places.as_primitive_opt::<UInt16Type>().cloned().ok_or_else(short)
+) -> ParquetResult<ArrayRef> {
+    SomePages::new(metadata, Some(numbers(values)?), vec![page]).decode(field, &PLACE_DECODERS)
 }
 
 /// A dictionary whose values are the numbers from 0 on.
@@ -119,15 +131,20 @@ fn short() -> ParquetError {
     ParquetError::EOF("a page has other values than it should".to_owned())
 }
 
-/// One page and its dictionary, in the guise of a row group.
-struct OnePage<'a> {
+/// Some pages and their dictionary, in the guise of a row group.
+struct SomePages<'a> {
     metadata: &'a ParquetMetaData,
     dictionary: Option<Page>,
-    page: Page,
+    pages: Vec<(Page, usize)>,
     rows: usize,
 }
 
-impl OnePage<'_> {
+impl<'a> SomePages<'a> {
+    fn new(metadata: &'a ParquetMetaData, dictionary: Option<Page>, pages: Vec<(Page, usize)>) -> Self {
+        let rows = pages.iter().map(|(_, rows)| rows).sum();
+        Self { metadata, dictionary, pages, rows }
+    }
+
     fn decode(&self, field: Field, decoders: &Option<(SchemaDescriptor, Vec<FieldLevels>)>) -> ParquetResult<ArrayRef> {
         let levels = decoders.as_ref().and_then(|(_, levels)| levels.get(field as usize)).ok_or_else(short)?;
         let mut reader = ParquetRecordBatchReader::try_new_with_row_groups(levels, self, self.rows, None)?;
@@ -137,14 +154,14 @@ impl OnePage<'_> {
     }
 }
 
-impl RowGroups for OnePage<'_> {
+impl RowGroups for SomePages<'_> {
     fn num_rows(&self) -> usize {
         self.rows
     }
 
     fn column_chunks(&self, _column: usize) -> ParquetResult<Box<dyn PageIterator>> {
-        let (rows, dictionary, page) = (self.rows, self.dictionary.clone(), Some(self.page.clone()));
-        Ok(Box::new(Chunk(Some(Box::new(Pages { rows, dictionary, page })))))
+        let (dictionary, pages) = (self.dictionary.clone(), self.pages.clone().into_iter());
+        Ok(Box::new(Chunk(Some(Box::new(Pages { dictionary, pages })))))
     }
 
     fn row_groups(&self) -> Box<dyn Iterator<Item = &RowGroupMetaData> + '_> {
@@ -169,21 +186,21 @@ impl Iterator for Chunk {
 impl PageIterator for Chunk {}
 
 struct Pages {
-    rows: usize,
     dictionary: Option<Page>,
-    page: Option<Page>,
+    pages: IntoIter<(Page, usize)>,
 }
 
 impl PageReader for Pages {
     fn get_next_page(&mut self) -> ParquetResult<Option<Page>> {
-        Ok(self.dictionary.take().or_else(|| self.page.take()))
+        Ok(self.dictionary.take().or_else(|| self.pages.next().map(|(page, _)| page)))
     }
 
     fn peek_next_page(&mut self) -> ParquetResult<Option<PageMetadata>> {
-        let is_dict = self.dictionary.is_some();
-        let rows = (!is_dict).then_some(self.rows);
-        let left = is_dict || self.page.is_some();
-        Ok(left.then_some(PageMetadata { num_rows: rows, num_levels: rows, is_dict }))
+        if self.dictionary.is_some() {
+            return Ok(Some(PageMetadata { num_rows: None, num_levels: None, is_dict: true }));
+        }
+        let next = self.pages.as_slice().first();
+        Ok(next.map(|(_, rows)| PageMetadata { num_rows: Some(*rows), num_levels: Some(*rows), is_dict: false }))
     }
 
     fn skip_next_page(&mut self) -> ParquetResult<()> {

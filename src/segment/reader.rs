@@ -248,6 +248,11 @@ impl SegmentReader {
         self.shape.rows.div_ceil(self.shape.page_rows)
     }
 
+    /// How many pages each column of a row group has, but for the last.
+    pub(super) fn pages_of_group(&self) -> usize {
+        self.shape.group_rows.div_ceil(self.shape.page_rows)
+    }
+
     /// The rows of a page.
     pub(super) fn page_rows(&self, page: usize) -> Range<usize> {
         block_range(page, self.shape.page_rows, self.shape.rows)
@@ -261,7 +266,7 @@ impl SegmentReader {
     /// A page of a column.
     pub(super) fn page(&self, field: Field, page: usize) -> Result<PagePlace> {
         let column = field as usize;
-        let pages_of_group = self.shape.group_rows.div_ceil(self.shape.page_rows);
+        let pages_of_group = self.pages_of_group();
         let group = page / pages_of_group;
         let found = || {
             let offsets = self.metadata.offset_index()?.get(group)?.get(column)?;

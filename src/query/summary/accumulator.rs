@@ -167,10 +167,10 @@ impl Accumulator {
         (rows, columns): (&RowRanges, &Columns),
         (straddling, times): (&RowRanges, &Columns),
     ) -> Result<()> {
-        let mut timed = times.pages(straddling).peekable();
+        let mut timed = times.parts(straddling).peekable();
         let page_rows = part.segment.shape().page_rows;
         let missing = || Error::internal("a page was not read");
-        for (page, start, rows) in columns.pages(rows) {
+        for (page, start, rows) in columns.parts(rows) {
             let (mut source, mut dest) = (Vec::new(), Vec::new());
             if self.adds_bytes {
                 let column = |place: usize| page.column(self.by.len() + place).ok_or_else(missing);
