@@ -12,13 +12,14 @@ use arrow::{
     array::{RecordBatch, UInt32Array},
     compute::take_record_batch,
 };
+use datafusion::prelude::{SessionContext, col};
 use flowseek::{
     Archive, ErrorKind, Filter, Order, StoredFlow,
     archive::{Depth, Effort, FindingKind, Repaired, Report, Retention},
     filter,
     flow::Field,
     order::{Direction, SortKey},
-    query::{Count, Gaps, Pruning},
+    query::{Count, FlowTable, Gaps, Pruning},
     segment::write_segment,
 };
 use parquet::{
@@ -631,6 +632,39 @@ fn a_query_over_a_damaged_segment_is_an_error_or_names_the_gap() {
     let early = filter::start_time().lt(flow(1).start_time);
     let page = block_on(archive.snapshot().unwrap().query(early).gaps(Gaps::Skip).count(Count::Exact).page()).unwrap();
     assert_eq!((page.gaps.len(), page.flows().unwrap().len(), page.total), (0, 1, Some(1)));
+}
+
+#[test]
+fn every_bit_of_a_page_that_a_table_reads_is_watched() {
+    let (place, archive) = three_segments();
+    let (_, file) = segment(&place, 1);
+    let watched = page(&file, Field::DstPort, 5);
+    drop(archive);
+    let ports = |archive: &Archive, order: Option<&str>| {
+        let context = SessionContext::new();
+        let flows = FlowTable::new(archive.snapshot().unwrap());
+        context.register_table("flows", Arc::new(flows)).unwrap();
+        block_on(async {
+            let table = context.table("flows").await?;
+            let table = match order {
+                Some(order) => table.sort(vec![col(order).sort(true, false)])?,
+                None => table,
+            };
+            table.select_columns(&["dst_port"])?.collect().await
+        })
+    };
+    for bit in watched.start * 8..watched.end * 8 {
+        change(&file, |bytes| bytes[bit / 8] ^= 1 << (bit % 8));
+        let archive = Archive::open(&place.path).unwrap();
+        for order in [None, Some("start_time"), Some("dst_port")] {
+            let error = ports(&archive, order).unwrap_err();
+            assert!(error.to_string().contains("damaged"), "bit {bit}, {order:?}: {error}");
+        }
+        change(&file, |bytes| bytes[bit / 8] ^= 1 << (bit % 8));
+    }
+    let rows: usize =
+        ports(&Archive::open(&place.path).unwrap(), None).unwrap().iter().map(RecordBatch::num_rows).sum();
+    assert_eq!(rows, 180);
 }
 
 #[test]
