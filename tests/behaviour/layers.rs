@@ -23,11 +23,12 @@ const LAYERS: &[(&str, usize)] = &[
 ];
 
 /// The files that may name DataFusion.
-const DATAFUSION: [&str; 26] = [
+const DATAFUSION: [&str; 27] = [
     "schema/expr.rs",
     "schema/sample.rs",
     "query/recognise/mod.rs",
     "query/recognise/atom.rs",
+    "query/recognise/implied.rs",
     "query/recognise/line.rs",
     "query/recognise/table.rs",
     "query/recognise/laws.rs",

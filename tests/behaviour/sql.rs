@@ -21,7 +21,7 @@ use datafusion::{
     catalog::TableProvider,
     common::DataFusionError,
     logical_expr::Expr,
-    physical_plan::{ExecutionPlan, collect},
+    physical_plan::{ExecutionPlan, collect, displayable},
     prelude::{SessionConfig, SessionContext, col, lit},
 };
 use flowseek::{
@@ -683,6 +683,50 @@ fn the_keys_of_a_join_pass_over_segments_that_have_none_of_them() {
             let (read, never) = (counted(plan.as_ref(), "rows_scanned"), counted(plan.as_ref(), "segments_never"));
             assert_eq!((read, never), (50, 3), "a segment of either side");
         });
+    });
+}
+
+#[test]
+fn the_keys_of_a_join_are_looked_up_in_the_lists() {
+    with_segments(|archive| {
+        // One key is in the first segment and one in the last, so that bounds tell nothing of those between.
+        for (on, keys, partitions) in [
+            ("a.dst_port = b.dst_port", "dst_port IN (3, 97)", 1),
+            ("a.dst_port = b.dst_port", "dst_port IN (3, 97)", 7),
+            ("a.src_ip = b.src_ip", "src_ip IN (ip('10.0.0.3'), ip('10.0.0.97'))", 3),
+            ("a.src_ip = b.src_ip AND a.dst_port = b.dst_port", "dst_port IN (3, 97)", 3),
+        ] {
+            let sql = format!("SELECT sum(b.dst_port) FROM flows a JOIN flows b ON {on} WHERE a.{keys}");
+            for optimizer in ["", "datafusion.optimizer.hash_join_single_partition_threshold_rows"] {
+                let config = SessionConfig::new().with_target_partitions(partitions).with_batch_size(5);
+                let context = query::session(config);
+                let flows = FlowTable::new(archive.snapshot().unwrap());
+                context.register_table("flows", Arc::new(flows)).unwrap();
+                block_on(async {
+                    if !optimizer.is_empty() {
+                        context.sql(&format!("SET {optimizer} = 0")).await.unwrap();
+                    }
+                    let plan = context.sql(&sql).await.unwrap().create_physical_plan().await.unwrap();
+                    let batches = collect(Arc::clone(&plan), context.task_ctx()).await.unwrap();
+                    assert_eq!(batches[0].column(0).as_primitive::<UInt64Type>().value(0), 100);
+                    let shown = displayable(plan.as_ref()).indent(true).to_string();
+                    assert_eq!(counted(plan.as_ref(), "rows_scanned"), 100, "two segments of either side: {shown}");
+                });
+            }
+        }
+    });
+}
+
+#[test]
+fn each_turn_of_a_recursive_query_looks_for_keys_of_its_own() {
+    with_segments(|archive| {
+        let context = session(archive);
+        let sql = "WITH RECURSIVE hops AS (SELECT arrow_cast(3, 'UInt16') AS port UNION ALL \
+                   SELECT arrow_cast(flows.dst_port + 30, 'UInt16') FROM hops JOIN flows ON flows.dst_port = hops.port) \
+                   SELECT port FROM hops ORDER BY port";
+        let ports = block_on(rows(&context, sql));
+        let ports = ports.iter().flat_map(|batch| batch.column(0).as_primitive::<UInt16Type>().values().to_vec());
+        assert_eq!(ports.collect::<Vec<_>>(), [3, 33, 63, 93, 123]);
     });
 }
 

@@ -9,6 +9,7 @@
 //!
 //! No ordering is ever declared over several partitions.
 
+mod estimate;
 mod metrics;
 mod narrowing;
 mod ordered;
@@ -194,7 +195,9 @@ impl ExecutionPlan for FlowScanExec {
     }
 
     fn reset_state(self: Arc<Self>) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(Self { metrics: ExecutionPlanMetricsSet::new(), ..self.as_ref().clone() }))
+        // What the nodes above knew is of the run before: the keys of a join differ in each turn of a recursive query.
+        let (metrics, narrowing) = (ExecutionPlanMetricsSet::new(), Vec::new());
+        Ok(Arc::new(Self { metrics, narrowing, ..self.as_ref().clone() }))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> DataFusionResult<SendableRecordBatchStream> {

@@ -14,8 +14,9 @@ use datafusion::{
 
 use super::statistics::scalar;
 use crate::{
-    filter::Bounds,
+    filter::{Bounds, Filter},
     flow::{Field, Span, ValueRef},
+    query::recognise::implied,
     schema::column_type,
 };
 
@@ -27,6 +28,8 @@ pub(super) struct Narrowing {
     schema: SchemaRef,
     tracking: DynamicFilterTracking,
     current: Option<Arc<PruningPredicate>>,
+    /// What filters tell of it.
+    implied: Filter,
 }
 
 impl Narrowing {
@@ -36,14 +39,26 @@ impl Narrowing {
         // First subscribe, then look: nothing that changes meanwhile is missed.
         let tracking = DynamicFilterTracking::classify(&filter);
         let current = pruning(&filter, schema);
-        Some(Self { filter, schema: Arc::clone(schema), tracking, current })
+        let implied = implied(&filter);
+        Some(Self { filter, schema: Arc::clone(schema), tracking, current, implied })
+    }
+
+    /// A filter that every row passes which is not dropped above, as far as is known by now: lists answer it.
+    pub(super) fn implied(&mut self) -> &Filter {
+        self.update();
+        &self.implied
+    }
+
+    fn update(&mut self) {
+        if self.tracking.watcher().is_some_and(|watcher| watcher.changed()) {
+            self.current = pruning(&self.filter, &self.schema);
+            self.implied = implied(&self.filter);
+        }
     }
 
     /// Whether rows within each of `bounds` can pass, as far as is known by now.
     pub(super) fn keeps<B: Bounds>(&mut self, bounds: &[B]) -> Vec<bool> {
-        if self.tracking.watcher().is_some_and(|watcher| watcher.changed()) {
-            self.current = pruning(&self.filter, &self.schema);
-        }
+        self.update();
         // Whatever cannot be told by bounds drops nothing.
         let kept = self.current.as_ref().and_then(|pruning| pruning.prune(&Zones(bounds)).ok());
         kept.unwrap_or_else(|| vec![true; bounds.len()])

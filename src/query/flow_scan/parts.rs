@@ -15,7 +15,7 @@ use super::{
 use crate::{
     archive::Counted,
     error::{Error, ErrorKind, Result},
-    filter::Test,
+    filter::{Test, Verdict},
     flow::Field,
     query::{
         Explain, Pruning,
@@ -88,7 +88,7 @@ impl PartScan {
             touched,
             metrics,
         };
-        if scan.survey.goal.filter.is_all() && fetch.is_none() {
+        if scan.survey.target.goal.filter.is_all() && fetch.is_none() && scan.narrowing.is_none() {
             // It is known from the beginning that every row is read.
             scan.touch(scan.survey.rows() / scan.part.1 as u64);
         }
@@ -131,16 +131,23 @@ impl PartScan {
         if self.visited == count {
             return Ok(false);
         }
-        // Partitions begin at different segments, so that they seldom ask an index for the same.
-        let place = (self.visited + self.part.0 * count / self.part.1) % count;
+        let place = place(self.visited, self.part, count);
         self.visited += 1;
         let Some((segment, entry)) = survey.segments.get(place).and_then(|at| Some((*at, survey.entry(*at)?))) else {
             return Ok(true);
         };
-        if self.narrowing.as_mut().is_some_and(|narrowing| narrowing.keeps(std::slice::from_ref(entry)) == [false]) {
-            self.metrics.narrow(1, 0);
-            return Ok(true);
-        }
+        let target = match &mut self.narrowing {
+            None => Arc::clone(&survey.target),
+            Some(narrowing) => {
+                let target = survey.narrowed(narrowing.implied());
+                let is_dropped = target.goal.filter.verdict(entry) == Verdict::Never;
+                if is_dropped || narrowing.keeps(std::slice::from_ref(entry)) == [false] {
+                    self.metrics.narrow(usize::from(self.owns(place)), 0);
+                    return Ok(true);
+                }
+                target
+            }
+        };
         let is_count = survey.source.fields.is_empty();
         if let Some(known) = survey.known(place).filter(|_| is_count) {
             if self.owns(place) {
@@ -148,21 +155,21 @@ impl PartScan {
             }
             return Ok(true);
         }
-        let Some((looked, explain)) = survey.look(place, &self.scanner.reader).await? else { return Ok(true) };
+        let Some((looked, explain)) = survey.look(place, &target, &self.scanner.reader).await? else { return Ok(true) };
         self.add(explain);
         let is_unpositioned = survey.source.position.is_none();
         let matches = |block: &Block| block.matches.filter(|_| is_count && is_unpositioned);
-        if is_count {
+        if is_count && Arc::ptr_eq(&target, &survey.target) {
             let known: Option<Vec<u64>> = looked.blocks.iter().map(matches).collect();
             if let Some(known) = known {
                 let counts = survey.source.query.snapshot.archive().counts();
-                counts.insert(&entry.path, &survey.goal.filter, Counted::Whole(known.iter().sum()));
+                counts.insert(&entry.path, &target.goal.filter, Counted::Whole(known.iter().sum()));
             }
         }
         let unit = (UNIT_ROWS / looked.block_rows.max(1)).max(1);
-        let owned = looked.blocks.iter().enumerate().filter(|(at, _)| self.owns(at / unit + place));
-        let (counted, read): (Vec<_>, Vec<_>) =
-            owned.map(|(_, block)| block).partition(|block| matches(block).is_some());
+        // By their numbers: which blocks are left may differ between partitions that know more or less of the nodes above.
+        let owned = looked.blocks.iter().filter(|block| self.owns(block.block / unit + place));
+        let (counted, read): (Vec<_>, Vec<_>) = owned.partition(|block| matches(block).is_some());
         self.steps.push_back(Step::Count(counted.into_iter().filter_map(matches).sum()));
         self.steps.extend(steps(segment, &read, &looked));
         Ok(true)
@@ -197,7 +204,7 @@ impl PartScan {
         }
         let Some(whole) = blocks.first().map(|block| block.whole) else { return Ok(()) };
         let spending = Spending::unlimited();
-        let (goal, conditions, scanner) = (&survey.goal, &looked.conditions, &self.scanner);
+        let (goal, conditions, scanner) = (&looked.target.goal, &looked.conditions, &self.scanner);
         let reader = BlockReader { goal, conditions, scanner, spending: &spending };
         let mut rows = RowRanges::default();
         for block in &blocks {
@@ -242,6 +249,16 @@ impl PartScan {
     }
 }
 
+/// The place among `count` segments that a partition visits after `visited` others.
+///
+/// All of them go from the first segments to the last, but begin at different ones, so that they seldom ask an index for the
+/// same. For example, two partitions visit five segments in the orders 0, 1, 2, 3, 4 and 1, 0, 3, 2, 4.
+fn place(visited: usize, (part, parts): (usize, usize), count: usize) -> usize {
+    let first = visited - visited % parts;
+    let together = parts.min(count.saturating_sub(first)).max(1);
+    first + (visited - first + part) % together
+}
+
 /// Blocks in steps, in each of which all are whole or none is.
 fn steps(segment: usize, blocks: &[&Block], looked: &Arc<Looked>) -> Vec<Step> {
     let mut steps: Vec<Vec<Block>> = Vec::new();
@@ -267,4 +284,24 @@ fn touched(source: &Source) -> Vec<Field> {
     fields.sort_unstable();
     fields.dedup();
     fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_partition_visits_each_segment_once_and_they_go_together() {
+        for parts in 1..5 {
+            for count in 0..12 {
+                let of_part = |part| (0..count).map(move |visited| place(visited, (part, parts), count));
+                for part in 0..parts {
+                    let mut places: Vec<usize> = of_part(part).collect();
+                    assert!(places.iter().enumerate().all(|(visited, place)| visited.abs_diff(*place) < parts));
+                    places.sort_unstable();
+                    assert!(places.into_iter().eq(0..count));
+                }
+            }
+        }
+    }
 }

@@ -2,26 +2,26 @@
 
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics, stats::Precision};
 
-use super::survey::Survey;
+use super::{estimate::selectivity, survey::Survey};
 use crate::{
+    archive::SegmentEntry,
     filter::{Bounds, Verdict},
     flow::{Field, Kind, Span, Timestamp, ValueRef},
     query::Pruning,
     schema::column_type,
 };
 
-/// Of this part of the flows it is assumed that they match, where nothing tells.
-const SELECTIVITY: u64 = 5;
-
 /// What the zone maps of the segments tell, and the counts that are remembered: exact where they decide.
 pub(super) fn statistics(survey: &Survey) -> Statistics {
     let known: Vec<Option<u64>> = (0..survey.segments.len()).map(|place| survey.known(place)).collect();
-    let estimate = survey.entries().zip(&known).map(|(entry, known)| known.unwrap_or(entry.rows / SELECTIVITY + 1));
-    let rows = usize::try_from(estimate.sum::<u64>()).unwrap_or(usize::MAX);
+    let filter = &survey.target.goal.filter;
+    let about = |entry: &SegmentEntry| (entry.rows as f64 * selectivity(filter, entry)).ceil() as u64;
+    let rows = survey.entries().zip(&known).map(|(entry, known)| known.unwrap_or_else(|| about(entry)));
+    let rows = usize::try_from(rows.sum::<u64>()).unwrap_or(usize::MAX);
     let num_rows = if known.iter().all(Option::is_some) { Precision::Exact(rows) } else { Precision::Inexact(rows) };
     let is_whole = survey.source.query.pruning == Pruning::On
         && survey.source.position.is_none()
-        && survey.entries().all(|entry| survey.goal.filter.verdict(entry) == Verdict::Always);
+        && survey.entries().all(|entry| filter.verdict(entry) == Verdict::Always);
     let columns = survey.source.fields.iter().map(|field| {
         let column = column(survey, *field);
         if is_whole && field.kind() != Kind::Text { column } else { column.to_inexact() }

@@ -1,6 +1,7 @@
 //! Which segments and blocks a scan reads: known to all its partitions.
 
 use std::{
+    cmp::Reverse,
     fmt,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
@@ -11,6 +12,7 @@ use super::{Source, statistics::statistics};
 use crate::{
     archive::{Counted, SegmentEntry},
     error::Result,
+    filter::Filter,
     flow::Field,
     order::Order,
     query::{
@@ -32,23 +34,38 @@ const STEP_ROWS: usize = 1 << 15;
 #[derive(Debug)]
 pub(super) struct Survey {
     pub(super) source: Arc<Source>,
-    pub(super) goal: Goal,
-    /// The segments that may hold flows of the scan.
+    pub(super) target: Arc<Target>,
+    /// The segments that may hold flows of the scan, the newest first.
     pub(super) segments: Vec<usize>,
     /// What was dropped by the zone maps alone.
     pub(super) planned: Explain,
     statistics: OnceLock<Arc<Statistics>>,
     /// Of each of the segments, how many flows match.
     known: OnceLock<Vec<Option<u64>>>,
-    conditions: OnceLock<Conditions>,
+    /// The target that filters of the nodes above have left, as the partition knew it that looked last.
+    narrowed: Mutex<Option<Arc<Target>>>,
     /// Of each of the segments, what its index tells, once it was asked. Two partitions may ask for the same at the same
     /// time: to wait for one another, both would have to be polled.
     looked: Mutex<Vec<Option<Arc<Looked>>>>,
 }
 
+/// Which flows are looked for.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) goal: Goal,
+    conditions: OnceLock<Conditions>,
+}
+
+impl Target {
+    fn new(goal: Goal) -> Arc<Self> {
+        Arc::new(Self { goal, conditions: OnceLock::new() })
+    }
+}
+
 /// What the index of a segment tells.
 #[derive(Debug)]
 pub(super) struct Looked {
+    pub(super) target: Arc<Target>,
     /// The blocks that may hold flows of the scan.
     pub(super) blocks: Vec<Block>,
     /// What flows must pass, in the order that suits the segment.
@@ -79,9 +96,28 @@ impl Survey {
             }
         }
         planned.dropped = pruner.dropped(&goal.filter);
+        // Who wants few flows, by whatever, mostly wants new ones: a threshold of times rises at once then.
+        segments.sort_by_key(|segment| Reverse(entries.get(*segment).map(|entry| entry.start_time.1)));
         let looked = Mutex::new(vec![None; segments.len()]);
-        let (statistics, known, conditions) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Self { goal, segments, planned, statistics, known, conditions, looked, source }
+        let (target, narrowed) = (Target::new(goal), Mutex::default());
+        let (statistics, known) = (OnceLock::new(), OnceLock::new());
+        Self { target, segments, planned, statistics, known, narrowed, looked, source }
+    }
+
+    /// What is left to look for where only flows matter that pass `implied` as well.
+    pub(super) fn narrowed(&self, implied: &Filter) -> Arc<Target> {
+        if implied.is_all() {
+            return Arc::clone(&self.target);
+        }
+        let filter = grouped(&self.source.query.filter.clone().and(implied.clone()).normal());
+        let mut last = self.narrowed.lock().unwrap_or_else(PoisonError::into_inner);
+        match last.as_ref().filter(|last| *last.goal.filter == filter) {
+            Some(last) => Arc::clone(last),
+            None => {
+                let goal = Goal { filter: Arc::new(filter), ..self.target.goal.clone() };
+                Arc::clone(last.insert(Target::new(goal)))
+            }
+        }
     }
 
     /// What is known of the rows before they are read.
@@ -116,9 +152,9 @@ impl Survey {
 
     /// How many flows of a segment match, where the zone maps or a count before tell.
     fn counted(&self, entry: &SegmentEntry) -> Option<u64> {
-        let filter = &self.goal.filter;
+        let filter = &self.target.goal.filter;
         let counts = self.source.query.snapshot.archive().counts();
-        let is_whole = self.goal.position.is_none();
+        let is_whole = self.target.goal.position.is_none();
         let counted = || match counts.get(&entry.path, filter) {
             Some(Counted::Whole(flows)) => Some(flows),
             Some(Counted::Part { .. }) | None => None,
@@ -126,23 +162,30 @@ impl Survey {
         is_whole.then(|| filter.count(entry).or_else(counted)).flatten()
     }
 
-    /// What the index of the segment at a place among the segments tells, and what it has cost to ask.
-    pub(super) async fn look(&self, place: usize, reader: &RowReader) -> Result<Option<(Arc<Looked>, Explain)>> {
+    /// What the index of the segment at a place among the segments tells of a target, and what it has cost to ask: of
+    /// whoever asks first.
+    pub(super) async fn look(
+        &self,
+        place: usize,
+        target: &Arc<Target>,
+        reader: &RowReader,
+    ) -> Result<Option<(Arc<Looked>, Explain)>> {
         let Some(segment) = self.segments.get(place).copied() else { return Ok(None) };
         let looked = || self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = looked().get(place).cloned().flatten() {
+        let known = looked().get(place).cloned().flatten();
+        let is_first = known.is_none();
+        if let Some(known) = known.filter(|known| Arc::ptr_eq(&known.target, target)) {
             return Ok(Some((known, Explain::default())));
         }
-        let query = &self.source.query;
-        let mut conditions = self.conditions.get_or_init(|| Conditions::new(&self.goal)).clone();
+        let (query, goal) = (&self.source.query, &target.goal);
+        let mut conditions = target.conditions.get_or_init(|| Conditions::new(goal)).clone();
         let mut explain = Explain { segments_opened: 1, ..Explain::default() };
         let mut pruner = Pruner::new(effort(&self.source.fields));
         let opened = Segments::new(&query.snapshot, Deadline::never()).open(segment).await?;
         let blocks = match query.pruning {
             Pruning::On => {
-                let found =
-                    pruner.blocks(&self.goal, (segment, &*opened), reader, &mut conditions, &mut explain).await?;
-                explain.dropped = pruner.dropped(&self.goal.filter);
+                let found = pruner.blocks(goal, (segment, &*opened), reader, &mut conditions, &mut explain).await?;
+                explain.dropped = pruner.dropped(&goal.filter);
                 found.into_iter().map(|(_, block)| block).collect()
             }
             Pruning::Off => {
@@ -153,11 +196,12 @@ impl Survey {
         let shape = opened.shape();
         let step_rows = reader.pages_at_once(&opened).saturating_mul(shape.page_rows).min(STEP_ROWS);
         let conditions = Arc::new(conditions);
-        let found = Arc::new(Looked { blocks, conditions, block_rows: shape.block_rows, step_rows });
+        let target = Arc::clone(target);
+        let found = Arc::new(Looked { target, blocks, conditions, block_rows: shape.block_rows, step_rows });
         if let Some(known) = looked().get_mut(place) {
             *known = Some(Arc::clone(&found));
         }
-        Ok(Some((found, explain)))
+        Ok(Some((found, if is_first { explain } else { Explain::default() })))
     }
 }
 

@@ -6,6 +6,7 @@
 //! port is absent.
 
 mod atom;
+mod implied;
 mod line;
 mod table;
 
@@ -15,6 +16,7 @@ use datafusion::{
 };
 
 use self::atom::Atom;
+pub(super) use self::implied::implied;
 use crate::filter::Filter;
 
 /// The normal filter that passes just the flows for which `expr` is true; `None` where no filter does, or where that is
