@@ -1,10 +1,10 @@
 //! A query to its page.
 
-use std::{collections::BTreeSet, sync::atomic::Ordering as Atomic, time::Instant};
+use std::{collections::BTreeSet, time::Instant};
 
 use super::{
-    Count, Explain, Page, Query, Start, budget::Spending, checkpoint::Checkpoint, count::count, fetch::fetch,
-    search::Search, top_k::Found,
+    Count, Explain, Page, Query, Start, budget::Spending, checkpoint::Checkpoint, count::count, search::Search,
+    top_k::Found,
 };
 use crate::{
     error::Result,
@@ -84,7 +84,7 @@ async fn finish(
 ) -> Result<Page> {
     let search_time = started.elapsed();
     let started = Instant::now();
-    let batch = fetch(&found, &Field::ALL, &mut search.segments, &search.scanner, search.spending).await?;
+    let batch = search.columns(&found, &Field::ALL).await?;
     if let Some(last) = batch.num_rows().checked_sub(1).filter(|last| last + 1 < found.len()) {
         // The time has ended before all of them were fetched.
         search.goal.position = found.get(last).map(|last| Position::after(last.key.clone()));
@@ -102,17 +102,12 @@ async fn finish(
         Count::Auto => search.goal.filter.is_all().then(|| query.snapshot.manifest().rows()),
         Count::Exact => Some(count(&mut search).await?),
     };
-    let counters = search.scanner.reader.counters();
     let explain = Explain {
-        segments_opened: search.segments.opened(),
         rows_returned: batch.num_rows() as u64,
-        dropped: search.pruner.dropped(&search.goal.filter),
-        bytes_read: counters.read.load(Atomic::Relaxed),
-        bytes_cached: counters.cached.load(Atomic::Relaxed),
         search_time,
         fetch_time,
         count_time: started.elapsed(),
-        ..search.explain
+        ..search.cost()
     };
     Ok(Page { batch, next, total, gaps: Vec::new(), explain })
 }

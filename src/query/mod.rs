@@ -14,9 +14,17 @@
 //! 3. Of the rows that are left the keys of the order; and of the flows of the answer, at the end, all columns.
 //!
 //! # As a plan
-//! The same search is a node of DataFusion's plans: [`Query::plan`] gives it to a host, and a [`FlowTable`] puts it where SQL
-//! or a data frame names the table. Filters and orders that a page could have are part of the node; what is left, as
-//! aggregates and joins, DataFusion does with the rows. A scan in no order is shared between all threads that the plan has.
+//! The same search is a node of DataFusion's plans, `FlowScanExec`: [`Query::plan`] gives it to a host, and a [`FlowTable`]
+//! puts it where SQL or a data frame names the table. Filters and orders that a page could have are part of the node; what
+//! is left, as aggregates and joins, DataFusion does with the rows.
+//!
+//! - In an order, the node asks the search of a page, and has its lists, its cache, its checksums, and its cost.
+//! - In no order, all threads that the plan has share the blocks which zone maps and lists leave, and the filters that become
+//!   known while the plan runs leave fewer: the threshold of a top-k, the keys that a join has found on its other side. They
+//!   are looked up in the lists. Pages of which nothing is to be kept are decoded in runs.
+//!
+//! A page calls the search below the node, and not through it. It has what a plan has not: a budget, after which it is
+//! answered in part with a cursor that goes on, and gaps.
 //!
 //! # Memory and threads
 //! Pages are held decoded, at most [`Settings::page_cache_bytes`](crate::archive::Settings::page_cache_bytes) of them. What

@@ -1,6 +1,14 @@
 //! The first flows of an order: best bound first, and where that does not get on, block after block.
+//!
+//! A [`Search`] is what pages and plans have in common. A page asks it once, within a budget, and makes a cursor of what it
+//! knows at the end; a scan of a plan in an order asks it again and again, behind what was found, until nobody wants more.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering as Atomic},
+};
+
+use arrow::array::RecordBatch;
 
 use super::{
     Explain, Pruning, Query,
@@ -8,6 +16,7 @@ use super::{
     budget::{LARGEST_ROUND, Spending},
     checkpoint::Checkpoint,
     condition::Conditions,
+    fetch::fetch,
     frontier::{Block, Candidate, Frontier},
     goal::{Candidacy, Goal, spans},
     pruner::{Pruner, all_blocks, unbounded},
@@ -20,6 +29,7 @@ use super::{
 };
 use crate::{
     error::Result,
+    flow::Field,
     order::{Key, Position, last_key},
     segment::{Effort, ReadCounters, RowReader, grouped},
 };
@@ -106,6 +116,23 @@ impl<'a> Search<'a> {
             None => self.best_first(want).await,
         };
         results.inspect(|results| self.explain.budget_spent |= results.stopped.is_some())
+    }
+
+    /// Columns of flows that were found: of all of them, or of the first where the time ends before.
+    pub(super) async fn columns(&mut self, found: &[Found], fields: &[Field]) -> Result<RecordBatch> {
+        fetch(found, fields, &mut self.segments, &self.scanner, self.spending).await
+    }
+
+    /// What it has cost so far.
+    pub(super) fn cost(&self) -> Explain {
+        let counters = self.scanner.reader.counters();
+        Explain {
+            segments_opened: self.segments.opened(),
+            dropped: self.pruner.dropped(&self.goal.filter),
+            bytes_read: counters.read.load(Atomic::Relaxed),
+            bytes_cached: counters.cached.load(Atomic::Relaxed),
+            ..self.explain.clone()
+        }
     }
 
     /// Visits candidates, the best key first, until nothing better is left than what was found, or the budget ends it.

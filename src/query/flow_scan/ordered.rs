@@ -18,7 +18,7 @@ use futures::StreamExt;
 
 use super::{
     FlowScanExec, Source,
-    metrics::{ScanMetrics, taken},
+    metrics::ScanMetrics,
     ordering::{Sorted, exprs},
     source::{failed, slices},
 };
@@ -27,9 +27,8 @@ use crate::{
     flow::Field,
     order::Position,
     query::{
-        Explain, Query,
+        Query,
         budget::Spending,
-        fetch::fetch,
         search::{Results, Search},
         top_k::Found,
     },
@@ -133,14 +132,7 @@ impl OrderedScan {
         let mut search = Search::new(query, self.position.take(), BTreeSet::new(), &mut spending);
         let Results { found, .. } = search.find(want).await.map_err(failed)?;
         let batch = columns(&found, &self.source, &mut search).await.map_err(failed)?;
-        let (bytes_read, bytes_cached) = taken(search.scanner.reader.counters());
-        self.metrics.add(&Explain {
-            segments_opened: search.segments.opened(),
-            dropped: search.pruner.dropped(&search.goal.filter),
-            bytes_read,
-            bytes_cached,
-            ..search.explain
-        });
+        self.metrics.add(&search.cost());
         let batch_rows = self.context.session_config().batch_size();
         self.ready = slices(Ok(batch), batch_rows).into_iter().collect::<DataFusionResult<_>>()?;
         self.left = self.left.map(|left| left - found.len());
@@ -185,5 +177,5 @@ async fn columns(found: &[Found], source: &Source, search: &mut Search<'_>) -> R
         let batch = RecordBatch::try_new_with_options(Arc::clone(&source.schema), Vec::new(), &rows);
         return batch.map_err(Error::with(ErrorKind::Internal, "rows without columns cannot be made"));
     }
-    fetch(found, &source.fields, &mut search.segments, &search.scanner, search.spending).await
+    search.columns(found, &source.fields).await
 }
