@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::physical_plan::ExecutionPlan;
 use twox_hash::XxHash64;
 
-use super::{Budget, Count, Gaps, Page, Start, flow_scan, gaps};
+use super::{Budget, Count, Gaps, Page, Start, flow_scan};
 use crate::{
     archive::Snapshot,
     error::Result,
@@ -117,7 +117,8 @@ impl Query {
         self
     }
 
-    /// The page. The search runs where the future is polled, and ends when it is dropped.
+    /// The page: its [`plan`](Self::plan) is run, within its budget. The search runs where the future is polled, and ends
+    /// when it is dropped.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidCursor`](crate::ErrorKind::InvalidCursor) where the cursor is damaged, or of another archive or
@@ -127,7 +128,7 @@ impl Query {
     /// then; [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) or [`ErrorKind::Io`](crate::ErrorKind::Io)
     /// where a segment cannot be read, unless [`gaps`](Self::gaps) are skipped.
     pub async fn page(&self) -> Result<Page> {
-        gaps::page(self).await
+        flow_scan::page(self).await
     }
 
     /// The flows of the page as a plan of DataFusion, for a host that builds on it or shows it: the same flows in the same

@@ -23,8 +23,8 @@
 //!   known while the plan runs leave fewer: the threshold of a top-k, the keys that a join has found on its other side. They
 //!   are looked up in the lists. Pages of which nothing is to be kept are decoded in runs.
 //!
-//! A page calls the search below the node, and not through it. It has what a plan has not: a budget, after which it is
-//! answered in part with a cursor that goes on, and gaps.
+//! [`Query::page`] makes that node and runs it, which costs a few microseconds. What a page has and a plan has not lies beside
+//! the flows that come out: a budget, after which it is answered in part with a cursor that goes on, a count, and gaps.
 //!
 //! # Memory and threads
 //! Pages are held decoded, at most [`Settings::page_cache_bytes`](crate::archive::Settings::page_cache_bytes) of them. What

@@ -23,7 +23,7 @@ const LAYERS: &[(&str, usize)] = &[
 ];
 
 /// The files that may name DataFusion.
-const DATAFUSION: [&str; 27] = [
+const DATAFUSION: [&str; 28] = [
     "schema/expr.rs",
     "schema/sample.rs",
     "query/recognise/mod.rs",
@@ -42,6 +42,7 @@ const DATAFUSION: [&str; 27] = [
     "query/flow_scan/narrowing.rs",
     "query/flow_scan/ordered.rs",
     "query/flow_scan/ordering.rs",
+    "query/flow_scan/paged.rs",
     "query/flow_scan/parts.rs",
     "query/flow_scan/source.rs",
     "query/flow_scan/statistics.rs",

@@ -3,8 +3,10 @@
 //! The node holds what is wanted: the flows of a snapshot that match a filter, some columns of them, in an order or in none,
 //! and how many. It decides when it runs which segments, blocks and pages are read for it.
 //!
-//! - In an order, it has one partition and runs the search of a page ([`ordered`]): best bound first, until it has found
-//!   what is wanted.
+//! - For a page, it runs within the budget of the page, which is found beside its flows ([`paged`]): where the next page
+//!   begins, how many flows there are, what was left out, and what all this has cost.
+//! - In an order, it has one partition and runs the search of a page again and again ([`ordered`]): best bound first, until
+//!   it has found what is wanted.
 //! - In no order, it has several partitions that share the blocks which the zone maps and posting lists leave ([`parts`]).
 //!
 //! No ordering is ever declared over several partitions.
@@ -14,6 +16,7 @@ mod metrics;
 mod narrowing;
 mod ordered;
 mod ordering;
+mod paged;
 mod parts;
 mod plan;
 mod source;
@@ -46,10 +49,11 @@ use self::{
     narrowing::Narrowing,
     ordered::OrderedScan,
     ordering::{Sorted, sorted_by},
+    paged::Paged,
     parts::PartScan,
     survey::Survey,
 };
-pub(super) use self::{plan::plan, source::Source};
+pub(super) use self::{paged::page, plan::plan, source::Source};
 
 /// Flows of a snapshot as a plan node.
 #[derive(Clone, Debug)]
@@ -59,6 +63,8 @@ pub(super) struct FlowScanExec {
     survey: Arc<OnceLock<Arc<Survey>>>,
     order: Option<Arc<Sorted>>,
     fetch: Option<usize>,
+    /// The page that it is run for, if it is: that has a budget, and is more than its flows.
+    paged: Option<Arc<Paged>>,
     /// Filters that are evaluated above: what none of their rows can pass is not read.
     narrowing: Vec<Arc<dyn PhysicalExpr>>,
     properties: Arc<PlanProperties>,
@@ -84,6 +90,7 @@ impl FlowScanExec {
             survey: Arc::default(),
             order: None,
             fetch: None,
+            paged: None,
             narrowing: Vec::new(),
             metrics: ExecutionPlanMetricsSet::new(),
             is_inner: false,
@@ -104,6 +111,11 @@ impl FlowScanExec {
     pub(super) fn first(self, fetch: usize) -> Self {
         let fetch = Some(self.fetch.map_or(fetch, |before| before.min(fetch)));
         Self { fetch, ..self }
+    }
+
+    /// The same for a page of its query.
+    fn paged(self, page: Arc<Paged>) -> Self {
+        Self { paged: Some(page), ..self }
     }
 
     /// The same as part of a node that counts in `metrics`.
@@ -203,6 +215,11 @@ impl ExecutionPlan for FlowScanExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> DataFusionResult<SendableRecordBatchStream> {
         if partition >= self.partitions() {
             return Err(DataFusionError::Internal(format!("FlowScanExec has no partition {partition}")));
+        }
+        if let Some(paged) = &self.paged {
+            let batch = Arc::clone(paged).run(Arc::clone(&self.source));
+            let batch = futures::stream::once(batch);
+            return Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.source.schema), batch)));
         }
         let metrics = ScanMetrics::new(&self.metrics, partition);
         let batches = match &self.order {
