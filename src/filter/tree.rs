@@ -194,6 +194,11 @@ impl Test {
         Self { field: self.field, set, absent: mem::take(&mut self.absent) }
     }
 
+    /// The test that passes none of the flows without the value.
+    pub(crate) fn of_present(self) -> Self {
+        Self { absent: false, ..self }
+    }
+
     /// The test that passes just the other flows.
     pub(crate) fn negated(&self) -> Self {
         let set = match &self.set {

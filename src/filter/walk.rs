@@ -89,6 +89,14 @@ impl Filter {
         }
     }
 
+    /// The parts of which a flow must pass all.
+    pub(crate) fn conjuncts(&self) -> &[Self] {
+        match self {
+            Self::And(parts) => parts,
+            part => slice::from_ref(part),
+        }
+    }
+
     /// Something made of the filter from its tests up: `make` gets each part with what was made of its own parts.
     pub(crate) fn fold<'f, T>(&'f self, mut make: impl FnMut(&'f Self, Vec<T>) -> T) -> T {
         let begin = |filter: &'f Self| (filter, filter.parts().iter(), Vec::new());

@@ -4,9 +4,10 @@ use std::{ops::Range, sync::Arc};
 
 use super::{
     budget::Spending,
-    condition::{Condition, Conditions},
+    condition::{Condition, Conditions, Open},
     frontier::Block,
     goal::Goal,
+    pruner::Pruner,
     scan::{Scan, Scanner},
     seek::rows_ahead,
     top_k::TopK,
@@ -23,6 +24,8 @@ pub(super) struct BlockReader<'a> {
     pub(super) goal: &'a Goal,
     pub(super) conditions: &'a Conditions,
     pub(super) scanner: &'a Scanner,
+    /// What it knows of the rows of blocks.
+    pub(super) pruner: &'a Pruner,
     /// Its time ends a round between two blocks.
     pub(super) spending: &'a Spending,
 }
@@ -52,10 +55,9 @@ impl BlockReader<'_> {
     /// Reads the first block of a search. Each page sets a threshold for the next: without one all flows of the block
     /// are put together and compared.
     async fn read_page_by_page(&self, (block, segment): &OpenBlock, top: &mut TopK) -> Result<Read> {
-        let rows = self.rows(block, segment).await?;
+        let (rows, conditions) = self.rows(block, segment, None).await?;
         for page in rows.split(segment.shape().page_rows) {
-            let threshold = self.threshold(top);
-            let conditions = self.conditions.of(block.whole, threshold.as_ref());
+            let conditions = self.threshold(top).into_iter().chain(conditions.iter().cloned()).collect();
             let hits = self.scanner.scan(&self.scan(Arc::clone(segment), page, conditions)).await?;
             top.offer(block.segment, &hits)?;
         }
@@ -68,11 +70,10 @@ impl BlockReader<'_> {
         let threshold = self.threshold(top);
         let mut scans: Vec<Scan> = Vec::with_capacity(blocks.len());
         for (block, segment) in blocks {
-            let mut rows = self.rows(block, segment).await?;
-            if let Some(direction) = by_time.filter(|_| block.whole) {
+            let (mut rows, conditions) = self.rows(block, segment, threshold.as_ref()).await?;
+            if let Some(direction) = by_time.filter(|_| conditions.is_empty()) {
                 rows = ends(&rows, direction, top.want());
             }
-            let conditions = self.conditions.of(block.whole, threshold.as_ref());
             scans.push(self.scan(Arc::clone(segment), rows, conditions));
         }
         let rows: Vec<u64> = scans.iter().map(|scan| scan.rows.len() as u64).collect();
@@ -86,10 +87,11 @@ impl BlockReader<'_> {
     }
 
     async fn read_in_order(&self, (block, segment): &OpenBlock, direction: Direction, top: &mut TopK) -> Result<Read> {
-        let mut left = self.rows(block, segment).await?;
+        let (mut left, conditions) = self.rows(block, segment, None).await?;
+        let is_decided = conditions.is_empty();
         let page_rows = segment.shape().page_rows;
         let missing = top.missing();
-        let mut size = match (block.whole, block.matches) {
+        let mut size = match (is_decided, block.matches) {
             (true, _) => top.want(),
             // As many rows as hold what is missing, if the matches lie evenly.
             (false, Some(matches)) if matches > 0 && missing > 0 => {
@@ -99,7 +101,6 @@ impl BlockReader<'_> {
             }
             _ => page_rows,
         };
-        let conditions = self.conditions.of(block.whole, None);
         let mut scanned = 0;
         while !left.is_empty() {
             let part = ends(&left, direction, size);
@@ -114,7 +115,7 @@ impl BlockReader<'_> {
             // What is left of the block comes after all of it that was read.
             let of_block = |row: usize| segment.block_rows(block.block).contains(&row);
             let worst = top.worst().map(|worst| worst.item);
-            if block.whole || worst.is_some_and(|worst| worst.segment == block.segment && of_block(worst.row)) {
+            if is_decided || worst.is_some_and(|worst| worst.segment == block.segment && of_block(worst.row)) {
                 break;
             }
             size = size.saturating_mul(2);
@@ -135,27 +136,40 @@ impl BlockReader<'_> {
         Scan { segment, rows, conditions, columns }
     }
 
-    /// The rows of a block that can be of the page, by its posting lists and the times of its pages.
-    pub(super) async fn rows(&self, block: &Block, segment: &Arc<SegmentReader>) -> Result<RowRanges> {
+    /// The rows of a block that can be of the page, by its posting lists and the times of its pages; and what they must pass.
+    pub(super) async fn rows(
+        &self,
+        block: &Block,
+        segment: &Arc<SegmentReader>,
+        threshold: Option<&Arc<Condition>>,
+    ) -> Result<(RowRanges, Vec<Arc<Condition>>)> {
         let shape = segment.shape();
         let rows = segment.block_rows(block.block);
-        let first = rows.start / shape.page_rows;
-        let page = |page: usize| {
-            let start = page * shape.page_rows;
-            start..start.saturating_add(shape.page_rows).min(rows.end)
-        };
-        let pages =
-            (first..rows.end.div_ceil(shape.page_rows)).filter(|page| block.pages & 1 << (page - first).min(7) != 0);
-        let chosen: RowRanges = pages.map(page).collect();
-        let order = &self.goal.order;
-        match (&self.goal.position, order.by_time()) {
-            (Some(position), Some(direction)) if !block.whole => {
-                let reader = &self.scanner.reader;
-                let ahead = rows_ahead((order, direction), position, segment, &chosen, reader).await?;
-                Ok(chosen.within(&ahead))
-            }
-            _ => Ok(chosen),
+        if block.whole {
+            return Ok((std::iter::once(rows).collect(), self.conditions.of(Open::Nothing, threshold)));
         }
+        let page = |row: usize| block.pages & 1 << ((row - rows.start) / shape.page_rows).min(7) != 0;
+        let selection = self.pruner.rows(block, segment, &self.scanner.reader).await?;
+        let (chosen, conditions) = match &selection {
+            Some(selection) => {
+                // A page beyond a time is not chosen, whatever lists tell of it.
+                let chosen = selection.rows.iter().map(|row| rows.start + row).filter(|row| page(*row));
+                let open = Open::Parts(&selection.open);
+                (chosen.map(|row| row..row + 1).collect(), self.conditions.of(open, threshold))
+            }
+            None => {
+                let starts = rows.clone().step_by(shape.page_rows).filter(|row| page(*row));
+                let chosen: RowRanges = starts.map(|start| start..(start + shape.page_rows).min(rows.end)).collect();
+                (chosen, self.conditions.of(Open::All, threshold))
+            }
+        };
+        let order = &self.goal.order;
+        if let (Some(position), Some(direction)) = (&self.goal.position, order.by_time()) {
+            let reader = &self.scanner.reader;
+            let ahead = rows_ahead((order, direction), position, segment, &chosen, reader).await?;
+            return Ok((chosen.within(&ahead), conditions));
+        }
+        Ok((chosen, conditions))
     }
 }
 

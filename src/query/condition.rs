@@ -122,6 +122,17 @@ impl Condition {
     }
 }
 
+/// What is not known of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Open<'a> {
+    /// All match, and are still to come.
+    Nothing,
+    /// Some may not pass these parts of the filter, whose places ascend, or come before the position.
+    Parts(&'a [usize]),
+    /// Some may not match, or come before the position.
+    All,
+}
+
 /// The conditions of a goal, those first that turn most flows away for the least work.
 #[derive(Clone, Debug)]
 pub(super) struct Conditions {
@@ -134,7 +145,7 @@ pub(super) struct Conditions {
 
 impl Conditions {
     pub(super) fn new(goal: &Goal) -> Self {
-        let parts = parts(&goal.filter).iter().enumerate();
+        let parts = goal.filter.conjuncts().iter().enumerate();
         let filter = parts.map(|(place, part)| (place, Arc::new(Condition::of_filter(part))));
         let mut conditions = Self { filter: filter.collect(), position: Vec::new(), is_ordered: false };
         if let Some(position) = goal.position.as_ref().filter(|_| goal.order.by_time().is_none()) {
@@ -152,13 +163,13 @@ impl Conditions {
     }
 
     /// Puts them in order, by what the lists of a segment tell: the first that is looked into speaks for all.
-    pub(super) fn order(&mut self, filter: &Filter, segment: &SegmentReader, probes: &Probes<'_>) {
+    pub(super) fn order(&mut self, filter: &Filter, segment: &SegmentReader, probes: &Probes) {
         if std::mem::replace(&mut self.is_ordered, true) || self.filter.len() < 2 {
             return;
         }
         let whole = probes.whole(segment);
         let rows = segment.shape().rows.max(1) as f64;
-        let parts = parts(filter);
+        let parts = filter.conjuncts();
         let cost = |(place, condition): &(usize, Arc<Condition>)| {
             let passing =
                 parts.get(*place).and_then(|part| part.count(&whole)).map_or(0.5, |count| count as f64 / rows);
@@ -167,23 +178,21 @@ impl Conditions {
         self.filter.sort_by(|left, right| cost(left).total_cmp(&cost(right)));
     }
 
-    /// What the flows of a block must pass: where they all match and are still to come, nothing.
-    pub(super) fn of(&self, whole: bool, threshold: Option<&Arc<Condition>>) -> Vec<Arc<Condition>> {
-        let rest = self.position.iter().chain(self.filter.iter().map(|(_, condition)| condition));
-        threshold.into_iter().chain(rest.take(if whole { 0 } else { usize::MAX })).cloned().collect()
+    /// What rows must pass.
+    pub(super) fn of(&self, rows: Open<'_>, threshold: Option<&Arc<Condition>>) -> Vec<Arc<Condition>> {
+        let position = self.position.iter().take(if rows == Open::Nothing { 0 } else { usize::MAX });
+        threshold.into_iter().chain(position).cloned().chain(self.of_filter(rows)).collect()
     }
 
-    /// What the flows of a block must pass to match, be they still to come or not.
-    pub(super) fn of_filter(&self) -> Vec<Arc<Condition>> {
-        self.filter.iter().map(|(_, condition)| Arc::clone(condition)).collect()
-    }
-}
-
-/// The parts of a filter of which each flow must pass all.
-pub(super) fn parts(filter: &Filter) -> &[Filter] {
-    match filter {
-        Filter::And(parts) => parts,
-        part => std::slice::from_ref(part),
+    /// What rows must pass to match, be they still to come or not.
+    pub(super) fn of_filter(&self, rows: Open<'_>) -> Vec<Arc<Condition>> {
+        let is_open = |place: &usize| match rows {
+            Open::Nothing => false,
+            Open::Parts(parts) => parts.binary_search(place).is_ok(),
+            Open::All => true,
+        };
+        let open = self.filter.iter().filter(|(place, _)| is_open(place));
+        open.map(|(_, condition)| Arc::clone(condition)).collect()
     }
 }
 

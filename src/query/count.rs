@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{condition::Conditions, scan::Scan, search::Search};
+use super::{
+    budget::LARGEST_ROUND,
+    condition::{Conditions, Open},
+    scan::Scan,
+    search::Search,
+};
 use crate::{
     archive::Counted,
     error::{Error, Result},
-    segment::{Effort, Probes, SegmentReader},
+    segment::{Effort, Probes, RowRanges, SegmentReader, Selection},
 };
 
 /// Blocks that are read between two looks at the time.
@@ -61,6 +66,41 @@ struct Counter<'a, 's> {
     begun: bool,
 }
 
+/// A block of which the index does not tell how many flows match.
+struct OpenBlock {
+    block: usize,
+    /// The rows that can match, where lists tell them.
+    selection: Option<Selection>,
+    /// How many flows match in the blocks before, behind the last one that is not open.
+    before: u64,
+}
+
+impl OpenBlock {
+    /// What must be read of it.
+    fn rows(&self, reader: &SegmentReader) -> RowRanges {
+        let block = reader.block_rows(self.block);
+        match &self.selection {
+            Some(selection) => selection.rows_from(block.start),
+            None => std::iter::once(block).collect(),
+        }
+    }
+
+    /// What is not known of these.
+    fn open(&self) -> Open<'_> {
+        self.selection.as_ref().map_or(Open::All, |selection| Open::Parts(&selection.open))
+    }
+}
+
+/// Blocks that were looked at.
+#[derive(Default)]
+struct Looked {
+    /// How many.
+    blocks: usize,
+    /// How many flows match in those that are not open.
+    known: u64,
+    open: Vec<OpenBlock>,
+}
+
 impl Counter<'_, '_> {
     /// The flows of a segment that match, of which `flows` are in the blocks before `from`: known where bounds or lists
     /// decide, else counted by the filter's columns alone.
@@ -74,53 +114,85 @@ impl Counter<'_, '_> {
         if let Some(known) = filter.count(&probes.whole(&reader)) {
             return Ok(Counted::Whole(known));
         }
-        let blocks = from..reader.blocks().len();
-        let known: Vec<_> = blocks.clone().map(|block| filter.count(&probes.block(&reader, block))).collect();
-        let open: Vec<_> = blocks.zip(&known).filter(|(_, known)| known.is_none()).map(|(block, _)| block).collect();
-        let mut total = flows + known.iter().flatten().sum::<u64>();
-        let mut left = open.as_slice();
-        if !left.is_empty() {
-            let conditions = self.conditions.get_or_insert_with(|| Conditions::new(&self.search.goal));
-            conditions.order(&filter, &reader, &probes);
-        }
-        while let Some(first) = left.first() {
-            let read = match self.begun && self.search.spending.is_spent() {
-                true => None,
-                false => {
-                    let read = self.read(&reader, left).await;
-                    self.search.as_far(read, self.begun)?
-                }
-            };
-            let Some((blocks, flows)) = read else {
-                let behind: u64 = known.iter().skip(first - from).flatten().sum();
-                return Ok(Counted::Part { blocks: *first, flows: total - behind });
-            };
-            total += flows;
-            left = left.get(blocks..).unwrap_or_default();
+        let mut blocks: Vec<usize> = match probes.rarest() {
+            Some((_, blocks)) => blocks.into_iter().filter(|block| *block >= from).collect(),
+            None => (from..reader.blocks().len()).collect(),
+        };
+        let mut total = flows;
+        while let Some(first) = blocks.first().copied() {
+            let looked = self.look(&reader, &probes, &blocks).await?;
+            let mut left = looked.open.as_slice();
+            let mut read = 0;
+            while let Some(open) = left.first() {
+                let conditions = self.conditions.get_or_insert_with(|| Conditions::new(&self.search.goal));
+                conditions.order(&filter, &reader, &probes);
+                let counted = match self.begun && self.search.spending.is_spent() {
+                    true => None,
+                    false => {
+                        let counted = self.read(&reader, left).await;
+                        self.search.as_far(counted, self.begun)?
+                    }
+                };
+                let Some((blocks, flows)) = counted else {
+                    return Ok(Counted::Part { blocks: open.block, flows: total + open.before + read });
+                };
+                read += flows;
+                left = left.get(blocks..).unwrap_or_default();
+                self.begun = true;
+            }
+            total += looked.known + read;
+            if looked.blocks == 0 {
+                return Ok(Counted::Part { blocks: first, flows: total });
+            }
+            blocks.drain(..looked.blocks);
             self.begun = true;
         }
         Ok(Counted::Whole(total))
     }
 
+    /// Looks at the first of `blocks`, until it has found as many open ones as make a round, or the time is over.
+    async fn look(&mut self, reader: &Arc<SegmentReader>, probes: &Probes, blocks: &[usize]) -> Result<Looked> {
+        let filter = Arc::clone(&self.search.goal.filter);
+        let mut looked = Looked::default();
+        for block in blocks {
+            if looked.open.len() == LARGEST_ROUND || (self.begun && self.search.spending.is_late()) {
+                break;
+            }
+            looked.blocks += 1;
+            if let Some(known) = filter.count(&probes.block(reader, *block)) {
+                looked.known += known;
+                continue;
+            }
+            match probes.rows(reader, &self.search.scanner.reader, *block).await? {
+                Some(selection) if selection.open.is_empty() => looked.known += selection.rows.len() as u64,
+                selection => looked.open.push(OpenBlock { block: *block, selection, before: looked.known }),
+            }
+        }
+        Ok(looked)
+    }
+
     /// Reads the first of `blocks`, as many as make a round. How many that were, and how many of their flows match.
-    async fn read(&mut self, reader: &Arc<SegmentReader>, blocks: &[usize]) -> Result<(usize, u64)> {
-        let rows = |block: &usize| reader.block_rows(*block);
-        let round = self.search.spending.round(blocks.iter().map(|block| rows(block).len()));
-        let round: Vec<_> = blocks.iter().take(round).collect();
-        let conditions = self.conditions.iter().flat_map(Conditions::of_filter);
-        let conditions: Vec<_> = conditions.collect();
-        let scans = round.chunks(SCAN_BLOCKS).map(|blocks| Scan {
-            segment: Arc::clone(reader),
-            rows: blocks.iter().map(|block| rows(block)).collect(),
-            conditions: conditions.clone(),
-            columns: Vec::new(),
-        });
-        let (hits, done) = self.search.scanner.scan_all(scans.collect(), self.search.spending).await?;
-        let done = round.len().min(done * SCAN_BLOCKS);
-        let read = round.iter().take(done).map(|block| rows(block).len() as u64).sum();
+    async fn read(&mut self, reader: &Arc<SegmentReader>, blocks: &[OpenBlock]) -> Result<(usize, u64)> {
+        let round = self.search.spending.round(blocks.iter().map(|block| block.rows(reader).len()));
+        let round = blocks.get(..round).unwrap_or_default();
+        // Blocks of which the same is not known are read together.
+        let alike = round.chunk_by(|left, right| left.open() == right.open()).flat_map(|run| run.chunks(SCAN_BLOCKS));
+        let (mut scans, mut sizes) = (Vec::new(), Vec::new());
+        for blocks in alike {
+            let mut rows = RowRanges::default();
+            blocks.iter().for_each(|block| rows.append(&block.rows(reader), 0));
+            let open = blocks.first().map_or(Open::All, OpenBlock::open);
+            let conditions = self.conditions.as_ref().map(|conditions| conditions.of_filter(open)).unwrap_or_default();
+            sizes.push((blocks.len(), rows.len() as u64));
+            scans.push(Scan { segment: Arc::clone(reader), rows, conditions, columns: Vec::new() });
+        }
+        let (hits, done) = self.search.scanner.scan_all(scans, self.search.spending).await?;
+        let done = sizes.get(..done).unwrap_or_default();
+        let read = done.iter().map(|(_, rows)| rows).sum();
         self.search.spending.spend(read);
         self.search.explain.rows_counted += read;
-        Ok((done, hits.iter().map(|(_, hits)| hits.rows.len() as u64).sum()))
+        let blocks = done.iter().map(|(blocks, _)| blocks).sum();
+        Ok((blocks, hits.iter().map(|(_, hits)| hits.rows.len() as u64).sum()))
     }
 }
 

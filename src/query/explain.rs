@@ -34,7 +34,8 @@ pub struct Explain {
     pub dropped: Vec<Dropped>,
     /// Bytes that were read from files.
     pub bytes_read: u64,
-    /// Bytes that were in the cache.
+    /// Bytes of pages and lists that were in the cache, as they lie in the files. What was looked at several times counts
+    /// each time.
     pub bytes_cached: u64,
     /// Whether the search ended because its budget was spent.
     pub budget_spent: bool,

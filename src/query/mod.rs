@@ -6,9 +6,10 @@
 //! of a full page comes before the best key of the next block.
 //!
 //! # What is read of a block
-//! 1. Its pages of 2,048 rows that the lists name, or in which the start time can be. In an order by time, page after
-//!    page from the one end, until the page of the answer is full.
-//! 2. Each part of the filter is a DataFusion predicate over the columns that it names. Parts are evaluated one after the
+//! 1. The rows that the lists name, joined by what is AND, OR and NOT in the filter; or else its pages of 2,048 rows that
+//!    they name, or in which the start time can be. In an order by time, page after page from the one end, until the page
+//!    of the answer is full.
+//! 2. Each part of the filter that the lists do not decide is a DataFusion predicate over the columns that it names. Parts are evaluated one after the
 //!    other, those first that turn most flows away for the least decoding, and each only on the rows that are left. A
 //!    predicate on names is asked once for each name of a dictionary.
 //! 3. Of the rows that are left the keys of the order; and of the flows of the answer, at the end, all columns.
@@ -27,8 +28,9 @@
 //! the flows that come out: a budget, after which it is answered in part with a cursor that goes on, a count, and gaps.
 //!
 //! # Memory and threads
-//! Pages are held decoded, at most [`Settings::page_cache_bytes`](crate::archive::Settings::page_cache_bytes) of them. What
-//! is not held is read, checked and decoded where the host's runtime lets threads wait. From 65,536 rows on a round of
+//! Pages are held decoded, at most [`Settings::page_cache_bytes`](crate::archive::Settings::page_cache_bytes) of them. A
+//! sixteenth of that is for what lists have told running queries of rows; a query for which none is left reads pages
+//! instead. What is not held is read, checked and decoded where the host's runtime lets threads wait. From 65,536 rows on a round of
 //! blocks is shared between the threads of the runtime; a short page wakes none of them.
 
 mod answer;

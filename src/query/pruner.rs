@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Dropped, Explain,
-    condition::{Conditions, parts},
+    condition::Conditions,
     frontier::Block,
     goal::{Candidacy, Goal},
 };
@@ -13,8 +13,12 @@ use crate::{
     filter::{Bounds, Filter, Verdict},
     flow::{Field, Span, ValueRef},
     order::Key,
-    segment::{Effort, Probes, RowReader, SegmentReader},
+    segment::{Effort, Probes, RowReader, SegmentReader, Selection},
 };
+
+/// Where fewer flows of a block match, by what the lists tell of each part of the filter, the rows of the parts are compared
+/// before the block is a candidate: most of such blocks hold none.
+const FEW: f64 = 2.0;
 
 /// Chooses candidates by zone maps and posting lists, and counts what it drops.
 #[derive(Debug)]
@@ -23,11 +27,13 @@ pub(super) struct Pruner {
     effort: Effort,
     /// Segments and blocks that were dropped because of one part of the filter.
     dropped: BTreeMap<usize, (u64, u64)>,
+    /// What the lists of the segments tell that have candidates.
+    probes: BTreeMap<usize, Probes>,
 }
 
 impl Pruner {
     pub(super) fn new(effort: Effort) -> Self {
-        Self { effort, dropped: BTreeMap::new() }
+        Self { effort, dropped: BTreeMap::new(), probes: BTreeMap::new() }
     }
 
     /// The candidates among the blocks of a segment, and their keys. Puts `conditions` in order by what the posting lists
@@ -52,8 +58,19 @@ impl Pruner {
         }
         conditions.order(filter, reader, &probes);
         let mut candidates = Vec::new();
-        for block in 0..reader.blocks().len() {
-            explain.blocks += 1;
+        let all = reader.blocks().len();
+        explain.blocks += all as u64;
+        // The list of the rarest value names the blocks, so that the others need not be looked at.
+        let blocks = match probes.rarest() {
+            Some((part, blocks)) => {
+                let others = (all - blocks.len()) as u64;
+                explain.blocks_never += others;
+                self.blame(Some(part), 0, others);
+                blocks
+            }
+            None => (0..all).collect(),
+        };
+        for block in blocks {
             let bounds = probes.block(reader, block);
             match goal.candidacy(&bounds) {
                 Candidacy::Never => {
@@ -62,7 +79,20 @@ impl Pruner {
                 }
                 Candidacy::Passed => explain.blocks_done += 1,
                 Candidacy::Candidate { key, whole } => {
-                    let matches = filter.count(&bounds);
+                    let mut matches = filter.count(&bounds);
+                    let is_asked = self.effort == Effort::Count && matches.is_none();
+                    if is_asked || probes.expected(reader, block).is_some_and(|expected| expected < FEW) {
+                        match probes.rows(reader, rows, block).await? {
+                            Some(selection) if selection.rows.is_empty() => {
+                                explain.blocks_never += 1;
+                                continue;
+                            }
+                            Some(selection) if selection.open.is_empty() => {
+                                matches = Some(selection.rows.len() as u64);
+                            }
+                            _ => {}
+                        }
+                    }
                     let pages = if whole {
                         u8::MAX
                     } else {
@@ -76,7 +106,23 @@ impl Pruner {
                 Candidacy::Unknown => return Err(unbounded()),
             }
         }
+        if !candidates.is_empty() && probes.tells_rows() {
+            self.probes.insert(segment, probes);
+        }
         Ok(candidates)
+    }
+
+    /// The rows of a block of a segment that can match; `None` where no list tells.
+    pub(super) async fn rows(
+        &self,
+        block: &Block,
+        reader: &Arc<SegmentReader>,
+        rows: &RowReader,
+    ) -> Result<Option<Selection>> {
+        match self.probes.get(&block.segment) {
+            Some(probes) => probes.rows(reader, rows, block.block).await,
+            None => Ok(None),
+        }
     }
 
     /// Counts a segment in which no flow matches, by its `bounds`.
@@ -95,7 +141,7 @@ impl Pruner {
     /// What was dropped because of each part of the filter.
     pub(super) fn dropped(&self, filter: &Filter) -> Vec<Dropped> {
         let named = |(part, (segments, blocks)): (&usize, &(u64, u64))| {
-            let predicate = parts(filter).get(*part)?.to_string();
+            let predicate = filter.conjuncts().get(*part)?.to_string();
             Some(Dropped { predicate, segments: *segments, blocks: *blocks })
         };
         self.dropped.iter().filter_map(named).collect()
@@ -118,7 +164,7 @@ pub(super) fn all_blocks(segment: usize, reader: &SegmentReader) -> impl Iterato
 
 /// The first part of a filter by which no flow within `bounds` matches, as none does: its place among the parts.
 fn first_never(filter: &Filter, bounds: &impl Bounds) -> Option<usize> {
-    match parts(filter) {
+    match filter.conjuncts() {
         // No flow matches: there is nothing else to blame.
         [_] => Some(0),
         parts => parts.iter().position(|part| part.verdict(bounds) == Verdict::Never),

@@ -289,7 +289,8 @@ impl<'a> Search<'a> {
         let readers = opened.readers.iter().cloned();
         let open: Vec<OpenBlock> = blocks.iter().map(|(_, block)| *block).zip(readers).collect();
         let spending = &*self.spending;
-        let reader = BlockReader { goal: &self.goal, conditions, scanner: &self.scanner, spending };
+        let reader =
+            BlockReader { goal: &self.goal, conditions, scanner: &self.scanner, pruner: &self.pruner, spending };
         let read = reader.read(&open, top).await?;
         let order = &self.goal.order;
         for (block, reader) in open.iter().take(read.blocks) {

@@ -21,7 +21,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     block_reader::BlockReader,
     checkpoint::{Checkpoint, Mark, SegmentKey},
-    condition::Conditions,
+    condition::{Conditions, Open},
     frontier::Block,
     goal::{Candidacy, Goal},
     scan::Scan,
@@ -83,7 +83,7 @@ impl Sweep<'_, '_> {
             let scan = Scan {
                 segment: Arc::clone(&reader),
                 rows,
-                conditions: self.conditions.of(false, None),
+                conditions: self.conditions.of(Open::All, None),
                 columns: self.search.goal.order.keys().iter().map(|key| key.field).collect(),
             };
             let hits = self.search.scanner.scan(&scan).await?;
@@ -148,11 +148,11 @@ impl Sweep<'_, '_> {
 
     /// Reads the first of `blocks`, as many as make a round. How many that were.
     async fn read(&mut self, reader: &Arc<SegmentReader>, blocks: &[Block]) -> Result<usize> {
-        let Search { goal, scanner, spending, explain, .. } = &mut *self.search;
+        let Search { goal, scanner, pruner, spending, explain, .. } = &mut *self.search;
         let round = spending.round(blocks.iter().map(|block| block.rows));
         let round: Vec<_> = blocks.iter().take(round).map(|block| (*block, Arc::clone(reader))).collect();
         let goal: &Goal = goal;
-        let block_reader = BlockReader { goal, conditions: &self.conditions, scanner, spending };
+        let block_reader = BlockReader { goal, conditions: &self.conditions, scanner, pruner, spending };
         let read = block_reader.read_at_once(&round, &mut self.top).await?;
         explain.blocks_read += read.blocks as u64;
         explain.rows_scanned += read.rows;

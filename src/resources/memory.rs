@@ -52,6 +52,11 @@ impl MemoryPool {
         Self { free: Arc::new(Semaphore::new(units as usize)), units, cache_bytes, taken: Arc::default() }
     }
 
+    /// So many bytes, all of them for queries that do without where none are free.
+    pub(crate) fn without_cache(bytes: u64) -> Self {
+        Self { cache_bytes: 0, ..Self::new(bytes.saturating_mul(4)) }
+    }
+
     /// The part of it that a cache holds.
     pub(crate) fn cache_bytes(&self) -> u64 {
         self.cache_bytes
@@ -76,6 +81,14 @@ impl MemoryPool {
     /// Bytes that queries hold.
     pub(crate) fn pinned_bytes(&self) -> u64 {
         self.pin_bytes() - self.free.available_permits() as u64 * UNIT
+    }
+
+    /// So many bytes for a query that does without where they are not free. Who holds them never waits for more, so that he
+    /// may hold several.
+    pub(crate) fn try_pin(&self, bytes: u64) -> Option<Pin> {
+        let units = u32::try_from(bytes.div_ceil(UNIT)).ok()?;
+        let permit = Arc::clone(&self.free).try_acquire_many_owned(units).ok()?;
+        Some(Pin(Some(permit)))
     }
 
     /// So many bytes for a query, as soon as they are free; all there are, where it asks for more.
@@ -120,6 +133,20 @@ mod tests {
             drop(large);
             assert!(matches!(futures::poll!(&mut small), Poll::Ready(Ok(_))));
         });
+        assert_eq!(memory.pinned_bytes(), 0);
+    }
+
+    #[test]
+    fn who_can_do_without_gets_what_is_free_or_nothing() {
+        let memory = MemoryPool::without_cache(100 << 10);
+        assert_eq!((memory.cache_bytes(), memory.pin_bytes()), (0, 100 << 10));
+        let first = memory.try_pin(60 << 10).unwrap();
+        assert!(memory.try_pin(41 << 10).is_none());
+        let second = memory.try_pin(40 << 10).unwrap();
+        assert_eq!(memory.pinned_bytes(), 100 << 10);
+        drop(first);
+        assert!(memory.try_pin(60 << 10).is_some() && memory.try_pin(u64::MAX).is_none());
+        drop(second);
         assert_eq!(memory.pinned_bytes(), 0);
     }
 

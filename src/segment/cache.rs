@@ -32,12 +32,17 @@ use crate::{
     resources::{Deadline, MemoryPool, Pin, RuntimeWorkers, Workers, blocking, guarded},
 };
 
+/// This part of the memory is for what lists have told: a sixteenth.
+const TOLD_SHARE: u64 = 16;
+
 /// So many pages at most are read from the file in one go.
 const MOST_AT_ONCE: usize = 64;
 
 /// Pages, decoded, and lists of the index: those that were read before, and those that queries hold at the moment.
 pub struct PageCache {
     memory: MemoryPool,
+    /// What lists have told of the rows of segments, for as long as a query needs it.
+    told: MemoryPool,
     held: Cache<(u64, u64), Held, ByteWeighter>,
     workers: Arc<dyn Workers>,
     /// What decompresses pages, and is dear to make.
@@ -102,7 +107,7 @@ pub struct ReadCounters {
 }
 
 impl PageCache {
-    /// At most `bytes` bytes: three quarters of them for what was read before, and the rest for what queries hold. The
+    /// At most `bytes` bytes: about three quarters of them for what was read before, and the rest for what queries hold. The
     /// threads of the runtime in which a query is polled wait for files.
     pub fn new(bytes: u64) -> Self {
         Self::with_workers(bytes, Arc::new(RuntimeWorkers))
@@ -110,16 +115,17 @@ impl PageCache {
 
     /// The same, with other threads that wait for files.
     pub(crate) fn with_workers(bytes: u64, workers: Arc<dyn Workers>) -> Self {
-        let memory = MemoryPool::new(bytes);
+        let told = MemoryPool::without_cache(bytes / TOLD_SHARE);
+        let memory = MemoryPool::new(bytes - bytes / TOLD_SHARE);
         // Ten kilobytes is about a page of a column.
         let pages = usize::try_from(memory.cache_bytes() / 10_240).unwrap_or(usize::MAX).max(16);
         let held = Cache::with_weighter(pages, memory.cache_bytes(), ByteWeighter);
-        Self { memory, held, workers, decompressors: Mutex::default() }
+        Self { memory, told, held, workers, decompressors: Mutex::default() }
     }
 
     /// Bytes that it holds, and that queries hold of it.
     pub fn bytes(&self) -> u64 {
-        self.held.weight() + self.memory.pinned_bytes()
+        self.held.weight() + self.memory.pinned_bytes() + self.told.pinned_bytes()
     }
 
     /// The part of its memory that is for what was read before.
@@ -130,6 +136,11 @@ impl PageCache {
     /// The most that queries hold at a moment.
     pub(super) fn pin_bytes(&self) -> u64 {
         self.memory.pin_bytes()
+    }
+
+    /// Memory for what lists have told a query; `None` where too much of it is in use.
+    pub(super) fn pin_told(&self, bytes: usize) -> Option<Pin> {
+        self.told.try_pin(bytes as u64)
     }
 
     /// Pages of columns, decoded. What is not held is read and decoded where the host lets threads wait. The memory is

@@ -8,7 +8,7 @@ use super::{
     SegmentReader, Shape,
     bounds::BoundsTable,
     cores::on_all_cores,
-    index::{self, Chunk, PageTable, checksum},
+    index::{self, Blocks, Chunk, PageTable, checksum},
     names::{AllRanks, Ranks, named},
     reader::PagePlace,
     writer::page_table,
@@ -57,11 +57,11 @@ impl SegmentReader {
             }
         }
         let mut other = |part: String| flaws.push(Flaw { part, pages: 0..0 });
-        for (fields, chunks) in self.directory().chunks() {
-            for chunk in chunks {
-                places.push(chunk.place.clone());
-                if !undamaged(self.packed(chunk))?.is_some_and(|bytes| chunk.is_of(&bytes)) {
-                    other(format!("the list of {}", names_of(fields)));
+        for listed in self.directory().lists() {
+            for part in listed.parts() {
+                places.push(part.place.clone());
+                if !undamaged(self.packed(part))?.is_some_and(|bytes| part.is_of(&bytes)) {
+                    other(format!("the list of {}", names_of(listed.fields())));
                 }
             }
         }
@@ -105,7 +105,8 @@ impl SegmentReader {
     /// # Errors
     /// [`ErrorKind::Internal`](crate::ErrorKind::Internal) where these are not columns of a segment.
     pub(crate) fn contradictions(&self, flows: &RecordBatch) -> Result<Vec<String>> {
-        let Shape { block_rows, page_rows, .. } = self.shape();
+        let blocks = self.shape().blocks();
+        let Blocks { block_rows, page_rows, .. } = blocks;
         let names: AllRanks<'_> =
             on_all_cores(named(), |field| Ok((field, Ranks::of(flows, field)?)))?.into_iter().collect();
         let mut found = Vec::new();
@@ -115,11 +116,11 @@ impl SegmentReader {
         if page_table(flows, page_rows)?.times != self.pages().times {
             found.push("the times of its pages".to_owned());
         }
-        for (fields, chunks) in self.directory().chunks() {
-            let built = index::build(flows, &names, fields, block_rows, page_rows)?;
-            let agrees = built.has_entries_of(chunks, |chunk| chunk.unpack(&self.packed(chunk)?));
+        for listed in self.directory().lists() {
+            let built = index::build(flows, &names, listed.fields(), Blocks { rows: flows.num_rows(), ..blocks })?;
+            let agrees = built.is_of(listed, &blocks, |part| part.unpack(&self.packed(part)?));
             if !undamaged(agrees)?.unwrap_or(false) {
-                found.push(format!("the list of {}", names_of(fields)));
+                found.push(format!("the list of {}", names_of(listed.fields())));
             }
         }
         Ok(found)
@@ -202,7 +203,7 @@ mod tests {
         let _ = write_segment(&flows, File::create(&path).unwrap(), options).unwrap();
         let reader = SegmentReader::open(&path).unwrap();
         assert_eq!(reader.contradictions(&flows).unwrap(), Vec::<String>::new());
-        let lists: Vec<Vec<Field>> = reader.directory().chunks().map(|(fields, _)| fields.to_vec()).collect();
+        let lists: Vec<Vec<Field>> = reader.directory().lists().iter().map(|listed| listed.fields().to_vec()).collect();
         assert!(lists.len() > 5, "{lists:?}");
         // The rows 3 and 4 lie in one block, and in two pages: of all that the index says, only the lists and the times
         // tell which of the two has which value.

@@ -1,11 +1,18 @@
 //! What the lists of a segment tell of a filter.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
-use super::{BlockBounds, RowReader, SegmentReader, index::LISTS};
+use super::{
+    BlockBounds, RowReader, RowSet, SegmentReader,
+    index::{Found, LISTS},
+    selection::{ListedRows, Plan, Selection},
+};
 use crate::{
     error::Result,
-    filter::{Bounds, Filter, Meaning, Test, evaluate},
+    filter::{Bounds, Filter, Meaning, Test, Verdict, evaluate},
     flow::{Field, Span},
 };
 
@@ -13,8 +20,8 @@ use crate::{
 /// and a page of it is soon full.
 const MOST_CHUNKS: (usize, usize) = (96, 3);
 
-/// Of no more parts of a filter the lists are asked: the answer of each takes memory.
-const MOST_PARTS: usize = 256;
+/// Of no more parts of a filter the lists are asked.
+const MOST_PARTS: usize = 1 << 12;
 
 /// How much is read of the lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,29 +40,40 @@ pub(super) struct Tally {
     pub(super) pages: u8,
 }
 
-/// How many flows of each block pass the parts of a filter that the lists of a segment answer.
+/// Of no more blocks with a value that passes a part of a filter it is remembered where their rows are listed: for a page,
+/// and to count.
+const MOST_PLACES: (usize, usize) = (1 << 16, 1 << 20);
+
+/// Which flows of each block pass the parts of a filter that the lists of a segment answer.
 #[derive(Debug)]
-pub struct Probes<'f> {
-    parts: Answers<'f, Vec<Tally>>,
+pub struct Probes {
+    filter: Arc<Filter>,
+    parts: Answered,
+    answers: Vec<ListedRows>,
+    /// For each part of which a flow must pass all how its rows are made of the answers.
+    plans: Vec<Option<Plan>>,
 }
 
-/// What is known of some parts of one filter, found by their addresses. They are few and asked for often, once for each
-/// block, so that to hash them would take longer than to find them.
+/// The numbers of the answers to parts of one filter, found by the addresses of the parts. They are few and asked for often,
+/// once for each block, so that to hash them would take longer than to find them.
 #[derive(Debug)]
-struct Answers<'f, T>(Vec<(&'f Filter, T)>);
+struct Answered(Vec<(usize, usize)>);
 
-impl<'f, T> Answers<'f, T> {
+impl Answered {
     /// Of each part one answer.
-    fn new(mut answers: Vec<(&'f Filter, T)>) -> Self {
-        answers.sort_unstable_by_key(|(part, _)| std::ptr::from_ref(*part));
+    fn new(mut answers: Vec<(usize, usize)>) -> Self {
+        answers.sort_unstable();
         Self(answers)
     }
 
-    fn get(&self, part: &Filter) -> Option<&T> {
-        let place =
-            self.0.binary_search_by_key(&std::ptr::from_ref(part), |(part, _)| std::ptr::from_ref(*part)).ok()?;
-        self.0.get(place).map(|(_, answer)| answer)
+    fn get(&self, part: &Filter) -> Option<usize> {
+        let place = self.0.binary_search_by_key(&address(part), |(part, _)| *part).ok()?;
+        self.0.get(place).map(|(_, answer)| *answer)
     }
+}
+
+fn address(part: &Filter) -> usize {
+    std::ptr::from_ref(part).addr()
 }
 
 /// The same filter, with those parts side by side that one list answers together.
@@ -63,35 +81,141 @@ pub fn grouped(filter: &Filter) -> Filter {
     LISTS.iter().filter(|fields| fields.len() > 1).fold(filter.clone(), |filter, fields| filter.grouped(fields))
 }
 
-impl<'f> Probes<'f> {
+impl Probes {
     /// Asks the lists of `segment`.
     ///
     /// # Errors
     /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where a list is not what was written,
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) where it cannot be read.
     pub async fn ask(
-        filter: &'f Filter,
+        filter: &Arc<Filter>,
         segment: &Arc<SegmentReader>,
         reader: &RowReader,
         effort: Effort,
     ) -> Result<Self> {
-        let (most, most_inside) = match effort {
-            Effort::Page => MOST_CHUNKS,
-            Effort::Count => (usize::MAX, usize::MAX),
+        let (most, most_inside, most_places) = match effort {
+            Effort::Page => (MOST_CHUNKS.0, MOST_CHUNKS.1, MOST_PLACES.0),
+            Effort::Count => (usize::MAX, usize::MAX, MOST_PLACES.1),
         };
-        let mut parts = Vec::new();
+        let (mut parts, mut answers) = (Vec::new(), Vec::new());
+        let mut asked_before: HashMap<&Filter, usize> = HashMap::new();
         for part in wanted(filter, segment) {
-            let Some(touched) = segment.directory().touched(part, most, most_inside) else { continue };
-            let chunks: Vec<_> = touched.chunks.iter().map(|(chunk, _, _)| *chunk).collect();
-            let lists = reader.cache().lists(segment, &chunks, reader.counters()).await?;
-            let mut tallies = vec![Tally::default(); segment.blocks().len()];
-            for ((chunk, low, high), bytes) in touched.chunks.iter().zip(lists) {
-                let tallied = chunk.tally(&bytes, touched.list, part, (low, high), &mut tallies);
-                tallied.map_err(|error| segment.named(error))?;
+            if let Some(answer) = asked_before.get(part) {
+                parts.push((address(part), *answer));
+                continue;
             }
-            parts.push((part, tallies));
+            // Of what nearly every flow passes, the few others are looked for.
+            let others = complement(part, segment);
+            let directory = segment.directory();
+            let asked = [Some(part), others.as_ref()].into_iter().zip([false, true]).filter_map(|(part, is_others)| {
+                let part = part?;
+                Some((directory.touched(part, most, most_inside)?, part, is_others))
+            });
+            let Some((touched, asked, is_others)) = asked.min_by_key(|(touched, ..)| touched.chunks.len()) else {
+                continue;
+            };
+            let chunks: Vec<_> = touched.chunks.iter().map(|touched| touched.chunk).collect();
+            let lists = reader.cache().lists(segment, &chunks, reader.counters()).await?;
+            let mut found = Found::new(segment.shape().blocks(), most_places);
+            for (chunk, bytes) in touched.chunks.iter().zip(lists) {
+                let taken = found.take(touched.listed, chunk, &bytes, asked);
+                taken.map_err(|error| segment.named(error))?;
+            }
+            parts.push((address(part), answers.len()));
+            asked_before.insert(part, answers.len());
+            answers.push(ListedRows::new(touched.listed.fields(), found.sorted(), is_others, reader.cache()));
         }
-        Ok(Self { parts: Answers::new(parts) })
+        let filter = Arc::clone(filter);
+        let mut probes = Self { filter, parts: Answered::new(parts), answers: Vec::new(), plans: Vec::new() };
+        let plan = |part: &Filter| Plan::new(part, &|part| probes.parts.get(part), &answers);
+        probes.plans = probes.conjuncts().iter().map(plan).collect();
+        probes.answers = answers;
+        Ok(probes)
+    }
+
+    /// The rows of a block that can match, as far as the lists tell; `None` where they tell no rows.
+    ///
+    /// The parts of which a flow must pass all are asked one after the other, the rarest first, until no row is left.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub async fn rows(
+        &self,
+        segment: &Arc<SegmentReader>,
+        reader: &RowReader,
+        block: usize,
+    ) -> Result<Option<Selection>> {
+        let bounds = self.block(segment, block);
+        let size = segment.block_rows(block).len();
+        let (mut listed, mut open) = (Vec::new(), Vec::new());
+        for (place, (part, plan)) in self.conjuncts().iter().zip(&self.plans).enumerate() {
+            match (part.verdict(&bounds), plan) {
+                (Verdict::Never, _) => return Ok(Some(Selection::none(size))),
+                (Verdict::Always, _) => {}
+                (Verdict::Maybe, Some(plan)) => listed.push((part.count(&bounds).unwrap_or(u64::MAX), place, plan)),
+                (Verdict::Maybe, None) => open.push(place),
+            }
+        }
+        if listed.is_empty() {
+            return Ok(None);
+        }
+        listed.sort_by_key(|(count, place, _)| (*count, *place));
+        let mut selection = Selection { rows: RowSet::all(size), open };
+        for (_, place, plan) in listed {
+            let (rows, is_exact) = plan.rows(&self.answers, (segment, reader), block).await?;
+            selection.rows.intersect(&rows);
+            if selection.rows.is_empty() {
+                return Ok(Some(Selection::none(size)));
+            }
+            if !is_exact {
+                selection.open.push(place);
+            }
+        }
+        selection.open.sort_unstable();
+        if self.is_answered() && !selection.open.is_empty() {
+            selection.open = (0..self.filter.conjuncts().len()).collect();
+        }
+        Ok(Some(selection))
+    }
+
+    /// About how many flows of a block match, where lists tell the rows of several parts of which a flow must pass all: as
+    /// many as if no part had to do with another.
+    pub fn expected(&self, segment: &SegmentReader, block: usize) -> Option<f64> {
+        let bounds = self.block(segment, block);
+        let rows = segment.block_rows(block).len() as f64;
+        let parts = self.conjuncts().iter().zip(&self.plans);
+        let counts: Vec<u64> = parts
+            .filter(|(_, plan)| plan.is_some())
+            .filter_map(|(part, _)| part.count(&bounds).filter(|count| *count as f64 != rows))
+            .collect();
+        (counts.len() > 1).then(|| counts.iter().fold(rows, |expected, count| expected * *count as f64 / rows))
+    }
+
+    /// The place of the part of which a flow must pass all that the fewest blocks can pass, and these blocks, ascending.
+    /// `None` where no list names them.
+    pub fn rarest(&self) -> Option<(usize, Vec<usize>)> {
+        let parts = self.conjuncts().iter().enumerate();
+        let named = parts.filter_map(|(place, part)| Some((place, self.named(part)?)));
+        named.min_by_key(|(_, blocks)| blocks.len())
+    }
+
+    /// The blocks that can hold a flow that passes a part of the filter, ascending; `None` where no list names them.
+    fn named(&self, part: &Filter) -> Option<Vec<usize>> {
+        part.fold(|part, parts: Vec<Option<Vec<usize>>>| {
+            if let Some(answer) = self.answer(part) {
+                return answer.named().map(Iterator::collect);
+            }
+            match part {
+                Filter::And(_) => parts.into_iter().flatten().min_by_key(Vec::len),
+                Filter::Or(_) => {
+                    let mut blocks: Vec<usize> = parts.into_iter().collect::<Option<Vec<_>>>()?.concat();
+                    blocks.sort_unstable();
+                    blocks.dedup();
+                    Some(blocks)
+                }
+                Filter::Test(_) | Filter::Not(_) => None,
+            }
+        })
     }
 
     /// The segment as a whole, as its bounds and lists tell of it.
@@ -109,14 +233,33 @@ impl<'f> Probes<'f> {
         evaluate(filter, &Pages { probes: self, block })
     }
 
-    fn tallies(&self, part: &Filter) -> Option<&[Tally]> {
-        self.parts.get(part).map(Vec::as_slice)
+    /// Whether one list answers the filter as a whole.
+    fn is_answered(&self) -> bool {
+        self.parts.get(&self.filter).is_some()
+    }
+
+    /// The parts of which a flow must pass all; the filter itself, where one list answers it as a whole.
+    fn conjuncts(&self) -> &[Filter] {
+        if self.is_answered() { std::slice::from_ref(&self.filter) } else { self.filter.conjuncts() }
+    }
+
+    fn answer(&self, part: &Filter) -> Option<&ListedRows> {
+        self.answers.get(self.parts.get(part)?)
+    }
+
+    fn tally(&self, part: &Filter, block: usize) -> Option<Tally> {
+        Some(self.answer(part)?.tally(block))
+    }
+
+    /// Whether it tells the rows of any part of which a flow must pass all.
+    pub fn tells_rows(&self) -> bool {
+        self.plans.iter().any(Option::is_some)
     }
 }
 
 /// The pages of a block that can hold a flow that matches.
 struct Pages<'a> {
-    probes: &'a Probes<'a>,
+    probes: &'a Probes,
     block: usize,
 }
 
@@ -141,7 +284,7 @@ impl Meaning for Pages<'_> {
     }
 
     fn known(&self, part: &Filter) -> Option<u8> {
-        Some(self.probes.tallies(part)?.get(self.block).map_or(u8::MAX, |tally| tally.pages))
+        self.probes.tally(part, self.block).map(|tally| tally.pages)
     }
 }
 
@@ -168,21 +311,42 @@ fn wanted<'f>(filter: &'f Filter, segment: &SegmentReader) -> Vec<&'f Filter> {
             fields.insert(test.field());
         }
         fields.extend(parts.iter().flat_map(|part| &part.fields));
-        let parts = if segment.directory().lists(&fields, passes_absent) {
+        let directory = segment.directory();
+        let is_test = matches!(filter, Filter::Test(_));
+        let parts = if directory.tells(&fields, passes_absent && !is_test) {
             vec![filter]
         } else {
-            parts.into_iter().flat_map(|part| part.parts).take(MOST_PARTS).collect()
+            joined(parts.into_iter().map(|part| part.parts))
         };
         Wanted { fields, passes_absent, parts }
     });
     wanted.parts
 }
 
+/// The items of some lists, up to [`MOST_PARTS`]: however deep filters are nested, none is moved at each level.
+fn joined<T>(lists: impl Iterator<Item = Vec<T>>) -> Vec<T> {
+    let mut joined = lists.fold(Vec::new(), |left: Vec<T>, right| {
+        let (mut more, fewer) = if left.len() < right.len() { (right, left) } else { (left, right) };
+        more.extend(fewer);
+        more
+    });
+    joined.truncate(MOST_PARTS);
+    joined
+}
+
+/// What just the other flows of a segment pass, and no flow without a value, where there is such a test.
+fn complement(part: &Filter, segment: &SegmentReader) -> Option<Filter> {
+    let Filter::Test(test) = part else { return None };
+    let others = test.negated();
+    let is_absent = segment.whole().field(test.field()).is_none_or(|span| span.absent);
+    (!others.passes_absent() || !is_absent).then(|| Filter::Test(others.of_present()))
+}
+
 /// A block, or a segment, as its bounds and lists tell of it.
 #[derive(Clone, Copy, Debug)]
 pub struct ProbedBlock<'a> {
     bounds: BlockBounds<'a>,
-    probes: &'a Probes<'a>,
+    probes: &'a Probes,
     block: Option<usize>,
 }
 
@@ -200,10 +364,9 @@ impl Bounds for ProbedBlock<'_> {
     }
 
     fn passing(&self, part: &Filter) -> Option<u64> {
-        let tallies = self.probes.tallies(part)?;
         match self.block {
-            Some(block) => tallies.get(block).map(|tally| u64::from(tally.count)),
-            None => Some(tallies.iter().map(|tally| u64::from(tally.count)).sum()),
+            Some(block) => self.probes.tally(part, block).map(|tally| tally.count.into()),
+            None => self.probes.answer(part).map(ListedRows::total),
         }
     }
 }

@@ -18,7 +18,7 @@ use super::{
     bounds::{BlockBounds, BoundsTable},
     decode::further_columns,
     file_bytes::FileBytes,
-    index::{self, Directory, Index, PageTable},
+    index::{self, Blocks, Directory, Index, PageTable},
     writer::{FORMAT, FORMAT_KEY, INDEX_KEY, block_range},
 };
 use crate::{
@@ -69,6 +69,13 @@ pub struct Shape {
     pub block_rows: usize,
     /// Rows of a page, but the last.
     pub page_rows: usize,
+}
+
+impl Shape {
+    /// How the rows are cut into blocks and pages.
+    pub(super) fn blocks(&self) -> Blocks {
+        Blocks { rows: self.rows, block_rows: self.block_rows, page_rows: self.page_rows }
+    }
 }
 
 impl SegmentReader {

@@ -25,7 +25,7 @@ use twox_hash::XxHash64;
 use super::{
     bounds::BoundsTable,
     cores::on_all_cores,
-    index::{self, Built, Directory, Index, PageTable},
+    index::{self, Blocks, Built, Directory, Index, PageTable},
     names::{AllRanks, Ranks, named},
     zone_map::ZoneMap,
 };
@@ -46,6 +46,9 @@ pub(super) const FORMAT: &str = "1";
 /// Above so many different names in a segment a column of names is written plain: its dictionary would have to be read
 /// whole for one row.
 pub(super) const LARGEST_DICTIONARY: usize = 4096;
+
+/// The lists of rows may always take so many bytes, however small a segment is.
+const LEAST_ROWS_BYTES: usize = 16_384;
 
 /// How a segment is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,10 +114,16 @@ pub fn write_segment(flows: &RecordBatch, sink: impl Write + Send, options: Segm
         file.flush().map_err(unwritten)?;
         file.inner_mut().take_checksums(&lengths, &mut pages);
     }
-    let (directory, lists) =
-        Directory::place(lists(flows, &names, block_rows, page_rows)?, file.bytes_written() as u64)?;
-    file.write_all(&lists).map_err(unwritten)?;
-    let index = Index { bounds, directory, pages };
+    let blocks = Blocks { rows: flows.num_rows(), block_rows, page_rows };
+    let lists = lists(flows, &names, blocks)?;
+    let columns = file.bytes_written();
+    let (directory, chunks) = Directory::place(&lists, columns as u64)?;
+    file.write_all(&chunks).map_err(unwritten)?;
+    let mut index = Index { bounds, directory, pages };
+    let without_rows = chunks.len() + index::encode(&index)?.len();
+    let values = index::choose(&lists, rows_bytes(columns, without_rows), blocks.len());
+    let rows = index.directory.place_rows(&lists, &values, file.bytes_written() as u64)?;
+    file.write_all(&rows).map_err(unwritten)?;
     let bytes = index::encode(&index)?;
     let offset = file.bytes_written();
     file.write_all(&bytes).map_err(unwritten)?;
@@ -139,8 +148,15 @@ fn encode_columns(rows: &RecordBatch, writers: Vec<ArrowColumnWriter>) -> Result
 }
 
 /// Lists the values of the columns whose values are listed.
-fn lists(flows: &RecordBatch, names: &AllRanks<'_>, block_rows: usize, page_rows: usize) -> Result<Vec<Built>> {
-    on_all_cores(index::LISTS.to_vec(), |fields| index::build(flows, names, fields, block_rows, page_rows))
+fn lists(flows: &RecordBatch, names: &AllRanks<'_>, blocks: Blocks) -> Result<Vec<Built>> {
+    on_all_cores(index::LISTS.to_vec(), |fields| index::build(flows, names, fields, blocks))
+}
+
+/// How many bytes the rows of lists may take, beside columns and an index of so many bytes: so many that the index is with
+/// them 14.7 % of the file. The tables by which they are found take some more.
+fn rows_bytes(columns: usize, index: usize) -> usize {
+    let share = ((columns + index) * 147 / 1000).saturating_sub(index) * 1000 / 853;
+    share.max(LEAST_ROWS_BYTES)
 }
 
 /// The table of the pages of `flows`, without their checksums.

@@ -15,7 +15,7 @@ use flowseek::{
     archive::{Depth, Effort, FindingKind},
     filter,
     flow::{AddressRange, Protocol, TcpFlags, Timestamp},
-    query::{Count, Start},
+    query::{Count, Pruning, Start},
     schema::{FlowBuilder, schema},
     segment::SegmentReader,
     wire::{FlagsFormat, Request, write_line},
@@ -131,6 +131,57 @@ fn an_archive_of_version_1_that_nobody_may_change_gives_cursors_which_outlive_it
     while compactor.run_once(Effort::Full).unwrap().is_some() {}
     drop(compactor);
     assert!(second(&copy) == flows);
+}
+
+/// The frozen archive, as it was compacted when segments got lists of rows.
+fn with_rows() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "testdata", "format", "v1-rows"].iter().collect()
+}
+
+#[test]
+fn segments_with_lists_of_rows_answer_what_those_without_answer_and_count_without_reading() {
+    let (without, with) = (Archive::open(frozen()).unwrap(), Archive::open(with_rows()).unwrap());
+    assert!(now(&with) == now(&without), "other flows");
+    let tcp = || filter::protocol().eq(Protocol::TCP);
+    let ports = || filter::dst_port().within(..1024);
+    let nodes = || filter::src_node().any_of(["node-000", "node-001", "node-002"]);
+    let mut read = (0, 0);
+    for filter in
+        [tcp().and(ports()), tcp().and(nodes()), nodes().or(ports()), nodes().and(!ports()), !(tcp().and(nodes()))]
+    {
+        let counted = [&without, &with].map(|archive| {
+            let query = archive.snapshot().unwrap().query(filter.clone()).limit(0).count(Count::Exact);
+            block_on(query.page()).unwrap()
+        });
+        assert!(counted[0].total.is_some() && counted[0].total == counted[1].total, "{filter}");
+        read = (read.0 + counted[0].explain.rows_counted, read.1 + counted[1].explain.rows_counted);
+    }
+    assert!(read.1 < read.0 / 2, "{read:?}");
+    let report = Archive::verify(with_rows(), Depth::Rows, &mut |_| {}).unwrap();
+    assert_eq!((report.findings, report.segments), (Vec::new(), 1));
+}
+
+#[test]
+fn an_archive_of_segments_with_and_without_lists_of_rows_answers_right() {
+    let directory = copied();
+    let archive = Archive::open(directory.path()).unwrap();
+    let mut flows = now(&archive);
+    flows.extend(append(&archive, &[flowseek::generate::Generator::new(7).flows(400).skip(100).collect()]));
+    for query in [
+        "dstPort=443&protocol=TCP",
+        "srcNode=node-000,node-001&dstPort=0-1024",
+        "tcpFlags=SYN&srcIp=10.0.0.0/8&reverse=true",
+        "protocolOp=ne&protocol=TCP&port=443",
+        "anyNode=node-003&port=53&sort=destBytes:desc",
+        "dstPortOp=ne&dstPort=443&protocol=UDP",
+    ] {
+        let request = Request::parse(query).unwrap();
+        let snapshot = archive.snapshot().unwrap();
+        let page = block_on(request.query(&snapshot).limit(10_000).count(Count::Exact).page()).unwrap();
+        let all = block_on(request.query(&snapshot).limit(10_000).pruning(Pruning::Off).page()).unwrap();
+        assert!(page.flows().unwrap() == all.flows().unwrap(), "{query}");
+        assert_eq!(page.total, Some(all.batch.num_rows() as u64), "{query}");
+    }
 }
 
 #[test]

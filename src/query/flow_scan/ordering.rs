@@ -10,7 +10,6 @@ use crate::{
     filter::{Bounds, Filter, Ranges, Test},
     flow::{Field, Kind},
     order::{Direction, Order, SortKey},
-    query::condition::parts,
 };
 
 /// An order of the rows of a scan, and how flows are found in it.
@@ -98,7 +97,7 @@ fn is_present(source: &Source, field: Field) -> bool {
     let query = &source.query;
     let entries = &query.snapshot.manifest().segments;
     field.always_present()
-        || parts(&query.filter).iter().any(is_tested)
+        || query.filter.conjuncts().iter().any(is_tested)
         || entries.iter().all(|entry| entry.field(field).is_some_and(|span| !span.absent))
 }
 

@@ -202,23 +202,33 @@ impl PartScan {
             blocks.retain(|_| kept.next().unwrap_or(true));
             self.metrics.narrow(0, before - blocks.len());
         }
-        let Some(whole) = blocks.first().map(|block| block.whole) else { return Ok(()) };
         let spending = Spending::unlimited();
         let (goal, conditions, scanner) = (&looked.target.goal, &looked.conditions, &self.scanner);
-        let reader = BlockReader { goal, conditions, scanner, spending: &spending };
-        let mut rows = RowRanges::default();
+        let reader = BlockReader { goal, conditions, scanner, pruner: &looked.pruner, spending: &spending };
+        // Rows side by side that must pass the same are read together.
+        let mut chosen: Vec<(RowRanges, Vec<Arc<Condition>>)> = Vec::new();
+        let mut wanted = self.left;
         for block in &blocks {
-            rows.append(&reader.rows(block, &opened).await?, 0);
+            let (mut rows, conditions) = reader.rows(block, &opened, None).await?;
+            if let Some(left) = wanted.as_mut().filter(|_| conditions.is_empty()) {
+                // Of rows that match as they are, no more is read than is wanted.
+                rows = rows.split(*left).into_iter().next().filter(|_| *left > 0).unwrap_or_default();
+                *left -= rows.len();
+            }
+            match chosen.last_mut().filter(|(_, before)| are_same(before, &conditions)) {
+                Some((before, _)) => before.append(&rows, 0),
+                None => chosen.push((rows, conditions)),
+            }
         }
-        // Of blocks that match as they are, no more is read than is wanted.
-        if let Some(left) = self.left.filter(|left| whole && *left < rows.len()) {
-            rows = rows.split(left).into_iter().next().unwrap_or_default();
-        }
-        self.add(Explain { blocks_read: blocks.len() as u64, rows_scanned: rows.len() as u64, ..Explain::default() });
-        self.touch(rows.len() as u64);
-        for rows in rows.split(looked.step_rows).into_iter().rev() {
-            self.steps.push_front(Step::Scan { segment, rows, conditions: conditions.of(whole, None) });
-        }
+        let rows: usize = chosen.iter().map(|(rows, _)| rows.len()).sum();
+        self.add(Explain { blocks_read: blocks.len() as u64, rows_scanned: rows as u64, ..Explain::default() });
+        self.touch(rows as u64);
+        let steps = chosen.into_iter().flat_map(|(rows, conditions)| {
+            let parts = rows.split(looked.step_rows).into_iter();
+            parts.map(move |rows| Step::Scan { segment, rows, conditions: conditions.clone() })
+        });
+        let steps: Vec<Step> = steps.collect();
+        steps.into_iter().rev().for_each(|step| self.steps.push_front(step));
         Ok(())
     }
 
@@ -257,6 +267,11 @@ fn place(visited: usize, (part, parts): (usize, usize), count: usize) -> usize {
     let first = visited - visited % parts;
     let together = parts.min(count.saturating_sub(first)).max(1);
     first + (visited - first + part) % together
+}
+
+/// Whether these are the very same conditions.
+fn are_same(left: &[Arc<Condition>], right: &[Arc<Condition>]) -> bool {
+    left.len() == right.len() && left.iter().zip(right).all(|(left, right)| Arc::ptr_eq(left, right))
 }
 
 /// Blocks in steps, in each of which all are whole or none is.

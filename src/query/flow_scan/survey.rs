@@ -70,6 +70,8 @@ pub(super) struct Looked {
     pub(super) blocks: Vec<Block>,
     /// What flows must pass, in the order that suits the segment.
     pub(super) conditions: Arc<Conditions>,
+    /// It knows of the rows of the blocks.
+    pub(super) pruner: Pruner,
     /// Rows of a block.
     pub(super) block_rows: usize,
     /// So many rows are read in one go.
@@ -197,7 +199,7 @@ impl Survey {
         let step_rows = reader.pages_at_once(&opened).saturating_mul(shape.page_rows).min(STEP_ROWS);
         let conditions = Arc::new(conditions);
         let target = Arc::clone(target);
-        let found = Arc::new(Looked { target, blocks, conditions, block_rows: shape.block_rows, step_rows });
+        let found = Arc::new(Looked { target, blocks, conditions, pruner, block_rows: shape.block_rows, step_rows });
         if let Some(known) = looked().get_mut(place) {
             *known = Some(Arc::clone(&found));
         }

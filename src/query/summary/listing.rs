@@ -15,7 +15,6 @@ use super::builder::SummaryQuery;
 use crate::{
     filter::{Bounds, Filter, Verdict},
     flow::Field,
-    query::condition::parts,
     segment::{ListValue, SegmentReader, listed_together},
 };
 
@@ -42,8 +41,8 @@ impl Listing {
     pub(super) fn of(query: &SummaryQuery, filter: &Filter) -> Option<Self> {
         let columns = listed_together(&query.by).filter(|_| !query.adds_bytes())?;
         let is_own = |part: &Filter| part.tests().all(|test| columns.contains(&test.field()));
-        let own = parts(filter).iter().filter(|part| is_own(part)).cloned().collect();
-        let others = parts(filter).iter().enumerate().filter(|(_, part)| !is_own(part)).map(|(place, _)| place);
+        let own = filter.conjuncts().iter().filter(|part| is_own(part)).cloned().collect();
+        let others = filter.conjuncts().iter().enumerate().filter(|(_, part)| !is_own(part)).map(|(place, _)| place);
         let values = |field: &Field| u64::try_from(field.greatest()).unwrap_or(u64::MAX).saturating_add(2);
         let most_groups = query.by.iter().map(values).fold(1, u64::saturating_mul);
         Some(Self { columns, own, others: others.collect(), most_groups })
@@ -56,7 +55,7 @@ impl Listing {
 
     /// Whether, of the flows within `bounds`, those match whose values in the list pass.
     pub(super) fn decides(&self, filter: &Filter, bounds: &impl Bounds) -> bool {
-        let is_passed = |place: &usize| parts(filter).get(*place).map(|part| part.verdict(bounds));
+        let is_passed = |place: &usize| filter.conjuncts().get(*place).map(|part| part.verdict(bounds));
         self.others.iter().all(|place| is_passed(place) == Some(Verdict::Always))
     }
 

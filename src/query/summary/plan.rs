@@ -5,7 +5,7 @@ use std::{collections::VecDeque, ops::Range, sync::Arc};
 use super::listing::{ListCost, Listing};
 use crate::{
     error::Result,
-    filter::{Bounds, Filter, Verdict},
+    filter::{Bounds, Verdict},
     flow::{Field, Timestamp, ValueRef},
     query::{
         Explain, Pruning,
@@ -61,7 +61,7 @@ impl Planner<'_> {
         conditions: &mut Option<Conditions>,
         explain: &mut Explain,
     ) -> Result<Plan> {
-        let filter: &Filter = &self.goal.filter;
+        let filter = &self.goal.filter;
         if self.pruning == Pruning::Off {
             conditions.get_or_insert_with(|| Conditions::new(self.goal));
             return all_blocks(segment, explain);

@@ -28,7 +28,7 @@ use crate::{
     query::{
         Explain, Pruning,
         budget::{LARGEST_ROUND, Spending},
-        condition::{Conditions, parts},
+        condition::{Conditions, Open},
         goal::Goal,
         scan::{LARGE_ROWS, Scanner},
         segments::Segments,
@@ -354,7 +354,7 @@ impl<'a> Walk<'a> {
         }
         self.plans.insert(segment, plan);
         self.put_front(segment, 0);
-        let conditions = self.conditions.as_ref().map(Conditions::of_filter).unwrap_or_default();
+        let conditions = self.conditions.as_ref().map(|conditions| conditions.of_filter(Open::All)).unwrap_or_default();
         for (rows, conditions) in [(chosen.always, Vec::new()), (chosen.maybe, conditions)] {
             let rows: RowRanges = rows.into_iter().collect();
             if !rows.is_empty() {
@@ -472,5 +472,5 @@ fn latest(filter: &Filter) -> i64 {
         },
         _ => None,
     };
-    parts(filter).iter().filter_map(last).min().unwrap_or(i64::MAX)
+    filter.conjuncts().iter().filter_map(last).min().unwrap_or(i64::MAX)
 }

@@ -5,7 +5,7 @@ use crate::{encoding::write_leb128, error::Result};
 
 /// Every entry of this number says how its value differs from the first of the chunk, and not from the one before: a
 /// search begins there.
-const RESTART: usize = 16;
+pub(super) const RESTART: usize = 16;
 /// The largest number of own bytes that the first byte of an entry holds.
 const MOST_OWN: usize = 30;
 /// The largest number of blocks that the first byte of an entry holds.
@@ -93,6 +93,7 @@ pub(super) struct Entries<'a> {
     first: &'a [u8],
     width: Option<usize>,
     number: usize,
+    restarts: usize,
 }
 
 impl<'a> Entries<'a> {
@@ -108,7 +109,7 @@ impl<'a> Entries<'a> {
                 Some(place) => usize::from(u16::from_le_bytes(*restarts.get(place).ok_or_else(damaged)?)),
             };
             let input = Input::new(entries.get(place..).ok_or_else(damaged)?);
-            Ok(Self { input, value: Vec::new(), first, width, number: restart * RESTART })
+            Ok(Self { input, value: Vec::new(), first, width, number: restart * RESTART, restarts: restarts.len() })
         };
         // The last restart whose value does not come after the one that is looked for.
         let (mut low, mut high) = (0, restarts.len());
@@ -119,6 +120,12 @@ impl<'a> Entries<'a> {
             if entries.value.as_slice() <= value { low = middle } else { high = middle - 1 }
         }
         at(low)
+    }
+
+    /// How many restarts the chunk has, the first entry not counted, and how many of them lie before the next entry or at
+    /// it.
+    pub(super) fn restarts(&self) -> (usize, usize) {
+        (self.restarts, self.number / RESTART)
     }
 
     /// Reads the next value; `None` behind the last. Its blocks must be read before the next one.

@@ -12,7 +12,7 @@
 //! | 8 | XXH64 with seed 0 of all bytes before |
 //!
 //! A reader passes over a section whose tag it does not know. Tag 1 is the bounds of the blocks, tag 2 the directory of
-//! the lists, tag 3 the table of the pages.
+//! the lists, tag 3 the table of the pages, tag 4 the rows of the lists, which older segments do not have.
 //!
 //! Bounds: the number of blocks (4), the rows of each (4), the OR and the AND of the TCP flags of each (1 and 1), then
 //! for each column, in the order of the schema: a byte for each block (bit 0: some flow has a value, bit 1: some flow
@@ -41,6 +41,30 @@
 //!   block 0) times 8, plus twice the page of the block; else the step times 32, plus twice the set of pages that hold it
 //!   (bit 0 is the first page), plus 1, and then in LEB128 how often it holds it. A block has at most 4 pages.
 //!
+//! Rows: the byte of the file where the first piece begins (8); then for each list how many flows a value must have at
+//! least (4) and at most (4) for its rows to be listed, just as some have, or 0 and 0 where no rows are; for each chunk the byte where its rows begin in the string of the
+//! list's rows (4), the length of the string (4), and for each piece its length in the file (4) and its XXH64 with seed 0
+//! (8). A piece is a Zstandard frame of 16,384 bytes of the string, the last one of what is left. The pieces lie between the
+//! chunks and the index, list by list.
+//!
+//! The rows of a chunk begin with a number of 4 bytes for every 16th entry but the first: how many bits of rows lie before
+//! those of the entry. Then come the bits, entry by entry and block by block, the lowest of a byte first, for the entries
+//! whose rows are listed. A chunk without any has no bytes. In a block, the rows of the pages that hold the value are
+//! numbered from 0 on, N of them. If the value is on K of them, and `k` is the lesser of K and N - K, these are
+//! - for `k` = 0: nothing;
+//! - for `k` = 1: the number of the row, in as many bits as N - 1 has;
+//! - else, with `l` the logarithm of N / `k`, both rounded down: the low `l` bits of each of the `k` numbers, and the rest of
+//!   each, ascending, in unary: a 0 for each step from the one before, from 0 at first, and a 1; and then zeros up to
+//!   `k` + (N >> `l`) bits. Where all that were not less than N bits: a bit for each row.
+//!
+//! The numbers are of the rows that have the value where K is at most N - K, else of those that have not.
+//!
+//! Which rows are listed is chosen so that index and lists take no more than 15 % of the file, or 16 KiB where that is more.
+//! Measured: the rows of all values take 1.1 bytes of the 13.2 of a flow of a university's servers, and 6.3 of the 24.8 of a
+//! made-up flow, where the lists of blocks take 2.5 and 1.2 are left. No other code would change that: the entropy of the
+//! columns is 5.9. So of these the commonest values are left out, of which a page holds many, and the
+//! rarest, of which hardly a page holds two. Source ports are not listed: the blocks alone would take 0.9.
+//!
 //! Pages: the rows of a page (4), the number of pages (4), the oldest and the newest start time of each (8 and 8, as in
 //! the bounds), the number of row groups (4); then for each column the checksum (4) of each page, and the checksum (4)
 //! of the dictionary of each row group, 0 where there is none. A checksum is the low half of the XXH64 with seed 0 of the
@@ -64,6 +88,7 @@ const VERSION: u16 = 1;
 const BOUNDS: u32 = 1;
 const DIRECTORY: u32 = 2;
 pub(super) const PAGES: u32 = 3;
+const ROWS: u32 = 4;
 pub(super) const CHECKSUM_BYTES: usize = 8;
 /// Before the heads of the sections.
 pub(super) const HEAD_BYTES: usize = 12;
@@ -81,11 +106,12 @@ pub(in super::super) struct Index {
 
 /// The index as bytes.
 pub(in super::super) fn encode(index: &Index) -> Result<Vec<u8>> {
-    let sections = [
+    let mut sections = vec![
         (BOUNDS, encode_bounds(&index.bounds)?),
         (DIRECTORY, index.directory.encode()?),
         (PAGES, index.pages.encode()?),
     ];
+    sections.extend(index.directory.encode_rows()?.map(|rows| (ROWS, rows)));
     let mut out = Vec::new();
     out.extend(MAGIC);
     out.extend(VERSION.to_le_bytes());
@@ -119,16 +145,20 @@ pub(in super::super) fn decode(bytes: &[u8]) -> Result<Index> {
     }
     let sections = u16::from_le_bytes(input.array()?);
     let heads = (0..sections).map(|_| Ok((input.number()?, input.number()?))).collect::<Result<Vec<(u32, u32)>>>()?;
-    let (mut bounds, mut pages) = (None, None);
+    let (mut bounds, mut pages, mut rows) = (None, None, None);
     let mut directory = Directory::default();
     for (tag, length) in heads {
-        let section = &mut Input::new(input.take(length as usize)?);
+        let mut section = Input::new(input.take(length as usize)?);
         match tag {
-            BOUNDS => bounds = Some(decode_bounds(section)?),
-            DIRECTORY => directory = Directory::decode(section)?,
-            PAGES => pages = Some(PageTable::decode(section)?),
+            BOUNDS => bounds = Some(decode_bounds(&mut section)?),
+            DIRECTORY => directory = Directory::decode(&mut section)?,
+            PAGES => pages = Some(PageTable::decode(&mut section)?),
+            ROWS => rows = Some(section),
             _ => {}
         }
+    }
+    if let Some(mut rows) = rows {
+        directory.decode_rows(&mut rows)?;
     }
     Ok(Index { bounds: bounds.ok_or_else(damaged)?, directory, pages: pages.ok_or_else(damaged)? })
 }

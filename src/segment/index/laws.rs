@@ -1,18 +1,22 @@
 //! The lists of any flows, cut into chunks of any size, tell of every value, gap and range what the flows tell.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    ops::{Range, RangeInclusive},
+};
 
 use bytes::Bytes;
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::{
     super::{
-        Tally,
+        RowSet, Tally,
         names::{AllRanks, Ranks, named},
     },
-    Built, Directory, LISTS,
+    Blocks, Built, Directory, Found, LISTS, PlaceRows,
     build::{Cut, build_cut},
     input::Input,
+    postings::Listed,
 };
 use crate::{
     error::{ErrorKind, Result},
@@ -22,7 +26,7 @@ use crate::{
 };
 
 /// The lists of some flows, in the order of a segment, and the bytes of the file that they lie in.
-struct Listed {
+struct Indexed {
     flows: Vec<StoredFlow>,
     cut: Cut,
     directory: Directory,
@@ -42,25 +46,46 @@ fn built(
     flows.iter().for_each(|flow| builder.push(flow).unwrap());
     let batch = builder.finish(FlowId::new(1)).unwrap();
     let names: AllRanks<'_> = named().into_iter().map(|field| (field, Ranks::of(&batch, field).unwrap())).collect();
-    let cut = Cut { rows: flows.len(), block_rows, page_rows, chunk_bytes };
+    let cut = Cut { blocks: Blocks { rows: flows.len(), block_rows, page_rows }, chunk_bytes };
     let lists = LISTS.iter().map(|fields| build_cut(&names, fields, &batch, &cut).unwrap()).collect();
     let flows = Flows::new(&batch).unwrap().iter().collect();
     (lists, cut, flows)
 }
 
-impl Listed {
+impl Indexed {
     fn new(flows: &[Flow], block_rows: usize, page_rows: usize, chunk_bytes: usize) -> Self {
         let (lists, cut, flows) = built(flows, block_rows, page_rows, chunk_bytes);
-        let (directory, bytes) = Directory::place(lists, START).unwrap();
+        Self::of(lists, cut, flows, None)
+    }
+
+    /// With the rows of the values that so many flows have.
+    fn with_rows(
+        flows: &[Flow],
+        (block_rows, page_rows): (usize, usize),
+        chunk_bytes: usize,
+        totals: &RangeInclusive<u32>,
+    ) -> Self {
+        let (lists, cut, flows) = built(flows, block_rows, page_rows, chunk_bytes);
+        Self::of(lists, cut, flows, Some(totals))
+    }
+
+    fn of(lists: Vec<Built>, cut: Cut, flows: Vec<StoredFlow>, totals: Option<&RangeInclusive<u32>>) -> Self {
+        let (mut directory, mut bytes) = Directory::place(&lists, START).unwrap();
         // What is written is what is read.
-        let encoded = directory.encode().unwrap();
-        assert_eq!(Directory::decode(&mut Input::new(&encoded)).unwrap(), directory);
+        let mut read = Directory::decode(&mut Input::new(&directory.encode().unwrap())).unwrap();
+        if let Some(totals) = totals {
+            let start = START + bytes.len() as u64;
+            bytes.extend(directory.place_rows(&lists, &vec![totals.clone(); lists.len()], start).unwrap());
+            let encoded = directory.encode_rows().unwrap().unwrap();
+            read.decode_rows(&mut Input::new(&encoded)).unwrap();
+        }
+        assert_eq!(read, directory);
         Self { flows, cut, directory, file: [&[0; START as usize][..], &bytes].concat() }
     }
 
     /// How many chunks the list of a column has.
     fn chunks(&self, field: Field) -> usize {
-        self.directory.chunks().find(|(fields, _)| *fields == [field]).map_or(0, |(_, chunks)| chunks.len())
+        self.directory.lists().iter().find(|listed| listed.fields() == [field]).map_or(0, |listed| listed.chunks.len())
     }
 
     fn packed(&self, place: &std::ops::Range<u64>) -> &[u8] {
@@ -68,24 +93,81 @@ impl Listed {
     }
 
     /// What the lists tell of a part of a filter; `None` where they tell nothing.
-    fn ask(&self, part: &Filter) -> Result<Option<Vec<Tally>>> {
+    fn find(&self, part: &Filter) -> Result<Option<(&Listed, Found)>> {
         let Some(touched) = self.directory.touched(part, usize::MAX, usize::MAX) else { return Ok(None) };
-        let mut tallies = vec![Tally::default(); self.cut.rows.div_ceil(self.cut.block_rows)];
-        for (chunk, low, high) in &touched.chunks {
-            let bytes: Bytes = chunk.unpack(self.packed(&chunk.place))?;
-            chunk.tally(&bytes, touched.list, part, (low, high), &mut tallies)?;
+        let mut found = Found::new(self.cut.blocks, usize::MAX);
+        for chunk in &touched.chunks {
+            let bytes: Bytes = chunk.chunk.unpack(self.packed(&chunk.chunk.place))?;
+            found.take(touched.listed, chunk, &bytes, part)?;
         }
-        Ok(Some(tallies))
+        Ok(Some((touched.listed, found.sorted())))
+    }
+
+    fn ask(&self, part: &Filter) -> Result<Option<Vec<Tally>>> {
+        Ok(self.find(part)?.map(|(_, found)| (0..self.cut.blocks.len()).map(|block| found.tally(block)).collect()))
+    }
+
+    /// Bytes of the string of rows of a list.
+    fn string(&self, listed: &Listed, bytes: &Range<u64>) -> Vec<u8> {
+        let rows = listed.rows.as_ref().unwrap();
+        let (pieces, from) = rows.pieces(bytes);
+        let read = pieces.map(|piece| {
+            let piece = rows.piece(piece).unwrap();
+            piece.unpack(self.packed(&piece.place)).unwrap()
+        });
+        read.flatten().skip(from).take((bytes.end - bytes.start) as usize).collect()
+    }
+
+    /// The rows of each block that pass, as the lists tell: those that do, and those that may.
+    fn rows(&self, part: &Filter) -> Option<Vec<(RowSet, RowSet)>> {
+        let (listed, found) = self.find(part).unwrap()?;
+        let block = |block| {
+            let size = self.cut.blocks.block(block).len();
+            let (mut exact, mut most) = (RowSet::none(size), RowSet::none(size));
+            for place in found.places(block) {
+                loop {
+                    match found.rows(place).unwrap() {
+                        PlaceRows::Exact(rows) => exact.unite(&rows),
+                        PlaceRows::AtMost(rows) => most.unite(&rows),
+                        PlaceRows::Untold(run, bytes) => {
+                            found.tell(run, &self.string(listed, &bytes)).unwrap();
+                            continue;
+                        }
+                        PlaceRows::Listed(packed) => {
+                            exact.unite(&found.unpack(&packed, &self.string(listed, &packed.bytes())).unwrap());
+                        }
+                    }
+                    break;
+                }
+            }
+            (exact, most)
+        };
+        Some((0..self.cut.blocks.len()).map(block).collect())
+    }
+
+    /// Holds the rows that the lists tell against the flows. How many rows are told, and how many may be among others.
+    fn check_rows(&self, part: &Filter) -> (usize, usize) {
+        let mut sums = (0, 0);
+        for (block, (exact, most)) in self.rows(part).into_iter().flatten().enumerate() {
+            for (place, row) in self.cut.blocks.block(block).enumerate() {
+                let passes = part.matches(&self.flows[row]);
+                assert!(passes || !exact.contains(place), "{part:?}: row {row} does not pass");
+                assert!(!passes || exact.contains(place) || most.contains(place), "{part:?}: row {row} passes");
+            }
+            sums = (sums.0 + exact.len(), sums.1 + most.len());
+        }
+        sums
     }
 
     /// What the flows tell.
     fn expected(&self, part: &Filter) -> Vec<Tally> {
-        let mut tallies = vec![Tally::default(); self.cut.rows.div_ceil(self.cut.block_rows)];
+        let Blocks { block_rows, page_rows, .. } = self.cut.blocks;
+        let mut tallies = vec![Tally::default(); self.cut.blocks.len()];
         let matching = self.flows.iter().enumerate().filter(|(_, flow)| part.matches(flow));
         for (row, _) in matching {
-            let tally = &mut tallies[row / self.cut.block_rows];
+            let tally = &mut tallies[row / block_rows];
             tally.count += 1;
-            tally.pages |= 1 << (row % self.cut.block_rows / self.cut.page_rows);
+            tally.pages |= 1 << (row % block_rows / page_rows);
         }
         tallies
     }
@@ -119,7 +201,7 @@ fn scattered(count: u16) -> Vec<Flow> {
 fn every_value_gap_and_range_of_lists_of_many_chunks_is_told() {
     let flows = scattered(160);
     for chunk_bytes in [1, 2, 3, 5, 8, 13, 21, 34, 89, 233, 1000] {
-        let listed = Listed::new(&flows, 16, 4, chunk_bytes);
+        let listed = Indexed::new(&flows, 16, 4, chunk_bytes);
         assert!(listed.chunks(Field::DstPort) > 100 / chunk_bytes);
         assert_eq!(listed.chunks(Field::DstPort) > 1, chunk_bytes < 1000);
         for port in 0..325u16 {
@@ -151,11 +233,31 @@ fn every_value_gap_and_range_of_lists_of_many_chunks_is_told() {
 }
 
 #[test]
+fn the_rows_of_every_value_are_told_and_of_the_others_the_pages() {
+    let flows = scattered(160);
+    for chunk_bytes in [1, 8, 34, 233, 10_000] {
+        let all = Indexed::with_rows(&flows, (16, 4), chunk_bytes, &(1..=u32::MAX));
+        let some = Indexed::with_rows(&flows, (16, 4), chunk_bytes, &(2..=9));
+        let mut open = 0;
+        for port in 0..325u16 {
+            for part in [filter::dst_port().eq(port), filter::dst_port().ne(port), filter::dst_port().within(..=port)] {
+                assert_eq!(all.check_rows(&part).1, 0);
+                open += some.check_rows(&part).1;
+            }
+        }
+        assert!(open > 0);
+        for name in flows.iter().filter_map(|flow| flow.src_node.clone()) {
+            assert_eq!(all.check_rows(&filter::src_node().eq(name)), (1, 0));
+        }
+    }
+}
+
+#[test]
 fn lists_of_the_largest_chunks_are_asked_for_every_value() {
     let flows: Vec<Flow> = (0..30_000u16)
         .map(|n| Flow { dst_port: Some(n * 2), ..Flow::starting(Timestamp::from_millis(0).unwrap()) })
         .collect();
-    let listed = Listed::new(&flows, 8192, 2048, 16_384);
+    let listed = Indexed::new(&flows, 8192, 2048, 16_384);
     assert!(listed.chunks(Field::DstPort) > 2);
     for port in 0..60_000u16 {
         let told = listed.ask(&filter::dst_port().eq(port)).unwrap().unwrap();
@@ -166,9 +268,9 @@ fn lists_of_the_largest_chunks_are_asked_for_every_value() {
 
 #[test]
 fn no_flipped_bit_of_a_list_is_read() {
-    let listed = Listed::new(&scattered(60), 16, 4, 50);
-    for (_, chunks) in listed.directory.chunks() {
-        for chunk in chunks {
+    let listed = Indexed::with_rows(&scattered(60), (16, 4), 50, &(1..=u32::MAX));
+    for list in listed.directory.lists() {
+        for chunk in list.parts() {
             let packed = listed.packed(&chunk.place);
             assert!(chunk.is_of(packed) && chunk.unpack(packed).is_ok());
             for at in 0..packed.len() {
@@ -187,37 +289,45 @@ fn no_flipped_bit_of_a_list_is_read() {
 #[test]
 fn lists_are_compared_entry_by_entry_however_they_are_cut() {
     let flows = scattered(60);
-    let other = Listed::new(&flows, 16, 4, 20);
-    let read = |listed: &Listed| {
+    let read = |listed: &Indexed| {
         let file = listed.file.clone();
         move |chunk: &super::Chunk| chunk.unpack(&file[chunk.place.start as usize..chunk.place.end as usize])
     };
-    let stored: Vec<_> = other.directory.chunks().collect();
+    let same = |lists: &[Built], other: &Indexed| -> usize {
+        let stored = other.directory.lists();
+        let same = |(list, stored): &(&Built, &Listed)| list.is_of(stored, &other.cut.blocks, read(other));
+        lists.iter().zip(stored).filter(|pair| same(pair).unwrap_or(false)).count()
+    };
     let (lists, ..) = built(&flows, 16, 4, 300);
-    for (list, (_, chunks)) in lists.iter().zip(&stored) {
-        assert!(list.has_entries_of(chunks, read(&other)).unwrap());
-    }
-    // One value, one count, one page or one block that is another is seen, in the list that has it.
-    for change in 0..4 {
-        let mut flows = flows.clone();
-        match change {
-            0 => flows[1].dst_port = Some(3),
-            1 => flows[20].dst_ip = flows[21].dst_ip,
-            2 => flows.swap(1, 6),
-            _ => flows[40].src_node = None,
+    for totals in [None, Some(1..=u32::MAX), Some(2..=5), Some(0..=0)] {
+        let other = match &totals {
+            None => Indexed::new(&flows, 16, 4, 20),
+            Some(totals) => Indexed::with_rows(&flows, (16, 4), 20, totals),
+        };
+        assert_eq!(same(&lists, &other), lists.len());
+        // One value, one count, one page or one block that is another is seen, in the list that has it; of two rows of
+        // one page only the lists of rows tell which is which.
+        for change in 0..5 {
+            let mut flows = flows.clone();
+            match change {
+                0 => flows[1].dst_port = Some(3),
+                1 => flows[20].dst_ip = flows[21].dst_ip,
+                2 => flows.swap(1, 6),
+                3 => flows[40].src_node = None,
+                _ => flows.swap(1, 2),
+            }
+            let starts = flows.iter_mut().zip(0..);
+            starts.for_each(|(flow, millis)| flow.start_time = Timestamp::from_millis(millis).unwrap());
+            let (lists, ..) = built(&flows, 16, 4, 300);
+            let is_seen = change < 4 || totals == Some(1..=u32::MAX);
+            assert!(!is_seen || same(&lists, &other) < lists.len(), "change {change} with the rows of {totals:?}");
         }
-        let starts = flows.iter_mut().zip(0..);
-        starts.for_each(|(flow, millis)| flow.start_time = Timestamp::from_millis(millis).unwrap());
-        let (lists, ..) = built(&flows, 16, 4, 300);
-        let differ =
-            lists.iter().zip(&stored).filter(|(list, (_, chunks))| !list.has_entries_of(chunks, read(&other)).unwrap());
-        assert!(differ.count() > 0, "change {change}");
     }
 }
 
 #[test]
 fn a_page_asks_no_more_chunks_than_it_may() {
-    let listed = Listed::new(&scattered(160), 16, 4, 10);
+    let listed = Indexed::new(&scattered(160), 16, 4, 10);
     let chunks = listed.chunks(Field::DstPort);
     let all = filter::dst_port().within(..);
     let touched =
@@ -247,7 +357,7 @@ proptest! {
         chunk_bytes in 1usize..80,
     ) {
         let flows: Vec<Flow> = flows.into_iter().map(|stored| stored.flow).collect();
-        let listed = Listed::new(&flows, block_rows, page_rows, chunk_bytes);
+        let listed = Indexed::new(&flows, block_rows, page_rows, chunk_bytes);
         for filter in &filters {
             // Of any part of any filter, be it normal or not.
             let normal = filter.normal();
@@ -256,15 +366,35 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn the_rows_that_a_list_tells_are_those_of_the_flows(
+        flows in sample::flows(60),
+        filters in vec(narrow(), 8),
+        blocks in select(vec![(1usize, 1usize), (4, 1), (7, 2), (16, 4), (50, 50), (64, 16)]),
+        chunk_bytes in 1usize..80,
+        totals in select(vec![1..=u32::MAX, 2..=u32::MAX, 1..=3, 2..=4, 0..=0]),
+    ) {
+        let flows: Vec<Flow> = flows.into_iter().map(|stored| stored.flow).collect();
+        let listed = Indexed::with_rows(&flows, blocks, chunk_bytes, &totals);
+        for filter in &filters {
+            let normal = filter.normal();
+            for part in parts(filter).into_iter().chain(parts(&normal)) {
+                listed.check(part);
+                let (_, open) = listed.check_rows(part);
+                prop_assert!(open == 0 || totals != (1..=u32::MAX), "{part:?}");
+            }
+        }
+    }
 }
 
 #[test]
 fn a_list_of_one_column_does_not_tell_of_flows_without_a_value() {
-    let listed = Listed::new(&scattered(60), 16, 4, 50);
+    let listed = Indexed::new(&scattered(60), 16, 4, 50);
     let tells = |part: &Filter| {
         let is_touched = listed.directory.touched(part, usize::MAX, usize::MAX).is_some();
         let fields = part.tests().map(Test::field).collect();
-        assert_eq!(listed.directory.lists(&fields, part.holds(&|_| None)), is_touched, "{part:?}");
+        assert_eq!(listed.directory.tells(&fields, part.holds(&|_| None)), is_touched, "{part:?}");
         is_touched
     };
     let ports = filter::dst_port().eq(62);
@@ -275,6 +405,6 @@ fn a_list_of_one_column_does_not_tell_of_flows_without_a_value() {
     assert!(tells(&flags.and(filter::protocol().eq(crate::flow::Protocol::TCP))));
     let sizes: BTreeMap<_, _> = listed.directory.sizes().collect();
     assert_eq!(sizes.values().sum::<u64>() + START, listed.file.len() as u64);
-    let chunks: usize = listed.directory.chunks().map(|(_, chunks)| chunks.len()).sum();
+    let chunks: usize = listed.directory.lists().iter().map(|listed| listed.chunks.len()).sum();
     assert!(listed.directory.memory() > chunks * size_of::<super::Chunk>());
 }

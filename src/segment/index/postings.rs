@@ -3,19 +3,16 @@
 //! The values are sorted and cut into chunks of a few kilobytes, each a run of entries. A directory of the chunks stays
 //! in memory; of the chunks only those are read that a question touches.
 
-use std::{
-    collections::BTreeSet,
-    hash::{Hash, Hasher},
-};
+use std::{collections::BTreeSet, ops::RangeInclusive};
 
-use bytes::Bytes;
 use twox_hash::XxHash64;
 
 use super::{
+    built::Built,
     chunk::Chunk,
-    entries::Entries,
     input::{Input, damaged, too_large},
     list::List,
+    rows::RowLists,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -41,123 +38,128 @@ const ZSTD_LEVEL: i32 = 3;
 
 /// The chunks of each list, in the order of their values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in super::super) struct Directory(Vec<(List, Vec<Chunk>)>);
+pub(in super::super) struct Directory(Vec<Listed>);
 
-/// A list as it is built.
-pub(in super::super) struct Built {
-    pub(super) list: List,
-    /// For each chunk its first value and its bytes.
-    pub(super) chunks: Vec<(Vec<u8>, Vec<u8>)>,
-}
-
-impl Built {
-    /// Whether it has the same entries as `chunks`, which `read` reads, however these are cut, and whether each of these
-    /// begins with the value by which a question finds it.
-    pub(in super::super) fn has_entries_of(
-        &self,
-        chunks: &[Chunk],
-        mut read: impl FnMut(&Chunk) -> Result<Bytes>,
-    ) -> Result<bool> {
-        let (mut built, mut stored) = (XxHash64::with_seed(0), XxHash64::with_seed(0));
-        let width = self.list.width();
-        self.chunks.iter().try_for_each(|(first, bytes)| digest(bytes, first, width, &mut built))?;
-        let mut begins = true;
-        for chunk in chunks {
-            let bytes = read(chunk)?;
-            let mut entries = Entries::from(&bytes, &chunk.first, width, &[])?;
-            begins &= entries.next()?.is_some_and(|(value, _)| value == chunk.first.as_slice());
-            digest(&bytes, &chunk.first, width, &mut stored)?;
-        }
-        Ok(begins && built.finish() == stored.finish())
-    }
-}
-
-/// Takes the entries of a chunk into a checksum.
-fn digest(bytes: &[u8], first: &[u8], width: Option<usize>, sum: &mut XxHash64) -> Result<()> {
-    let mut entries = Entries::from(bytes, first, width, &[])?;
-    while let Some((value, blocks)) = entries.next()? {
-        (value, blocks).hash(sum);
-        entries.holders(blocks, |holder| (holder.block, holder.pages, holder.count).hash(sum))?;
-    }
-    Ok(())
+/// A list, and where its parts lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct Listed {
+    pub(in super::super) list: List,
+    pub(in super::super) chunks: Vec<Chunk>,
+    /// The rows of its values, where these are listed.
+    pub(in super::super) rows: Option<RowLists>,
 }
 
 /// What a question touches of a list.
 pub(in super::super) struct Touched<'a> {
-    pub(in super::super) list: &'a List,
-    /// For each chunk the least and the greatest value that can pass.
-    pub(in super::super) chunks: Vec<(&'a Chunk, Vec<u8>, Vec<u8>)>,
+    pub(in super::super) listed: &'a Listed,
+    pub(in super::super) chunks: Vec<TouchedChunk<'a>>,
+}
+
+/// A chunk of a list, and the least and the greatest value in it that can pass.
+pub(in super::super) struct TouchedChunk<'a> {
+    pub(in super::super) number: usize,
+    pub(in super::super) chunk: &'a Chunk,
+    pub(in super::super) low: Vec<u8>,
+    pub(in super::super) high: Vec<u8>,
+}
+
+/// Compresses bytes of a list.
+pub(super) fn pack(bytes: &[u8]) -> Result<Vec<u8>> {
+    zstd::bulk::compress(bytes, ZSTD_LEVEL).map_err(Error::with(ErrorKind::Internal, "a list cannot be compressed"))
 }
 
 impl Directory {
     /// The directory of built lists whose chunks follow on one another from byte `start` of the file; and those bytes.
-    pub(in super::super) fn place(built: Vec<Built>, start: u64) -> Result<(Self, Vec<u8>)> {
+    pub(in super::super) fn place(built: &[Built], start: u64) -> Result<(Self, Vec<u8>)> {
         let mut bytes = Vec::new();
         let mut directory = Vec::with_capacity(built.len());
         for Built { list, chunks } in built {
             let mut placed = Vec::with_capacity(chunks.len());
-            for (first, chunk) in chunks {
-                let length = u32::try_from(chunk.len()).map_err(|_| too_large())?;
-                let packed = zstd::bulk::compress(&chunk, ZSTD_LEVEL);
-                let packed = packed.map_err(Error::with(ErrorKind::Internal, "a list cannot be compressed"))?;
+            for chunk in chunks {
+                let length = u32::try_from(chunk.bytes.len()).map_err(|_| too_large())?;
+                let packed = pack(&chunk.bytes)?;
                 let from = start + bytes.len() as u64;
                 let checksum = XxHash64::oneshot(0, &packed);
                 bytes.extend(&packed);
-                placed.push(Chunk { first, place: from..start + bytes.len() as u64, length, checksum });
+                let place = from..start + bytes.len() as u64;
+                placed.push(Chunk { first: chunk.first.clone(), place, length, checksum });
             }
-            directory.push((list, placed));
+            directory.push(Listed { list: list.clone(), chunks: placed, rows: None });
         }
         Ok((Self(directory), bytes))
     }
 
+    /// Puts the rows of these values to the lists, where so many flows have them; and their bytes, which lie in the file
+    /// from byte `start` on.
+    pub(in super::super) fn place_rows(
+        &mut self,
+        built: &[Built],
+        totals: &[RangeInclusive<u32>],
+        start: u64,
+    ) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        for ((listed, built), totals) in self.0.iter_mut().zip(built).zip(totals) {
+            let totals = built.occurring(totals);
+            let chunks = built.chunks.iter().map(|chunk| chunk.rows.select(&totals)).collect::<Result<Vec<_>>>()?;
+            listed.rows = Some(RowLists::place(totals, &chunks, start, &mut bytes)?);
+        }
+        Ok(bytes)
+    }
+
     /// Whether one list tells of filters that look at these columns, and pass flows without a value in them or do not.
-    pub(in super::super) fn lists(&self, fields: &BTreeSet<Field>, passes_absent: bool) -> bool {
+    pub(in super::super) fn tells(&self, fields: &BTreeSet<Field>, passes_absent: bool) -> bool {
         self.list(fields, passes_absent).is_some()
     }
 
-    fn list(&self, fields: &BTreeSet<Field>, passes_absent: bool) -> Option<&(List, Vec<Chunk>)> {
+    fn list(&self, fields: &BTreeSet<Field>, passes_absent: bool) -> Option<&Listed> {
         // A list of one column does not tell of the flows without a value.
         let tells = |List(columns): &List| columns.len() > 1 || !passes_absent;
         let is_of = |List(columns): &List| !fields.is_empty() && fields.iter().all(|field| columns.contains(field));
-        self.0.iter().find(|(list, _)| tells(list) && is_of(list))
+        self.0.iter().find(|listed| tells(&listed.list) && is_of(&listed.list))
     }
 
     /// The list of just these columns, and its chunks.
     pub(in super::super) fn list_of(&self, columns: &[Field]) -> Option<(&List, &[Chunk])> {
-        let (list, chunks) = self.0.iter().find(|(List(listed), _)| listed == columns)?;
-        Some((list, chunks))
+        let listed = self.0.iter().find(|listed| listed.fields() == columns)?;
+        Some((&listed.list, &listed.chunks))
     }
 
     /// What tells how many flows pass `part`; `None` where no list does, or it would be more than `most` chunks, or more
     /// than `most_inside` of which every value passes.
     pub(in super::super) fn touched(&self, part: &Filter, most: usize, most_inside: usize) -> Option<Touched<'_>> {
         let fields = part.tests().map(Test::field).collect();
-        let (list, chunks) = self.list(&fields, part.holds(&|_| None))?;
-        let mut touched: Vec<(&Chunk, Vec<u8>, Vec<u8>)> = Vec::new();
+        let listed = self.list(&fields, part.holds(&|_| None))?;
+        let chunks = listed.chunks.as_slice();
+        let mut touched: Vec<TouchedChunk<'_>> = Vec::new();
         let (mut next, mut inside) = (0, 0);
-        for (low, high) in list.ranges(part) {
+        for (low, high) in listed.list.ranges(part) {
             // A value can lie in the last chunk that begins at or before it.
             let from = chunks.partition_point(|chunk| chunk.first <= low).saturating_sub(1);
             let to = chunks.partition_point(|chunk| chunk.first <= high);
             if from < next
-                && let Some((_, _, greatest)) = touched.last_mut()
+                && let Some(last) = touched.last_mut()
             {
-                greatest.clone_from(&high);
+                last.high.clone_from(&high);
             }
-            let more = chunks.get(from.max(next)..to).unwrap_or_default();
+            let more = from.max(next)..to;
             inside += more.len().saturating_sub(2);
             if touched.len() + more.len() > most || inside > most_inside {
                 return None;
             }
-            touched.extend(more.iter().map(|chunk| (chunk, low.clone(), high.clone())));
+            touched.extend(chunks.iter().enumerate().take(to).skip(more.start).map(|(number, chunk)| TouchedChunk {
+                number,
+                chunk,
+                low: low.clone(),
+                high: high.clone(),
+            }));
             next = next.max(to);
         }
-        Some(Touched { list, chunks: touched })
+        Some(Touched { listed, chunks: touched })
     }
 
     pub(super) fn encode(&self) -> Result<Vec<u8>> {
         let mut out = vec![u8::try_from(self.0.len()).map_err(|_| too_large())?];
-        for (list, chunks) in &self.0 {
+        for Listed { list, chunks, .. } in &self.0 {
             out.push(u8::try_from(list.0.len()).map_err(|_| too_large())?);
             out.extend(list.0.iter().map(|field| *field as u8));
             out.extend(u32::try_from(chunks.len()).map_err(|_| too_large())?.to_le_bytes());
@@ -182,26 +184,62 @@ impl Directory {
             let field = |place: &u8| Field::ALL.get(usize::from(*place)).copied().ok_or_else(damaged);
             let fields = input.take(fields.into())?.iter().map(field).collect::<Result<_>>()?;
             let chunks = (0..input.number()?).map(|_| decode_chunk(input)).collect::<Result<_>>()?;
-            lists.push((List(fields), chunks));
+            lists.push(Listed { list: List(fields), chunks, rows: None });
         }
         Ok(Self(lists))
+    }
+
+    /// The section of the rows; `None` where no rows are listed.
+    pub(super) fn encode_rows(&self) -> Result<Option<Vec<u8>>> {
+        let rows: Option<Vec<&RowLists>> = self.0.iter().map(|listed| listed.rows.as_ref()).collect();
+        let Some(rows) = rows.filter(|rows| !rows.is_empty()) else { return Ok(None) };
+        let first = rows.iter().find_map(|rows| rows.pieces.first());
+        let mut out = first.map_or(0, |piece| piece.place.start).to_le_bytes().to_vec();
+        rows.iter().try_for_each(|rows| rows.encode(&mut out))?;
+        Ok(Some(out))
+    }
+
+    /// Takes in the section of the rows.
+    pub(super) fn decode_rows(&mut self, input: &mut Input<'_>) -> Result<()> {
+        let mut start = u64::from_le_bytes(input.array()?);
+        for listed in &mut self.0 {
+            let rows = RowLists::decode(input, listed.chunks.len(), start)?;
+            start = rows.end(start);
+            listed.rows = Some(rows);
+        }
+        Ok(())
     }
 
     /// About how many bytes of memory it takes.
     pub(in super::super) fn memory(&self) -> usize {
         let chunk = |chunk: &Chunk| size_of::<Chunk>() + chunk.first.len();
-        self.0.iter().flat_map(|(_, chunks)| chunks).map(chunk).sum()
+        let listed = |listed: &Listed| {
+            listed.chunks.iter().map(chunk).sum::<usize>() + listed.rows.as_ref().map_or(0, RowLists::memory)
+        };
+        self.0.iter().map(listed).sum()
     }
 
-    /// For each list its columns and its chunks.
-    pub(in super::super) fn chunks(&self) -> impl Iterator<Item = (&[Field], &[Chunk])> {
-        self.0.iter().map(|(list, chunks)| (list.0.as_slice(), chunks.as_slice()))
+    /// The lists.
+    pub(in super::super) fn lists(&self) -> &[Listed] {
+        &self.0
     }
 
     /// For each list its columns, and how many bytes of the file it takes.
     pub(in super::super) fn sizes(&self) -> impl Iterator<Item = (&[Field], u64)> {
-        let bytes = |chunks: &[Chunk]| chunks.iter().map(|chunk| chunk.place.end - chunk.place.start).sum();
-        self.0.iter().map(move |(list, chunks)| (list.0.as_slice(), bytes(chunks)))
+        let bytes = |listed: &Listed| listed.parts().map(|chunk| chunk.place.end - chunk.place.start).sum();
+        self.0.iter().map(move |listed| (listed.list.0.as_slice(), bytes(listed)))
+    }
+}
+
+impl Listed {
+    /// The columns that it is of.
+    pub(in super::super) fn fields(&self) -> &[Field] {
+        &self.list.0
+    }
+
+    /// All its parts that lie in the file: chunks, and pieces of the rows.
+    pub(in super::super) fn parts(&self) -> impl Iterator<Item = &Chunk> {
+        self.chunks.iter().chain(self.rows.iter().flat_map(|rows| &rows.pieces))
     }
 }
 

@@ -1,0 +1,96 @@
+//! How rows are cut into blocks, and blocks into pages.
+
+use std::ops::Range;
+
+use super::super::{RowSet, writer::block_range};
+
+/// How the rows of a segment are cut into blocks, and these into pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct Blocks {
+    /// All rows.
+    pub(in super::super) rows: usize,
+    /// Rows of a block, but the last.
+    pub(in super::super) block_rows: usize,
+    /// Rows of a page, but the last.
+    pub(in super::super) page_rows: usize,
+}
+
+impl Blocks {
+    /// How many blocks there are.
+    pub(in super::super) fn len(&self) -> usize {
+        self.rows.div_ceil(self.block_rows)
+    }
+
+    /// The rows of a block.
+    pub(in super::super) fn block(&self, block: usize) -> Range<usize> {
+        block_range(block, self.block_rows, self.rows)
+    }
+
+    /// The page of a row of a block, as a bit: the first page is bit 0.
+    pub(super) fn page(&self, row: usize) -> u8 {
+        1 << (row / self.page_rows).min(7)
+    }
+
+    /// The rows of some pages of a block, numbered within the block.
+    fn pages(&self, block: usize, pages: u8) -> impl Iterator<Item = Range<usize>> {
+        let rows = self.block(block).len();
+        let last = (rows / self.page_rows).min(7);
+        let page_rows = self.page_rows;
+        let held = (0..=last).filter(move |page| pages & 1 << page != 0);
+        held.map(move |page| {
+            // There are no more than eight.
+            let end = if page == 7 { rows } else { (page + 1) * page_rows };
+            (page * page_rows).min(rows)..end.min(rows)
+        })
+    }
+
+    /// How many rows some pages of a block have.
+    pub(super) fn rows_of(&self, block: usize, pages: u8) -> usize {
+        self.pages(block, pages).map(|page| page.len()).sum()
+    }
+
+    /// The places of rows of a block, ascending, among the rows of the pages that hold them.
+    pub(super) fn places(&self, block: usize, pages: u8, rows: &[u32]) -> Vec<u32> {
+        let mut before = 0;
+        let mut places = Vec::with_capacity(rows.len());
+        let mut rest = rows;
+        for page in self.pages(block, pages) {
+            let held = rest.partition_point(|row| (*row as usize) < page.end);
+            let (of_page, others) = rest.split_at_checked(held).unwrap_or((rest, &[]));
+            places.extend(of_page.iter().map(|row| (*row as usize - page.start + before) as u32));
+            before += page.len();
+            rest = others;
+        }
+        places
+    }
+
+    /// The rows of a block whose places among the rows of some pages these are.
+    pub(super) fn spread(&self, block: usize, pages: u8, places: RowSet) -> RowSet {
+        let rows = self.block(block).len();
+        if places.rows() == rows {
+            return places;
+        }
+        let mut spread = RowSet::none(rows);
+        let mut before = 0;
+        let mut left = self.pages(block, pages);
+        let mut page = left.next().unwrap_or(0..0);
+        for place in places.iter() {
+            while place - before >= page.len() {
+                before += page.len();
+                match left.next() {
+                    Some(next) => page = next,
+                    None => return spread,
+                }
+            }
+            spread.insert(place - before + page.start);
+        }
+        spread
+    }
+
+    /// All rows of some pages of a block.
+    pub(super) fn whole(&self, block: usize, pages: u8) -> RowSet {
+        let mut whole = RowSet::none(self.block(block).len());
+        self.pages(block, pages).for_each(|page| whole.insert_range(page));
+        whole
+    }
+}
