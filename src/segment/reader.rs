@@ -231,6 +231,11 @@ impl SegmentReader {
         lists.chain([("bounds, directory and checksums".to_owned(), self.index.end - self.index.start)]).collect()
     }
 
+    /// Whether its lists tell which rows have the values that are worth it.
+    pub(crate) fn lists_rows(&self) -> bool {
+        self.directory.lists().iter().all(|listed| listed.rows.is_some())
+    }
+
     /// How its rows are cut.
     pub fn shape(&self) -> Shape {
         self.shape

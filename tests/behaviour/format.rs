@@ -204,6 +204,35 @@ fn an_archive_of_version_1_is_sound_and_can_be_written_on() {
     assert!(Archive::verify(directory.path(), Depth::Rows, &mut |_| {}).unwrap().is_sound());
 }
 
+#[test]
+fn a_segment_of_version_1_that_is_alone_is_compacted_once_to_list_its_rows() {
+    let directory = copied();
+    edit_manifest(directory.path(), |manifest| manifest["segments"].as_array_mut().unwrap().truncate(1));
+    let archive = Archive::open(directory.path()).unwrap();
+    let before = now(&archive);
+    let tcp = || filter::protocol().eq(Protocol::TCP).and(filter::dst_port().within(..1024));
+    let counted = |archive: &Archive| {
+        let query = archive.snapshot().unwrap().query(tcp()).limit(0).count(Count::Exact);
+        let page = block_on(query.page()).unwrap();
+        (page.total, page.explain.rows_counted)
+    };
+    let (total, read) = counted(&archive);
+    assert!(read > 0);
+    let compactor = archive.writer().unwrap().compactor();
+    // In the background there is nothing to be done for an archive of one segment.
+    assert!(compactor.next_job(Effort::Background).is_none());
+    let job = compactor.next_job(Effort::Thorough).unwrap();
+    assert_eq!((job.segments(), job.rows()), (1, before.len() as u64));
+    let compaction = compactor.run_once(Effort::Thorough).unwrap().unwrap();
+    assert_eq!((compaction.merged, compaction.written), (1, 1));
+    assert!(compactor.next_job(Effort::Full).is_none());
+    drop(compactor);
+    assert!(archive.writer().unwrap().compactor().next_job(Effort::Full).is_none());
+    assert!(now(&archive) == before, "other flows than before");
+    assert_eq!(counted(&archive), (total, 0));
+    assert!(Archive::verify(directory.path(), Depth::Rows, &mut |_| {}).unwrap().is_sound());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 60, ..ProptestConfig::default() })]
 

@@ -37,13 +37,15 @@ pub enum Effort {
     /// about once for each time the archive's segments have become four to eight times as large.
     #[default]
     Background,
-    /// For an archive that is left alone afterwards: besides, all small neighbours are merged.
+    /// For an archive that is left alone afterwards: besides, all small neighbours are merged, and segments that an earlier
+    /// version has written, which do not list the rows of values, are written anew. Queries for several values at once then
+    /// read only the flows that match.
     Thorough,
     /// Besides, all segments that overlap in time are merged, however little it is. This may write everything anew.
     Full,
 }
 
-/// What is to be merged next.
+/// What is to be merged, or written anew, next.
 #[derive(Clone, Debug)]
 pub struct Job {
     inputs: Vec<SegmentEntry>,
@@ -133,6 +135,8 @@ struct SetAside {
     corrupt: HashSet<String>,
     /// The system has refused to read them. It may not for ever.
     unreadable: HashSet<String>,
+    /// As this version writes them, or nothing is known of them: there is nothing to be gained by writing them anew.
+    current: HashSet<String>,
 }
 
 impl Compactor {
@@ -159,10 +163,33 @@ impl Compactor {
         Err(Error::new(ErrorKind::Busy, "the segments of the archive change faster than they can be merged"))
     }
 
-    /// What should be merged next. This looks at the manifest alone, and costs nothing. Segments that this compactor
-    /// or a clone of it could not read are left out.
+    /// What should be merged next. For [`Effort::Background`] this looks at the manifest alone, and costs nothing; else,
+    /// where nothing is to be merged, it opens segments, each once, until it has found one that should be written anew.
+    /// Segments that this compactor or a clone of it could not read are left out.
     pub fn next_job(&self, effort: Effort) -> Option<Job> {
-        self.next_job_without(effort, &HashSet::new())
+        let merged = self.next_job_without(effort, &HashSet::new());
+        merged.or_else(|| if effort == Effort::Background { None } else { self.next_outdated() })
+    }
+
+    /// The newest segment that does not list the rows of values, by itself.
+    fn next_outdated(&self) -> Option<Job> {
+        let newest = self.exclusive.newest();
+        let files = self.exclusive.archive().files();
+        newest.segments.iter().find_map(|segment| {
+            let aside = self.set_aside();
+            let lists = [&aside.current, &aside.corrupt, &aside.unreadable];
+            let is_looked_at = lists.iter().any(|paths| paths.contains(&segment.path));
+            drop(aside);
+            if is_looked_at || self.is_stopped() {
+                return None;
+            }
+            // Of one that cannot be opened, whoever asks it will be told.
+            if segment.open(files).is_ok_and(|reader| !reader.lists_rows()) {
+                return Some(Job { inputs: vec![segment.clone()], cuts: Vec::new() });
+            }
+            self.set_aside().current.insert(segment.path.clone());
+            None
+        })
     }
 
     /// [`next_job`](Self::next_job), as if the segments at these paths were not there.

@@ -19,9 +19,12 @@ use super::{
 
 /// Merges the small and overlapping segments of an archive, until nothing is left that pays.
 ///
+/// Segments of an earlier version are written anew, each by itself, so that queries for several values at once read only
+/// the flows that match.
+///
 /// Flows keep their IDs, cursors stay good, and queries go on meanwhile. It can be stopped at any moment; what was
-/// merged by then stays merged. It prints `compacted=N segments=M`: how many segments were merged, and how many the
-/// archive has now. Segments that cannot be read are left as they are, and named.
+/// merged by then stays merged. It prints `compacted=N segments=M`: how many segments were merged or written
+/// anew, and how many the archive has now. Segments that cannot be read are left as they are, and named.
 #[derive(Debug, Args)]
 pub struct Compact {
     /// The archive.
