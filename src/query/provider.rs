@@ -118,8 +118,11 @@ impl TableProvider for FlowTable {
         Self: 'scan,
     {
         let plan = self.plan(session, projection, filters, limit);
-        let plan = plan.map(|plan| Arc::new(plan) as _).map_err(|error| DataFusionError::External(error.into()));
-        std::future::ready(plan).boxed()
+        async move {
+            let plan = async { plan?.counted().await }.await;
+            plan.map(|plan| Arc::new(plan) as _).map_err(|error| DataFusionError::External(error.into()))
+        }
+        .boxed()
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {

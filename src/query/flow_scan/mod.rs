@@ -54,6 +54,7 @@ use self::{
     survey::Survey,
 };
 pub(super) use self::{paged::page, plan::plan, source::Source};
+use crate::error::Result;
 
 /// Flows of a snapshot as a plan node.
 #[derive(Clone, Debug)]
@@ -99,6 +100,15 @@ impl FlowScanExec {
 
     fn survey(&self) -> &Arc<Survey> {
         self.survey.get_or_init(|| Arc::new(Survey::new(Arc::clone(&self.source))))
+    }
+
+    /// The same, which knows how many they are, where no column is wanted and the lists tell: then a plan needs no scan to
+    /// count them.
+    pub(super) async fn counted(self) -> Result<Self> {
+        if self.source.fields.is_empty() && self.fetch.is_none() {
+            self.survey().count().await?;
+        }
+        Ok(self)
     }
 
     /// The same flows in an order.

@@ -24,7 +24,7 @@ use crate::{
         segments::Segments,
     },
     resources::Deadline,
-    segment::{Effort, RowReader, grouped},
+    segment::{Effort, Probes, RowReader, grouped},
 };
 
 /// About how many rows are read in one go, where the memory of the archive allows it.
@@ -162,6 +162,29 @@ impl Survey {
             Some(Counted::Part { .. }) | None => None,
         };
         is_whole.then(|| filter.count(entry).or_else(counted)).flatten()
+    }
+
+    /// Asks the lists how many flows of each segment match, up to the first segment of which they do not tell.
+    pub(super) async fn count(&self) -> Result<()> {
+        let (query, goal) = (&self.source.query, &self.target.goal);
+        if goal.position.is_some() || query.pruning == Pruning::Off {
+            return Ok(());
+        }
+        let archive = query.snapshot.archive();
+        let reader = RowReader::new(Arc::clone(archive.pages()), Arc::default());
+        let mut known = vec![None; self.segments.len()];
+        for ((segment, entry), known) in self.segments.iter().zip(self.entries()).zip(&mut known) {
+            *known = self.counted(entry);
+            if known.is_none() {
+                let opened = Segments::new(&query.snapshot, Deadline::never()).open(*segment).await?;
+                let probes = Probes::ask(&goal.filter, &opened, &reader, Effort::Count).await?;
+                *known = goal.filter.count(&probes.whole(&opened));
+            }
+            let Some(flows) = *known else { break };
+            archive.counts().insert(&entry.path, &goal.filter, Counted::Whole(flows));
+        }
+        self.known.get_or_init(|| known);
+        Ok(())
     }
 
     /// What the index of the segment at a place among the segments tells of a target, and what it has cost to ask: of
