@@ -49,6 +49,18 @@ impl ValueList<'_> {
         self.bytes() / LEAST_ENTRY + 1
     }
 
+    /// How many flows of the chosen blocks have a number, in a list of numbers.
+    ///
+    /// # Errors
+    /// As [`count`](Self::count).
+    pub(crate) async fn count_value(&self, reader: &RowReader, number: u128, chosen: &[bool]) -> Result<u64> {
+        let behind = self.chunks.partition_point(|chunk| chunk.begins_at_or_before(self.list, number));
+        let Some(chunk) = behind.checked_sub(1).and_then(|place| self.chunks.get(place)) else { return Ok(0) };
+        let lists = reader.cache().lists(self.segment, &[chunk], reader.counters()).await?;
+        let bytes = lists.first().ok_or_else(|| Error::internal("a list was not read"))?;
+        chunk.count_value(bytes, self.list, number, chosen).map_err(|error| self.segment.named(error))
+    }
+
     /// Goes through the list, and calls `each` with every value that passes and that flows of the chosen blocks have, and
     /// with how many these are. For each block how many flows have a value, if it is chosen.
     ///

@@ -1,10 +1,11 @@
 //! Groups that lists of values tell of: the same as those of rows, and no row is read for them.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, net::IpAddr, path::Path};
 
 use flowseek::{
-    Archive, ErrorKind, Filter, StoredFlow, filter,
-    flow::{Field, Protocol, TcpFlags},
+    Archive, ErrorKind, Filter, Flow, Settings, StoredFlow, filter,
+    flow::{AddressRange, Field, Protocol, TcpFlags, Timestamp},
+    generate::Generator,
     query::{Explain, Measure, Pruning},
     segment::SegmentReader,
 };
@@ -147,4 +148,41 @@ fn a_damaged_list_is_an_error_that_names_the_file() {
     let query = archive.snapshot().unwrap().summarize(Filter::all()).by([Field::Protocol]).flows_only();
     let error = block_on(query.summary()).unwrap_err();
     assert_eq!((error.kind(), error.file()), (ErrorKind::Damaged, Some(path.as_path())));
+}
+
+/// An archive of these flows in segments of so many rows.
+fn in_segments(flows: Vec<Flow>, segment_rows: usize) -> (tempfile::TempDir, Archive, Vec<StoredFlow>) {
+    archive(&[flows], Settings { segment_rows, ..Settings::default() })
+}
+
+#[test]
+fn the_most_frequent_of_many_addresses_are_known_without_keeping_all() {
+    let (_directory, archive, flows) = in_segments(Generator::new(7).flows(160_000).collect(), 80_000);
+    for (filter, by) in [
+        (Filter::all(), Field::DstIp),
+        (Filter::all(), Field::SrcIp),
+        (!filter::dst_ip().within("10.0.0.0/8".parse::<AddressRange>().unwrap()), Field::DstIp),
+    ] {
+        let asked = Asked { by: vec![by], measure: Measure::Flows, top: 10, every: None, flows_only: true };
+        // All addresses would take more.
+        let summary = block_on(asked.query(&archive, &filter).group_bytes(8 << 20).summary()).unwrap();
+        assert!(summary.is_complete());
+        assert_eq!((summary.explain.blocks_read, summary.explain.rows_scanned), (0, 0));
+        asked.check(&summary, &flows.iter().filter(|flow| filter.matches(flow)).collect::<Vec<_>>());
+    }
+    // From a time on: a part is read, and counts in, too.
+    let times: BTreeSet<_> = flows.iter().map(|flow| flow.flow.start_time).collect();
+    let middle = *times.iter().nth(times.len() / 3).unwrap();
+    let explain = top(&archive, &flows, &filter::start_time().gte(middle), &[Field::DstIp]);
+    assert!(explain.rows_scanned > 0 && explain.blocks_read <= 2, "{explain}");
+}
+
+#[test]
+fn addresses_that_are_all_as_frequent_are_told_in_their_order() {
+    let flow = |n: u32| Flow {
+        dst_ip: Some(IpAddr::from((0x0a00_0000 + n * 7).to_be_bytes()).into()),
+        ..Flow::starting(Timestamp::from_millis(i64::from(n % 10)).unwrap())
+    };
+    let (_directory, archive, flows) = in_segments((0..20_000).map(flow).collect(), 20_000);
+    top(&archive, &flows, &Filter::all(), &[Field::DstIp]);
 }

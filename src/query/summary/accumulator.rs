@@ -2,7 +2,7 @@
 
 use std::{
     ops::Range,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use arrow::array::{Array, ArrayRef};
@@ -10,13 +10,13 @@ use arrow::array::{Array, ArrayRef};
 use super::{
     buckets::Buckets,
     groups::Groups,
-    listing::{ListPart, Listing},
+    listing::{FrequentPart, ListPart, Listing},
     result::{Bytes, Totals},
     shared::SharedGroups,
 };
 use crate::{
     error::{Error, Result},
-    flow::{Field, Timestamp},
+    flow::{Field, Timestamp, ValueRef},
     query::{
         Pruning,
         condition::Condition,
@@ -77,20 +77,26 @@ pub(super) struct Accumulator {
     pub(super) groups: Arc<SharedGroups>,
     /// Those of lists, which no thread has at the moment: there are never more than threads.
     pub(super) listed: Arc<Mutex<Vec<Groups>>>,
+    /// The most frequent values of long lists.
+    pub(super) frequent: Arc<Mutex<Vec<FrequentPart>>>,
 }
 
 impl Accumulator {
     /// About how many bytes of memory the groups take.
     pub(super) fn group_bytes(&self) -> u64 {
-        let listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
-        self.groups.memory() + listed.iter().map(Groups::memory).sum::<u64>()
+        let listed = lock(&self.listed).iter().map(Groups::memory).sum::<u64>();
+        let frequent = lock(&self.frequent).iter().map(|part| part.frequent.memory()).sum::<u64>();
+        self.groups.memory() + listed + frequent
     }
 
-    /// All groups.
-    pub(super) fn into_groups(self) -> Arc<SharedGroups> {
-        let listed = std::mem::take(&mut *self.listed.lock().unwrap_or_else(PoisonError::into_inner));
-        listed.iter().for_each(|listed| self.groups.add(listed));
-        self.groups
+    /// What was kept of long lists.
+    pub(super) fn take_frequent(&self) -> Vec<FrequentPart> {
+        std::mem::take(&mut *lock(&self.frequent))
+    }
+
+    /// Puts the groups of all threads together.
+    pub(super) fn join_groups(&self) {
+        std::mem::take(&mut *lock(&self.listed)).iter().for_each(|listed| self.groups.add(listed));
     }
 
     /// Adds up a part. `buckets` are empty ones.
@@ -132,14 +138,21 @@ impl Accumulator {
         let missing = || Error::internal("a segment lacks a list that it had");
         let listing = self.listing.as_ref().ok_or_else(missing)?;
         let list = segment.value_list(listing.columns).ok_or_else(missing)?;
-        let free = self.listed.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let free = lock(&self.listed).pop();
         let mut groups = free.unwrap_or_else(|| Groups::passing(&self.by));
         let chosen = part.chosen();
+        let mut frequent = listing.frequent();
         let valued = list.count(
             &self.scanner.reader,
             &chosen,
             |value| listing.passes(value),
-            |value, flows| groups.count(|field| value.get(field), flows),
+            |value, flows| match &mut frequent {
+                None => groups.count(|field| value.get(field), flows),
+                Some(frequent) => match listing.columns.first().and_then(|field| value.get(*field)) {
+                    Some(ValueRef::Number(number)) => frequent.take(number, flows),
+                    _ => groups.count(|field| value.get(field), flows),
+                },
+            },
         );
         let valued = valued.await?;
         let mut tally = Tally { sums: Sums::default(), buckets, rows_read: 0 };
@@ -154,7 +167,9 @@ impl Accumulator {
             tally.sums.add(&sums);
             tally.buckets.iter_mut().for_each(|buckets| buckets.add(*time, &sums));
         }
-        self.listed.lock().unwrap_or_else(PoisonError::into_inner).push(groups);
+        lock(&self.listed).push(groups);
+        let parts = frequent.map(|frequent| FrequentPart { segment: part.number, chosen, frequent });
+        lock(&self.frequent).extend(parts);
         Ok(tally)
     }
 
@@ -202,6 +217,10 @@ impl Accumulator {
         }
         Ok(())
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The bytes of some rows; 0 where they are not known.

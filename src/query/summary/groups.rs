@@ -119,6 +119,11 @@ impl Groups {
         self.codes.first().and_then(|codes| codes.value(first))
     }
 
+    /// How many flows a group has.
+    pub(super) fn flows(&self, (_, place): GroupPlace) -> u64 {
+        self.sums.get(place).map_or(0, |sums| sums.flows)
+    }
+
     /// The codes of each group, and the place of its sums.
     pub(super) fn places(&self) -> impl Iterator<Item = GroupPlace> {
         let is_pairs = self.codes.len() > 1;

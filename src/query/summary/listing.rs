@@ -11,15 +11,17 @@
 
 use std::sync::Arc;
 
-use super::builder::SummaryQuery;
+use super::{builder::SummaryQuery, frequent::Frequent};
 use crate::{
     filter::{Bounds, Filter, Verdict},
-    flow::Field,
+    flow::{Field, Kind},
     segment::{ListValue, SegmentReader, listed_together},
 };
 
 /// Of a segment a list is gone through so many times at most: then its blocks are read.
 const MOST_WALKS: usize = 4;
+/// Of a long list so many values are kept at least, and twice as many at most.
+const KEPT: usize = 4096;
 /// To read a row takes about as long as to go through so many bytes of a list.
 const ROW: u64 = 8;
 
@@ -34,23 +36,40 @@ pub(super) struct Listing {
     others: Vec<usize>,
     /// There are no more groups.
     most_groups: u64,
+    /// Whether of each list only the most frequent values are kept.
+    is_long: bool,
+}
+
+/// What is kept of a list with very many values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LongLists {
+    /// The most frequent values.
+    Frequent,
+    /// All.
+    Whole,
 }
 
 impl Listing {
     /// How a list tells of the groups that are asked for, with this filter; `None` where lists do not tell what is asked for.
-    pub(super) fn of(query: &SummaryQuery, filter: &Filter) -> Option<Self> {
+    pub(super) fn of(query: &SummaryQuery, filter: &Filter, long: LongLists) -> Option<Self> {
         let columns = listed_together(&query.by).filter(|_| !query.adds_bytes())?;
         let is_own = |part: &Filter| part.tests().all(|test| columns.contains(&test.field()));
         let own = filter.conjuncts().iter().filter(|part| is_own(part)).cloned().collect();
         let others = filter.conjuncts().iter().enumerate().filter(|(_, part)| !is_own(part)).map(|(place, _)| place);
         let values = |field: &Field| u64::try_from(field.greatest()).unwrap_or(u64::MAX).saturating_add(2);
         let most_groups = query.by.iter().map(values).fold(1, u64::saturating_mul);
-        Some(Self { columns, own, others: others.collect(), most_groups })
+        let is_long = long == LongLists::Frequent && columns.iter().all(|field| field.kind() == Kind::Address);
+        Some(Self { columns, own, others: others.collect(), most_groups, is_long })
     }
 
     /// There are no more groups.
     pub(super) fn most_groups(&self) -> u64 {
         self.most_groups
+    }
+
+    /// What is kept of a list whose values are not all kept.
+    pub(super) fn frequent(&self) -> Option<Frequent> {
+        self.is_long.then(|| Frequent::new(KEPT))
     }
 
     /// Whether, of the flows within `bounds`, those match whose values in the list pass.
@@ -84,7 +103,8 @@ impl ListCost {
     /// `None` where the segment does not have the list.
     pub(super) fn of(listing: &Listing, segment: &Arc<SegmentReader>) -> Option<Self> {
         let list = segment.value_list(listing.columns)?;
-        Some(Self { bytes: list.bytes(), groups: list.most_values().min(listing.most_groups), walks: 0 })
+        let most = if listing.is_long { 2 * KEPT as u64 } else { listing.most_groups };
+        Some(Self { bytes: list.bytes(), groups: list.most_values().min(most), walks: 0 })
     }
 
     /// How many groups come of it at most, where it costs less than to read `rows` rows.
@@ -102,11 +122,23 @@ impl ListCost {
 /// Blocks of a segment that its list tells of.
 #[derive(Clone, Debug)]
 pub(super) struct ListPart {
+    /// The number of the segment.
+    pub(super) number: usize,
     pub(super) segment: Arc<SegmentReader>,
     /// The number of each, and a time within its bucket, in milliseconds.
     pub(super) blocks: Vec<(usize, i64)>,
     /// To read so many rows would take about as long.
     pub(super) work: u64,
+}
+
+/// The most frequent values of some blocks of a segment.
+#[derive(Debug)]
+pub(super) struct FrequentPart {
+    /// The number of the segment.
+    pub(super) segment: usize,
+    /// For each block of the segment whether it is one of them.
+    pub(super) chosen: Vec<bool>,
+    pub(super) frequent: Frequent,
 }
 
 impl ListPart {

@@ -20,7 +20,8 @@
 //! Of a block in which no flow matches nothing, of others the columns of the groups and, unless flows alone are counted,
 //! those of bytes; the columns of the filter where bounds and lists do not decide it; and the start time of pages that
 //! belong to several buckets. Where bounds and lists tell the number of matches, and flows alone are counted, nothing is
-//! read. Groups of flows alone are taken from the list of their values where that tells of a block.
+//! read. Groups of flows alone are taken from the list of their values where that tells of a block; of lists of addresses only
+//! the most frequent are kept (see [`frequent`]).
 //!
 //! A thread adds up the rows of a row group by themselves. In their groups a value is a number of 32 bits, and an address or a
 //! name that is a place in a dictionary is known by its place. Then it adds these groups to those of all threads, for which each
@@ -30,6 +31,7 @@ mod accumulator;
 mod buckets;
 mod builder;
 mod codes;
+mod frequent;
 mod groups;
 mod listing;
 mod plan;

@@ -2,11 +2,13 @@
 
 use std::{
     cmp::Ordering,
+    collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use super::{
     builder::Measure,
+    frequent::Key,
     groups::{GroupPlace, Groups, compare_keys},
     result::{Group, Totals},
 };
@@ -42,6 +44,22 @@ impl SharedGroups {
                 lock(shard).add_places(groups, &places);
             }
         }
+    }
+
+    /// How many flows each group has, by its first value, which is no name.
+    pub(super) fn flows(&self) -> HashMap<Key, u64> {
+        let mut flows = HashMap::new();
+        for shard in &self.0 {
+            let shard = lock(shard);
+            for place in shard.places() {
+                let number = match shard.first_value(place) {
+                    Some(ValueRef::Number(number)) => Some(number),
+                    _ => None,
+                };
+                *flows.entry(number).or_default() += shard.flows(place);
+            }
+        }
+        flows
     }
 
     /// The `top` groups that have most of `measure`, in their order.

@@ -13,7 +13,9 @@ use super::{
     accumulator::{Accumulator, Part, Sums, Tally},
     buckets::Buckets,
     builder::SummaryQuery,
-    listing::{ListPart, Listing},
+    frequent::{Frequent, candidates},
+    groups::Groups,
+    listing::{FrequentPart, ListPart, Listing, LongLists},
     plan::{Block, Plan, Planner},
     result::Summary,
     round::{ROUND_ROWS, Round, cut, edge, rows_of_pages},
@@ -23,7 +25,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     filter::{Filter, Set, Test, Verdict},
-    flow::{Field, Timestamp},
+    flow::{Field, Timestamp, ValueRef},
     order::Order,
     query::{
         Explain, Pruning,
@@ -44,7 +46,29 @@ const ROUND_TIME: Duration = Duration::from_secs(1);
 /// Answers a query.
 pub(super) async fn summary(query: &SummaryQuery) -> Result<Summary> {
     let started = Instant::now();
-    let mut walk = Walk::new(query);
+    let spending = match query.pruning {
+        Pruning::On => Spending::new(query.budget, Arc::clone(&query.snapshot.archive().settings().clock)),
+        Pruning::Off => Spending::unlimited(),
+    };
+    match walked(query, spending, LongLists::Frequent, started).await? {
+        Walked::Done(summary) => Ok(*summary),
+        // The values are about as frequent as one another.
+        Walked::Undecided(spending) => match walked(query, spending, LongLists::Whole, started).await? {
+            Walked::Done(summary) => Ok(*summary),
+            Walked::Undecided(_) => Err(Error::internal("whole lists do not tell which values are frequent")),
+        },
+    }
+}
+
+/// What comes of a walk.
+enum Walked {
+    Done(Box<Summary>),
+    /// What was kept of long lists does not tell which of their values are the most frequent. The budget that is left.
+    Undecided(Spending),
+}
+
+async fn walked(query: &SummaryQuery, spending: Spending, long: LongLists, started: Instant) -> Result<Walked> {
+    let mut walk = Walk::new(query, spending, long);
     walk.begin();
     let newest = walk.fronts.last().map(|(newest, _)| *newest);
     let mut is_begun = false;
@@ -56,7 +80,11 @@ pub(super) async fn summary(query: &SummaryQuery) -> Result<Summary> {
         walk.round(is_begun).await?;
         is_begun = true;
     }
-    Ok(walk.finish(newest, started))
+    Ok(if walk.resolve().await? {
+        Walked::Done(Box::new(walk.finish(newest, started)))
+    } else {
+        Walked::Undecided(walk.spending)
+    })
 }
 
 /// A summary in the making.
@@ -83,15 +111,11 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(query: &'a SummaryQuery) -> Self {
+    fn new(query: &'a SummaryQuery, spending: Spending, long: LongLists) -> Self {
         let archive = query.snapshot.archive();
         let filter = Arc::new(grouped(&query.filter));
         let latest = latest(&filter);
-        let spending = match query.pruning {
-            Pruning::On => Spending::new(query.budget, Arc::clone(&archive.settings().clock)),
-            Pruning::Off => Spending::unlimited(),
-        };
-        let listing = Listing::of(query, &filter).filter(|_| query.pruning == Pruning::On);
+        let listing = Listing::of(query, &filter, long).filter(|_| query.pruning == Pruning::On);
         let deadline = spending.deadline().later(ROUND_TIME);
         let reader = RowReader::new(Arc::clone(archive.pages()), Arc::new(ReadCounters::default()));
         let reader = reader.until(deadline.clone());
@@ -119,6 +143,7 @@ impl<'a> Walk<'a> {
                 listing: listing.map(Arc::new),
                 groups: Arc::new(SharedGroups::new(&query.by)),
                 listed: Arc::default(),
+                frequent: Arc::default(),
             },
             latest,
             touched: (columns, 0),
@@ -350,7 +375,12 @@ impl<'a> Walk<'a> {
         }
         if let Some(list) = plan.list.as_mut().filter(|_| !chosen.listed.is_empty()) {
             let work = list.walk();
-            read.push(Work::List(ListPart { segment: Arc::clone(reader), blocks: chosen.listed, work }));
+            read.push(Work::List(ListPart {
+                number: segment,
+                segment: Arc::clone(reader),
+                blocks: chosen.listed,
+                work,
+            }));
         }
         self.plans.insert(segment, plan);
         self.put_front(segment, 0);
@@ -430,6 +460,37 @@ impl<'a> Walk<'a> {
         self.buckets.as_ref().map_or(Ok(()), Buckets::check)
     }
 
+    /// Puts all groups together: of long lists those that may be among the most frequent, for which the lists are asked where
+    /// they were not kept. False where it is not known which these are.
+    async fn resolve(&mut self) -> Result<bool> {
+        self.accumulator.join_groups();
+        let parts = self.accumulator.take_frequent();
+        let Some(listing) = self.accumulator.listing.clone().filter(|_| !parts.is_empty()) else { return Ok(true) };
+        let (parts, lists): (Vec<(usize, Vec<bool>)>, Vec<Frequent>) =
+            parts.into_iter().map(|FrequentPart { segment, chosen, frequent }| ((segment, chosen), frequent)).unzip();
+        let counted = self.accumulator.groups.flows();
+        let Some(mut found) = candidates(&lists, &counted, self.query.top) else { return Ok(false) };
+        for (place, (segment, chosen)) in parts.iter().enumerate() {
+            let open = found.iter_mut().filter(|(key, _, lists)| key.is_some() && lists.binary_search(&place).is_ok());
+            let open: Vec<_> = open.collect();
+            if open.is_empty() {
+                continue;
+            }
+            let reader = self.segments.open(*segment).await?;
+            let list = reader.value_list(listing.columns);
+            let list = list.ok_or_else(|| Error::internal("a segment lacks a list that it had"))?;
+            for (key, flows, _) in open {
+                let number = key.unwrap_or_default();
+                *flows += list.count_value(&self.accumulator.scanner.reader, number, chosen).await?;
+            }
+        }
+        let mut groups = Groups::passing(&self.accumulator.by);
+        found.iter().for_each(|(key, flows, _)| groups.count(|_| key.map(ValueRef::Number), *flows));
+        self.accumulator.groups = Arc::new(SharedGroups::new(&self.accumulator.by));
+        self.accumulator.groups.add(&groups);
+        Ok(true)
+    }
+
     /// The summary of all flows that are counted. `newest` is the newest start time that a flow may have that matches.
     fn finish(self, newest: Option<i64>, started: Instant) -> Summary {
         let adds_bytes = self.accumulator.adds_bytes;
@@ -439,7 +500,6 @@ impl<'a> Walk<'a> {
         });
         let counters = self.accumulator.scanner.reader.counters();
         let (read, cached) = (counters.read.load(Ordering::Relaxed), counters.cached.load(Ordering::Relaxed));
-        let groups = self.accumulator.into_groups();
         let explain = Explain {
             segments_opened: self.segments.opened(),
             bytes_read: read,
@@ -451,7 +511,7 @@ impl<'a> Walk<'a> {
         Summary {
             totals: self.sums.totals(adds_bytes),
             by: self.query.by.clone(),
-            groups: groups.top(self.query.top, self.query.measure, adds_bytes),
+            groups: self.accumulator.groups.top(self.query.top, self.query.measure, adds_bytes),
             every: self.buckets.as_ref().map(Buckets::length),
             buckets: self.buckets.map(|buckets| buckets.finish(adds_bytes)).unwrap_or_default(),
             searched,

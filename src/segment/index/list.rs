@@ -23,6 +23,11 @@ impl List {
         self.0.iter().map(width).sum()
     }
 
+    /// A number as a value of the list.
+    pub(super) fn key(&self, number: u128) -> Vec<u8> {
+        key(number, self.width().unwrap_or(0))
+    }
+
     /// The value of `field` within a value of the list.
     pub(super) fn value<'v>(&self, mut value: &'v [u8], field: Field) -> Option<ValueRef<'v>> {
         let several = self.0.len() > 1;

@@ -1,5 +1,7 @@
 //! How many flows have each value of a list.
 
+use std::cmp::Ordering;
+
 use super::{chunk::Chunk, entries::Entries, list::List};
 use crate::{
     error::Result,
@@ -33,6 +35,37 @@ impl Chunk {
     /// Bytes that it has, decompressed.
     pub(in super::super) fn bytes(&self) -> u64 {
         self.length.into()
+    }
+
+    /// Whether the flows of a number lie in this chunk or before it, by its first value.
+    pub(in super::super) fn begins_at_or_before(&self, list: &List, number: u128) -> bool {
+        self.first <= list.key(number)
+    }
+
+    /// How many flows of the chosen blocks have this number.
+    pub(in super::super) fn count_value(
+        &self,
+        bytes: &[u8],
+        list: &List,
+        number: u128,
+        chosen: &[bool],
+    ) -> Result<u64> {
+        let wanted = list.key(number);
+        let mut entries = Entries::from(bytes, &self.first, list.width(), &wanted)?;
+        while let Some((value, blocks)) = entries.next()? {
+            let order = value.cmp(wanted.as_slice());
+            let mut flows = 0;
+            entries.holders(blocks, |holder| {
+                let is_chosen = chosen.get(holder.block as usize) == Some(&true);
+                flows += if is_chosen { u64::from(holder.count) } else { 0 };
+            })?;
+            match order {
+                Ordering::Less => {}
+                Ordering::Equal => return Ok(flows),
+                Ordering::Greater => break,
+            }
+        }
+        Ok(0)
     }
 
     /// Calls `each` with every value that passes and that flows of the chosen blocks have, and with how many these are.
