@@ -126,6 +126,18 @@ impl RowRanges {
         parts
     }
 
+    /// The first rows, so many of them: of rows 0, 1, 4, 5 and 6 the first three are 0, 1 and 4.
+    pub(crate) fn first(&self, rows: usize) -> Self {
+        let mut left = rows;
+        let mut first = self.clone();
+        for range in &mut first.0 {
+            range.end = range.end.min(range.start.saturating_add(left));
+            left -= range.len();
+        }
+        first.0.retain(|range| !range.is_empty());
+        first
+    }
+
     /// Adds rows that come after all others.
     fn push(&mut self, range: Range<usize>) {
         match self.0.last_mut() {
@@ -162,5 +174,13 @@ mod tests {
         let parts = rows.split(6);
         assert!(parts.iter().all(|part| part.len() <= 6));
         assert_eq!(parts.iter().flat_map(RowRanges::iter).collect::<Vec<_>>(), rows.iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_first_rows_are_as_many_as_are_asked_for_wherever_they_lie() {
+        let rows: RowRanges = [1..2, 3..5, 8..11].into_iter().collect();
+        for count in 0..8 {
+            assert_eq!(rows.first(count).iter().collect::<Vec<_>>(), rows.iter().take(count).collect::<Vec<_>>());
+        }
     }
 }

@@ -212,7 +212,7 @@ impl PartScan {
             let (mut rows, conditions) = reader.rows(block, &opened, None).await?;
             if let Some(left) = wanted.as_mut().filter(|_| conditions.is_empty()) {
                 // Of rows that match as they are, no more is read than is wanted.
-                rows = rows.split(*left).into_iter().next().filter(|_| *left > 0).unwrap_or_default();
+                rows = rows.first(*left);
                 *left -= rows.len();
             }
             match chosen.last_mut().filter(|(_, before)| are_same(before, &conditions)) {
