@@ -11,7 +11,7 @@ use common::{case, fixture, measure, report::Report, sql::Sql};
 use flowseek::{
     Filter, Snapshot, filter,
     flow::Field,
-    query::{Every, Measure, Summary, SummaryQuery},
+    query::{Budget, Every, Measure, Summary, SummaryQuery},
 };
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -29,7 +29,8 @@ struct Case {
 /// Bytes in both directions.
 const BYTES: &str = "sum(coalesce(src_bytes, 0) + coalesce(dst_bytes, 0))";
 const FIVE_MINUTES: Every = Every::Length(Duration::from_secs(300));
-/// Groups are told whatever memory they take.
+/// Groups are told whatever time and memory they take.
+const BUDGET: Budget = Budget { rows: u64::MAX, time: Duration::from_secs(600) };
 const GROUP_BYTES: u64 = 4 << 30;
 
 fn cases() -> Vec<Case> {
@@ -70,7 +71,8 @@ fn cases() -> Vec<Case> {
 
 impl Case {
     fn query(&self, snapshot: &Snapshot) -> SummaryQuery {
-        let query = snapshot.summarize(self.filter.clone()).by(self.by.iter().copied()).measure(self.measure);
+        let query =
+            snapshot.summarize(self.filter.clone()).by(self.by.iter().copied()).measure(self.measure).budget(BUDGET);
         let query = self.every.iter().fold(query.group_bytes(GROUP_BYTES), |query, every| query.every(*every));
         if self.measure == Measure::Flows { query.flows_only() } else { query }
     }
