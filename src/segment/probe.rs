@@ -104,16 +104,15 @@ impl Probes {
                 parts.push((address(part), *answer));
                 continue;
             }
-            // Of what nearly every flow passes, the few others are looked for.
-            let others = complement(part, segment);
             let directory = segment.directory();
-            let asked = [Some(part), others.as_ref()].into_iter().zip([false, true]).filter_map(|(part, is_others)| {
-                let part = part?;
-                Some((directory.touched(part, most, most_inside)?, part, is_others))
-            });
-            let Some((touched, asked, is_others)) = asked.min_by_key(|(touched, ..)| touched.chunks.len()) else {
-                continue;
-            };
+            let direct = directory.touched(part, most, most_inside);
+            // Of what nearly every flow passes, the few others are looked for: where less of the list tells of them.
+            let fewer = direct.as_ref().map_or(most, |touched| touched.chunks.len().saturating_sub(1));
+            let others = if fewer > 0 { complement(part, segment) } else { None };
+            let inverse = others.as_ref().and_then(|others| directory.touched(others, fewer, most_inside));
+            let is_others = inverse.is_some();
+            let Some(touched) = inverse.or(direct) else { continue };
+            let asked = others.as_ref().filter(|_| is_others).unwrap_or(part);
             let chunks: Vec<_> = touched.chunks.iter().map(|touched| touched.chunk).collect();
             let lists = reader.cache().lists(segment, &chunks, reader.counters()).await?;
             let mut found = Found::new(segment.shape().blocks(), most_places);
