@@ -233,6 +233,23 @@ fn with_mixed_archive(test: impl Fn(&Archive)) {
 }
 
 #[test]
+fn flows_of_more_blocks_than_are_remembered_are_all_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let segment = SegmentOptions { block_rows: 2, row_group_blocks: 1 << 14 };
+    let settings = Settings { segment, ..Settings::default() };
+    let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
+    // A flow of each of 70,000 blocks has the port.
+    let flow = |n: u32| Flow {
+        dst_port: Some(443 + (n % 2) as u16),
+        ..Flow::starting(Timestamp::from_millis(n.into()).unwrap())
+    };
+    let _ = append(&archive, &[(0..140_000).map(flow).collect()]);
+    let answer = page(&query(&archive, filter::dst_port().eq(443), Order::newest_first()).limit(5).count(Count::Exact));
+    let times: Vec<i64> = answer.flows().unwrap().iter().map(|flow| flow.flow.start_time.as_millis()).collect();
+    assert_eq!(times, [139_998, 139_996, 139_994, 139_992, 139_990]);
+}
+
+#[test]
 fn a_conjunction_of_listed_values_reads_the_flows_that_match_and_no_others() {
     with_mixed_archive(|archive| {
         // Each of the values is in every page.

@@ -131,10 +131,7 @@ impl Found {
     pub(in super::super) fn sorted(mut self) -> Self {
         self.tallies.retain(|(_, tally)| tally.count > 0);
         self.tallies.shrink_to_fit();
-        if self.is_much() {
-            self.forget();
-        }
-        if !self.places.is_sorted_by_key(|place| place.block) {
+        if !self.is_much() && !self.places.is_sorted_by_key(|place| place.block) {
             self.places.sort_by_key(|place| place.block);
         }
         self
