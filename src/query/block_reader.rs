@@ -1,6 +1,6 @@
 //! Reads blocks, and offers the flows that it finds.
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     budget::Spending,
@@ -175,24 +175,8 @@ impl BlockReader<'_> {
 
 /// The first rows of an order by time: `want` of them, at one end of rows that lie newest first.
 fn ends(rows: &RowRanges, direction: Direction, want: usize) -> RowRanges {
-    let skip = rows.len().saturating_sub(want);
-    if skip == 0 {
-        return rows.clone();
-    }
-    let mut ranges = Vec::new();
-    let mut left = want;
-    let mut take = |range: &Range<usize>, part: &dyn Fn(usize) -> Range<usize>| {
-        let taken = range.len().min(left);
-        ranges.push(part(taken));
-        left -= taken;
-    };
     match direction {
-        Direction::Descending => {
-            rows.as_slice().iter().for_each(|range| take(range, &|n| range.start..range.start + n))
-        }
-        Direction::Ascending => {
-            rows.as_slice().iter().rev().for_each(|range| take(range, &|n| range.end - n..range.end))
-        }
+        Direction::Descending => rows.first(want),
+        Direction::Ascending => rows.last(want),
     }
-    ranges.into_iter().collect()
 }

@@ -138,6 +138,18 @@ impl RowRanges {
         first
     }
 
+    /// The last rows, so many of them.
+    pub(crate) fn last(&self, rows: usize) -> Self {
+        let mut left = rows;
+        let mut last = self.clone();
+        for range in last.0.iter_mut().rev() {
+            range.start = range.start.max(range.end.saturating_sub(left));
+            left -= range.len();
+        }
+        last.0.retain(|range| !range.is_empty());
+        last
+    }
+
     /// Adds rows that come after all others.
     fn push(&mut self, range: Range<usize>) {
         match self.0.last_mut() {
@@ -177,10 +189,12 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rows_are_as_many_as_are_asked_for_wherever_they_lie() {
+    fn the_first_and_the_last_rows_are_as_many_as_are_asked_for_wherever_they_lie() {
         let rows: RowRanges = [1..2, 3..5, 8..11].into_iter().collect();
         for count in 0..8 {
             assert_eq!(rows.first(count).iter().collect::<Vec<_>>(), rows.iter().take(count).collect::<Vec<_>>());
+            let before = rows.len().saturating_sub(count);
+            assert_eq!(rows.last(count).iter().collect::<Vec<_>>(), rows.iter().skip(before).collect::<Vec<_>>());
         }
     }
 }
