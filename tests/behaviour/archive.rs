@@ -4,7 +4,10 @@ use std::fs;
 
 use flowseek::{Archive, ErrorKind, Filter, Flow, StoredFlow, flow::Timestamp, generate::Generator};
 
-use crate::support::{append, assert_sound, block_on};
+use crate::{
+    folder::Folder,
+    support::{append, assert_sound, block_on},
+};
 
 fn flow(second: i64) -> Flow {
     Flow::starting(Timestamp::from_millis(second * 1000).unwrap())
@@ -16,7 +19,7 @@ fn all(archive: &Archive) -> Vec<StoredFlow> {
 
 #[test]
 fn a_reader_sees_a_commit_by_itself_and_a_snapshot_stays_as_it_was() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let writer = Archive::open_or_create(directory.path()).unwrap();
     let reader = Archive::open(directory.path()).unwrap();
     let before = reader.snapshot().unwrap();
@@ -28,7 +31,7 @@ fn a_reader_sees_a_commit_by_itself_and_a_snapshot_stays_as_it_was() {
 
 #[test]
 fn what_is_not_committed_is_no_part_of_the_archive_and_leaves_nothing() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let archive = Archive::open_or_create(directory.path()).unwrap();
     let mut appender = archive.appender().unwrap();
     appender.push(&flow(1)).unwrap();
@@ -40,7 +43,7 @@ fn what_is_not_committed_is_no_part_of_the_archive_and_leaves_nothing() {
 
 #[test]
 fn flow_ids_are_never_given_twice() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     for run in 0..3u64 {
         let archive = Archive::open_or_create(directory.path()).unwrap();
         let stored = append(&archive, &[vec![flow(1)], vec![flow(1), flow(1)]]);
@@ -52,7 +55,7 @@ fn flow_ids_are_never_given_twice() {
 
 #[test]
 fn there_is_one_writer_at_a_time() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let archive = Archive::open_or_create(directory.path()).unwrap();
     let first = archive.appender().unwrap();
     let other = Archive::open(directory.path()).unwrap();
@@ -63,7 +66,7 @@ fn there_is_one_writer_at_a_time() {
 
 #[test]
 fn a_directory_that_is_no_archive_is_refused_and_left_alone() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     assert_eq!(Archive::open(directory.path()).unwrap_err().kind(), ErrorKind::NotFound);
     fs::write(directory.path().join("letter.txt"), "dear").unwrap();
     let error = Archive::open_or_create(directory.path()).unwrap_err();
@@ -74,7 +77,8 @@ fn a_directory_that_is_no_archive_is_refused_and_left_alone() {
 
 #[test]
 fn a_damaged_manifest_or_segment_is_named() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
+    directory.expect_damage();
     let archive = Archive::open_or_create(directory.path()).unwrap();
     append(&archive, &[vec![flow(1), flow(2)]]);
     let segment = fs::read_dir(directory.path().join("data")).unwrap().next().unwrap().unwrap().path();
@@ -105,7 +109,7 @@ fn a_damaged_manifest_or_segment_is_named() {
 
 #[test]
 fn a_name_that_is_too_long_is_refused_and_the_appender_goes_on() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let archive = Archive::open_or_create(directory.path()).unwrap();
     let mut appender = archive.appender().unwrap();
     let named = |name: String| Flow { src_node: Some(name), ..flow(1) };
@@ -121,7 +125,8 @@ fn a_name_that_is_too_long_is_refused_and_the_appender_goes_on() {
 
 #[test]
 fn a_changed_byte_in_a_segment_is_an_error_and_never_another_answer() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
+    directory.expect_damage();
     let archive = Archive::open_or_create(directory.path()).unwrap();
     append(&archive, &[Generator::new(3).flows(300).collect()]);
     let stored = all(&archive);

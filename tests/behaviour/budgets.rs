@@ -20,7 +20,10 @@ use flowseek::{
     segment::SegmentOptions,
 };
 
-use crate::support::{append, assert_sound, block_on, oracle};
+use crate::{
+    folder::Folder,
+    support::{append, assert_sound, block_on, oracle},
+};
 
 const BLOCK_ROWS: usize = 4;
 const FLOWS: u64 = 200;
@@ -55,8 +58,8 @@ pub fn flow(n: u64) -> Flow {
 }
 
 /// An archive of such flows, in segments of so many.
-fn archive(segment_rows: usize) -> (tempfile::TempDir, Archive, Vec<StoredFlow>) {
-    let directory = tempfile::tempdir().unwrap();
+fn archive(segment_rows: usize) -> (Folder, Archive, Vec<StoredFlow>) {
+    let directory = Folder::new();
     let segment = SegmentOptions { block_rows: BLOCK_ROWS, row_group_blocks: 8 };
     let settings = Settings { segment, segment_rows, ..Settings::default() };
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
@@ -281,7 +284,7 @@ impl Clock for Ticking {
 
 #[test]
 fn the_time_is_looked_at_before_each_step_and_a_page_ends_with_the_step_that_it_ended_in() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let clock = Ticking { started: Instant::now(), looks: AtomicU32::new(0) };
     let settings = Settings {
         segment: SegmentOptions { block_rows: 10, row_group_blocks: 4 },

@@ -15,9 +15,8 @@ use parquet::{
     file::properties::{WriterProperties, WriterVersion},
 };
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::mutate::Mutator;
+use crate::{folder::Folder, mutate::Mutator};
 
 /// What the program has said, and its exit status.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,12 +46,12 @@ impl Said {
 }
 
 struct Place {
-    directory: TempDir,
+    directory: Folder,
 }
 
 impl Place {
     fn new() -> Self {
-        Self { directory: tempfile::tempdir().unwrap() }
+        Self { directory: Folder::new() }
     }
 
     /// An archive of the flows of the golden queries.

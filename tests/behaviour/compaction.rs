@@ -171,6 +171,7 @@ fn the_archive_stays_locked_until_the_last_compactor_is_dropped() {
 #[test]
 fn a_segment_that_is_damaged_is_named_and_nothing_is_merged() {
     let place = Place::new();
+    place.expect_damage();
     let archive = place.archive(40);
     (0..3).for_each(|first| commit(&archive, first..first * 2 + 10));
     let manifest = archive.snapshot().unwrap().manifest().clone();

@@ -29,11 +29,14 @@ use flowseek::{
     segment::SegmentOptions,
 };
 
-use crate::support::{append, assert_sound, block_on, counted, edit_manifest};
+use crate::{
+    folder::Folder,
+    support::{append, assert_sound, block_on, counted, edit_manifest},
+};
 
 /// 4 segments of 250 flows, in blocks of 10: flow n starts at second n, port n % 1000, and one node in the midst.
 fn with_archive(test: impl Fn(&Archive)) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let segment = SegmentOptions { block_rows: 10, row_group_blocks: 5 };
     let settings = Settings { segment, segment_rows: 250, ..Settings::default() };
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
@@ -196,7 +199,7 @@ fn a_count_beyond_the_budget_is_an_error_not_a_guess() {
 
 #[test]
 fn of_a_block_only_the_flows_are_read_that_a_list_names_or_the_pages_of_a_time() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let segment = SegmentOptions { block_rows: 40, row_group_blocks: 2 };
     let settings = Settings { segment, ..Settings::default() };
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
@@ -217,7 +220,7 @@ fn of_a_block_only_the_flows_are_read_that_a_list_names_or_the_pages_of_a_time()
 
 /// 20,000 flows in blocks of 1,000: flow n has one of 37 nodes, 29 ports and 4 protocols.
 fn with_mixed_archive(test: impl Fn(&Archive)) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let segment = SegmentOptions { block_rows: 1000, row_group_blocks: 4 };
     let settings = Settings { segment, segment_rows: 5000, ..Settings::default() };
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
@@ -234,7 +237,7 @@ fn with_mixed_archive(test: impl Fn(&Archive)) {
 
 #[test]
 fn flows_of_more_blocks_than_are_remembered_are_all_found() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let segment = SegmentOptions { block_rows: 2, row_group_blocks: 1 << 14 };
     let settings = Settings { segment, ..Settings::default() };
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
@@ -493,7 +496,7 @@ fn only(segment: u64) -> Vec<(Field, Filter)> {
 
 #[test]
 fn a_segment_that_cannot_contribute_is_not_opened_whatever_is_sorted_or_filtered_by() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let archive = hundred_segments(directory.path());
     for field in Field::ALL {
         for direction in [Direction::Ascending, Direction::Descending] {
@@ -526,7 +529,7 @@ fn a_segment_that_cannot_contribute_is_not_opened_whatever_is_sorted_or_filtered
 
 #[test]
 fn a_table_leaves_out_the_segments_whose_columns_exclude_what_is_asked_for() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let archive = hundred_segments(directory.path());
     let context = SessionContext::new();
     context.register_table("flows", Arc::new(FlowTable::new(archive.snapshot().unwrap()))).unwrap();
@@ -633,7 +636,7 @@ fn a_table_counts_by_the_lists_what_matches_and_needs_no_scan() {
 
 #[test]
 fn what_the_manifest_decides_is_counted_without_a_segment_being_opened() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let archive = hundred_segments(directory.path());
     let count = |filter: Filter| {
         let counted = page(&query(&archive, filter, Order::newest_first()).limit(0).count(Count::Exact));
@@ -651,7 +654,7 @@ fn what_the_manifest_decides_is_counted_without_a_segment_being_opened() {
 
 #[test]
 fn segments_without_zone_maps_are_opened_once_and_a_commit_writes_down_what_was_seen() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     drop(hundred_segments(directory.path()));
     edit_manifest(directory.path(), |manifest| {
         let segments = manifest["segments"].as_array_mut().unwrap().iter_mut();

@@ -14,7 +14,10 @@ use flowseek::{
 };
 use proptest::prelude::*;
 
-use crate::support::{append, assert_sound, block_on, edit_manifest, newest_manifest};
+use crate::{
+    folder::Folder,
+    support::{append, assert_sound, block_on, edit_manifest, newest_manifest},
+};
 
 fn flows() -> Vec<Flow> {
     let start = |n| Timestamp::from_millis(1_666_000_000_000 + n).unwrap();
@@ -31,7 +34,7 @@ fn by(field: Field) -> Order {
 }
 
 fn with_archive(test: impl Fn(&Archive)) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let archive = Archive::open_or_create(directory.path()).unwrap();
     append(&archive, &[flows()]);
     test(&archive);
@@ -126,7 +129,7 @@ fn a_cursor_serves_the_query_that_gave_it_whatever_the_limit_and_no_other() {
 
 #[test]
 fn a_cursor_outlives_commits_compactions_and_the_process_that_gave_it() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let path = directory.path().join("archive");
     let archive = Archive::open_or_create(&path).unwrap();
     let stored = append(&archive, &[flows()]);
@@ -160,7 +163,7 @@ fn a_cursor_outlives_commits_compactions_and_the_process_that_gave_it() {
 
 #[test]
 fn a_cursor_belongs_to_one_archive_and_its_copies() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let path = |name: &str| directory.path().join(name);
     let one = Archive::open_or_create(path("one")).unwrap();
     let other = Archive::open_or_create(path("other")).unwrap();
@@ -200,7 +203,7 @@ fn a_manifest_that_a_host_shows_has_no_key() {
 
 #[test]
 fn a_key_of_the_host_seals_in_place_of_the_archives_own() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let path = |name: &str| directory.path().join(name);
     let open = |name: &str, key: Option<u8>| {
         let settings = Settings { cursor_key: key.map(|byte| CursorKey::new([byte; 32])), ..Settings::default() };
@@ -217,7 +220,7 @@ fn a_key_of_the_host_seals_in_place_of_the_archives_own() {
 
 #[test]
 fn an_archive_from_before_identities_gets_the_one_that_its_readers_have_derived() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let path = |name: &str| directory.path().join(name);
     let created = Archive::open_or_create(path("one")).unwrap();
     append(&created, &[flows()]);
@@ -251,7 +254,7 @@ fn an_archive_from_before_identities_gets_the_one_that_its_readers_have_derived(
 
 #[test]
 fn a_cursor_where_a_budget_ended_tells_nothing_of_flows_that_its_holder_may_not_see() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let segment = SegmentOptions { block_rows: 4, row_group_blocks: 4 };
     let archive = Archive::open_or_create_with(directory.path(), Settings { segment, ..Settings::default() }).unwrap();
     // Every block has one flow of the reader, and three of others whose values come first.
@@ -293,7 +296,7 @@ fn a_cursor_where_a_budget_ended_tells_nothing_of_flows_that_its_holder_may_not_
 
 #[test]
 fn a_cursor_that_names_would_make_too_long_is_a_clear_error() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let archive = Archive::open_or_create(directory.path()).unwrap();
     let long = |letter: &str| Some(letter.repeat(flowseek::flow::MAX_TEXT_BYTES));
     let flow = Flow { src_node: long("s"), dst_node: long("d"), ..flows()[0].clone() };

@@ -11,7 +11,8 @@ use std::{
 };
 
 use flowseek::resources::{LocalStorage, ReadFile, Storage, StoredFile};
-use tempfile::TempDir;
+
+use crate::folder::Folder;
 
 /// What happens at a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +58,7 @@ struct State {
     /// The inodes of files with bytes that are not synced.
     unsynced: HashSet<u64>,
     /// What was removed.
-    removed: TempDir,
+    removed: Folder,
 }
 
 struct Undo {
@@ -87,7 +88,7 @@ impl Faulty {
             is_down: false,
             undo: Vec::new(),
             unsynced: HashSet::new(),
-            removed: tempfile::tempdir().unwrap(),
+            removed: Folder::new(),
         })))
     }
 

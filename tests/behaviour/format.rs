@@ -25,10 +25,10 @@ use parquet::{
     file::{metadata::KeyValue, properties::WriterProperties},
 };
 use proptest::{collection::vec, prelude::*};
-use tempfile::TempDir;
 use twox_hash::XxHash64;
 
 use crate::{
+    folder::Folder,
     kept::{flow, now},
     support::{self, append, block_on, edit_manifest, oracle},
 };
@@ -38,8 +38,8 @@ fn frozen() -> PathBuf {
 }
 
 /// A copy of the frozen archive.
-fn copied() -> TempDir {
-    let directory = tempfile::tempdir().unwrap();
+fn copied() -> Folder {
+    let directory = Folder::new();
     for folder in ["data", "manifests", "retired"] {
         fs::create_dir(directory.path().join(folder)).unwrap();
         for file in fs::read_dir(frozen().join(folder)).unwrap() {
@@ -243,7 +243,7 @@ proptest! {
         forms in vec(0usize..4, 1..8),
         queries in vec((support::filter(), support::order(), 1usize..9), 6),
     ) {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let stored = append(&Archive::open_or_create_with(directory.path(), settings.clone()).unwrap(), &commits);
         edit_manifest(directory.path(), |manifest| {
             for (segment, form) in manifest["segments"].as_array_mut().unwrap().iter_mut().zip(forms.iter().cycle()) {
@@ -289,6 +289,7 @@ fn only(folder: &Path) -> PathBuf {
 #[test]
 fn a_manifest_of_a_later_format_is_a_clear_error_that_names_both() {
     let directory = copied();
+    directory.expect_damage();
     let file = only(&directory.path().join("manifests"));
     let text = fs::read_to_string(&file).unwrap();
     let line = text.lines().next().unwrap().replacen("\"format\":1", "\"format\":2,\"unheard\":[{}]", 1);
@@ -307,6 +308,7 @@ fn a_manifest_of_a_later_format_is_a_clear_error_that_names_both() {
 #[test]
 fn a_segment_of_a_later_format_is_a_clear_error_that_names_both_and_no_repair_touches_it() {
     let directory = copied();
+    directory.expect_damage();
     let archive = Archive::open(directory.path()).unwrap();
     let file = directory.path().join(&archive.snapshot().unwrap().manifest().segments[0].path);
     let mut bytes = fs::read(&file).unwrap();
@@ -330,7 +332,7 @@ fn a_segment_of_a_later_format_is_a_clear_error_that_names_both_and_no_repair_to
 
 #[test]
 fn a_segment_with_a_column_of_a_later_version_is_refused_by_the_name_of_the_column() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let file = directory.path().join("later.parquet");
     let mut flows = FlowBuilder::default();
     (0..3).for_each(|start| flows.push(&flow(start)).unwrap());

@@ -27,11 +27,11 @@ use flowseek::{
     wire::Request,
 };
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use tempfile::TempDir;
 use twox_hash::XxHash64;
 
 use crate::{
     child,
+    folder::Folder,
     golden_queries::{cases, flows},
     mutate::Mutator,
     support::{SAMPLES, append, block_on},
@@ -173,16 +173,16 @@ fn texts() -> Vec<Vec<u8>> {
 /// An archive of real flows in small segments and blocks.
 struct Scratch {
     archive: Archive,
-    _directory: TempDir,
+    directory: Folder,
 }
 
 impl Scratch {
     fn empty() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let segment = SegmentOptions { block_rows: 32, row_group_blocks: 2 };
         let settings = Settings { segment, segment_rows: 130, ..Settings::default() };
         let archive = Archive::open_or_create_with(directory.path().join("flows"), settings).unwrap();
-        Self { archive, _directory: directory }
+        Self { archive, directory }
     }
 
     fn with_flows() -> Self {
@@ -195,7 +195,7 @@ impl Scratch {
 
     /// A copy of the archive of the test data: the same names each time.
     fn copied() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let from: PathBuf = [env!("CARGO_MANIFEST_DIR"), "testdata", "archive"].iter().collect();
         for folder in ["data", "manifests"] {
             fs::create_dir(directory.path().join(folder)).unwrap();
@@ -204,7 +204,7 @@ impl Scratch {
                 fs::copy(file.path(), directory.path().join(folder).join(file.file_name())).unwrap();
             }
         }
-        Self { archive: Archive::open(directory.path()).unwrap(), _directory: directory }
+        Self { archive: Archive::open(directory.path()).unwrap(), directory }
     }
 
     fn path(&self) -> &Path {
@@ -389,7 +389,7 @@ fn compressed() -> Box<dyn FnMut(&mut Mutator)> {
 fn foreign_parquet() -> Box<dyn FnMut(&mut Mutator)> {
     let own = Scratch::with_flows();
     let inputs = [fs::read(sample("westermo.parquet")).unwrap(), fs::read(own.segment()).unwrap()];
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let file = directory.path().join("foreign");
     let mut imports = Imports::new();
     Box::new(move |mutator| {
@@ -479,6 +479,7 @@ fn queries() -> Box<dyn FnMut(&mut Mutator)> {
 
 fn manifests() -> Box<dyn FnMut(&mut Mutator)> {
     let scratch = Scratch::copied();
+    scratch.directory.expect_damage();
     let sound = ask(scratch.path()).unwrap();
     let manifest = scratch.archive.snapshot().unwrap().manifest().clone();
     let names = ["manifests/00000000000000000002.json", "manifests/00000000000000000001.json"];
@@ -509,6 +510,7 @@ fn manifests() -> Box<dyn FnMut(&mut Mutator)> {
 
 fn segments() -> Box<dyn FnMut(&mut Mutator)> {
     let scratch = Scratch::with_flows();
+    scratch.directory.expect_damage();
     let sound = ask(scratch.path()).unwrap();
     let path = scratch.segment();
     let whole = fs::read(&path).unwrap();
@@ -521,6 +523,7 @@ fn segments() -> Box<dyn FnMut(&mut Mutator)> {
 /// One bit of the lists, which lie between the columns and the index.
 fn lists() -> Box<dyn FnMut(&mut Mutator)> {
     let scratch = Scratch::with_flows();
+    scratch.directory.expect_damage();
     let sound = ask(scratch.path()).unwrap();
     let path = scratch.segment();
     let whole = fs::read(&path).unwrap();
@@ -556,6 +559,7 @@ fn index_of(segment: &[u8]) -> std::ops::Range<usize> {
 
 fn indexes() -> Box<dyn FnMut(&mut Mutator)> {
     let scratch = Scratch::with_flows();
+    scratch.directory.expect_damage();
     let sound = ask(scratch.path()).unwrap();
     let path = scratch.segment();
     let whole = fs::read(&path).unwrap();

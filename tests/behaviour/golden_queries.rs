@@ -14,7 +14,10 @@ use flowseek::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::support::{append, block_on};
+use crate::{
+    folder::Folder,
+    support::{append, block_on},
+};
 
 /// A query and what it must answer.
 #[derive(Debug, Deserialize)]
@@ -99,7 +102,7 @@ fn golden_queries_answer_the_expected_flows_or_problems() {
 fn an_archive_gives_the_golden_answers_however_it_is_cut() {
     let flows: Vec<Flow> = flows().into_iter().map(|flow| flow.flow).collect();
     for (segment_rows, block_rows) in [(100, 100), (7, 3), (1, 1)] {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let segment = SegmentOptions { block_rows, row_group_blocks: 2 };
         let settings = Settings { segment, segment_rows, ..Settings::default() };
         let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();

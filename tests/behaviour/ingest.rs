@@ -25,9 +25,11 @@ use flowseek::{
 };
 use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
 use proptest::{collection::vec, prelude::*};
-use tempfile::TempDir;
 
-use crate::support::{SAMPLES, append, block_on, flow};
+use crate::{
+    folder::Folder,
+    support::{SAMPLES, append, block_on, flow},
+};
 
 pub fn sample(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "testdata", "import", name].iter().collect()
@@ -36,12 +38,12 @@ pub fn sample(name: &str) -> PathBuf {
 /// An archive of small segments, in a directory that lives as long as this.
 pub struct Scratch {
     pub archive: Archive,
-    _directory: TempDir,
+    _directory: Folder,
 }
 
 impl Scratch {
     pub fn new(segment_rows: usize) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let settings = Settings { segment_rows, ..Settings::default() };
         let archive = Archive::open_or_create_with(directory.path().join("flows"), settings).unwrap();
         Self { archive, _directory: directory }

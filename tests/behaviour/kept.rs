@@ -4,24 +4,32 @@ use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc};
 
 use arrow::{array::AsArray, datatypes::UInt64Type};
 use flowseek::{
-    Archive, Filter, Flow, Order, Settings, Snapshot, StoredFlow, archive::Depth, flow::Timestamp, query::Start,
+    Archive, Filter, Flow, Order, Settings, Snapshot, StoredFlow, flow::Timestamp, query::Start,
     segment::SegmentOptions,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use tempfile::TempDir;
 
-use crate::{faults::Faulty, support::block_on};
+use crate::{
+    faults::Faulty,
+    folder::Folder,
+    support::{assert_sound, block_on},
+};
 
 pub struct Place {
-    _directory: TempDir,
+    directory: Folder,
     pub path: PathBuf,
     pub storage: Faulty,
 }
 
 impl Place {
     pub fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        Self { path: directory.path().join("deep/flows"), _directory: directory, storage: Faulty::new() }
+        let directory = Folder::new();
+        Self { path: directory.path().join("deep/flows"), directory, storage: Faulty::new() }
+    }
+
+    /// The test damages the archive on purpose: it is not verified at the end.
+    pub fn expect_damage(&self) {
+        self.directory.expect_damage();
     }
 
     /// A copy of what is there, which no reader has.
@@ -79,8 +87,7 @@ impl Place {
         assert_eq!(self.names("manifests"), [format!("{:020}.json", manifest.version)].into());
         assert_eq!(self.names("retired"), BTreeSet::new());
         assert_eq!(self.globbed(), ids(&all(&snapshot)));
-        let report = Archive::verify(&self.path, Depth::Rows, &mut |_| {}).unwrap();
-        assert_eq!(report.findings, []);
+        assert_sound(&self.path);
     }
 }
 

@@ -13,7 +13,10 @@ use flowseek::{
     query::Count,
 };
 
-use crate::support::{append, block_on};
+use crate::{
+    folder::Folder,
+    support::{append, block_on},
+};
 
 /// The stack of a thread that Rust or tokio starts.
 const STACK: usize = 2 << 20;
@@ -153,7 +156,7 @@ fn hash(filter: &Filter) -> u64 {
 /// Runs a test for each shape on a thread with a small stack, with the flows of an archive.
 fn on_a_small_stack(tests: u64, test: fn(&Archive, &[StoredFlow], &str, Built)) {
     let run = move || {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let archive = Archive::open_or_create(directory.path()).unwrap();
         let stored = append(&archive, &[flows()]);
         for (name, shape) in SHAPES {

@@ -30,11 +30,11 @@ use flowseek::{
 };
 use futures::future::join_all;
 use proptest::{collection::vec, prelude::*};
-use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     clock::ManualClock,
+    folder::Folder,
     hooked::{self, Hooked},
     support::{assert_sound, block_on, flow},
 };
@@ -55,7 +55,7 @@ pub const NEVER: LiveOptions = LiveOptions {
 
 struct Scratch {
     archive: Archive,
-    _directory: TempDir,
+    _directory: Folder,
 }
 
 impl Drop for Scratch {
@@ -68,7 +68,7 @@ impl Drop for Scratch {
 
 impl Scratch {
     fn new(segment_rows: usize) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let settings = Settings { segment_rows, ..Settings::default() };
         let archive = Archive::open_or_create_with(directory.path().join("flows"), settings).unwrap();
         Self { archive, _directory: directory }
@@ -178,7 +178,7 @@ fn flows_become_visible_by_themselves_when_they_are_many_or_large_or_old() {
 
 #[test]
 fn a_flow_is_as_old_as_the_clock_of_the_archive_says() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let clock = ManualClock::new();
     let settings = Settings { clock: Arc::new(clock.clone()), ..Settings::default() };
     let archive = Archive::open_or_create_with(directory.path().join("flows"), settings).unwrap();
@@ -383,7 +383,7 @@ fn a_failure_that_nobody_waited_for_is_told_to_one_caller_and_tried_again_by_its
 
 #[test]
 fn a_failure_that_is_over_before_anyone_could_be_told_is_made_good_and_not_told() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let (sender, failed) = mpsc::channel();
     let has_failed = AtomicBool::new(false);
     let storage = Hooked::new(move |path, step| {
@@ -407,7 +407,7 @@ fn a_failure_that_is_over_before_anyone_could_be_told_is_made_good_and_not_told(
 
 #[test]
 fn a_disk_that_is_away_just_after_a_commit_is_not_taken_for_another_writer() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let data = directory.path().join("flows/data");
     let away = data.with_extension("away");
     let (is_armed, paths) = (Arc::new(AtomicBool::new(false)), (data.clone(), away.clone()));

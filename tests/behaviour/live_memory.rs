@@ -18,6 +18,7 @@ use flowseek::{
 
 use crate::{
     child::{self, Child},
+    folder::Folder,
     hooked::{Hooked, Step},
     live::NEVER,
 };
@@ -122,7 +123,7 @@ fn the_queue_takes_little_more_memory_than_its_limit_whatever_the_calls_bring() 
         "a slice of 4993 of 5000",
     ];
     for shape in shapes {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let filling = Child::start("live_memory::filling_process", &directory.path().join("flows"), shape);
         let said = filling.finish();
         let (calls, grown) = said[0].split_once(' ').unwrap();

@@ -12,6 +12,7 @@ mod crash;
 mod cursors;
 mod descriptors;
 mod faults;
+mod folder;
 mod format;
 mod fuzz;
 mod golden_queries;

@@ -9,7 +9,10 @@ use flowseek::{
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
-use crate::support::{append, block_on};
+use crate::{
+    folder::Folder,
+    support::{append, block_on},
+};
 
 /// A value of a flow, or one that a query lists.
 #[derive(Clone, Debug, PartialEq)]
@@ -254,7 +257,7 @@ proptest! {
 
     #[test]
     fn an_archive_answers_every_parameter_and_operator_so(flows in vec(flow(), 60)) {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let segment = SegmentOptions { block_rows: 4, row_group_blocks: 2 };
         let settings = Settings { segment, segment_rows: 24, ..Settings::default() };
         let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();

@@ -14,7 +14,10 @@ use flowseek::{
 };
 use proptest::{collection::vec, prelude::*};
 
-use crate::support::{self, append, assert_sound, block_on, flow, oracle, order, settings};
+use crate::{
+    folder::Folder,
+    support::{self, append, assert_sound, block_on, flow, oracle, order, settings},
+};
 
 /// All pages of a query, joined. A page that tells the total tells that of all of them, wherever it lies.
 async fn pages(query: Query, total: usize) -> Vec<StoredFlow> {
@@ -47,7 +50,7 @@ proptest! {
         settings in settings(),
         queries in vec((support::filter(), order(), 1usize..9, 1u64..30), 6),
     ) {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
         let stored = append(&archive, &commits);
         let snapshot = archive.snapshot().unwrap();
@@ -107,7 +110,7 @@ proptest! {
         settings in settings(),
         (filter, order, limit) in (support::filter(), order(), 1usize..9),
     ) {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
         let before = append(&archive, &commits);
         let expected = oracle(&before, &filter, &order);
@@ -137,7 +140,7 @@ proptest! {
 
     #[test]
     fn the_negation_of_a_filter_is_every_other_flow(flows in vec(flow(), 0..20), filter in support::filter()) {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let archive = Archive::open_or_create(directory.path()).unwrap();
         let stored = append(&archive, &[flows]);
         prop_assert_eq!((!!filter.clone()).normal(), filter.normal());
@@ -157,7 +160,7 @@ proptest! {
         filters in vec(support::filter(), 7),
         order in order(),
     ) {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let archive = Archive::open_or_create(directory.path()).unwrap();
         append(&archive, &[flows]);
         let snapshot = archive.snapshot().unwrap();
@@ -191,7 +194,7 @@ proptest! {
         block_rows in 20usize..300,
         order in order(),
     ) {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let segment = SegmentOptions { block_rows, row_group_blocks: 3 };
         let settings = Settings { segment, segment_rows: 1500, ..Settings::default() };
         let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
@@ -222,7 +225,7 @@ proptest! {
 #[test]
 fn segments_with_about_as_many_names_as_a_dictionary_may_have_are_read() {
     for names in [4095, 4096, 4097] {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let archive = Archive::open_or_create(directory.path()).unwrap();
         let named = |n: i64| Flow {
             src_node: Some(format!("node-{n}")),

@@ -13,7 +13,10 @@ use parquet::{
     schema::parser::parse_message_type,
 };
 
-use crate::ingest::{Scratch, parquet, parquet_with, sample};
+use crate::{
+    folder::Folder,
+    ingest::{Scratch, parquet, parquet_with, sample},
+};
 
 #[test]
 fn columns_that_no_flow_has_are_said_once_with_the_column_that_is_meant() {
@@ -220,7 +223,7 @@ fn a_page_whose_checksum_is_wrong_is_an_error_and_the_row_groups_before_it_are_r
     for row in [50, 150, 250] {
         let mut damaged = whole.clone();
         damaged[place(row)] ^= 1;
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let path = directory.path().join("flows.parquet");
         std::fs::write(&path, &damaged).unwrap();
         let (stream, file) = (Scratch::new(1000), Scratch::new(1000));

@@ -28,6 +28,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     child::{self, Child},
+    folder::Folder,
     support::{assert_sound, block_on},
 };
 
@@ -105,7 +106,7 @@ fn walk(archive: &Archive, filter: &Filter, limit: usize) -> Vec<StoredFlow> {
 
 #[test]
 fn every_flow_that_was_acknowledged_before_a_kill_is_there_exactly_once() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let path = directory.path().join("flows");
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     // Opened once, and never again.
@@ -242,7 +243,7 @@ fn reading_process() {
 
 #[test]
 fn other_processes_see_every_commit_at_once_and_page_through_everything_exactly_once_though_it_is_merged() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let archive = Archive::open_or_create_with(directory.path(), settings()).unwrap();
     let options = LiveOptions { flush_age: Duration::MAX, ..LiveOptions::default() };
     let appender = archive.live_appender(options).unwrap();

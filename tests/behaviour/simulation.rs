@@ -19,6 +19,7 @@ use flowseek::{
 use tokio::time::sleep;
 
 use crate::{
+    folder::Folder,
     hooked::{Hooked, Step},
     support::{assert_sound, block_on},
 };
@@ -111,7 +112,7 @@ async fn check(hour: u64, reader: &Archive) {
 
 #[test]
 fn a_day_of_flows_leaves_few_segments_and_pages_that_cost_the_same_at_its_end() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let written = Arc::new(AtomicU64::new(0));
     let settings = Settings {
         segment: SegmentOptions { block_rows: 64, row_group_blocks: 8 },

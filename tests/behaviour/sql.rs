@@ -35,10 +35,10 @@ use flowseek::{
 };
 use futures::StreamExt;
 use proptest::{collection::vec, prelude::*, sample::select};
-use tempfile::TempDir;
 
 use crate::{
     cursors::copied,
+    folder::Folder,
     hooked::{Hooked, Step},
     support::{NAMES, append, block_on, counted, flow, oracle, settings},
 };
@@ -126,7 +126,7 @@ proptest! {
         settings in settings(),
         queries in vec((condition(), 0usize..9), 6),
     ) {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
         let stored = append(&archive, &commits);
         let context = session(&archive);
@@ -221,7 +221,17 @@ fn expected_groups(flows: &[StoredFlow]) -> Groups {
 
 /// 100 flows, a second apart, in 4 segments of 25.
 fn with_segments(test: impl FnOnce(&Archive)) {
-    let directory = tempfile::tempdir().unwrap();
+    in_segments(&Folder::new(), test);
+}
+
+/// The same, which the test damages.
+fn with_damaged_segments(test: impl FnOnce(&Archive)) {
+    let directory = Folder::new();
+    directory.expect_damage();
+    in_segments(&directory, test);
+}
+
+fn in_segments(directory: &Folder, test: impl FnOnce(&Archive)) {
     let settings = Settings { segment_rows: 25, ..Settings::default() };
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
     let flow = |n: u16| Flow {
@@ -239,7 +249,7 @@ async fn explained(context: &SessionContext, sql: &str) -> String {
 
 #[test]
 fn segments_that_the_time_excludes_are_not_opened() {
-    with_segments(|archive| {
+    with_damaged_segments(|archive| {
         let context = session(archive);
         let manifest = archive.snapshot().unwrap().manifest().clone();
         let late = Timestamp::from_millis(60_000).unwrap();
@@ -261,7 +271,7 @@ fn segments_that_the_time_excludes_are_not_opened() {
 
 #[test]
 fn counts_and_times_of_all_flows_are_known_without_reading() {
-    with_segments(|archive| {
+    with_damaged_segments(|archive| {
         let context = session(archive);
         fs::remove_dir_all(archive.path().join("data")).unwrap();
         block_on(async {
@@ -275,7 +285,7 @@ fn counts_and_times_of_all_flows_are_known_without_reading() {
 
 #[test]
 fn partitions_that_share_a_segment_count_each_flow_once() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let archive = Archive::open_or_create(directory.path()).unwrap();
     let flow = |n: u32| Flow { dst_port: Some((n % 7) as u16), ..Flow::starting(Timestamp::MAX) };
     append(&archive, &[(0..140_000).map(flow).collect()]);
@@ -334,7 +344,7 @@ fn a_live_table_answers_each_query_from_the_newest_version_and_keeps_to_it() {
 
 #[test]
 fn a_query_keeps_to_its_memory_or_says_that_it_cannot() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let archive = Archive::open_or_create(directory.path()).unwrap();
     let flow = |port| Flow { dst_port: Some(port), ..Flow::starting(Timestamp::MAX) };
     append(&archive, &[(0..60_000).map(flow).collect()]);
@@ -416,7 +426,7 @@ fn filters_may_hold_subqueries_and_joins() {
 
 #[test]
 fn an_archive_without_flows_is_a_table_without_rows() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let context = session(&Archive::open_or_create(directory.path()).unwrap());
     block_on(async {
         assert_eq!(count(&context, "flows").await, 0);
@@ -449,8 +459,8 @@ fn addresses_are_written_and_read_as_text() {
 }
 
 /// Two flows whose numbers do not fit together.
-fn extreme() -> (TempDir, Archive) {
-    let directory = tempfile::tempdir().unwrap();
+fn extreme() -> (Folder, Archive) {
+    let directory = Folder::new();
     let archive = Archive::open_or_create(directory.path()).unwrap();
     let flow = |millis, bytes: (u64, u64), ports: (u16, u16)| Flow {
         src_bytes: Some(bytes.0),
@@ -521,8 +531,8 @@ fn sums_differences_and_products_never_wrap() {
 }
 
 /// Flows of all years that there are, one of them a millisecond after another.
-fn of_all_years() -> (TempDir, Archive, Vec<Timestamp>) {
-    let directory = tempfile::tempdir().unwrap();
+fn of_all_years() -> (Folder, Archive, Vec<Timestamp>) {
+    let directory = Folder::new();
     let archive = Archive::open_or_create(directory.path()).unwrap();
     let starts = [
         "0000-01-01T00:00:00Z",
@@ -762,7 +772,7 @@ fn a_scan_that_nobody_asks_any_more_reads_no_further() {
 
 #[test]
 fn a_scan_of_everything_leaves_the_pages_of_others_in_memory() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let settings = Settings { page_cache_bytes: 2 << 20, ..Settings::default() };
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
     let flow = |n: u16| Flow {
@@ -846,7 +856,8 @@ fn varied(path: &Path) -> Archive {
 
 #[test]
 fn a_damaged_byte_is_never_another_answer() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
+    directory.expect_damage();
     let archive = varied(directory.path());
     let file = directory.path().join(&archive.snapshot().unwrap().manifest().segments[0].path);
     let whole = fs::read(&file).unwrap();
@@ -879,7 +890,8 @@ fn a_damaged_byte_is_never_another_answer() {
 /// The archives of early versions have no checksums of their footers.
 #[test]
 fn a_damaged_footer_without_a_checksum_leaves_no_row_out() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
+    directory.expect_damage();
     let archive = copied(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/archive"), directory.path());
     let entry = archive.snapshot().unwrap().manifest().segments[0].clone();
     assert_eq!(entry.footer, None);
@@ -914,7 +926,7 @@ fn a_damaged_footer_without_a_checksum_leaves_no_row_out() {
 
 #[test]
 fn a_read_that_fails_is_no_damage_and_the_same_query_is_answered_when_reads_succeed() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let sound: Vec<String> = answers(&varied(directory.path())).into_iter().map(Result::unwrap).collect();
     // The n-th read of a segment fails, for each n that there is.
     let left = Arc::new(AtomicUsize::new(usize::MAX));
@@ -1027,7 +1039,7 @@ mod command {
 
     #[test]
     fn names_with_line_breaks_and_control_characters_are_one_cell_of_one_row() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let archive = Archive::open_or_create(directory.path()).unwrap();
         let nasty = "a\nb\r\n\"c\",\u{1b}[2J\t\u{85}\u{2028}d\u{202e}";
         let name = || Some(nasty.to_owned());
@@ -1073,7 +1085,7 @@ mod command {
 
     #[test]
     fn many_batches_are_one_answer() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let archive = Archive::open_or_create(directory.path()).unwrap();
         let flow = |millis| Flow::starting(Timestamp::from_millis(millis).unwrap());
         append(&archive, &[(0..20_000).map(flow).collect()]);
@@ -1154,7 +1166,7 @@ mod command {
 
     #[test]
     fn a_closed_pipe_ends_it_quietly() {
-        with_segments(|archive| {
+        with_damaged_segments(|archive| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_flowseek"));
             command.arg("sql").arg(archive.path()).arg("SELECT * FROM flows a, flows b, flows c, flows d");
             let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

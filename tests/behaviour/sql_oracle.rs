@@ -17,7 +17,10 @@ use flowseek::{
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
-use crate::support::{append, block_on, flow, settings};
+use crate::{
+    folder::Folder,
+    support::{append, block_on, flow, settings},
+};
 
 const CONDITIONS: [&str; 34] = [
     "true",
@@ -153,7 +156,7 @@ proptest! {
         (partitions, batch_rows) in (select(vec![1usize, 2, 7]), select(vec![1usize, 3, 10, 8192])),
         queries in vec(query(), 12),
     ) {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
         append(&archive, &commits);
         let config = SessionConfig::new().with_target_partitions(partitions).with_batch_size(batch_rows);

@@ -14,7 +14,10 @@ use flowseek::{
 };
 use proptest::{collection::vec, option::of, prelude::*, sample::select};
 
-use crate::support::{append, block_on, filter as any_filter, flow, settings};
+use crate::{
+    folder::Folder,
+    support::{append, block_on, filter as any_filter, flow, settings},
+};
 
 pub(crate) const UNLIMITED: Budget = Budget { rows: u64::MAX, time: Duration::MAX };
 
@@ -134,8 +137,8 @@ impl Asked {
     }
 }
 
-pub(crate) fn archive(commits: &[Vec<Flow>], settings: Settings) -> (tempfile::TempDir, Archive, Vec<StoredFlow>) {
-    let directory = tempfile::tempdir().unwrap();
+pub(crate) fn archive(commits: &[Vec<Flow>], settings: Settings) -> (Folder, Archive, Vec<StoredFlow>) {
+    let directory = Folder::new();
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
     let flows = append(&archive, commits);
     (directory, archive, flows)
@@ -201,7 +204,7 @@ proptest! {
 }
 
 /// So many flows, in segments of 30,000 and blocks of 1,000.
-pub(crate) fn generated(flows: usize) -> (tempfile::TempDir, Archive, Vec<StoredFlow>) {
+pub(crate) fn generated(flows: usize) -> (Folder, Archive, Vec<StoredFlow>) {
     let segment = SegmentOptions { block_rows: 1000, row_group_blocks: 4 };
     let settings = Settings { segment, segment_rows: 30_000, ..Settings::default() };
     archive(&[Generator::new(7).flows(flows as u64).collect()], settings)

@@ -13,6 +13,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use twox_hash::XxHash64;
 
 use crate::{
+    folder::Folder,
     summaries::{Asked, UNLIMITED, archive, asked, generated},
     support::{block_on, filter as any_filter, flow, settings},
 };
@@ -109,6 +110,7 @@ fn segments(directory: &Path) -> Vec<std::path::PathBuf> {
 #[test]
 fn segments_without_lists_are_read() {
     let (directory, archive, flows) = generated(60_000);
+    directory.expect_damage();
     drop(archive);
     for path in segments(directory.path()) {
         // The directory of the lists gets a tag that no version knows.
@@ -136,6 +138,7 @@ fn segments_without_lists_are_read() {
 #[test]
 fn a_damaged_list_is_an_error_that_names_the_file() {
     let (directory, archive, _) = generated(30_000);
+    directory.expect_damage();
     drop(archive);
     let path = segments(directory.path()).remove(0);
     let reader = SegmentReader::open(&path).unwrap();
@@ -151,7 +154,7 @@ fn a_damaged_list_is_an_error_that_names_the_file() {
 }
 
 /// An archive of these flows in segments of so many rows.
-fn in_segments(flows: Vec<Flow>, segment_rows: usize) -> (tempfile::TempDir, Archive, Vec<StoredFlow>) {
+fn in_segments(flows: Vec<Flow>, segment_rows: usize) -> (Folder, Archive, Vec<StoredFlow>) {
     archive(&[flows], Settings { segment_rows, ..Settings::default() })
 }
 

@@ -9,6 +9,7 @@ use flowseek::{
 
 use crate::{
     child,
+    folder::Folder,
     kept::{Place, commit, flow},
     live::NEVER,
     support::block_on,
@@ -69,7 +70,7 @@ fn outside_a_runtime_a_query_is_an_error_that_says_so_unless_the_host_gives_thre
 
 #[test]
 fn without_further_threads_flows_are_appended_and_a_live_appender_is_an_error() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let mut command = Command::new(env::current_exe().unwrap());
     command.args(child::arguments("threads::single_threaded_process"));
     // No thread can have a stack of so many bytes.

@@ -346,6 +346,7 @@ fn one_missing_or_unreadable_segment_keeps_no_other_from_being_merged() {
     let missing: Damage = |file| fs::remove_file(file).unwrap();
     let refused: Damage = |file| {
         fs::remove_file(file).unwrap();
+    place.expect_damage();
         std::os::unix::fs::symlink(file, file).unwrap();
     };
     let cut: Damage = |file| OpenOptions::new().write(true).open(file).unwrap().set_len(700).unwrap();
@@ -377,6 +378,7 @@ fn one_missing_or_unreadable_segment_keeps_no_other_from_being_merged() {
 fn an_appender_that_ends_leaves_the_archive_free_and_clean_whatever_was_being_merged() {
     let place = Place::new();
     let archive = place.archive(40);
+        place.expect_damage();
     let mut flows = 0;
     block_on(async {
         for round in 0..20 {

@@ -13,7 +13,10 @@ use flowseek::{
 };
 use proptest::{collection::vec, prelude::*};
 
-use crate::support::{self, append, block_on, flow, settings};
+use crate::{
+    folder::Folder,
+    support::{self, append, block_on, flow, settings},
+};
 
 /// Holds what is told of each block, page, row and segment of an archive against its rows. Of how many blocks lists told
 /// the very rows that match.
@@ -85,7 +88,7 @@ proptest! {
 
     #[test]
     fn any_filter(flows in vec(flow(), 1..60), settings in settings(), filters in vec(support::filter(), 12)) {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
         append(&archive, &[flows]);
         block_on(async {
@@ -102,7 +105,7 @@ proptest! {
         picked in vec((0usize..1500, 0usize..1500), 1..8),
         block_rows in 16usize..400,
     ) {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let segment = SegmentOptions { block_rows, row_group_blocks: 2 };
         let settings = Settings { segment, segment_rows: 800, ..Settings::default() };
         let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
@@ -138,7 +141,7 @@ proptest! {
         strangers in 0u32..3000,
         block_rows in 16usize..200,
     ) {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let segment = SegmentOptions { block_rows, row_group_blocks: 2 };
         let settings = Settings { segment, segment_rows: 800, ..Settings::default() };
         let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();

@@ -503,6 +503,7 @@ fn no_segment_of_a_lost_manifest_is_lost_silently() {
     for (flows, lost) in [(8, 0), (12, 0), (12, 1), (20, 0), (20, 1), (20, 2)] {
         for is_empty in [false, true] {
             let place = Place::new();
+            place.expect_damage();
             let archive = place.archive(8);
             commit(&archive, 0..4);
             let held = archive.snapshot().unwrap();
@@ -529,6 +530,7 @@ fn no_segment_of_a_lost_manifest_is_lost_silently() {
 #[test]
 fn a_lost_manifest_is_made_anew_from_the_one_before_and_the_segments_or_it_is_said_what_to_do() {
     let (place, archive) = three_segments();
+    place.expect_damage();
     let held = archive.snapshot().unwrap();
     // What an appended, a compacted and a reduced version leave behind while a reader has the one before.
     type Change = fn(&Archive);
@@ -574,6 +576,7 @@ fn a_lost_manifest_is_made_anew_from_the_one_before_and_the_segments_or_it_is_sa
 #[test]
 fn a_repair_that_fails_or_crashes_at_any_step_loses_nothing_and_is_done_by_the_next() {
     let (origin, archive) = three_segments();
+    origin.expect_damage();
     let before = now(&archive);
     let (_, file) = segment(&origin, 1);
     let sound: BTreeSet<u64> = ids(&before).into_iter().filter(|id| !(105..=112).contains(id)).collect();
@@ -608,6 +611,7 @@ fn a_repair_that_fails_or_crashes_at_any_step_loses_nothing_and_is_done_by_the_n
 #[test]
 fn a_query_over_a_damaged_segment_is_an_error_or_names_the_gap() {
     let (place, archive) = three_segments();
+    place.expect_damage();
     let before = now(&archive);
     let (path, file) = segment(&place, 1);
     let (_, missing) = segment(&place, 2);
@@ -670,6 +674,7 @@ fn every_bit_of_a_page_that_a_table_reads_is_watched() {
 #[test]
 fn a_walk_over_gaps_answers_each_flow_once_and_in_order_and_all_flows_of_sound_segments() {
     let (place, archive) = three_segments();
+    place.expect_damage();
     let before = now(&archive);
     let (_, file) = segment(&place, 1);
     let damaged = page(&file, Field::DstPort, 9);
@@ -705,6 +710,7 @@ fn a_walk_over_gaps_answers_each_flow_once_and_in_order_and_all_flows_of_sound_s
 #[test]
 fn a_compaction_passes_over_a_damaged_segment_and_names_it() {
     let (place, archive) = three_segments();
+    place.expect_damage();
     let before = now(&archive);
     let (path, file) = segment(&place, 1);
     let damaged = page(&file, Field::DstIp, 1);
@@ -725,7 +731,9 @@ fn a_compaction_passes_over_a_damaged_segment_and_names_it() {
     assert!(manifest.version > 4, "the others were merged");
     drop(compactor);
     let retention = Retention { before: Some(flow(100).start_time), exact: true, ..Retention::default() };
-    let retained = place.copy().archive(64).writer().unwrap().retain(retention).unwrap();
+    let copy = place.copy();
+    copy.expect_damage();
+    let retained = copy.archive(64).writer().unwrap().retain(retention).unwrap();
     assert!(retained.unreadable.iter().any(|error| error.to_string().contains(&path)));
     let repaired = repair(&place);
     assert_repaired(&place, &before, &repaired);
@@ -955,6 +963,7 @@ fn what_the_system_refuses_to_read_is_named_and_left_and_the_others_are_repaired
 #[test]
 fn ids_that_are_there_twice_are_found_and_left_to_a_person() {
     let (place, _) = three_segments();
+    place.expect_damage();
     let (_, file) = segment(&place, 0);
     let twin = "data/1970-01-01-0123456789abcdef0123456789abcdef.parquet".to_owned();
     fs::copy(&file, place.path.join(&twin)).unwrap();

@@ -24,6 +24,7 @@ use flowseek::{
 use crate::{
     budgets::flow,
     clock::ManualClock,
+    folder::Folder,
     support::{append, oracle},
 };
 
@@ -73,7 +74,7 @@ impl Wake for Woken {
 
 /// Small segments of which a query holds all the memory of one kind at a time.
 struct Place {
-    _directory: tempfile::TempDir,
+    _directory: Folder,
     clock: ManualClock,
     thread: Arc<Thread>,
     archive: Archive,
@@ -84,7 +85,7 @@ const TIME: Duration = Duration::from_secs(10);
 
 impl Place {
     fn new(index_cache_bytes: u64, page_cache_bytes: u64) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let (clock, thread) = (ManualClock::new(), Arc::new(Thread::default()));
         let settings = Settings {
             segment: SegmentOptions { block_rows: 8, row_group_blocks: 2 },

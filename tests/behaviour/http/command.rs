@@ -24,7 +24,7 @@ use super::{
     jwt::{SECRET, key, now, set, testdata},
     many,
 };
-use crate::support::append;
+use crate::{folder::Folder, support::append};
 
 const ARCHIVE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/archive");
 
@@ -271,7 +271,7 @@ fn wrong_usage_has_its_exit_status_and_sentence() {
 
 #[test]
 fn a_token_opens_it_and_is_never_logged() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let path = directory.path().join("secret");
     fs::write(&path, [SECRET, b"\n"].concat()).unwrap();
     let serving = Serving::start(&["--jwt-secret-file", path.to_str().unwrap(), "--log", "debug"]);
@@ -295,7 +295,7 @@ fn a_token_opens_it_and_is_never_logged() {
 
 #[test]
 fn who_is_let_in_and_to_what_are_flags() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let secret = directory.path().join("secret");
     fs::write(&secret, SECRET).unwrap();
     let nodes: Vec<String> =
@@ -356,7 +356,7 @@ fn who_is_let_in_and_to_what_are_flags() {
 
 #[test]
 fn keys_are_flags() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let jwks = directory.path().join("keys.json");
     fs::write(&jwks, set(&[("rsa", Algorithm::RS256), ("ec", Algorithm::ES256)]).to_string()).unwrap();
     let path = |name: &str| testdata(name).to_str().unwrap().to_owned();
@@ -378,7 +378,7 @@ fn keys_are_flags() {
 
 #[test]
 fn why_a_key_or_a_claim_is_of_no_use_is_logged_once() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let (secret, jwks) = (directory.path().join("secret"), directory.path().join("keys.json"));
     let mut keys = set(&[("good", Algorithm::ES256), ("signs", Algorithm::RS256)]);
     keys["keys"][1]["key_ops"] = json!(["sign"]);
@@ -497,7 +497,7 @@ fn it_speaks_tls() {
 
 #[test]
 fn a_certificate_is_exchanged_while_tls_is_served() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let (certificate, key) = (directory.path().join("certificate"), directory.path().join("key"));
     let place = |name: &str, path: &Path| {
         let new = directory.path().join("new");

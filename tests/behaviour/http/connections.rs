@@ -24,6 +24,8 @@ use tokio::sync::Semaphore;
 
 use super::{PATIENCE, Running, golden_archive, open};
 
+use crate::folder::Folder;
+
 const SHORT: Duration = Duration::from_millis(200);
 
 fn connect(running: &Running) -> TcpStream {
@@ -43,7 +45,7 @@ fn rest(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn golden(connections: Connections) -> (tempfile::TempDir, Running) {
+fn golden(connections: Connections) -> (Folder, Running) {
     let (directory, archive) = golden_archive();
     let app = FlowLogs::new(archive, open).router().fallback(not_found);
     (directory, Running::routes(app, connections))
@@ -100,7 +102,7 @@ impl Authorizer for Slow {
     }
 }
 
-fn slow(slow: &Slow, connections: Connections) -> (tempfile::TempDir, Running) {
+fn slow(slow: &Slow, connections: Connections) -> (Folder, Running) {
     let (directory, archive) = golden_archive();
     let logs = FlowLogs::new(archive, slow.clone());
     (directory, Running::routes(logs.router().merge(logs.operations()), connections))

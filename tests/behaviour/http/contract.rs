@@ -271,6 +271,7 @@ fn a_long_query_is_answered_and_an_overlong_one_is_414() {
 #[test]
 fn nothing_internal_is_told_of_an_error_within() {
     let (directory, archive) = golden_archive();
+    directory.expect_damage();
     let path = directory.path().to_str().unwrap().to_owned();
     let data = directory.path().join("data");
     for entry in std::fs::read_dir(&data).unwrap() {

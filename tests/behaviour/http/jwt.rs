@@ -12,9 +12,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use flowseek::http::{Jwt, KeySource, PERMISSION, Settings};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use super::{Answer, Running, golden_archive};
+
+use crate::folder::Folder;
 
 pub const SECRET: &[u8] = b"a secret that only the tests know";
 
@@ -294,7 +295,7 @@ fn a_credential_is_one_bearer_token() {
 
 #[test]
 fn key_files_that_hold_no_key_are_refused_from_the_start() {
-    let directory = TempDir::new().unwrap();
+    let directory = Folder::new();
     let file = |bytes: &[u8]| {
         let path = directory.path().join("file");
         fs::write(&path, bytes).unwrap();
@@ -319,7 +320,7 @@ fn key_files_that_hold_no_key_are_refused_from_the_start() {
 
 #[test]
 fn keys_of_a_set_are_used_for_what_they_are_stated_for() {
-    let directory = TempDir::new().unwrap();
+    let directory = Folder::new();
     let path = directory.path().join("keys.json");
     let source = |keys: Value| {
         fs::write(&path, json!({"keys": keys}).to_string()).unwrap();
@@ -380,7 +381,7 @@ fn keys_of_a_set_are_used_for_what_they_are_stated_for() {
 
 #[test]
 fn a_secret_file_is_its_bytes_less_one_newline() {
-    let directory = TempDir::new().unwrap();
+    let directory = Folder::new();
     let path = directory.path().join("secret");
     let long = |end: &[u8]| [&b"\0 a key that is long enough to be one"[..], end].concat();
     for (file, secret) in [("\n", ""), ("", ""), ("\n\n", "\n"), ("\r\n", "\r"), (" ", " ")] {
@@ -412,7 +413,7 @@ fn named(name: Option<&str>, algorithm: Algorithm) -> String {
 
 #[test]
 fn a_token_is_held_against_the_key_that_it_names() {
-    let directory = TempDir::new().unwrap();
+    let directory = Folder::new();
     let path = directory.path().join("keys.json");
     let keys = [("rsa", Algorithm::RS256), ("ec", Algorithm::ES256), ("ed", Algorithm::EdDSA)];
     let mut set = set(&keys);
@@ -430,7 +431,7 @@ fn a_token_is_held_against_the_key_that_it_names() {
 
 #[test]
 fn keys_are_rotated_while_tokens_come_in() {
-    let directory = TempDir::new().unwrap();
+    let directory = Folder::new();
     let path = directory.path().join("keys.json");
     let replace = |set: &str| {
         let new = directory.path().join("new");

@@ -28,11 +28,10 @@ use flowseek::{
     wire::{FlagsFormat, FlowView},
 };
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::sync::oneshot;
 use ureq::Agent;
 
-use crate::{golden_queries, support::append};
+use crate::{folder::Folder, golden_queries, support::append};
 
 /// Longer than anything here takes, so that a test that hangs fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -43,19 +42,19 @@ pub fn open(_: &Parts) -> Result<Grant, Refusal> {
 }
 
 /// An archive of the flows of the golden queries, in small segments and blocks.
-pub fn golden_archive() -> (TempDir, Archive) {
+pub fn golden_archive() -> (Folder, Archive) {
     let flows: Vec<Flow> = golden_queries::flows().into_iter().map(|stored| stored.flow).collect();
     archive_of(&flows)
 }
 
 /// An archive of some flows, in small segments and blocks.
-pub fn archive_of(flows: &[Flow]) -> (TempDir, Archive) {
+pub fn archive_of(flows: &[Flow]) -> (Folder, Archive) {
     archive_in_blocks(flows, 1000)
 }
 
 /// An archive of some flows, in small segments and blocks of so many rows.
-pub fn archive_in_blocks(flows: &[Flow], block_rows: usize) -> (TempDir, Archive) {
-    let directory = tempfile::tempdir().unwrap();
+pub fn archive_in_blocks(flows: &[Flow], block_rows: usize) -> (Folder, Archive) {
+    let directory = Folder::new();
     let segment = SegmentOptions { block_rows, row_group_blocks: 2 };
     let settings = ArchiveSettings { segment, segment_rows: 10_000, ..ArchiveSettings::default() };
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
@@ -78,7 +77,7 @@ pub struct Running {
     pub address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
-    directory: Option<TempDir>,
+    directory: Option<Folder>,
 }
 
 impl Running {
@@ -88,7 +87,7 @@ impl Running {
     }
 
     /// The endpoint over an archive.
-    pub fn with((directory, archive): (TempDir, Archive), by: impl Authorizer, settings: Settings) -> Self {
+    pub fn with((directory, archive): (Folder, Archive), by: impl Authorizer, settings: Settings) -> Self {
         let logs = FlowLogs::with_settings(archive, by, settings);
         let app = logs.router().merge(logs.document()).merge(logs.operations()).fallback(not_found);
         let mut running = Self::routes(app, Connections::default());
