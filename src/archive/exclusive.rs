@@ -100,7 +100,8 @@ impl Exclusive {
             }
         }
         let mut quarantine = Quarantine::new(files);
-        strays.iter().try_for_each(|path| quarantine.take_away(path))
+        strays.iter().try_for_each(|path| quarantine.take_away(path))?;
+        quarantine.sync()
     }
 
     /// Makes sure that nobody else can write.

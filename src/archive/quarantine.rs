@@ -28,14 +28,14 @@ impl<'a> Quarantine<'a> {
         }
     }
 
-    /// Moves a file away that is none of the archive's.
+    /// Moves a file away that is none of the archive's. Its new name is durable with [`sync`](Self::sync): without that, a
+    /// power failure leaves the file under one of the two names.
     ///
     /// # Errors
     /// [`ErrorKind::Io`](crate::ErrorKind::Io).
     pub(super) fn take_away(&mut self, path: &str) -> Result<()> {
         let from = self.files.root().join(path);
-        self.keep(path, |to| self.files.storage.rename(&from, to))?;
-        self.sync()
+        self.keep(path, |to| self.files.storage.rename(&from, to))
     }
 
     /// Takes note of a file that was moved away already.

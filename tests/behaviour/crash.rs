@@ -1,7 +1,12 @@
 //! Every step of every change fails once, and crashes once: the archive is as before or as after, and goes on.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use flowseek::{
-    Archive, Result, StoredFlow,
+    Archive, Result, Settings, StoredFlow,
     archive::{Effort, Retention, Writer},
     flow::Timestamp,
     schema::FlowBuilder,
@@ -9,6 +14,7 @@ use flowseek::{
 
 use crate::{
     faults::{Fault, Loss},
+    hooked::{Hooked, Step},
     kept::{Place, commit, flow, now},
 };
 
@@ -245,4 +251,28 @@ fn the_leftovers_of_a_crash_are_swept_and_other_files_are_left_alone() {
     std::fs::remove_file(data.join("my-own.parquet")).unwrap();
     place.assert_clean(&archive);
     assert_eq!(now(&archive), before);
+}
+
+#[test]
+fn however_many_segments_a_crash_has_left_they_are_put_aside_with_one_sync() {
+    let syncs = [2, 40].map(|strays| {
+        let place = prepared();
+        let data = place.path.join("data");
+        let segment = data.join(place.names("data").first().unwrap());
+        for id in 0..strays {
+            std::fs::copy(&segment, data.join(format!("2022-11-01-{id:032x}.parquet"))).unwrap();
+        }
+        let syncs = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&syncs);
+        let storage = Hooked::new(move |folder, step| {
+            let is_counted = step == Step::SyncDirectory && folder.ends_with("quarantine");
+            counted.fetch_add(usize::from(is_counted), Ordering::Relaxed);
+            Ok(())
+        });
+        let settings = Settings { storage: Arc::new(storage), ..place.settings(8) };
+        drop(Archive::open_with(&place.path, settings).unwrap().writer().unwrap());
+        assert_eq!(place.names("quarantine").len(), strays);
+        syncs.load(Ordering::Relaxed)
+    });
+    assert_eq!(syncs, [1, 1]);
 }

@@ -21,12 +21,14 @@ pub enum Step {
     /// Its size is asked for, by its name or where it is open.
     Size,
     List,
+    /// The names in a directory are made durable.
+    SyncDirectory,
 }
 
 impl Step {
     /// Whether it changes nothing.
     pub fn is_read(self) -> bool {
-        !matches!(self, Self::Create | Self::Write(_))
+        !matches!(self, Self::Create | Self::Write(_) | Self::SyncDirectory)
     }
 }
 
@@ -71,6 +73,7 @@ impl Storage for Hooked {
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        (self.0)(path, Step::SyncDirectory)?;
         fs::File::open(path).map(drop)
     }
 

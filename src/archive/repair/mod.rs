@@ -122,6 +122,7 @@ impl Archive {
                 false => quarantine.take_away(&stranger.path)?,
             }
         }
+        quarantine.sync()?;
         let Examined { mut report, damages, seen } = archive.examine(Depth::Rows, observe)?;
         if let Some(newer) = report.findings.iter().find(|finding| finding.kind == FindingKind::Unsupported) {
             return Err(Error::new(ErrorKind::Unsupported, newer.to_string()));
