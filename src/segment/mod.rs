@@ -13,6 +13,7 @@ mod decode;
 mod decompress;
 mod file_bytes;
 mod index;
+mod limits;
 mod names;
 mod page_header;
 mod places;
@@ -42,3 +43,6 @@ pub use selection::Selection;
 pub(crate) use value_list::listed_together;
 pub use writer::{SegmentOptions, SegmentSummary, write_segment};
 pub use zone_map::ZoneMap;
+
+#[cfg(test)]
+mod laws;

@@ -8,6 +8,7 @@ use std::{
 use super::{
     BlockBounds, RowReader, RowSet, SegmentReader,
     index::{Found, LISTS},
+    limits::Limits,
     selection::{ListedRows, Plan, Selection},
 };
 use crate::{
@@ -15,13 +16,6 @@ use crate::{
     filter::{Bounds, Filter, Meaning, Test, Verdict, evaluate},
     flow::{Field, Span},
 };
-
-/// For a page no more chunks of a list are looked at, and no more whose values all pass: what touches more matches much,
-/// and a page of it is soon full.
-const MOST_CHUNKS: (usize, usize) = (96, 3);
-
-/// Of no more parts of a filter the lists are asked.
-const MOST_PARTS: usize = 1 << 12;
 
 /// How much is read of the lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +33,6 @@ pub(super) struct Tally {
     /// The pages of the block that hold them: bit 0 is the first.
     pub(super) pages: u8,
 }
-
-/// Of no more blocks with a value that passes a part of a filter it is remembered where their rows are listed: for a page,
-/// and to count.
-const MOST_PLACES: (usize, usize) = (1 << 16, 1 << 20);
 
 /// Which flows of each block pass the parts of a filter that the lists of a segment answer.
 #[derive(Debug)]
@@ -93,36 +83,43 @@ impl Probes {
         reader: &RowReader,
         effort: Effort,
     ) -> Result<Self> {
-        let (most, most_inside, most_places) = match effort {
-            Effort::Page => (MOST_CHUNKS.0, MOST_CHUNKS.1, MOST_PLACES.0),
-            Effort::Count => (usize::MAX, usize::MAX, MOST_PLACES.1),
-        };
+        Self::ask_within(filter, segment, reader, Limits::of(effort)).await
+    }
+
+    /// [`ask`](Self::ask), within limits.
+    pub(super) async fn ask_within(
+        filter: &Arc<Filter>,
+        segment: &Arc<SegmentReader>,
+        reader: &RowReader,
+        limits: Limits,
+    ) -> Result<Self> {
         let (mut parts, mut answers) = (Vec::new(), Vec::new());
         let mut asked_before: HashMap<&Filter, usize> = HashMap::new();
-        for part in wanted(filter, segment) {
+        for part in wanted(filter, segment, limits.parts) {
             if let Some(answer) = asked_before.get(part) {
                 parts.push((address(part), *answer));
                 continue;
             }
             let directory = segment.directory();
-            let direct = directory.touched(part, most, most_inside);
+            let direct = directory.touched(part, limits.chunks, limits.chunks_inside);
             // Of what nearly every flow passes, the few others are looked for: where less of the list tells of them.
-            let fewer = direct.as_ref().map_or(most, |touched| touched.chunks.len().saturating_sub(1));
+            let fewer = direct.as_ref().map_or(limits.chunks, |touched| touched.chunks.len().saturating_sub(1));
             let others = if fewer > 0 { complement(part, segment) } else { None };
-            let inverse = others.as_ref().and_then(|others| directory.touched(others, fewer, most_inside));
+            let inverse = others.as_ref().and_then(|others| directory.touched(others, fewer, limits.chunks_inside));
             let is_others = inverse.is_some();
             let Some(touched) = inverse.or(direct) else { continue };
             let asked = others.as_ref().filter(|_| is_others).unwrap_or(part);
             let chunks: Vec<_> = touched.chunks.iter().map(|touched| touched.chunk).collect();
             let lists = reader.cache().lists(segment, &chunks, reader.counters()).await?;
-            let mut found = Found::new(segment.shape().blocks(), most_places);
+            let mut found = Found::new(segment.shape().blocks(), limits.places);
             for (chunk, bytes) in touched.chunks.iter().zip(lists) {
                 let taken = found.take(touched.listed, chunk, &bytes, asked);
                 taken.map_err(|error| segment.named(error))?;
             }
             parts.push((address(part), answers.len()));
             asked_before.insert(part, answers.len());
-            answers.push(ListedRows::new(touched.listed.fields(), found.sorted(), is_others, reader.cache()));
+            let found = (found.sorted(), limits.values);
+            answers.push(ListedRows::new(touched.listed.fields(), found, is_others, reader.cache()));
         }
         let filter = Arc::clone(filter);
         let mut probes = Self { filter, parts: Answered::new(parts), answers: Vec::new(), plans: Vec::new() };
@@ -294,8 +291,8 @@ struct Wanted<'f> {
     parts: Vec<&'f Filter>,
 }
 
-/// The largest parts of a filter of which each is answered by one list, up to [`MOST_PARTS`].
-fn wanted<'f>(filter: &'f Filter, segment: &SegmentReader) -> Vec<&'f Filter> {
+/// The largest parts of a filter of which each is answered by one list, up to `most`.
+fn wanted<'f>(filter: &'f Filter, segment: &SegmentReader, most: usize) -> Vec<&'f Filter> {
     let all = |parts: &[Wanted<'_>]| parts.iter().all(|part| part.passes_absent);
     let any = |parts: &[Wanted<'_>]| parts.iter().any(|part| part.passes_absent);
     let wanted = filter.fold(|filter, parts: Vec<Wanted<'f>>| {
@@ -315,21 +312,21 @@ fn wanted<'f>(filter: &'f Filter, segment: &SegmentReader) -> Vec<&'f Filter> {
         let parts = if directory.tells(&fields, passes_absent && !is_test) {
             vec![filter]
         } else {
-            joined(parts.into_iter().map(|part| part.parts))
+            joined(parts.into_iter().map(|part| part.parts), most)
         };
         Wanted { fields, passes_absent, parts }
     });
     wanted.parts
 }
 
-/// The items of some lists, up to [`MOST_PARTS`]: however deep filters are nested, none is moved at each level.
-fn joined<T>(lists: impl Iterator<Item = Vec<T>>) -> Vec<T> {
+/// The items of some lists, up to `most`: however deep filters are nested, none is moved at each level.
+fn joined<T>(lists: impl Iterator<Item = Vec<T>>, most: usize) -> Vec<T> {
     let mut joined = lists.fold(Vec::new(), |left: Vec<T>, right| {
         let (mut more, fewer) = if left.len() < right.len() { (right, left) } else { (left, right) };
         more.extend(fewer);
         more
     });
-    joined.truncate(MOST_PARTS);
+    joined.truncate(most);
     joined
 }
 

@@ -39,9 +39,6 @@ impl Selection {
     }
 }
 
-/// The rows of no more values are put together: to read a block is less work.
-const MOST_VALUES: usize = 256;
-
 /// Rows of a block, and whether just these pass. If not, no others pass.
 type Rows = (RowSet, bool);
 
@@ -61,6 +58,8 @@ pub(super) struct ListedRows {
     /// The columns of the list.
     fields: Vec<Field>,
     found: Found,
+    /// In a block the rows of no more values are put together.
+    most_values: usize,
     /// Whether the rows that were found are those that do not pass, and all others do.
     is_others: bool,
     /// The memory that it takes; `None` where where the rows are listed was more than is remembered.
@@ -70,14 +69,20 @@ pub(super) struct ListedRows {
 }
 
 impl ListedRows {
-    /// What was found. Where there is no memory for it in `cache`, only how many flows of each block pass is remembered.
-    pub(super) fn new(fields: &[Field], mut found: Found, is_others: bool, cache: &PageCache) -> Self {
+    /// What was found, and the rows of how many values in a block are put together. Where there is no memory for it in
+    /// `cache`, only how many flows of each block pass is remembered.
+    pub(super) fn new(
+        fields: &[Field],
+        (mut found, most_values): (Found, usize),
+        is_others: bool,
+        cache: &PageCache,
+    ) -> Self {
         let memory = || cache.pin_told(found.memory() + PIECE_BYTES);
         let pin = if found.is_much() { None } else { memory() };
         if pin.is_none() {
             found.forget();
         }
-        Self { fields: fields.to_vec(), found, is_others, pin, last: Mutex::default() }
+        Self { fields: fields.to_vec(), found, most_values, is_others, pin, last: Mutex::default() }
     }
 
     /// How many flows of a block pass, and on which pages they can be.
@@ -124,7 +129,7 @@ impl ListedRows {
             return Ok((RowSet::none(size), true));
         }
         // Where the rows of a value that is on all these pages are not listed, those of the others say nothing more.
-        if places.len() > MOST_VALUES || self.found.unlisted(&places) & tally.pages == tally.pages {
+        if places.len() > self.most_values || self.found.unlisted(&places) & tally.pages == tally.pages {
             return Ok((self.found.pages(block, tally.pages), false));
         }
         let mut rows = RowSet::none(size);

@@ -1,0 +1,157 @@
+//! Whatever limits a filter meets in the lists of a segment, what they tell of it is what the flows tell.
+
+use std::{fs::File, sync::Arc};
+
+use proptest::{collection::vec, prelude::*, sample::select};
+
+use super::{
+    PageCache, Probes, ReadCounters, RowReader, SegmentOptions, SegmentReader, Selection, grouped, limits::Limits,
+    write_segment,
+};
+use crate::{
+    filter::{self, Filter, Verdict, sample::narrow},
+    flow::{Address, Flow, FlowId, StoredFlow, Timestamp, sample},
+    schema::sample::batch,
+};
+
+/// A segment in blocks of 8 rows and pages of 2, and its flows in order.
+struct Segment {
+    reader: Arc<SegmentReader>,
+    rows: RowReader,
+    flows: Vec<StoredFlow>,
+    _directory: tempfile::TempDir,
+}
+
+impl Segment {
+    fn new(flows: &[StoredFlow]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("segment.parquet");
+        let (batch, flows) = batch(flows);
+        let options = SegmentOptions { block_rows: 8, row_group_blocks: 2 };
+        let _ = write_segment(&batch, File::create(&path).unwrap(), options).unwrap();
+        let rows = RowReader::new(Arc::new(PageCache::new(1 << 20)), Arc::new(ReadCounters::default()));
+        Self { reader: Arc::new(SegmentReader::open(&path).unwrap()), rows, flows, _directory: directory }
+    }
+
+    fn ask(&self, filter: &Filter, limits: Limits) -> Asked<'_> {
+        let filter = Arc::new(grouped(filter));
+        let probes = block_on(Probes::ask_within(&filter, &self.reader, &self.rows, limits)).unwrap();
+        Asked { segment: self, filter, probes }
+    }
+}
+
+/// What the lists of a segment tell of a filter.
+struct Asked<'a> {
+    segment: &'a Segment,
+    filter: Arc<Filter>,
+    probes: Probes,
+}
+
+impl Asked<'_> {
+    fn selection(&self, block: usize) -> Option<Selection> {
+        block_on(self.probes.rows(&self.segment.reader, &self.segment.rows, block)).unwrap()
+    }
+
+    /// Holds all that is told against the flows.
+    fn check(&self) -> Result<(), TestCaseError> {
+        let Self { segment: Segment { reader, flows, .. }, filter, probes } = self;
+        let mut holding = Vec::new();
+        let mut total = 0;
+        for number in 0..reader.shape().blocks().len() {
+            let rows = reader.block_rows(number);
+            let matching: Vec<usize> = (0..rows.len()).filter(|row| filter.matches(&flows[rows.start + row])).collect();
+            let block = probes.block(reader, number);
+            match filter.verdict(&block) {
+                Verdict::Never => prop_assert!(matching.is_empty(), "{filter:?}"),
+                Verdict::Maybe => {}
+                Verdict::Always => prop_assert_eq!(matching.len(), rows.len(), "{:?}", filter),
+            }
+            let count = filter.count(&block);
+            prop_assert!(count.is_none_or(|count| count == matching.len() as u64), "{count:?} {filter:?}");
+            let pages = probes.pages(filter, number);
+            prop_assert!(matching.iter().all(|row| pages & 1 << (row / 2) != 0), "{pages:b} {filter:?}");
+            if let Some(selection) = self.selection(number) {
+                let selected: Vec<usize> = selection.rows.iter().collect();
+                prop_assert!(matching.iter().all(|row| selection.rows.contains(*row)), "{selected:?} {filter:?}");
+                prop_assert!(!selection.open.is_empty() || selected == matching, "{selected:?} {filter:?}");
+            }
+            if !matching.is_empty() {
+                holding.push(number);
+                total += matching.len() as u64;
+            }
+        }
+        let whole = filter.count(&probes.whole(reader));
+        prop_assert!(whole.is_none_or(|count| count == total), "{whole:?} {filter:?}");
+        if let Some((_, named)) = probes.rarest() {
+            prop_assert!(holding.iter().all(|block| named.contains(block)), "{named:?} {filter:?}");
+        }
+        Ok(())
+    }
+}
+
+/// Limits that a filter on few flows meets.
+fn limits() -> impl Strategy<Value = Limits> {
+    let few = || select(vec![0, 1, 2, 3, 5, 8, usize::MAX]);
+    (few(), few(), few(), few(), few()).prop_map(|(parts, chunks, chunks_inside, places, values)| Limits {
+        parts,
+        chunks,
+        chunks_inside,
+        places,
+        values,
+    })
+}
+
+const UNLIMITED: Limits =
+    Limits { parts: usize::MAX, chunks: usize::MAX, chunks_inside: usize::MAX, places: usize::MAX, values: usize::MAX };
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_limits_a_filter_meets_the_lists_tell_what_the_flows_tell(
+        flows in sample::flows(60).prop_filter("no segment is empty", |flows| !flows.is_empty()),
+        asked in vec((narrow(), narrow(), limits()), 6),
+    ) {
+        let segment = Segment::new(&flows);
+        for (one, other, limits) in &asked {
+            for filter in [one.clone(), one.clone().and(other.clone()), one.clone().or(other.clone())] {
+                segment.ask(&filter.normal(), *limits).check()?;
+            }
+        }
+    }
+}
+
+#[test]
+fn each_limit_is_met_where_it_says() {
+    // A port of four in each row, and one of two hosts.
+    let flow = |n: u16| Flow {
+        dst_port: Some(n % 4),
+        src_ip: Some(format!("10.0.0.{}", n % 3 / 2).parse().unwrap()),
+        ..Flow::starting(Timestamp::from_millis(i64::from(n)).unwrap())
+    };
+    let flows: Vec<StoredFlow> =
+        (0..64).map(|n| StoredFlow { id: FlowId::new(u64::from(n) + 1), flow: flow(n) }).collect();
+    let segment = Segment::new(&flows);
+    let host = filter::src_ip().any_of(["10.0.0.1".parse::<Address>().unwrap()]);
+    let filter = filter::dst_port().any_of([1, 3]).and(host);
+    let told = |limits: Limits| {
+        let asked = segment.ask(&filter, limits);
+        asked.check().unwrap();
+        (asked.probes.tells_rows(), asked.selection(0).map(|selection| selection.open))
+    };
+    assert_eq!(told(UNLIMITED), (true, Some(vec![])));
+    assert_eq!(told(Limits { parts: 0, ..UNLIMITED }), (false, None));
+    assert_eq!(told(Limits { parts: 1, ..UNLIMITED }), (true, Some(vec![1])));
+    assert_eq!(told(Limits { chunks: 0, ..UNLIMITED }), (false, None));
+    // Two ports are in each of eight blocks: of the host, which is one value, eight places are remembered.
+    assert_eq!(told(Limits { places: 15, ..UNLIMITED }), (true, Some(vec![0])));
+    assert_eq!(told(Limits { places: 16, ..UNLIMITED }), (true, Some(vec![])));
+    assert_eq!(told(Limits { places: 7, ..UNLIMITED }), (false, None));
+    assert_eq!(told(Limits { values: 1, ..UNLIMITED }), (true, Some(vec![0])));
+    assert_eq!(told(Limits { values: 0, ..UNLIMITED }), (true, Some(vec![0, 1])));
+    assert_eq!(told(Limits { values: 2, ..UNLIMITED }), (true, Some(vec![])));
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}

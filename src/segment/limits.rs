@@ -1,0 +1,30 @@
+//! How much is made of the lists of a segment for one filter.
+
+use super::Effort;
+
+/// What is more is passed over: a query reads more then, and its answer is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// The parts of a filter that lists are asked for.
+    pub(super) parts: usize,
+    /// The chunks of a list that are looked at for a part.
+    pub(super) chunks: usize,
+    /// Those among them of which every value passes.
+    pub(super) chunks_inside: usize,
+    /// The blocks with a value that passes a part for which it is remembered where the rows are listed, one for each value.
+    pub(super) places: usize,
+    /// The values in a block of which the rows are put together.
+    pub(super) values: usize,
+}
+
+impl Limits {
+    /// The limits of an effort.
+    pub(super) fn of(effort: Effort) -> Self {
+        // What touches more chunks matches much, and a page of it is soon full; of more values to read a block is less work.
+        let page = Self { parts: 1 << 12, chunks: 96, chunks_inside: 3, places: 1 << 16, values: 256 };
+        match effort {
+            Effort::Page => page,
+            Effort::Count => Self { chunks: usize::MAX, chunks_inside: usize::MAX, places: 1 << 20, ..page },
+        }
+    }
+}
