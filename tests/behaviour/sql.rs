@@ -523,9 +523,23 @@ fn sums_differences_and_products_never_wrap() {
             "max(src_bytes * src_bytes)",
             "count(*) + 9223372036854775807",
             "min(CAST(src_port AS BIGINT)) * 9223372036854775807",
+            // The type of the first branch is that of ports.
+            "max((CASE WHEN src_port > 443 THEN src_port ELSE src_bytes END) + dst_port)",
         ] {
             let answer = context.sql(&format!("SELECT {wrapping} FROM flows")).await.unwrap().collect().await;
             assert!(answer.is_err(), "{wrapping}: {answer:?}");
+        }
+    });
+}
+
+#[test]
+fn a_mean_of_bytes_is_a_double_as_that_of_any_number() {
+    let (_directory, archive) = extreme();
+    let context = session(&archive);
+    block_on(async {
+        for mean in ["avg(src_bytes)", "mean(dst_bytes)", "avg(src_port)", "avg(src_bytes) OVER ()"] {
+            let batches = context.sql(&format!("SELECT {mean} FROM flows")).await.unwrap().collect().await.unwrap();
+            assert_eq!(batches[0].column(0).data_type(), &DataType::Float64, "{mean}");
         }
     });
 }
@@ -1142,7 +1156,7 @@ mod command {
 
     #[test]
     fn what_cannot_be_read_is_status_1_and_named() {
-        with_segments(|archive| {
+        with_damaged_segments(|archive| {
             let missing = archive.path().join("nothing-here");
             let (status, lines) = refused(&missing, "SELECT 1");
             assert!(status == 1 && lines[0].contains("nothing-here"), "{lines:?}");
@@ -1166,7 +1180,7 @@ mod command {
 
     #[test]
     fn a_closed_pipe_ends_it_quietly() {
-        with_damaged_segments(|archive| {
+        with_segments(|archive| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_flowseek"));
             command.arg("sql").arg(archive.path()).arg("SELECT * FROM flows a, flows b, flows c, flows d");
             let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
