@@ -14,9 +14,9 @@ use std::{
 
 use flowseek::{
     Archive, ErrorKind, Filter, Order, Result, Settings, StoredFlow, filter,
-    flow::Field,
+    flow::{Field, Timestamp},
     order::{Direction, SortKey},
-    query::{Budget, Count, Page, Query, Start},
+    query::{Budget, Count, Every, Page, Query, Start, Totals},
     resources::Workers,
     segment::SegmentOptions,
 };
@@ -85,11 +85,16 @@ const TIME: Duration = Duration::from_secs(10);
 
 impl Place {
     fn new(index_cache_bytes: u64, page_cache_bytes: u64) -> Self {
+        Self::of((32, 8), index_cache_bytes, page_cache_bytes)
+    }
+
+    /// So many flows in blocks of so many rows.
+    fn of((flows, block_rows): (usize, usize), index_cache_bytes: u64, page_cache_bytes: u64) -> Self {
         let directory = Folder::new();
         let (clock, thread) = (ManualClock::new(), Arc::new(Thread::default()));
         let settings = Settings {
-            segment: SegmentOptions { block_rows: 8, row_group_blocks: 2 },
-            segment_rows: 16,
+            segment: SegmentOptions { block_rows, row_group_blocks: 2 },
+            segment_rows: flows / 2,
             index_cache_bytes,
             page_cache_bytes,
             // What was counted before would not be waited for.
@@ -99,24 +104,29 @@ impl Place {
             ..Settings::default()
         };
         let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
-        let stored = append(&archive, &[(0..32).map(flow).collect()]);
+        let stored = append(&archive, &[(0..flows as u64).map(flow).collect()]);
         // Footers and indexes are there for whoever has the memory for them.
         let opened = futures::executor::block_on(archive.snapshot().unwrap().query(Filter::all()).page());
         assert_eq!(opened.unwrap().explain.segments_opened, 2);
         Self { _directory: directory, clock, thread, archive, stored }
     }
 
+    /// A page that is [interrupted](Self::interrupted).
+    fn interrupted_page(&self, query: &Query, work: usize) -> Option<Result<Page>> {
+        let query = query.clone().budget(Budget { time: TIME, rows: u64::MAX });
+        self.interrupted(query.page(), work)
+    }
+
     /// A query is polled until it has done so many pieces of work, then another one takes the memory, and the time passes.
     /// The outcome; `None` where the query was through before.
-    fn interrupted(&self, query: &Query, work: usize) -> Option<Result<Page>> {
+    fn interrupted<T>(&self, query: impl Future<Output = Result<T>>, work: usize) -> Option<Result<T>> {
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
         let mut context = Context::from_waker(&waker);
         self.thread.is_held.store(true, Ordering::Relaxed);
-        let query = query.clone().budget(Budget { time: TIME, rows: u64::MAX });
-        let mut page = pin!(query.page());
+        let mut query = pin!(query);
         for turn in 0..=work {
-            if page.as_mut().poll(&mut context).is_ready() {
+            if query.as_mut().poll(&mut context).is_ready() {
                 return None;
             }
             if turn < work {
@@ -131,7 +141,7 @@ impl Place {
         let _others_work = self.thread.take();
         loop {
             its_work.into_iter().for_each(|work| work());
-            if let Poll::Ready(outcome) = page.as_mut().poll(&mut context) {
+            if let Poll::Ready(outcome) = query.as_mut().poll(&mut context) {
                 return Some(outcome);
             }
             its_work = self.thread.take();
@@ -140,11 +150,12 @@ impl Place {
             }
         }
         woken.0.store(false, Ordering::Relaxed);
-        self.clock.advance(TIME);
+        // A summary waits a second longer.
+        self.clock.advance(TIME + Duration::from_secs(1));
         assert!(woken.0.load(Ordering::Relaxed), "nobody wakes it");
-        match page.as_mut().poll(&mut context) {
+        match query.as_mut().poll(&mut context) {
             Poll::Ready(outcome) => Some(outcome),
-            Poll::Pending => panic!("it waits on: {query:?}"),
+            Poll::Pending => panic!("it waits on"),
         }
     }
 
@@ -188,7 +199,7 @@ fn a_page_whose_time_ends_while_it_waits_is_what_was_found_and_a_cursor_or_says_
             for (start, before) in [(Start::First, vec![]), (Start::At(cut.next.unwrap()), found)] {
                 let query = query.clone().start(start.clone());
                 for work in 0.. {
-                    let Some(outcome) = place.interrupted(&query, work) else { break };
+                    let Some(outcome) = place.interrupted_page(&query, work) else { break };
                     let (mut found, mut next) = (before.clone(), Some(start.clone()));
                     match outcome {
                         Ok(page) => {
@@ -218,7 +229,7 @@ fn a_count_whose_time_ends_while_it_waits_says_to_ask_again() {
     let query = place.archive.snapshot().unwrap().query(filter.clone()).limit(0).count(Count::Exact);
     let mut busy = 0;
     for work in 0.. {
-        match place.interrupted(&query, work) {
+        match place.interrupted_page(&query, work) {
             Some(Err(error)) => {
                 assert!(error.is_retryable(), "{error}");
                 busy += 1;
@@ -231,4 +242,43 @@ fn a_count_whose_time_ends_while_it_waits_says_to_ask_again() {
     place.thread.is_held.store(false, Ordering::Relaxed);
     let counted = futures::executor::block_on(query.page()).unwrap().total;
     assert_eq!(counted, Some(oracle(&place.stored, &filter.clone(), &by_bytes()).len() as u64));
+}
+
+#[test]
+fn a_summary_whose_time_ends_while_it_waits_is_exact_for_what_it_covers_or_says_to_ask_again() {
+    let roomy = 1 << 26;
+    let (mut partial, mut busy) = (0, 0);
+    for (index, pages) in [(1 << 12, roomy), (roomy, 1 << 12)] {
+        // As many blocks as two rounds read.
+        let place = Place::of((160, 1), index, pages);
+        let query = place.archive.snapshot().unwrap().summarize(filter::src_port().within(..25)).by([Field::DstPort]);
+        let query = query.every(Every::Length(Duration::from_millis(1))).top(1000);
+        let query = query.budget(Budget { time: TIME, rows: u64::MAX });
+        for work in 0.. {
+            let Some(outcome) = place.interrupted(query.summary(), work) else { break };
+            let summary = match outcome {
+                Ok(summary) => summary,
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+                    busy += 1;
+                    continue;
+                }
+            };
+            partial += u64::from(!summary.is_complete());
+            let (oldest, newest) = summary.searched.unwrap_or((Timestamp::MIN, Timestamp::MAX));
+            let is_covered = |flow: &&StoredFlow| (oldest..=newest).contains(&flow.flow.start_time);
+            let matches = |flow: &&StoredFlow| flow.flow.src_port.is_some_and(|port| port < 25);
+            let covered = place.stored.iter().filter(matches).filter(is_covered);
+            let bytes = |flow: &StoredFlow| u128::from(flow.flow.dst_bytes.unwrap_or(0));
+            let (flows, bytes) = covered.fold((0, 0), |(flows, sum), flow| (flows + 1, sum + bytes(flow)));
+            let sum = |totals: &mut dyn Iterator<Item = Totals>| {
+                totals.fold((0, 0), |(flows, sum), totals| (flows + totals.flows, sum + totals.bytes.unwrap().dest))
+            };
+            assert_eq!(sum(&mut [summary.totals].into_iter()), (flows, bytes), "after {work} pieces of work");
+            assert_eq!(sum(&mut summary.groups.iter().map(|group| group.totals)), (flows, bytes));
+            assert_eq!(sum(&mut summary.buckets.iter().map(|bucket| bucket.totals)), (flows, bytes));
+        }
+        place.thread.is_held.store(false, Ordering::Relaxed);
+    }
+    assert!(partial > 10 && busy > 10, "{partial} summaries, {busy} errors");
 }

@@ -89,6 +89,11 @@ impl Accumulator {
         self.groups.memory() + listed + frequent
     }
 
+    /// Whether something was kept of long lists.
+    pub(super) fn has_frequent(&self) -> bool {
+        !lock(&self.frequent).is_empty()
+    }
+
     /// What was kept of long lists.
     pub(super) fn take_frequent(&self) -> Vec<FrequentPart> {
         std::mem::take(&mut *lock(&self.frequent))

@@ -65,6 +65,11 @@ impl Buckets {
         Self { length: self.length, is_auto: self.is_auto, sums: BTreeMap::new(), known: None }
     }
 
+    /// About how many bytes of memory they take.
+    pub(super) fn memory(&self) -> u64 {
+        (self.sums.len() * size_of::<(i64, Sums)>()) as u64
+    }
+
     /// The bucket of a time.
     pub(super) fn number(&self, millis: i64) -> i64 {
         millis.div_euclid(self.length)

@@ -155,7 +155,9 @@ impl SummaryQuery {
     /// # Errors
     /// [`ErrorKind::InvalidQuery`](crate::ErrorKind::InvalidQuery) where what is asked for is not within its limits, or the
     /// flows that match begin in more than [`MOST_BUCKETS`] buckets; [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) or
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where a segment cannot be read.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where a segment cannot be read; [`ErrorKind::Busy`](crate::ErrorKind::Busy)
+    /// where other queries hold the memory that it needs for a second longer than its time, before it has counted anything,
+    /// or where lists of addresses have told the groups.
     pub async fn summary(&self) -> Result<Summary> {
         self.check()?;
         walk::summary(self).await

@@ -31,6 +31,7 @@ mod accumulator;
 mod buckets;
 mod builder;
 mod codes;
+mod covered;
 mod frequent;
 mod groups;
 mod listing;

@@ -13,6 +13,7 @@ use super::{
     accumulator::{Accumulator, Part, Sums, Tally},
     buckets::Buckets,
     builder::SummaryQuery,
+    covered::{Covered, Kept},
     frequent::{Frequent, candidates},
     groups::Groups,
     listing::{FrequentPart, ListPart, Listing, LongLists},
@@ -77,11 +78,20 @@ async fn walked(query: &SummaryQuery, spending: Spending, long: LongLists, start
         if is_begun && walk.is_spent() {
             break;
         }
-        walk.round(is_begun).await?;
+        if is_begun {
+            walk.keep();
+        }
+        if let Err(error) = walk.round(is_begun).await {
+            // What was counted before it is answered.
+            let kept = if walk.spending.ends_at(&error) { walk.kept.take() } else { None };
+            let kept = kept.ok_or(error)?;
+            return Ok(Walked::Done(Box::new(walk.told(kept, newest, started))));
+        }
         is_begun = true;
     }
     Ok(if walk.resolve().await? {
-        Walked::Done(Box::new(walk.finish(newest, started)))
+        let covered = walk.covered();
+        Walked::Done(Box::new(walk.told(covered, newest, started)))
     } else {
         Walked::Undecided(walk.spending)
     })
@@ -108,6 +118,7 @@ struct Walk<'a> {
     cut: Option<i64>,
     sums: Sums,
     buckets: Option<Buckets>,
+    kept: Kept,
 }
 
 impl<'a> Walk<'a> {
@@ -153,6 +164,7 @@ impl<'a> Walk<'a> {
             cut: None,
             sums: Sums::default(),
             buckets: query.every.map(Buckets::new),
+            kept: Kept::default(),
         }
     }
 
@@ -222,7 +234,28 @@ impl<'a> Walk<'a> {
             self.add(read).await?;
         }
         self.cut = round.cut;
+        self.kept.advance(round.work);
         Ok(())
+    }
+
+    /// Keeps what is counted for the case that the next round fails. Of long lists that is not known yet.
+    fn keep(&mut self) {
+        let buckets = self.buckets.as_ref().map_or(0, Buckets::memory);
+        if !self.accumulator.has_frequent() && self.kept.is_due(self.accumulator.group_bytes() + buckets) {
+            self.accumulator.join_groups();
+            self.kept.keep(self.covered());
+        }
+    }
+
+    /// What is counted.
+    fn covered(&self) -> Covered {
+        let Accumulator { groups, adds_bytes, .. } = &self.accumulator;
+        Covered {
+            cut: self.cut.filter(|_| !self.fronts.is_empty()),
+            sums: self.sums,
+            groups: groups.top(self.query.top, self.query.measure, *adds_bytes),
+            buckets: self.buckets.clone(),
+        }
     }
 
     /// Chooses the blocks of a round, those with the newest flows of all that are left; and where it is cut: not before
@@ -491,10 +524,10 @@ impl<'a> Walk<'a> {
         Ok(true)
     }
 
-    /// The summary of all flows that are counted. `newest` is the newest start time that a flow may have that matches.
-    fn finish(self, newest: Option<i64>, started: Instant) -> Summary {
+    /// The summary of the flows that are covered. `newest` is the newest start time that a flow may have that matches.
+    fn told(self, covered: Covered, newest: Option<i64>, started: Instant) -> Summary {
         let adds_bytes = self.accumulator.adds_bytes;
-        let searched = self.cut.filter(|_| !self.fronts.is_empty()).zip(newest).map(|(cut, newest)| {
+        let searched = covered.cut.zip(newest).map(|(cut, newest)| {
             let time = |millis: i64| Timestamp::from_millis(millis).unwrap_or(Timestamp::MAX);
             (time(cut.saturating_add(1)), time(newest))
         });
@@ -509,11 +542,11 @@ impl<'a> Walk<'a> {
             ..self.explain
         };
         Summary {
-            totals: self.sums.totals(adds_bytes),
+            totals: covered.sums.totals(adds_bytes),
             by: self.query.by.clone(),
-            groups: self.accumulator.groups.top(self.query.top, self.query.measure, adds_bytes),
-            every: self.buckets.as_ref().map(Buckets::length),
-            buckets: self.buckets.map(|buckets| buckets.finish(adds_bytes)).unwrap_or_default(),
+            groups: covered.groups,
+            every: covered.buckets.as_ref().map(Buckets::length),
+            buckets: covered.buckets.map(|buckets| buckets.finish(adds_bytes)).unwrap_or_default(),
             searched,
             explain,
         }
