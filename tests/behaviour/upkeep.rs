@@ -19,6 +19,7 @@ use flowseek::{
 use tokio::time::sleep;
 
 use crate::{
+    clock::ManualClock,
     hooked::{Hooked, Step},
     kept::{Place, flow, now},
     support::block_on,
@@ -255,10 +256,14 @@ impl Gated {
 }
 
 fn gated(place: &Place) -> (Archive, Gated) {
+    gated_with(place, place.settings(100))
+}
+
+fn gated_with(place: &Place, settings: Settings) -> (Archive, Gated) {
     let gate = Gated::default();
     let passed = gate.clone();
     let storage = Hooked::new(move |path, step| passed.pass(path, step));
-    let settings = Settings { storage: Arc::new(storage), ..place.settings(100) };
+    let settings = Settings { storage: Arc::new(storage), ..settings };
     (Archive::open_or_create_with(&place.path, settings).unwrap(), gate)
 }
 
@@ -318,8 +323,30 @@ fn a_disk_that_is_too_full_to_merge_fails_no_call_and_is_told_and_tried_again() 
 }
 
 #[test]
+fn how_long_it_waits_after_a_failure_is_told_by_the_clock_of_the_archive() {
+    let place = Place::new();
+    let clock = ManualClock::new();
+    let (archive, gate) = gated_with(&place, Settings { clock: Arc::new(clock.clone()), ..place.settings(100) });
+    gate.set(|state| state.is_full = true);
+    block_on(async {
+        let appender = archive.live_appender(options()).unwrap();
+        for start in 0..20 {
+            commit(&appender, [start]).await;
+        }
+        // By the clock of the system the eighth attempt would come after two minutes.
+        let failed = status_when(&appender, |status| {
+            clock.advance(Duration::from_secs(64));
+            status.failures > 7
+        });
+        assert_eq!(failed.await.merged, 0);
+        let _ = appender.close().await.unwrap();
+    });
+}
+
+#[test]
 fn a_damaged_segment_is_told_and_keeps_no_others_from_being_merged() {
     let place = Place::new();
+    place.expect_damage();
     let archive = place.archive(100);
     (0..8).for_each(|start| crate::kept::commit(&archive, [start]));
     let damaged = archive.snapshot().unwrap().manifest().segments[3].path.clone();
@@ -346,12 +373,12 @@ fn one_missing_or_unreadable_segment_keeps_no_other_from_being_merged() {
     let missing: Damage = |file| fs::remove_file(file).unwrap();
     let refused: Damage = |file| {
         fs::remove_file(file).unwrap();
-    place.expect_damage();
         std::os::unix::fs::symlink(file, file).unwrap();
     };
     let cut: Damage = |file| OpenOptions::new().write(true).open(file).unwrap().set_len(700).unwrap();
     for damage in [missing, refused, cut] {
         let place = Place::new();
+        place.expect_damage();
         let archive = place.archive(100);
         (0..20).for_each(|start| crate::kept::commit(&archive, [start]));
         let damaged = archive.snapshot().unwrap().manifest().segments[3].path.clone();
@@ -378,7 +405,6 @@ fn one_missing_or_unreadable_segment_keeps_no_other_from_being_merged() {
 fn an_appender_that_ends_leaves_the_archive_free_and_clean_whatever_was_being_merged() {
     let place = Place::new();
     let archive = place.archive(40);
-        place.expect_damage();
     let mut flows = 0;
     block_on(async {
         for round in 0..20 {

@@ -1,5 +1,6 @@
 //! Appending from the many tasks of a server.
 
+mod alarm;
 mod amount;
 mod backlog;
 mod batch;

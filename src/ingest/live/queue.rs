@@ -1,18 +1,15 @@
 //! What callers hand to the thread that writes.
 
 use std::{
-    fmt,
-    future::Future,
     ops::Range,
-    pin::Pin,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    task::{Context, Wake, Waker},
+    task::Wake,
     time::Instant,
 };
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::{amount::Amount, backlog::Backlog, rows::Rows};
+use super::{alarm::Alarm, amount::Amount, backlog::Backlog, rows::Rows};
 use crate::{archive::Commit, error::Result, resources::Clock};
 
 /// What callers want, in the order of the calls. How much may wait here, the permits of the callers bound.
@@ -82,7 +79,7 @@ impl Queue {
 
     /// Everything that is in, as soon as there is something, or nothing at `deadline`; `None` once the queue is closed.
     pub(super) fn take(self: &Arc<Self>, deadline: Option<Instant>, alarm: &mut Alarm) -> Option<Jobs> {
-        alarm.set(deadline, self);
+        alarm.set(deadline, self.clock.as_ref(), self);
         let mut state = self.lock();
         loop {
             if !state.open {
@@ -123,31 +120,6 @@ impl Wake for Queue {
         // Either it has not looked yet, or it waits.
         drop(self.lock());
         self.changed.notify_one();
-    }
-}
-
-/// Wakes the thread that takes jobs out when it is time by the clock, which may run otherwise than that of the system.
-#[derive(Default)]
-pub(super) struct Alarm {
-    time: Option<Instant>,
-    sleep: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-}
-
-impl Alarm {
-    fn set(&mut self, time: Option<Instant>, queue: &Arc<Queue>) {
-        if self.time != time {
-            self.time = time;
-            self.sleep = time.map(|time| queue.clock.sleep_until(time));
-            let waker = Waker::from(Arc::clone(queue));
-            // Where the clock cannot wait, the thread does as long as it would by the system's.
-            let _ = self.sleep.as_mut().map(|sleep| sleep.as_mut().poll(&mut Context::from_waker(&waker)));
-        }
-    }
-}
-
-impl fmt::Debug for Alarm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Alarm").field("time", &self.time).finish_non_exhaustive()
     }
 }
 

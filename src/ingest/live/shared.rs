@@ -46,9 +46,9 @@ pub(super) struct Shared {
 impl Shared {
     /// Starts the threads.
     pub(super) fn start(appender: Appender, options: LiveOptions, clock: Arc<dyn Clock>) -> Result<Self> {
-        let queue = Arc::new(Queue::new(clock));
+        let queue = Arc::new(Queue::new(Arc::clone(&clock)));
         let (sender, progress) = watch::channel(Progress::default());
-        let upkeep = Upkeep::start(appender.compactor(), options)?;
+        let upkeep = Upkeep::start(appender.compactor(), options, clock)?;
         let board = upkeep.as_ref().map(|upkeep| Arc::clone(upkeep.board()));
         let worker = Worker::new(appender, upkeep, options, Arc::clone(&queue), sender);
         let thread = thread::Builder::new().name("flowseek-append".to_owned()).spawn(|| worker.run());

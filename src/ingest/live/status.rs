@@ -2,10 +2,12 @@
 
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    task::Wake,
     time::Instant,
 };
 
-use crate::error::Error;
+use super::alarm::Alarm;
+use crate::{error::Error, resources::Clock};
 
 /// How a [`LiveAppender`](super::LiveAppender) gets on with keeping the archive in order: merging segments, and removing
 /// old ones. The numbers count from when it was made.
@@ -35,6 +37,7 @@ pub struct LiveStatus {
 pub(super) struct Board {
     state: Mutex<State>,
     changed: Condvar,
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug)]
@@ -47,9 +50,14 @@ struct State {
 
 impl Board {
     /// Where there is something to be done at once.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         let status = LiveStatus { is_busy: true, ..LiveStatus::default() };
-        Self { state: Mutex::new(State { status, is_rung: true, is_open: true }), changed: Condvar::new() }
+        Self { state: Mutex::new(State { status, is_rung: true, is_open: true }), changed: Condvar::new(), clock }
+    }
+
+    /// The time on the clock.
+    pub(super) fn now(&self) -> Instant {
+        self.clock.instant()
     }
 
     pub(super) fn status(&self) -> LiveStatus {
@@ -84,20 +92,28 @@ impl Board {
     }
 
     /// All is done: waits for a commit, or until a time. `false` where the thread is to end.
-    pub(super) fn rest(&self, until: Instant) -> bool {
-        let mut state = self.lock();
-        state.status.is_busy = state.is_rung && state.is_open;
-        self.wait(state, until, |state| state.is_rung)
+    pub(super) fn rest(self: &Arc<Self>, until: Instant) -> bool {
+        let is_busy = |state: &State| state.is_rung && state.is_open;
+        self.wait(until, is_busy, |state| state.is_rung)
     }
 
     /// Waits until a time, whatever is committed. `false` where the thread is to end.
-    pub(super) fn pause(&self, until: Instant) -> bool {
-        self.wait(self.lock(), until, |_| false)
+    pub(super) fn pause(self: &Arc<Self>, until: Instant) -> bool {
+        self.wait(until, |state| state.status.is_busy, |_| false)
     }
 
-    fn wait(&self, mut state: MutexGuard<'_, State>, until: Instant, is_enough: impl Fn(&State) -> bool) -> bool {
+    fn wait(
+        self: &Arc<Self>,
+        until: Instant,
+        is_busy: impl Fn(&State) -> bool,
+        is_enough: impl Fn(&State) -> bool,
+    ) -> bool {
+        let mut alarm = Alarm::default();
+        alarm.set(Some(until), self.clock.as_ref(), self);
+        let mut state = self.lock();
+        state.status.is_busy = is_busy(&state);
         while state.is_open && !is_enough(&state) {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = until.saturating_duration_since(self.now());
             if left.is_zero() {
                 break;
             }
@@ -110,5 +126,14 @@ impl Board {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Board {
+    /// Lets the thread that waits look at the clock.
+    fn wake(self: Arc<Self>) {
+        // Either it has not looked yet, or it waits.
+        drop(self.lock());
+        self.changed.notify_one();
     }
 }

@@ -12,6 +12,7 @@ use super::{LiveOptions, status::Board};
 use crate::{
     archive::{Compactor, Effort, Job, JobOutcome},
     error::{Error, ErrorKind, Result},
+    resources::Clock,
 };
 
 /// How long after the last time it looks again, though nothing was committed: flows grow old, and readers end.
@@ -29,12 +30,12 @@ pub(super) struct Upkeep {
 
 impl Upkeep {
     /// Starts the thread; `None` where there is nothing for it to do.
-    pub(super) fn start(compactor: Compactor, options: LiveOptions) -> Result<Option<Self>> {
+    pub(super) fn start(compactor: Compactor, options: LiveOptions, clock: Arc<dyn Clock>) -> Result<Option<Self>> {
         let LiveOptions { compaction, keep, max_bytes, .. } = options;
         if compaction.is_none() && keep.is_none() && max_bytes.is_none() {
             return Ok(None);
         }
-        let board = Arc::new(Board::new());
+        let board = Arc::new(Board::new(clock));
         let keeper = Keeper {
             board: Arc::clone(&board),
             compactor: compactor.clone(),
@@ -42,7 +43,7 @@ impl Upkeep {
             keep,
             max_bytes,
             spoiled: HashSet::new(),
-            retry: Instant::now() + ROUND,
+            retry: board.now() + ROUND,
         };
         let thread = thread::Builder::new().name("flowseek-upkeep".to_owned()).spawn(|| keeper.run());
         let thread = thread.map_err(Error::with(ErrorKind::Io, "a thread cannot be started"))?;
@@ -85,11 +86,11 @@ impl Keeper {
             goes_on = match self.work() {
                 Ok(()) => {
                     pause = PAUSES.0;
-                    self.board.rest(Instant::now() + ROUND)
+                    self.board.rest(self.board.now() + ROUND)
                 }
                 Err(error) => {
                     self.fail(error);
-                    let until = Instant::now() + pause;
+                    let until = self.board.now() + pause;
                     pause = PAUSES.1.min(pause * 2);
                     self.board.pause(until)
                 }
@@ -100,9 +101,10 @@ impl Keeper {
     /// Does what there is to do.
     fn work(&mut self) -> Result<()> {
         self.compactor.delete_retired();
-        if self.retry <= Instant::now() {
+        let now = self.board.now();
+        if self.retry <= now {
             self.compactor.retry_unreadable();
-            self.retry = Instant::now() + ROUND;
+            self.retry = now + ROUND;
         }
         while self.board.is_open() {
             // First, so that nothing is merged that goes anyway.

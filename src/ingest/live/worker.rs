@@ -9,9 +9,10 @@ use tokio::sync::watch;
 
 use super::{
     LiveOptions,
+    alarm::Alarm,
     amount::Amount,
     backlog::Backlog,
-    queue::{Alarm, Caller, Jobs, Queue},
+    queue::{Caller, Jobs, Queue},
     upkeep::Upkeep,
 };
 use crate::{
