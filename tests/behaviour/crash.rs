@@ -68,6 +68,34 @@ impl Change {
         goes_on(&place, &archive, "nothing has failed");
         (before, after)
     }
+
+    /// Makes the change to a copy of an archive for each of its steps, which fails in one of two ways.
+    fn with_each_failure(self, template: &Place, mut test: impl FnMut(Attempt)) {
+        for fault in [Fault::At, Fault::AfterAll] {
+            let steps = (1..).find(|step| {
+                let told = format!("{self:?}, {:?}", fault(*step));
+                let place = template.copy();
+                let storage = place.storage.clone();
+                let archive = place.archive(8);
+                let mut writer = archive.writer().unwrap();
+                storage.set(fault(*step));
+                let done = self.run(&archive, &mut writer);
+                let has_struck = storage.has_struck();
+                test(Attempt { writer, archive, place, done, told });
+                !has_struck
+            });
+            assert!(steps > Some(5), "{self:?} has {steps:?} steps");
+        }
+    }
+}
+
+/// A change of which a step has failed, once.
+struct Attempt {
+    writer: Writer,
+    archive: Archive,
+    place: Place,
+    done: Result<()>,
+    told: String,
 }
 
 /// An archive of several segments, some of which overlap.
@@ -126,29 +154,16 @@ fn a_step_that_fails_loses_nothing_and_the_next_attempt_does_all_of_it_once() {
     let template = prepared();
     for change in Change::EACH {
         let (before, after) = change.expected();
-        for fault in [Fault::At, Fault::AfterAll] {
-            for step in 1.. {
-                let told = format!("{change:?}, {:?}", fault(step));
-                let place = template.copy();
-                let archive = place.archive(8);
-                let mut writer = archive.writer().unwrap();
-                place.storage.set(fault(step));
-                let done = change.run(&archive, &mut writer);
-                let has_struck = place.storage.has_struck();
-                let found = now(&archive);
-                assert!(found == after || (found == before && done.is_err()), "{told}: {found:?}");
-                if done.is_err() {
-                    change.run(&archive, &mut writer).unwrap();
-                }
-                assert_eq!(now(&archive), after, "{told}");
-                drop(writer);
-                goes_on(&place, &archive, &told);
-                if !has_struck {
-                    assert!(step > 5, "{told}");
-                    break;
-                }
+        change.with_each_failure(&template, |Attempt { mut writer, archive, place, done, told }| {
+            let found = now(&archive);
+            assert!(found == after || (found == before && done.is_err()), "{told}: {found:?}");
+            if done.is_err() {
+                change.run(&archive, &mut writer).unwrap();
             }
-        }
+            assert_eq!(now(&archive), after, "{told}");
+            drop(writer);
+            goes_on(&place, &archive, &told);
+        });
     }
 }
 
@@ -157,32 +172,19 @@ fn what_a_second_attempt_acknowledges_outlives_a_power_failure() {
     let template = prepared();
     for change in Change::EACH {
         let (_, after) = change.expected();
-        for fault in [Fault::At, Fault::AfterAll] {
-            for step in 1.. {
-                let told = format!("{change:?}, {:?}", fault(step));
-                let place = template.copy();
-                let archive = place.archive(8);
-                let mut writer = archive.writer().unwrap();
-                place.storage.set(fault(step));
-                let done = change.run(&archive, &mut writer);
-                let has_struck = place.storage.has_struck();
-                if done.is_err() {
-                    change.run(&archive, &mut writer).unwrap();
-                }
-                drop(archive);
-                // The process is gone with the power: nothing is dropped in order. Its lock is, as it would be.
-                std::mem::forget(writer);
-                std::fs::remove_file(place.path.join("lock")).unwrap();
-                place.storage.restart(Loss::All, &place.path);
-                let archive = place.archive(8);
-                assert_eq!(now(&archive), after, "{told}");
-                goes_on(&place, &archive, &told);
-                if !has_struck {
-                    assert!(step > 5, "{told}");
-                    break;
-                }
+        change.with_each_failure(&template, |Attempt { mut writer, archive, place, done, told }| {
+            if done.is_err() {
+                change.run(&archive, &mut writer).unwrap();
             }
-        }
+            drop(archive);
+            // The process is gone with the power: nothing is dropped in order. Its lock is, as it would be.
+            std::mem::forget(writer);
+            std::fs::remove_file(place.path.join("lock")).unwrap();
+            place.storage.restart(Loss::All, &place.path);
+            let archive = place.archive(8);
+            assert_eq!(now(&archive), after, "{told}");
+            goes_on(&place, &archive, &told);
+        });
     }
 }
 
