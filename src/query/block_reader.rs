@@ -149,19 +149,15 @@ impl BlockReader<'_> {
             return Ok((std::iter::once(rows).collect(), self.conditions.of(Open::Nothing, threshold)));
         }
         let page = |row: usize| block.pages & 1 << ((row - rows.start) / shape.page_rows).min(7) != 0;
-        let selection = self.pruner.rows(block, segment, &self.scanner.reader).await?;
-        let (chosen, conditions) = match &selection {
+        let starts = rows.clone().step_by(shape.page_rows).filter(|row| page(*row));
+        // A page beyond a time is not chosen, whatever lists tell of it.
+        let pages: RowRanges = starts.map(|start| start..(start + shape.page_rows).min(rows.end)).collect();
+        let (chosen, conditions) = match &self.pruner.rows(block, segment, &self.scanner.reader).await? {
             Some(selection) => {
-                // A page beyond a time is not chosen, whatever lists tell of it.
-                let chosen = selection.rows.iter().map(|row| rows.start + row).filter(|row| page(*row));
-                let open = Open::Parts(&selection.open);
-                (chosen.map(|row| row..row + 1).collect(), self.conditions.of(open, threshold))
+                let conditions = self.conditions.of(Open::Parts(&selection.open), threshold);
+                (selection.rows_from(rows.start).and(&pages), conditions)
             }
-            None => {
-                let starts = rows.clone().step_by(shape.page_rows).filter(|row| page(*row));
-                let chosen: RowRanges = starts.map(|start| start..(start + shape.page_rows).min(rows.end)).collect();
-                (chosen, self.conditions.of(Open::All, threshold))
-            }
+            None => (pages, self.conditions.of(Open::All, threshold)),
         };
         let order = &self.goal.order;
         if let (Some(position), Some(direction)) = (&self.goal.position, order.by_time()) {

@@ -14,14 +14,18 @@ use datafusion::{
     physical_expr::{PhysicalExpr, create_physical_expr},
 };
 
-use super::{goal::Goal, threshold::Threshold};
+use super::{
+    addresses::{is_of_addresses, passing},
+    goal::Goal,
+    threshold::{Side, Threshold},
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     filter::{Filter, Test},
     flow::{Field, Kind, Value},
-    order::Order,
+    order::{Order, SortKey},
     schema::{after_expr, filter_expr, lead_expr, schema},
-    segment::{Probes, SegmentReader},
+    segment::{Probes, SegmentReader, whole_addresses},
 };
 
 /// A predicate over some columns.
@@ -37,8 +41,10 @@ pub(super) struct Condition {
 #[derive(Debug)]
 enum Source {
     Filter(Filter),
+    /// Of addresses alone. It is evaluated without the expression.
+    Addresses(Filter),
     Expr(Expr),
-    /// Values of a sort key that do not come after another. Most are compared without the expression.
+    /// Values of a sort key on one side of another. Most are compared without the expression.
     Threshold(Threshold, Expr),
 }
 
@@ -68,28 +74,41 @@ impl Condition {
     }
 
     fn of_filter(filter: &Filter) -> Self {
-        Self::new(filter.tests().map(Test::field).collect(), Source::Filter(filter.clone()))
+        let source = if is_of_addresses(filter) { Source::Addresses } else { Source::Filter };
+        Self::new(filter.tests().map(Test::field).collect(), source(filter.clone()))
     }
 
     /// The flows whose first sort key does not come after `value`: only they can come before a flow that has it.
     pub(super) fn not_after(order: &Order, value: Option<&Value>) -> Option<Self> {
-        let key = order.keys().first()?;
-        let expr = lead_expr(*key, value, true);
-        let source = match value {
-            Some(value) => Source::Threshold(Threshold::new(*key, value), expr),
-            None => Source::Expr(expr),
-        };
-        Some(Self::new(vec![key.field], source))
+        order.keys().first().map(|key| Self::of_lead(*key, value, Side::NotAfter))
     }
 
-    /// For which of `rows` rows it is true.
+    /// The flows whose first sort key is on one side of `value`.
+    fn of_lead(key: SortKey, value: Option<&Value>, side: Side) -> Self {
+        let expr = lead_expr(key, value, side == Side::NotAfter);
+        let source = match value {
+            Some(value) => Source::Threshold(Threshold::new(key, value, side), expr),
+            None => Source::Expr(expr),
+        };
+        Self::new(vec![key.field], source)
+    }
+
+    /// For which of `rows` rows it is true. Addresses may be places in a dictionary.
     pub(super) fn evaluate(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<BooleanArray> {
-        if let (Source::Threshold(threshold, _), [column]) = (&self.source, columns.as_slice())
-            && let Some(mask) = threshold.reached_by(column)
-        {
+        let mask = match (&self.source, columns.as_slice()) {
+            (Source::Threshold(threshold, _), [column]) => threshold.reached_by(column),
+            (Source::Addresses(filter), columns) => passing(filter, &self.fields, columns, rows),
+            _ => None,
+        };
+        if let Some(mask) = mask {
             return Ok(mask);
         }
         let predicate = self.predicate()?;
+        let columns = self.fields.iter().zip(columns).map(|(field, column)| match field.kind() {
+            Kind::Address => whole_addresses(column),
+            Kind::Time | Kind::Number | Kind::Text => Ok(column),
+        });
+        let columns = columns.collect::<Result<_>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&predicate.columns), columns, &options);
         let batch = batch.map_err(Error::with(ErrorKind::Internal, "a predicate was given other columns"))?;
@@ -103,7 +122,7 @@ impl Condition {
             return Ok(made);
         }
         let made = match &self.source {
-            Source::Filter(filter) => Predicate::new(&self.fields, &filter_expr(filter)),
+            Source::Filter(filter) | Source::Addresses(filter) => Predicate::new(&self.fields, &filter_expr(filter)),
             Source::Expr(expr) | Source::Threshold(_, expr) => Predicate::new(&self.fields, expr),
         };
         // Another thread may have made it meanwhile: the two are the same.
@@ -151,9 +170,7 @@ impl Conditions {
         if let Some(position) = goal.position.as_ref().filter(|_| goal.order.by_time().is_none()) {
             // Most are told by the first key alone.
             if let (Some(key), Some(value)) = (goal.order.keys().first(), position.key.first()) {
-                let lead = Source::Expr(lead_expr(*key, value.as_ref(), false));
-                let lead = Condition::new(vec![key.field], lead);
-                conditions.position.push(Arc::new(lead));
+                conditions.position.push(Arc::new(Condition::of_lead(*key, value.as_ref(), Side::NotBefore)));
             }
             let fields = goal.order.keys().iter().map(|key| key.field).collect();
             let after = Source::Expr(after_expr(&goal.order, position));

@@ -9,9 +9,10 @@
 //! 1. The rows that the lists name, joined by what is AND, OR and NOT in the filter; or else its pages of 2,048 rows that
 //!    they name, or in which the start time can be. In an order by time, page after page from the one end, until the page
 //!    of the answer is full.
-//! 2. Each part of the filter that the lists do not decide is a DataFusion predicate over the columns that it names. Parts are evaluated one after the
-//!    other, those first that turn most flows away for the least decoding, and each only on the rows that are left. A
-//!    predicate on names is asked once for each name of a dictionary.
+//! 2. Each part of the filter that the lists do not decide is a DataFusion predicate over the columns that it names. Parts
+//!    are evaluated one after the other, those first that turn most flows away for the least decoding, and each only on the
+//!    rows that are left. A predicate on names is asked once for each name of a dictionary. Addresses are compared where
+//!    they lie in theirs: DataFusion would have them put together for each row.
 //! 3. Of the rows that are left the keys of the order; and of the flows of the answer, at the end, all columns.
 //!
 //! # As a plan
@@ -33,6 +34,7 @@
 //! instead. What is not held is read, checked and decoded where the host's runtime lets threads wait. From 65,536 rows on a round of
 //! blocks is shared between the threads of the runtime; a short page wakes none of them.
 
+mod addresses;
 mod answer;
 mod block_reader;
 mod budget;

@@ -154,8 +154,9 @@ impl<'a> PartColumns<'a> {
 
     /// Those of `rows` for which `test` is true.
     ///
-    /// It is given columns of the part, as they are, where most of it is asked for; of few rows, just these. Of values in
-    /// a small dictionary it is given each once, and `told` remembers what it said of them.
+    /// It is given columns of the part, as they are, where most of it is asked for; of few rows, just these. Addresses may be
+    /// places in a dictionary. Of values in a small dictionary it is given each once, and `told` remembers what it said of
+    /// them.
     pub(crate) fn filter(
         &self,
         rows: &RowRanges,
@@ -178,7 +179,10 @@ impl<'a> PartColumns<'a> {
             return Ok(rows.filter(&test(gathered.collect::<Result<_>>()?, rows.len())?));
         }
         let whole = RowRanges::from_iter(std::iter::once(0..length));
-        let columns = fields.iter().zip(&arrays).map(|(field, array)| gather(*field, &[array], [&whole]));
+        let columns = fields.iter().zip(arrays).map(|(field, array)| match field.kind() {
+            Kind::Address => Ok(Arc::clone(array)),
+            Kind::Time | Kind::Number | Kind::Text => gather(*field, &[array], [&whole]),
+        });
         Ok(rows.masked(&test(columns.collect::<Result<_>>()?, length)?))
     }
 }
@@ -317,6 +321,14 @@ fn places_of_one_dictionary<'p, 'r>(
 fn is_coherent<'r>(parts: impl Iterator<Item = &'r RowRanges>) -> bool {
     let (ranges, rows) = parts.fold((0, 0), |sum, rows| (sum.0 + rows.as_slice().len(), sum.1 + rows.len()));
     ranges > 0 && rows / ranges >= COHERENT_ROWS
+}
+
+/// Addresses as 16 bytes each, that may have been places in a dictionary.
+pub(crate) fn whole_addresses(column: ArrayRef) -> Result<ArrayRef> {
+    match column.as_dictionary_opt::<UInt16Type>() {
+        None => Ok(column),
+        Some(places) => addresses(&[(&&column, &std::iter::once(0..places.len()).collect())]),
+    }
 }
 
 /// Addresses of rows of pages, of which some are places in a dictionary.

@@ -29,8 +29,8 @@ mod zone_map;
 
 pub use bounds::{BlockBounds, BoundsTable};
 pub use cache::{PageCache, ReadCounters};
-pub(crate) use columns::ToldNames;
 pub use columns::{Columns, RowReader};
+pub(crate) use columns::{ToldNames, whole_addresses};
 pub(crate) use file_bytes::FileBytes;
 pub(crate) use index::ListValue;
 pub(crate) use page_header::{PageHeader, page_header};

@@ -39,8 +39,14 @@ impl RowSet {
 
     /// Adds some rows that follow on one another.
     pub(crate) fn insert_range(&mut self, rows: Range<usize>) {
-        for row in rows.start..rows.end.min(self.rows) {
-            self.insert(row);
+        let end = rows.end.min(self.rows);
+        for (number, word) in self.words.iter_mut().enumerate().take(end.div_ceil(64)).skip(rows.start / 64) {
+            // Of rows 60 to 129, of which 64 to 127 are all of word 1, word 0 gets bits 60 to 63 and word 2 gets 0 and 1.
+            let from = rows.start.saturating_sub(number * 64);
+            let to = (end - number * 64).min(64);
+            if from < to {
+                *word |= u64::MAX << from & u64::MAX >> (64 - to);
+            }
         }
     }
 
@@ -78,6 +84,30 @@ impl RowSet {
         }
     }
 
+    /// The rows as ranges, ascending, that do not touch.
+    pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let start = self.next(at, true);
+            at = self.next(start, false);
+            (start < at).then_some(start..at)
+        })
+    }
+
+    /// The first row from `from` on that it has, or where not `held` has not; the number of rows where there is none.
+    fn next(&self, from: usize, held: bool) -> usize {
+        let flipped = if held { 0 } else { u64::MAX };
+        let mut before = u64::MAX << (from % 64);
+        for (number, word) in self.words.iter().enumerate().skip(from / 64) {
+            let found = (word ^ flipped) & before;
+            if found != 0 {
+                return (number * 64 + found.trailing_zeros() as usize).min(self.rows);
+            }
+            before = u64::MAX;
+        }
+        self.rows
+    }
+
     /// The rows, ascending.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         let starts = (0..self.words.len()).map(|word| word * 64);
@@ -95,5 +125,34 @@ impl Iterator for Bits {
         let bit = (self.0 != 0).then(|| self.0.trailing_zeros() as usize);
         self.0 &= self.0.wrapping_sub(1);
         bit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_set_has_the_rows_that_were_put_in(
+            rows in 0_usize..300,
+            ranges in vec((0_usize..310, 0_usize..150), 0..5),
+        ) {
+            let mut set = RowSet::none(rows);
+            let mut wanted = vec![false; rows];
+            for (start, length) in ranges {
+                set.insert_range(start..start + length);
+                wanted.iter_mut().skip(start).take(length).for_each(|row| *row = true);
+            }
+            let held: Vec<usize> = (0..rows).filter(|row| wanted[*row]).collect();
+            prop_assert_eq!(set.iter().collect::<Vec<_>>(), held.clone());
+            prop_assert_eq!(set.len(), held.len());
+            let ranges: Vec<Range<usize>> = set.ranges().collect();
+            prop_assert!(ranges.iter().all(|range| !range.is_empty()));
+            prop_assert!(ranges.windows(2).all(|pair| pair[0].end < pair[1].start));
+            prop_assert_eq!(ranges.into_iter().flatten().collect::<Vec<_>>(), held);
+        }
     }
 }

@@ -13,13 +13,18 @@ impl FromIterator<Range<usize>> for RowRanges {
     fn from_iter<I: IntoIterator<Item = Range<usize>>>(ranges: I) -> Self {
         let mut ranges: Vec<_> = ranges.into_iter().filter(|range| !range.is_empty()).collect();
         ranges.sort_unstable_by_key(|range| (range.start, range.end));
-        let mut joined = Self::default();
-        ranges.into_iter().for_each(|range| joined.push(range));
-        joined
+        Self::ascending(ranges.into_iter())
     }
 }
 
 impl RowRanges {
+    /// Of ranges that ascend.
+    pub(super) fn ascending(ranges: impl Iterator<Item = Range<usize>>) -> Self {
+        let mut rows = Self::default();
+        ranges.filter(|range| !range.is_empty()).for_each(|range| rows.push(range));
+        rows
+    }
+
     /// How many rows there are.
     pub fn len(&self) -> usize {
         self.0.iter().map(ExactSizeIterator::len).sum()
@@ -46,6 +51,12 @@ impl RowRanges {
         let first = self.0.partition_point(|each| each.end <= range.start);
         let touched = self.0.get(first..).unwrap_or_default().iter().take_while(|each| each.start < range.end);
         Self(touched.map(|each| each.start.max(range.start)..each.end.min(range.end)).collect())
+    }
+
+    /// Those of the rows that `other` has, too.
+    #[must_use]
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        Self(other.0.iter().flat_map(|range| self.within(range).0).collect())
     }
 
     /// Those of the rows for which `mask` is true; it has a value for each of them.
@@ -183,6 +194,8 @@ mod tests {
         let rows: RowRanges = [0..1, 15..25, 39..40, 60..61].into_iter().collect();
         assert_eq!(rows.pages(10), [0, 1, 2, 3, 6]);
         assert_eq!(rows.within(&(20..60)).as_slice(), [20..25, 39..40]);
+        let others: RowRanges = [0..20, 24..61].into_iter().collect();
+        assert_eq!(rows.and(&others).as_slice(), [0..1, 15..20, 24..25, 39..40, 60..61]);
         let parts = rows.split(6);
         assert!(parts.iter().all(|part| part.len() <= 6));
         assert_eq!(parts.iter().flat_map(RowRanges::iter).collect::<Vec<_>>(), rows.iter().collect::<Vec<_>>());

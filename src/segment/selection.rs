@@ -30,7 +30,7 @@ pub struct Selection {
 impl Selection {
     /// The rows, where the block begins at row `start` of the segment.
     pub(crate) fn rows_from(&self, start: usize) -> RowRanges {
-        self.rows.iter().map(|row| start + row).map(|row| row..row + 1).collect()
+        RowRanges::ascending(self.rows.ranges().map(|rows| start + rows.start..start + rows.end))
     }
 
     /// No row of so many.
@@ -258,6 +258,10 @@ impl Plan {
         at: (&Arc<SegmentReader>, &RowReader),
         block: usize,
     ) -> Result<Rows> {
+        if let Self::Answer(number) = self {
+            let answer = answers.get(*number).ok_or_else(|| Error::internal("a plan has no answer"))?;
+            return answer.rows(at, block).await;
+        }
         let mut numbers = BTreeSet::new();
         self.numbers(&mut numbers);
         let mut told = BTreeMap::new();
