@@ -134,7 +134,7 @@ impl Descriptors {
     }
 
     /// Opens a file. Where the process has no descriptor left, the idle ones are closed, and it is waited a little: the
-    /// descriptors of a host come and go.
+    /// descriptors of a host come and go. They do so by the clock of the system, whatever clock the archive has.
     fn open(&self, open: &impl Fn() -> io::Result<Arc<dyn ReadFile>>) -> io::Result<Arc<dyn ReadFile>> {
         let (waits, pause) = WAITS;
         for _ in 0..waits {
