@@ -171,7 +171,7 @@ impl SegmentEntry {
         let message = || format!("segment {} cannot be read", self.path);
         let file = files.segment(self).map_err(io_error(message()))?;
         let open = || {
-            let reader = SegmentReader::read(file)?;
+            let reader = SegmentReader::read_lazily(file)?;
             self.describes(&reader)?;
             self.bounds(&reader)?;
             match self.has_footer_of(&reader)? {

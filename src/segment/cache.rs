@@ -164,14 +164,14 @@ impl PageCache {
         let mut cached = 0;
         for field in fields {
             for page in pages {
-                let place = segment.page(*field, *page)?;
-                held.push(match self.held.get(&(segment.number(), place.offset)) {
+                let known = segment.known_page(*field, *page)?;
+                held.push(known.and_then(|place| match self.held.get(&(segment.number(), place.offset)) {
                     Some(Held::Column(column)) => {
                         cached += place.length;
                         Some(column)
                     }
                     _ => None,
-                });
+                }));
             }
         }
         counters.cached.fetch_add(cached as u64, Ordering::Relaxed);

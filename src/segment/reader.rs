@@ -10,21 +10,21 @@ use std::{
 };
 
 use bytes::Bytes;
-use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use twox_hash::XxHash64;
 
 use super::{
     RowRanges,
     bounds::{BlockBounds, BoundsTable},
-    decode::further_columns,
-    file_bytes::FileBytes,
+    footer::{footer, with_offsets},
     index::{self, Blocks, Directory, Index, PageTable},
-    writer::{FORMAT, FORMAT_KEY, INDEX_KEY, block_range},
+    offsets::PageOffsets,
+    writer::block_range,
 };
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     flow::Field,
-    resources::{Counted, MemoryPool, SharedFile, guarded, io_error, read_error},
+    resources::{Counted, MemoryPool, SharedFile, io_error},
 };
 
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -35,7 +35,9 @@ pub struct SegmentReader {
     /// Unique among all that this process has opened: what its pages are cached under.
     number: u64,
     file: Arc<SharedFile>,
+    /// Without statistics, of which the index knows more.
     metadata: Arc<ParquetMetaData>,
+    offsets: PageOffsets,
     /// Of the segment as a whole.
     whole: BoundsTable,
     blocks: BoundsTable,
@@ -90,7 +92,7 @@ impl SegmentReader {
         Self::read(Arc::new(file)).map_err(|error| Error::with(error.kind(), message)(error))
     }
 
-    /// Opens the segment in a file. This blocks on the file system.
+    /// Opens the segment in a file, and reads where all its pages lie. This blocks on the file system.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -98,51 +100,30 @@ impl SegmentReader {
         Self::read_with(file, |bytes, _| index::decode(bytes))
     }
 
-    /// Opens it, with an index that `decode` makes of its bytes and the number of rows.
-    pub(super) fn read_with(file: Arc<SharedFile>, decode: impl FnOnce(&[u8], usize) -> Result<Index>) -> Result<Self> {
-        let bytes = file.size();
-        // The blocks are chosen by the index of the segment, so of Parquet's own only the offsets of pages are needed.
-        let metadata = guarded(|| {
-            ParquetMetaDataReader::new()
-                .with_column_index_policy(PageIndexPolicy::Skip)
-                .with_offset_index_policy(PageIndexPolicy::Required)
-                .parse_and_finish(&FileBytes::new(Arc::clone(&file)))
-                .map_err(read_error("its Parquet footer is damaged"))
-        })?;
-        let value = |key: &str| {
-            let pairs = metadata.file_metadata().key_value_metadata();
-            pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == key)?.value.clone())
-        };
-        match value(FORMAT_KEY) {
-            Some(format) if format == FORMAT => {}
-            Some(format) => {
-                let message = format!("it has format {format}; this version of flowseek reads {FORMAT}");
-                return Err(Error::new(ErrorKind::Unsupported, message));
-            }
-            None => return Err(Error::damaged("it was not written by flowseek")),
-        }
-        match further_columns(metadata.file_metadata().schema_descr()) {
-            Some(further) if further.is_empty() => {}
-            Some(further) => {
-                let message =
-                    format!("it has columns that this version of flowseek does not know: {}", further.join(", "));
-                return Err(Error::new(ErrorKind::Unsupported, message));
-            }
-            None => return Err(Error::damaged("its columns are not those of an archive")),
-        }
-        let place = value(INDEX_KEY).and_then(|text| {
-            let (offset, length) = text.split_once(':')?;
-            Some((offset.parse::<u64>().ok()?, length.parse::<u64>().ok()?))
-        });
-        let (offset, length) = place
-            .filter(|(offset, length)| offset.checked_add(*length).is_some_and(|end| end <= bytes))
-            .ok_or_else(|| Error::damaged("it does not say where its index is"))?;
-        let mut index = vec![0; usize::try_from(length).map_err(|_| Error::damaged("its index is too large"))?];
-        file.read_exact_at(&mut index, offset).map_err(io_error("its index cannot be read"))?;
-        let rows = usize::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
-        Self::with(file, metadata, decode(&index, rows)?, offset..offset + length)
+    /// Opens the segment in a file. Where the pages of a row group lie is read when one of them is asked for. This blocks
+    /// on the file system.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn read_lazily(file: Arc<SharedFile>) -> Result<Self> {
+        let (metadata, place) = footer(&file)?;
+        let index = index::decode(&read_index(&file, &place)?)?;
+        Self::with(file, metadata, index, place)
     }
 
+    /// [`read`](Self::read), with an index that `decode` makes of its bytes and the number of rows.
+    pub(super) fn read_with(file: Arc<SharedFile>, decode: impl FnOnce(&[u8], usize) -> Result<Index>) -> Result<Self> {
+        let (metadata, place) = footer(&file)?;
+        let metadata = with_offsets(&file, metadata)?;
+        let rows = usize::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
+        let index = decode(&read_index(&file, &place)?, rows)?;
+        Self::with(file, metadata, index, place)
+    }
+
+    /// Whether the Parquet footer can be read, and leads to an index, be that damaged or not.
+    pub(crate) fn has_footer(file: &Arc<SharedFile>) -> bool {
+        footer(file).and_then(|(metadata, _)| with_offsets(file, metadata)).is_ok()
+    }
     /// The segment with this footer and this index, which lies at `place`.
     pub(super) fn with(
         file: Arc<SharedFile>,
@@ -153,9 +134,11 @@ impl SegmentReader {
         let Index { bounds: blocks, directory, pages } = index;
         let whole = blocks.folded();
         let shape = shape(&metadata, &blocks, &pages).ok_or_else(|| Error::damaged("its index is not of its rows"))?;
+        let offsets = PageOffsets::new(&metadata, shape)?;
+        let metadata = Arc::new(metadata.into_builder().set_offset_index(None).build());
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
-        let metadata = Arc::new(metadata);
-        Ok(Self { number, file, metadata, whole, blocks, directory, pages, shape, index: place, _counted: None })
+        let index = place;
+        Ok(Self { number, file, metadata, offsets, whole, blocks, directory, pages, shape, index, _counted: None })
     }
 
     /// The same, counted for as long as anybody has it.
@@ -179,13 +162,13 @@ impl SegmentReader {
         self.file.size()
     }
 
-    /// About how many bytes of memory the footer and the index take.
+    /// About how many bytes of memory the footer and the index take, with all that is read of them later.
     pub fn memory(&self) -> usize {
         let index = self.blocks.memory() + self.whole.memory() + self.directory.memory() + self.pages.memory();
-        self.metadata.memory_size() + index
+        self.metadata.memory_size() + self.offsets.memory() + index
     }
 
-    /// The Parquet footer.
+    /// The Parquet footer, without statistics and page indexes.
     pub fn metadata(&self) -> &Arc<ParquetMetaData> {
         &self.metadata
     }
@@ -275,32 +258,36 @@ impl SegmentReader {
         self.pages.times.get(page).copied()
     }
 
-    /// A page of a column.
+    /// A page of a column. This may block on the file system.
     pub(super) fn page(&self, field: Field, page: usize) -> Result<PagePlace> {
-        let column = field as usize;
-        let pages_of_group = self.pages_of_group();
-        let group = page / pages_of_group;
-        let found = || {
-            let offsets = self.metadata.offset_index()?.get(group)?.get(column)?;
-            let location = offsets.page_locations().get(page % pages_of_group)?;
-            let offset = u64::try_from(location.offset).ok()?;
-            let length = usize::try_from(location.compressed_page_size).ok()?;
-            let checksum = *self.pages.checksums.get(column)?.get(page)?;
-            Some(PagePlace { column, group, offset, length, checksum })
-        };
-        found().ok_or_else(|| self.named(Error::damaged("a page is not where its index says")))
+        let place = self.offsets.read((&self.file, &self.metadata), field as usize, page);
+        place.and_then(|place| self.place(field, page, place)).map_err(|error| self.named(error))
     }
 
-    /// The dictionary of a column in a row group, where it has one.
+    /// The same without reading the file: `None` where it is not known where the page lies. What is cached was read.
+    pub(super) fn known_page(&self, field: Field, page: usize) -> Result<Option<PagePlace>> {
+        let place = self.offsets.known(field as usize, page);
+        let place = place.and_then(|place| place.map(|place| self.place(field, page, place)).transpose());
+        place.map_err(|error| self.named(error))
+    }
+
+    fn place(&self, field: Field, page: usize, (offset, length): (u64, usize)) -> Result<PagePlace> {
+        let column = field as usize;
+        let checksum = self.pages.checksums.get(column).and_then(|sums| sums.get(page).copied());
+        let checksum = checksum.ok_or_else(|| Error::damaged("a page is not where its index says"))?;
+        Ok(PagePlace { column, group: page / self.pages_of_group(), offset, length, checksum })
+    }
+
+    /// The dictionary of a column in a row group, where it has one. This may block on the file system.
     pub(super) fn dictionary(&self, field: Field, group: usize) -> Result<Option<PagePlace>> {
         let column = field as usize;
         let chunk = self.chunk(group, column)?;
         let Some(offset) = chunk.dictionary_page_offset() else { return Ok(None) };
+        let first = self.page(field, group * self.pages_of_group())?.offset;
         let found = || {
-            let first = self.metadata.offset_index()?.get(group)?.get(column)?.page_locations().first()?;
-            let length = usize::try_from(first.offset.checked_sub(offset)?).ok()?;
-            let checksum = *self.pages.dictionaries.get(column)?.get(group)?;
             let offset = u64::try_from(offset).ok()?;
+            let length = usize::try_from(first.checked_sub(offset)?).ok()?;
+            let checksum = *self.pages.dictionaries.get(column)?.get(group)?;
             Some(PagePlace { column, group, offset, length, checksum })
         };
         found().map(Some).ok_or_else(|| self.named(Error::damaged("a dictionary is not where its index says")))
@@ -329,6 +316,14 @@ impl SegmentReader {
     }
 }
 
+/// The bytes of an index.
+fn read_index(file: &SharedFile, place: &Range<u64>) -> Result<Vec<u8>> {
+    let length = usize::try_from(place.end - place.start).map_err(|_| Error::damaged("its index is too large"))?;
+    let mut index = vec![0; length];
+    file.read_exact_at(&mut index, place.start).map_err(io_error("its index cannot be read"))?;
+    Ok(index)
+}
+
 /// How the rows are cut, where footer and index agree on it.
 fn shape(metadata: &ParquetMetaData, blocks: &BoundsTable, pages: &PageTable) -> Option<Shape> {
     let rows_of = |group: usize| usize::try_from(metadata.row_groups().get(group)?.num_rows()).ok();
@@ -353,12 +348,6 @@ fn shape(metadata: &ParquetMetaData, blocks: &BoundsTable, pages: &PageTable) ->
         && alike(groups, group_rows, &rows_of)
         && alike(blocks.len(), block_rows, &|block| Some(blocks.block(block).rows()))
         && pages.times.len() == rows.div_ceil(page_rows)
-        && pages.dictionaries.iter().all(|sums| sums.len() == groups)
-        && metadata.offset_index().is_some_and(|offsets| {
-            offsets.iter().enumerate().all(|(group, columns)| {
-                let pages = rows_of(group).map(|rows| rows.div_ceil(page_rows));
-                columns.iter().all(|column| Some(column.page_locations().len()) == pages)
-            })
-        });
+        && pages.dictionaries.iter().all(|sums| sums.len() == groups);
     agrees.then_some(shape)
 }

@@ -52,16 +52,6 @@ impl SegmentReader {
             None => with_damaged_index(file),
         }
     }
-
-    /// Whether the Parquet footer can be read, and leads to an index, be that damaged or not.
-    pub(crate) fn has_footer(file: &Arc<SharedFile>) -> bool {
-        let mut is_found = false;
-        let _ = Self::read_with(Arc::clone(file), |_, _| {
-            is_found = true;
-            Err(lost())
-        });
-        is_found
-    }
 }
 
 /// Opens a segment by its footer, with what there is of its index: all of it, if the damage is in what it says of the
