@@ -32,6 +32,13 @@ impl<'a> Input<'a> {
 
     /// A number that [`write_leb128`] wrote; `None` also where it takes more than 64 bits.
     pub(crate) fn leb128(&mut self) -> Option<u64> {
+        // Most are small.
+        if let Some((byte, rest)) = self.0.split_first()
+            && *byte < 0x80
+        {
+            self.0 = rest;
+            return Some((*byte).into());
+        }
         let mut number = 0;
         for shift in (0..u64::BITS).step_by(7) {
             let byte = self.byte()?;

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     archive::Counted,
     error::{Error, Result},
-    segment::{Effort, Probes, RowRanges, SegmentReader, Selection},
+    segment::{Effort, Needles, Probes, RowRanges, SegmentReader, Selection},
 };
 
 /// Blocks that are read between two looks at the time.
@@ -25,7 +25,7 @@ pub(super) async fn count(search: &mut Search<'_>) -> Result<u64> {
     let work = 1 + search.goal.filter.tests().count();
     let filter = Arc::clone(&search.goal.filter);
     let mut total = 0;
-    let mut counter = Counter { search, conditions: None, begun: false };
+    let mut counter = Counter { search, needles: Needles::new(&filter), conditions: None, begun: false };
     for (segment, entry) in counter.search.segments.entries().iter().enumerate() {
         if counter.begun && counter.search.spending.is_late_after(work) {
             return Err(too_many());
@@ -60,6 +60,7 @@ pub(super) async fn count(search: &mut Search<'_>) -> Result<u64> {
 /// A count, between two segments.
 struct Counter<'a, 's> {
     search: &'a mut Search<'s>,
+    needles: Needles,
     /// Made for the first segment of which a block must be read.
     conditions: Option<Conditions>,
     /// Whether anything was counted that was not known before. The budget ends the count from there on.
@@ -110,7 +111,14 @@ impl Counter<'_, '_> {
         if let Some(known) = filter.count(&reader.whole()) {
             return Ok(Counted::Whole(known));
         }
-        let probes = Probes::ask(&filter, &reader, &self.search.scanner.reader, Effort::Count).await?;
+        let rows = &self.search.scanner.reader;
+        if let Some(known) = self.needles.total(&reader, rows)? {
+            return Ok(Counted::Whole(known));
+        }
+        if self.needles.missing(&reader, rows)?.is_some() {
+            return Ok(Counted::Whole(0));
+        }
+        let probes = Probes::ask(&filter, &reader, rows, Effort::Count).await?;
         if let Some(known) = filter.count(&probes.whole(&reader)) {
             return Ok(Counted::Whole(known));
         }

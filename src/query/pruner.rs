@@ -13,7 +13,7 @@ use crate::{
     filter::{Bounds, Filter, Verdict},
     flow::{Field, Span, ValueRef},
     order::Key,
-    segment::{Effort, Probes, RowReader, SegmentReader, Selection},
+    segment::{Effort, Needles, Probes, RowReader, SegmentReader, Selection},
 };
 
 /// Where fewer flows of a block match, by what the lists tell of each part of the filter, the rows of the parts are compared
@@ -27,13 +27,15 @@ pub(super) struct Pruner {
     effort: Effort,
     /// Segments and blocks that were dropped because of one part of the filter.
     dropped: BTreeMap<usize, (u64, u64)>,
+    /// Made for the first segment.
+    needles: Option<Needles>,
     /// What the lists of the segments tell that have candidates.
     probes: BTreeMap<usize, Probes>,
 }
 
 impl Pruner {
     pub(super) fn new(effort: Effort) -> Self {
-        Self { effort, dropped: BTreeMap::new(), probes: BTreeMap::new() }
+        Self { effort, dropped: BTreeMap::new(), needles: None, probes: BTreeMap::new() }
     }
 
     /// The candidates among the blocks of a segment, and their keys. Puts `conditions` in order by what the posting lists
@@ -49,6 +51,12 @@ impl Pruner {
         let filter = &goal.filter;
         if filter.verdict(&reader.whole()) == Verdict::Never {
             self.drop_segment(goal, &reader.whole(), explain);
+            return Ok(Vec::new());
+        }
+        let needles = self.needles.get_or_insert_with(|| Needles::new(filter));
+        if let Some(part) = needles.missing(reader, rows)? {
+            explain.segments_never += 1;
+            self.blame(Some(part), 1, 0);
             return Ok(Vec::new());
         }
         let probes = Probes::ask(filter, reader, rows, self.effort).await?;

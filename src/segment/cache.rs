@@ -289,18 +289,12 @@ impl PageCache {
         let mut lists = Vec::with_capacity(chunks.len());
         let mut missing = Vec::new();
         for chunk in chunks {
-            let bytes = chunk.place.end - chunk.place.start;
-            match self.held.get(&(segment.number(), chunk.place.start)) {
-                Some(Held::List(list)) => {
-                    counters.cached.fetch_add(bytes, Ordering::Relaxed);
-                    lists.push(Some(list));
-                }
-                _ => {
-                    counters.read.fetch_add(bytes, Ordering::Relaxed);
-                    missing.push(Chunk::clone(chunk));
-                    lists.push(None);
-                }
+            let held = self.held_list(segment, chunk, counters);
+            if held.is_none() {
+                counters.read.fetch_add(chunk.place.end - chunk.place.start, Ordering::Relaxed);
+                missing.push(Chunk::clone(chunk));
             }
+            lists.push(held);
         }
         if !missing.is_empty() {
             let (cache, reader) = (Arc::clone(self), Arc::clone(segment));
@@ -308,6 +302,17 @@ impl PageCache {
             lists.iter_mut().filter(|list| list.is_none()).zip(read).for_each(|(list, read)| *list = Some(read));
         }
         Ok(lists.into_iter().flatten().collect())
+    }
+
+    /// A list of a segment's index, where it is held.
+    pub(super) fn held_list(&self, segment: &SegmentReader, chunk: &Chunk, counters: &ReadCounters) -> Option<Bytes> {
+        match self.held.get(&(segment.number(), chunk.place.start)) {
+            Some(Held::List(list)) => {
+                counters.cached.fetch_add(chunk.place.end - chunk.place.start, Ordering::Relaxed);
+                Some(list)
+            }
+            _ => None,
+        }
     }
 
     /// Reads lists from the file.

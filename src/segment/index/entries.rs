@@ -97,29 +97,38 @@ pub(super) struct Entries<'a> {
 }
 
 impl<'a> Entries<'a> {
-    /// The entries of a chunk, whose first value is `first`, from `value` on or from somewhat earlier.
-    pub(super) fn from(bytes: &'a [u8], first: &'a [u8], width: Option<usize>, value: &[u8]) -> Result<Self> {
+    /// The entries of a chunk, whose first value is `first`, from `sought` on or from somewhat earlier.
+    pub(super) fn from(bytes: &'a [u8], first: &'a [u8], width: Option<usize>, sought: &[u8]) -> Result<Self> {
         let (rest, count) = bytes.split_last_chunk::<2>().ok_or_else(damaged)?;
         let tail = usize::from(u16::from_le_bytes(*count)) * 2;
-        let (entries, restarts) = rest.split_at_checked(rest.len().wrapping_sub(tail)).ok_or_else(damaged)?;
+        let (all, restarts) = rest.split_at_checked(rest.len().wrapping_sub(tail)).ok_or_else(damaged)?;
         let (restarts, _) = restarts.as_chunks::<2>();
-        let at = |restart: usize| {
+        let from = |restart: usize| {
             let place = match restart.checked_sub(1) {
                 None => 0,
                 Some(place) => usize::from(u16::from_le_bytes(*restarts.get(place).ok_or_else(damaged)?)),
             };
-            let input = Input::new(entries.get(place..).ok_or_else(damaged)?);
-            Ok(Self { input, value: Vec::new(), first, width, number: restart * RESTART, restarts: restarts.len() })
+            Ok(Input::new(all.get(place..).ok_or_else(damaged)?))
         };
+        let value = Vec::with_capacity(width.unwrap_or_default());
+        let mut entries = Self { input: from(0)?, value, first, width, number: 0, restarts: restarts.len() };
         // The last restart whose value does not come after the one that is looked for.
         let (mut low, mut high) = (0, restarts.len());
         while low < high {
             let middle = (low + high).div_ceil(2);
-            let mut entries: Self = at(middle)?;
+            entries.begin(from(middle)?, middle);
             entries.read_value()?;
-            if entries.value.as_slice() <= value { low = middle } else { high = middle - 1 }
+            if entries.value.as_slice() <= sought { low = middle } else { high = middle - 1 }
         }
-        at(low)
+        entries.begin(from(low)?, low);
+        Ok(entries)
+    }
+
+    /// Goes to a restart, from which on these bytes are.
+    fn begin(&mut self, input: Input<'a>, restart: usize) {
+        self.input = input;
+        self.number = restart * RESTART;
+        self.value.clear();
     }
 
     /// How many restarts the chunk has, the first entry not counted, and how many of them lie before the next entry or at

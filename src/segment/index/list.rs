@@ -13,6 +13,11 @@ const GREATEST: &[u8] = &[u8::MAX; 16];
 pub(in super::super) struct List(pub(super) Vec<Field>);
 
 impl List {
+    /// A list of these columns.
+    pub(in super::super) fn of(fields: &[Field]) -> Self {
+        Self(fields.to_vec())
+    }
+
     /// How many bytes each value has; `None` of names.
     pub(super) fn width(&self) -> Option<usize> {
         let several = self.0.len() > 1;
@@ -53,7 +58,7 @@ impl List {
     }
 
     /// The values that can pass `part`, as ranges in ascending order.
-    pub(super) fn ranges(&self, part: &Filter) -> Vec<(Vec<u8>, Vec<u8>)> {
+    pub(in super::super) fn ranges(&self, part: &Filter) -> Vec<(Vec<u8>, Vec<u8>)> {
         let everything = || vec![(Vec::new(), GREATEST.to_vec())];
         let (Filter::Test(test), [field]) = (part, self.0.as_slice()) else { return everything() };
         match test.set() {

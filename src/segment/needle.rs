@@ -1,0 +1,166 @@
+//! Parts of a filter that few values pass, looked up in the lists of many segments.
+//!
+//! A search for a rare value finds nothing in most segments. To learn that from lists that are in memory takes less than to
+//! ask them for the rows of each block.
+
+use bytes::Bytes;
+
+use super::{
+    RowReader, SegmentReader,
+    index::{Chunk, LISTS, List, Listed, Within},
+};
+use crate::{
+    error::Result,
+    filter::{Filter, Set, Test},
+    flow::Field,
+};
+
+/// No more ranges of values are looked up for a part of a filter.
+const MOST_RANGES: usize = 8;
+
+/// What is looked up for each part of which a flow must pass all.
+#[derive(Debug)]
+pub(crate) struct Needles(Vec<Part>);
+
+/// A part of which a flow must pass all.
+#[derive(Debug)]
+enum Part {
+    /// No list tells of it.
+    Unlisted,
+    /// Lists tell of it, but not by some values.
+    Listed,
+    /// A flow passes it whose value is in one of these ranges.
+    Needles(Vec<Needle>),
+}
+
+/// The values of a field that pass a test.
+#[derive(Debug)]
+struct Needle {
+    field: Field,
+    ranges: Vec<Range>,
+}
+
+/// The least value of a range and the greatest, as lists have them.
+type Range = (Vec<u8>, Vec<u8>);
+
+/// The values of a list that are in a range.
+enum Values<'s> {
+    /// There are none.
+    None,
+    /// They are in this chunk, of which the bytes are given, if there are any.
+    In(&'s Listed, &'s Chunk, Bytes),
+    /// More must be read to know them.
+    Unread,
+}
+
+impl Needles {
+    /// Those of a filter.
+    pub(crate) fn new(filter: &Filter) -> Self {
+        Self(filter.conjuncts().iter().map(Part::new).collect())
+    }
+
+    /// The place of the first part that no flow of a segment passes, as far as lists tell that are in memory. `None` where
+    /// flows may pass all parts, or more must be read to know the first that none passes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where a list is not what was written.
+    pub(crate) fn missing(&self, segment: &SegmentReader, reader: &RowReader) -> Result<Option<usize>> {
+        for (place, part) in self.0.iter().enumerate() {
+            let is_held = match part {
+                Part::Unlisted => Some(true),
+                Part::Listed => None,
+                Part::Needles(needles) => any_held(needles, segment, reader)?,
+            };
+            match is_held {
+                Some(true) => {}
+                Some(false) => return Ok(Some(place)),
+                None => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// How many flows of a segment match, where the filter is one test and lists tell that are in memory.
+    ///
+    /// # Errors
+    /// As [`missing`](Self::missing).
+    pub(crate) fn total(&self, segment: &SegmentReader, reader: &RowReader) -> Result<Option<u64>> {
+        let [Part::Needles(needles)] = self.0.as_slice() else { return Ok(None) };
+        let [Needle { field, ranges }] = needles.as_slice() else { return Ok(None) };
+        let mut sum = 0u64;
+        for range in ranges {
+            match values(*field, range, segment, reader) {
+                Values::None => {}
+                Values::In(listed, chunk, bytes) => {
+                    let total = listed.total(chunk, &bytes, &range.0, &range.1);
+                    sum = sum.saturating_add(total.map_err(|error| segment.named(error))?);
+                }
+                Values::Unread => return Ok(None),
+            }
+        }
+        Ok(Some(sum))
+    }
+}
+
+impl Part {
+    fn new(part: &Filter) -> Self {
+        let tests = match part {
+            Filter::Or(parts) => parts.as_slice(),
+            part => std::slice::from_ref(part),
+        };
+        let is_listed = |test: &Test| LISTS.iter().any(|fields| fields.contains(&test.field()));
+        match tests.iter().map(Needle::new).collect::<Option<Vec<_>>>() {
+            Some(needles) if !needles.is_empty() => Self::Needles(needles),
+            _ if part.tests().any(is_listed) => Self::Listed,
+            _ => Self::Unlisted,
+        }
+    }
+}
+
+impl Needle {
+    /// That of a test that few values pass, where a list has the values of its field alone.
+    fn new(part: &Filter) -> Option<Self> {
+        let Filter::Test(test) = part else { return None };
+        let is_narrow = match test.set() {
+            Set::Numbers(ranges) => ranges.as_slice().len() <= MOST_RANGES,
+            Set::Texts { texts, listed } => *listed && texts.len() <= MOST_RANGES,
+            Set::Flags { .. } => false,
+        };
+        let field = test.field();
+        let list = LISTS.iter().find(|fields| **fields == [field])?;
+        (is_narrow && !test.passes_absent()).then(|| Self { field, ranges: List::of(list).ranges(part) })
+    }
+}
+
+/// Whether any flow has a value of some needles; `None` where more must be read to know it.
+fn any_held(needles: &[Needle], segment: &SegmentReader, reader: &RowReader) -> Result<Option<bool>> {
+    for Needle { field, ranges } in needles {
+        for range in ranges {
+            match values(*field, range, segment, reader) {
+                Values::None => {}
+                Values::In(listed, chunk, bytes) => {
+                    let holds = listed.holds(chunk, &bytes, &range.0, &range.1);
+                    if holds.map_err(|error| segment.named(error))? {
+                        return Ok(Some(true));
+                    }
+                }
+                Values::Unread => return Ok(None),
+            }
+        }
+    }
+    Ok(Some(false))
+}
+
+/// The values of a field that are in a range.
+fn values<'s>(field: Field, (low, high): &Range, segment: &'s SegmentReader, reader: &RowReader) -> Values<'s> {
+    let mut lists = segment.directory().lists().iter();
+    let Some(listed) = lists.find(|listed| listed.fields() == [field]) else { return Values::Unread };
+    match listed.within(low, high) {
+        Within::Nothing => Values::None,
+        Within::Several => Values::Unread,
+        Within::Chunk(chunk) => match reader.cache().held_list(segment, chunk, reader.counters()) {
+            Some(bytes) => Values::In(listed, chunk, bytes),
+            None => Values::Unread,
+        },
+    }
+}
