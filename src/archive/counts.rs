@@ -15,9 +15,10 @@ pub(crate) enum Counted {
     Part { blocks: usize, flows: u64 },
 }
 
-/// Counts of segments: at most so many bytes of them. A segment never changes, so neither does its count.
+/// Counts of segments: at most so many bytes of them. A segment never changes, so neither does its count. `None` where there
+/// are to be none.
 #[derive(Debug)]
-pub(crate) struct CountCache(Cache<(String, Arc<Filter>), Counted, CountWeighter>);
+pub(crate) struct CountCache(Option<Cache<(String, Arc<Filter>), Counted, CountWeighter>>);
 
 #[derive(Clone, Debug)]
 struct CountWeighter;
@@ -32,20 +33,22 @@ impl CountCache {
     pub(super) fn new(bytes: u64) -> Self {
         // A path and a filter take some hundred bytes.
         let filters = usize::try_from(bytes / 256).unwrap_or(usize::MAX).max(16);
-        Self(Cache::with_weighter(filters, bytes, CountWeighter))
+        Self((bytes > 0).then(|| Cache::with_weighter(filters, bytes, CountWeighter)))
     }
 
     /// What was counted of the segment at `path`.
     pub(crate) fn get(&self, path: &str, filter: &Arc<Filter>) -> Option<Counted> {
-        self.0.get(&(path.to_owned(), Arc::clone(filter)))
+        self.0.as_ref()?.get(&(path.to_owned(), Arc::clone(filter)))
     }
 
     pub(crate) fn insert(&self, path: &str, filter: &Arc<Filter>, counted: Counted) {
-        self.0.insert((path.to_owned(), Arc::clone(filter)), counted);
+        if let Some(counts) = &self.0 {
+            counts.insert((path.to_owned(), Arc::clone(filter)), counted);
+        }
     }
 
     /// Bytes that it holds.
     pub(super) fn bytes(&self) -> u64 {
-        self.0.weight()
+        self.0.as_ref().map_or(0, Cache::weight)
     }
 }

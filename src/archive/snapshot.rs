@@ -90,17 +90,26 @@ impl Snapshot {
         self.archive.inner.indexes.pin(bytes, deadline).await
     }
 
+    /// The same, if it is free now. Who holds some never waits for more.
+    pub(crate) fn try_pin(&self, bytes: u64) -> Option<Pin> {
+        self.archive.inner.indexes.try_pin(bytes)
+    }
+
+    /// A segment that is open, from the cache. A query holds a [`pin`](Self::pin) meanwhile.
+    pub(crate) fn open_reader(&self, entry: &SegmentEntry) -> Option<Arc<SegmentReader>> {
+        self.archive.inner.readers.get(&entry.path)
+    }
+
     /// A segment, opened, from the cache where it is there. A query holds a [`pin`](Self::pin) meanwhile.
     pub(crate) async fn reader(&self, entry: &SegmentEntry) -> Result<Arc<SegmentReader>> {
-        let readers = &self.archive.inner.readers;
-        if let Some(reader) = readers.get(&entry.path) {
+        if let Some(reader) = self.open_reader(entry) {
             return Ok(reader);
         }
         let (archive, written) = (self.archive.clone(), entry.clone());
         let open = move || Ok(written.open(archive.files())?.counted(&archive.inner.indexes));
         let opened = blocking(self.archive.settings().workers.as_ref(), open).await;
         let reader = Arc::new(opened.map_err(|error| error.of_file(&self.archive.path().join(&entry.path)))?);
-        readers.insert(entry.path.clone(), Arc::clone(&reader));
+        self.archive.inner.readers.insert(entry.path.clone(), Arc::clone(&reader));
         Ok(reader)
     }
 

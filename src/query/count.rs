@@ -17,6 +17,9 @@ use crate::{
 /// Blocks that are read between two looks at the time.
 const SCAN_BLOCKS: usize = 4;
 
+/// Of so many segments it is seen whether they are to be opened too.
+const MOST_AHEAD: usize = 64;
+
 /// All flows that match. What was counted of a segment before is remembered.
 ///
 /// Where the budget does not reach, that is an error, and the same query asked again goes on from there: each time a
@@ -107,7 +110,14 @@ impl Counter<'_, '_> {
     /// decide, else counted by the filter's columns alone.
     async fn segment(&mut self, segment: usize, from: usize, flows: u64) -> Result<Counted> {
         let filter = Arc::clone(&self.search.goal.filter);
-        let reader = self.search.segments.open(segment).await?;
+        let segments = &mut self.search.segments;
+        let (entries, counts) = (segments.entries(), segments.snapshot().archive().counts());
+        let is_open = |segment: &usize| {
+            let entry = entries.get(*segment);
+            entry.is_some_and(|entry| filter.count(entry).is_none() && counts.get(&entry.path, &filter).is_none())
+        };
+        let next = |most| (segment + 1..).take(MOST_AHEAD).filter(is_open).take(most).collect();
+        let reader = segments.open_with(segment, next).await?;
         if let Some(known) = filter.count(&reader.whole()) {
             return Ok(Counted::Whole(known));
         }

@@ -52,6 +52,22 @@ impl Frontier {
         self.heap.peek().map(|Reverse(best)| &best.key)
     }
 
+    /// The segments with the best keys, so many at most, the best first.
+    pub(super) fn next_segments(&self, most: usize) -> Vec<usize> {
+        let segment = |candidate: &Candidate| match candidate {
+            Candidate::Segment(segment) => Some(*segment),
+            Candidate::Block(_) => None,
+        };
+        let all = self.heap.iter().map(|Reverse(keyed)| keyed);
+        let mut segments: Vec<_> = all.filter_map(|keyed| Some((keyed, segment(&keyed.item)?))).collect();
+        if most < segments.len() {
+            segments.select_nth_unstable_by(most, |(left, _), (right, _)| left.cmp(right));
+            segments.truncate(most);
+        }
+        segments.sort_unstable_by_key(|(keyed, _)| *keyed);
+        segments.into_iter().map(|(_, segment)| segment).collect()
+    }
+
     /// Takes out the candidate with the best key.
     pub(super) fn pop(&mut self) -> Option<(Key, Candidate)> {
         self.heap.pop().map(|Reverse(best)| (best.key, best.item))

@@ -255,7 +255,9 @@ impl<'a> Search<'a> {
         conditions: &mut Conditions,
         visited: &mut Vec<Key>,
     ) -> Result<()> {
-        let reader = self.segments.open(segment).await?;
+        // As many as were needed so far may be needed yet.
+        let opened = usize::try_from(self.segments.opened()).unwrap_or(usize::MAX);
+        let reader = self.segments.open_with(segment, |most| frontier.next_segments(most.min(opened))).await?;
         let Self { goal, pruner, scanner, explain, .. } = self;
         let candidates = match self.pruning {
             Pruning::On => pruner.blocks(goal, (segment, &*reader), &scanner.reader, conditions, explain).await?,

@@ -6,12 +6,17 @@ use std::{
     sync::Arc,
 };
 
+use futures::future::{join, join_all};
+
 use crate::{
     archive::{SegmentEntry, Snapshot},
     error::{Error, Result},
     resources::{Deadline, Pin},
     segment::SegmentReader,
 };
+
+/// So many segments are opened side by side.
+const MOST_TOGETHER: usize = 8;
 
 /// The one place where a search opens segments.
 ///
@@ -65,9 +70,42 @@ impl<'a> Segments<'a> {
 
     /// A segment, opened. The caller holds no other.
     pub(super) async fn open(&mut self, segment: usize) -> Result<OpenSegment> {
-        let bytes = self.entries().get(segment).map_or(0, Snapshot::index_bytes);
-        let pin = self.snapshot.pin(bytes, &self.deadline).await?;
-        Ok(OpenSegment { reader: self.reader(segment).await?, _pin: pin })
+        self.open_with(segment, |_| Vec::new()).await
+    }
+
+    /// The same. Where it must be opened, others are opened with it, side by side, of which `next` names some that the
+    /// search needs next, so many at most. They are then open when it needs them. What cannot be opened, or not without
+    /// waiting for memory, is left to be opened alone.
+    pub(super) async fn open_with(
+        &mut self,
+        segment: usize,
+        next: impl FnOnce(usize) -> Vec<usize>,
+    ) -> Result<OpenSegment> {
+        let entry = self.entry(segment)?;
+        let pin = self.snapshot.pin(Snapshot::index_bytes(entry), &self.deadline).await?;
+        let reader = match self.snapshot.open_reader(entry) {
+            Some(reader) => reader,
+            None => {
+                let next = next(MOST_TOGETHER - 1);
+                join(self.snapshot.reader(entry), self.open_ahead(&next)).await.0?
+            }
+        };
+        self.opened.insert(segment, reader.shape().page_rows);
+        Ok(OpenSegment { reader, _pin: pin })
+    }
+
+    /// Opens those of some segments that are not open, as far as memory is free for them at once.
+    async fn open_ahead(&self, segments: &[usize]) {
+        let entries = segments.iter().filter_map(|segment| self.entries().get(*segment));
+        let mut pins = Vec::new();
+        let mut opening = Vec::new();
+        for entry in entries.filter(|entry| self.snapshot.open_reader(entry).is_none()) {
+            let Some(pin) = self.snapshot.try_pin(Snapshot::index_bytes(entry)) else { break };
+            pins.push(pin);
+            opening.push(self.snapshot.reader(entry));
+        }
+        // An error is told to who needs the segment.
+        drop(join_all(opening).await);
     }
 
     /// Segments, opened: a reader for each of `segments`, which may name one several times; for the first of them alone
@@ -95,10 +133,12 @@ impl<'a> Segments<'a> {
         Ok(Open { readers, _pin: pin })
     }
 
+    fn entry(&self, segment: usize) -> Result<&'a SegmentEntry> {
+        self.entries().get(segment).ok_or_else(|| Error::internal("a segment is not in its manifest"))
+    }
+
     async fn reader(&mut self, segment: usize) -> Result<Arc<SegmentReader>> {
-        let entry = self.entries().get(segment);
-        let entry = entry.ok_or_else(|| Error::internal("a segment is not in its manifest"))?;
-        let reader = self.snapshot.reader(entry).await?;
+        let reader = self.snapshot.reader(self.entry(segment)?).await?;
         self.opened.insert(segment, reader.shape().page_rows);
         Ok(reader)
     }

@@ -1,6 +1,12 @@
 //! A process that gets no more threads from the system.
 
-use std::{env, io, process::Command, sync::Arc, thread};
+use std::{
+    env, io,
+    process::Command,
+    sync::{Arc, Condvar, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
 
 use flowseek::{
     Archive, ErrorKind, Filter, Settings, archive::Effort, filter, ingest::LiveOptions, query::Count,
@@ -97,4 +103,56 @@ fn a_command_without_further_threads_says_so_in_one_line() {
         assert!(error.starts_with("flowseek: a thread cannot be started: ") && error.lines().count() == 1, "{error}");
     }
     place.assert_clean(&place.archive(100));
+}
+
+/// Threads of which each waits until so many pieces of work have been begun, at most 20 seconds.
+#[derive(Clone, Debug)]
+struct Together(Arc<Begun>);
+
+#[derive(Debug)]
+struct Begun {
+    begun: Mutex<usize>,
+    more: Condvar,
+    least: usize,
+}
+
+impl Workers for Together {
+    fn run(&self, work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        *self.0.begun.lock().unwrap() += 1;
+        self.0.more.notify_all();
+        let together = Arc::clone(&self.0);
+        let run = move || {
+            let begun = together.begun.lock().unwrap();
+            let wait = |begun: &mut usize| *begun < together.least;
+            drop(together.more.wait_timeout_while(begun, Duration::from_secs(20), wait).unwrap());
+            work();
+        };
+        thread::Builder::new().spawn(run).map(drop)
+    }
+}
+
+#[test]
+fn a_count_opens_segments_side_by_side_and_wakes_no_thread_once_all_is_read() {
+    let place = Place::new();
+    commit(&place.archive(100), 0..1000);
+    let workers = Together(Arc::new(Begun { begun: Mutex::default(), more: Condvar::new(), least: 8 }));
+    let settings = Settings { workers: Arc::new(workers.clone()), count_cache_bytes: 0, ..place.settings(100) };
+    let archive = Archive::open_with(&place.path, settings).unwrap();
+    let count = || {
+        let query = archive.snapshot().unwrap().query(filter::src_node().eq("node-3")).limit(0).count(Count::Exact);
+        let page = futures::executor::block_on(query.page()).unwrap();
+        (page.total, page.explain.segments_opened)
+    };
+    let before = Instant::now();
+    let counted = count();
+    assert!(before.elapsed() < Duration::from_secs(20), "one segment waited for another");
+    assert_eq!(
+        counted,
+        (Some((0..1000).filter(|n| flow(*n).src_node.as_deref() == Some("node-3")).count() as u64), 10)
+    );
+    let begun = *workers.0.begun.lock().unwrap();
+    // Ten segments were opened, and one list of each was read.
+    assert_eq!(begun, 20);
+    assert_eq!(count(), counted);
+    assert_eq!(*workers.0.begun.lock().unwrap(), begun);
 }
