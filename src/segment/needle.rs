@@ -164,3 +164,63 @@ fn values<'s>(field: Field, (low, high): &Range, segment: &'s SegmentReader, rea
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, sync::Arc};
+
+    use super::*;
+    use crate::{
+        filter,
+        flow::{Flow, FlowId, Protocol, Timestamp},
+        schema::FlowBuilder,
+        segment::{Effort, PageCache, Probes, ReadCounters, SegmentOptions, write_segment},
+    };
+
+    #[test]
+    fn a_part_that_no_flow_passes_is_known_once_its_list_was_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("segment.parquet");
+        let mut flows = FlowBuilder::default();
+        for n in 0..300u16 {
+            let node = Some(format!("node-{}", n % 7));
+            let start = Flow::starting(Timestamp::from_millis(n.into()).unwrap());
+            flows.push(&Flow { dst_port: Some(n * 2), src_node: node, protocol: Protocol::new(6), ..start }).unwrap();
+        }
+        let options = SegmentOptions { block_rows: 16, row_group_blocks: 1 };
+        let flows = flows.finish(FlowId::new(1)).unwrap();
+        let _ = write_segment(&flows, File::create(&path).unwrap(), options).unwrap();
+        let segment = Arc::new(SegmentReader::open(&path).unwrap());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let port = |port: u16| filter::dst_port().eq(port);
+        let node = |node: &str| filter::src_node().eq(node);
+        for (filter, missing, total) in [
+            (port(20), None, Some(1)),
+            (port(21), Some(0), Some(0)),
+            (port(599), Some(0), Some(0)),
+            (filter::dst_port().any_of([3, 4, 5, 6]), None, Some(2)),
+            (filter::dst_port().within(30..=30), None, Some(1)),
+            (filter::dst_port().none_of([20]), None, Some(299)),
+            (node("node-3"), None, Some(43)),
+            (node("node-30"), Some(0), Some(0)),
+            (node("node-3").and(port(21)), Some(1), None),
+            (node("node-30").and(port(21)), Some(0), None),
+            (port(21).or(node("node-30")), Some(0), None),
+            (port(21).or(node("node-3")), None, None),
+            (filter::src_bytes().within(7..).and(port(21)), Some(1), None),
+            // Whether a flow passes the first part is known only by the rows of its list.
+            (filter::protocol().eq(Protocol::new(6)).and(port(21)), None, None),
+        ] {
+            let cache = Arc::new(PageCache::new(1 << 20));
+            let reader = RowReader::new(cache, Arc::new(ReadCounters::default()));
+            let needles = Needles::new(&filter);
+            let looked = |reader: &RowReader| {
+                (needles.missing(&segment, reader).unwrap(), needles.total(&segment, reader).unwrap())
+            };
+            assert_eq!(looked(&reader), (None, None), "{filter}");
+            let filter = Arc::new(filter);
+            runtime.block_on(Probes::ask(&filter, &segment, &reader, Effort::Count)).unwrap();
+            assert_eq!(looked(&reader), (missing, total), "{filter}");
+        }
+    }
+}
