@@ -5,6 +5,8 @@
 //! flow in it can have. The blocks that are left are visited best key first, and the search ends when the worst flow
 //! of a full page comes before the best key of the next block.
 //!
+//! In an order by a port or an address the lists name the first values, and so the blocks that hold them.
+//!
 //! # What is read of a block
 //! 1. The rows that the lists name, joined by what is AND, OR and NOT in the filter; or else its pages of 2,048 rows that
 //!    they name, or in which the start time can be. In an order by time, page after page from the one end, until the page
@@ -52,6 +54,7 @@ mod functions;
 mod gaps;
 mod goal;
 mod keyed;
+mod lead;
 mod page;
 mod pages;
 mod provider;

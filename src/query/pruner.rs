@@ -133,6 +133,11 @@ impl Pruner {
         }
     }
 
+    /// Forgets what lists tell: another filter is to be asked for.
+    pub(super) fn forget(&mut self) {
+        self.probes.clear();
+    }
+
     /// Counts a segment in which no flow matches, by its `bounds`.
     pub(super) fn drop_segment(&mut self, goal: &Goal, bounds: &impl Bounds, explain: &mut Explain) {
         explain.segments_never += 1;

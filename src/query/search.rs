@@ -137,11 +137,25 @@ impl<'a> Search<'a> {
 
     /// Visits candidates, the best key first, until nothing better is left than what was found, or the budget ends it.
     async fn best_first(&mut self, want: usize) -> Result<Results> {
-        let order = Arc::clone(&self.goal.order);
-        let mut top = TopK::new(Arc::clone(&order), want);
         let Some(mut frontier) = self.frontier().await? else {
             return Ok(Results { found: Vec::new(), stopped: Some(Stopped::Sweeping(Checkpoint::default())) });
         };
+        let whole = match self.pruning {
+            Pruning::On => self.narrowed(&mut frontier, want).await?,
+            Pruning::Off => None,
+        };
+        let results = self.visit(frontier, want).await;
+        if let Some(whole) = whole {
+            self.goal.filter = whole;
+            self.pruner.forget();
+        }
+        results
+    }
+
+    /// Visits the candidates of a frontier.
+    async fn visit(&mut self, mut frontier: Frontier, want: usize) -> Result<Results> {
+        let order = Arc::clone(&self.goal.order);
+        let mut top = TopK::new(Arc::clone(&order), want);
         let mut conditions = Conditions::new(&self.goal);
         // For each candidate that was visited, a key that no flow of it comes after.
         let mut visited = Vec::new();

@@ -9,12 +9,15 @@ use super::{
 use crate::{
     error::{Error, Result},
     flow::Field,
+    order::Direction,
 };
 
 /// So many chunks are held at a time: about a megabyte.
 const CHUNKS_AT_ONCE: usize = 64;
 /// An entry of a list has its head, a byte of its value, and a block at the least.
 const LEAST_ENTRY: u64 = 3;
+/// No more chunks are read to learn the first values.
+const FIRST_CHUNKS: usize = 8;
 
 /// The columns of the list that tells of these fields together, where segments have one.
 pub(crate) fn listed_together(fields: &[Field]) -> Option<&'static [Field]> {
@@ -59,6 +62,49 @@ impl ValueList<'_> {
         let lists = reader.cache().lists(self.segment, &[chunk], reader.counters()).await?;
         let bytes = lists.first().ok_or_else(|| Error::internal("a list was not read"))?;
         chunk.count_value(bytes, self.list, number, chosen).map_err(|error| self.segment.named(error))
+    }
+
+    /// The first values of a list of numbers in a direction, behind the value `behind` where there is one, and how many flows
+    /// have each: until `want` flows have them, or no more is to be read.
+    ///
+    /// # Errors
+    /// As [`count`](Self::count).
+    pub(crate) async fn first(
+        &self,
+        reader: &RowReader,
+        direction: Direction,
+        behind: Option<u128>,
+        want: u64,
+    ) -> Result<Vec<(u128, u64)>> {
+        let is_ascending = direction == Direction::Ascending;
+        let up_to = |number| self.chunks.partition_point(|chunk| chunk.begins_at_or_before(self.list, number));
+        // The chunk in which `behind` lies has values on both sides of it.
+        let chunks = match (behind.map(up_to), is_ascending) {
+            (None, _) => self.chunks,
+            (Some(place), true) => self.chunks.get(place.saturating_sub(1)..).unwrap_or_default(),
+            (Some(place), false) => self.chunks.get(..place).unwrap_or_default(),
+        };
+        let is_ahead =
+            |number: u128| behind.is_none_or(|behind| if is_ascending { number > behind } else { number < behind });
+        let (mut values, mut flows) = (Vec::new(), 0u64);
+        for place in 0..chunks.len().min(FIRST_CHUNKS) {
+            let chunk = if is_ascending { chunks.get(place) } else { chunks.iter().rev().nth(place) };
+            let Some(chunk) = chunk else { break };
+            let lists = reader.cache().lists(self.segment, &[chunk], reader.counters()).await?;
+            let bytes = lists.first().ok_or_else(|| Error::internal("a list was not read"))?;
+            let mut numbers = chunk.numbers(bytes, self.list).map_err(|error| self.segment.named(error))?;
+            if !is_ascending {
+                numbers.reverse();
+            }
+            for (number, count) in numbers.into_iter().filter(|(number, _)| is_ahead(*number)) {
+                values.push((number, count));
+                flows = flows.saturating_add(count);
+                if flows >= want {
+                    return Ok(values);
+                }
+            }
+        }
+        Ok(values)
     }
 
     /// Goes through the list, and calls `each` with every value that passes and that flows of the chosen blocks have, and

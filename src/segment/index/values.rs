@@ -68,6 +68,19 @@ impl Chunk {
         Ok(0)
     }
 
+    /// The numbers of a list of numbers, ascending, and how many flows have each.
+    pub(in super::super) fn numbers(&self, bytes: &[u8], list: &List) -> Result<Vec<(u128, u64)>> {
+        let mut entries = Entries::from(bytes, &self.first, list.width(), &[])?;
+        let mut numbers = Vec::new();
+        while let Some((value, blocks)) = entries.next()? {
+            let number = value.iter().fold(0, |number: u128, byte| number << 8 | u128::from(*byte));
+            let mut flows = 0;
+            entries.holders(blocks, |holder| flows += u64::from(holder.count))?;
+            numbers.push((number, flows));
+        }
+        Ok(numbers)
+    }
+
     /// Calls `each` with every value that passes and that flows of the chosen blocks have, and with how many these are.
     /// Adds to `valued`, block by block, the flows of the chosen blocks that have a value.
     pub(in super::super) fn count_values(
