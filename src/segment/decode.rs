@@ -24,7 +24,7 @@ use parquet::{
     schema::types::SchemaDescriptor,
 };
 
-use super::places::places;
+use super::{places::places, plain::numbers};
 use crate::{flow::Field, schema::schema};
 
 /// The schema of a segment in the terms of Parquet, and for each column what its decoder is made from.
@@ -80,7 +80,10 @@ pub(super) fn decode(
     dictionary: Option<&Dictionary>,
 ) -> ParquetResult<ArrayRef> {
     match dictionary {
-        None => SomePages::new(metadata, None, pages).decode(field, &DECODERS),
+        None => match numbers(field, &pages)? {
+            Some(numbers) => Ok(numbers),
+            None => SomePages::new(metadata, None, pages).decode(field, &DECODERS),
+        },
         Some(Dictionary::Page(dictionary)) => {
             SomePages::new(metadata, Some(Page::clone(dictionary)), pages).decode(field, &DECODERS)
         }
@@ -113,11 +116,11 @@ fn decode_places(
     page: (Page, usize),
     values: usize,
 ) -> ParquetResult<ArrayRef> {
-    SomePages::new(metadata, Some(numbers(values)?), vec![page]).decode(field, &PLACE_DECODERS)
+    SomePages::new(metadata, Some(counting(values)?), vec![page]).decode(field, &PLACE_DECODERS)
 }
 
 /// A dictionary whose values are the numbers from 0 on.
-fn numbers(count: usize) -> ParquetResult<Page> {
+fn counting(count: usize) -> ParquetResult<Page> {
     static NUMBERS: LazyLock<Bytes> =
         LazyLock::new(|| (0..MOST_PLACES as u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>().into());
     if count > MOST_PLACES {

@@ -3,16 +3,14 @@
 //! The Parquet crate looks each place up in the dictionary, which it copies for each page. Here the places themselves are
 //! wanted, as they stand in the page: in runs of one place, and in runs of places of a few bits each (RLE_DICTIONARY).
 
-use arrow::{
-    array::UInt16Array,
-    buffer::{BooleanBuffer, NullBuffer},
-};
+use arrow::array::UInt16Array;
 use parquet::{
     basic::Encoding,
     column::page::Page,
     errors::{ParquetError, Result as ParquetResult},
 };
 
+use super::levels::validity;
 use crate::encoding::Input;
 
 /// A place has no more bits than this.
@@ -42,16 +40,10 @@ pub(super) fn places(page: &Page, rows: usize) -> ParquetResult<Option<UInt16Arr
         (_, Some((bits, runs))) => numbers(runs, usize::from(*bits), present)?,
         (_, None) => return Err(damaged()),
     };
-    if nulls == 0 {
-        return Ok(Some(UInt16Array::new(places.into(), None)));
-    }
-    let levels = numbers(levels, 1, rows)?;
+    let Some(valid) = validity(levels, rows, nulls)? else { return Ok(Some(UInt16Array::new(places.into(), None))) };
     let mut left = places.into_iter();
-    let spread: Vec<u16> = levels.iter().map(|level| if *level == 1 { left.next().unwrap_or(0) } else { 0 }).collect();
-    let valid = NullBuffer::new(BooleanBuffer::from_iter(levels.iter().map(|level| *level == 1)));
-    if valid.null_count() != nulls {
-        return Err(damaged());
-    }
+    let mut next = |is_valid| if is_valid { left.next() } else { None };
+    let spread: Vec<u16> = valid.iter().map(|is_valid| next(is_valid).unwrap_or(0)).collect();
     Ok(Some(UInt16Array::new(spread.into(), Some(valid))))
 }
 
@@ -90,30 +82,29 @@ fn numbers(runs: &[u8], bits: usize, count: usize) -> ParquetResult<Vec<u16>> {
     Ok(numbers)
 }
 
-/// Adds `count` numbers of `bits` bits each.
+/// Adds `count` numbers of `bits` bits each: eight of them at a time, which take so many bytes.
 fn unpack(packed: &[u8], bits: usize, count: usize, numbers: &mut Vec<u16>) -> ParquetResult<()> {
     if packed.len() * 8 < bits.saturating_mul(count) {
         return Err(damaged());
     }
-    let mask = (1u32 << bits) - 1;
-    // A number begins within a byte, and so lies within four.
-    let (whole, end) = packed.split_at_checked(packed.len().saturating_sub(3)).ok_or_else(damaged)?;
-    let mut last = [0; 8];
-    last.iter_mut().zip(end).for_each(|(to, from)| *to = *from);
-    for number in 0..count {
-        let at = number * bits;
-        let byte = at / 8;
-        let four = match packed.get(byte..byte + 4) {
-            Some(four) => four.first_chunk::<4>(),
-            None => last.get(byte - whole.len()..).and_then(|last| last.first_chunk::<4>()),
-        };
-        let four = u32::from_le_bytes(*four.ok_or_else(damaged)?);
-        numbers.push((four >> (at % 8) & mask) as u16);
+    let mask = ((1u32 << bits) - 1) as u16;
+    let end = numbers.len() + count;
+    let mut groups = packed.chunks(bits.max(1));
+    while numbers.len() < end {
+        let mut group = [0; MOST_BITS];
+        let bytes = groups.next().unwrap_or_default();
+        group.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        let group = u128::from_le_bytes(group);
+        // Four of them have at most 64 bits, so that each half is in one word of the processor.
+        let halves = [group as u64, (group >> (4 * bits)) as u64];
+        let eight = halves.map(|half| [0, 1, 2, 3].map(|place| (half >> (place * bits)) as u16 & mask));
+        numbers.extend_from_slice(eight.as_flattened());
     }
+    numbers.truncate(end);
     Ok(())
 }
 
-fn damaged() -> ParquetError {
+pub(super) fn damaged() -> ParquetError {
     ParquetError::General("a page of places in a dictionary is damaged".to_owned())
 }
 
