@@ -9,8 +9,8 @@ use arrow::array::{Array, ArrayRef};
 
 use super::{
     buckets::Buckets,
-    groups::Groups,
     listing::{FrequentPart, ListPart, Listing},
+    part_groups::PartGroups,
     result::{Bytes, Totals},
     shared::SharedGroups,
 };
@@ -73,10 +73,8 @@ pub(super) struct Accumulator {
     pub(super) pruning: Pruning,
     /// How a list tells of the groups, if one does.
     pub(super) listing: Option<Arc<Listing>>,
-    /// The groups of the rows that were read.
+    /// The groups.
     pub(super) groups: Arc<SharedGroups>,
-    /// Those of lists, which no thread has at the moment: there are never more than threads.
-    pub(super) listed: Arc<Mutex<Vec<Groups>>>,
     /// The most frequent values of long lists.
     pub(super) frequent: Arc<Mutex<Vec<FrequentPart>>>,
 }
@@ -84,9 +82,8 @@ pub(super) struct Accumulator {
 impl Accumulator {
     /// About how many bytes of memory the groups take.
     pub(super) fn group_bytes(&self) -> u64 {
-        let listed = lock(&self.listed).iter().map(Groups::memory).sum::<u64>();
         let frequent = lock(&self.frequent).iter().map(|part| part.frequent.memory()).sum::<u64>();
-        self.groups.memory() + listed + frequent
+        self.groups.memory() + frequent
     }
 
     /// Whether something was kept of long lists.
@@ -97,11 +94,6 @@ impl Accumulator {
     /// What was kept of long lists.
     pub(super) fn take_frequent(&self) -> Vec<FrequentPart> {
         std::mem::take(&mut *lock(&self.frequent))
-    }
-
-    /// Puts the groups of all threads together.
-    pub(super) fn join_groups(&self) {
-        std::mem::take(&mut *lock(&self.listed)).iter().for_each(|listed| self.groups.add(listed));
     }
 
     /// Adds up a part. `buckets` are empty ones.
@@ -131,9 +123,9 @@ impl Accumulator {
         let columns = self.scanner.reader.columns(&part.segment, &fields, &rows).await?;
         let times = self.scanner.reader.columns(&part.segment, &[Field::StartTime], &straddling).await?;
         tokio::task::coop::consume_budget().await;
-        let mut groups = (!self.by.is_empty()).then(|| Groups::passing(&self.by));
+        let mut groups = (!self.by.is_empty()).then(|| PartGroups::new(&self.groups, rows.len()));
         self.add(&mut tally, groups.as_mut(), part, (&rows, &columns), (&straddling, &times))?;
-        groups.iter().for_each(|groups| self.groups.add(groups));
+        groups.map_or(Ok(()), PartGroups::finish)?;
         Ok(tally)
     }
 
@@ -143,8 +135,7 @@ impl Accumulator {
         let missing = || Error::internal("a segment lacks a list that it had");
         let listing = self.listing.as_ref().ok_or_else(missing)?;
         let list = segment.value_list(listing.columns).ok_or_else(missing)?;
-        let free = lock(&self.listed).pop();
-        let mut groups = free.unwrap_or_else(|| Groups::passing(&self.by));
+        let mut groups = PartGroups::new(&self.groups, 0);
         let chosen = part.chosen();
         let mut frequent = listing.frequent();
         let valued = list.count(
@@ -172,7 +163,7 @@ impl Accumulator {
             tally.sums.add(&sums);
             tally.buckets.iter_mut().for_each(|buckets| buckets.add(*time, &sums));
         }
-        lock(&self.listed).push(groups);
+        groups.finish()?;
         let parts = frequent.map(|frequent| FrequentPart { segment: part.number, chosen, frequent });
         lock(&self.frequent).extend(parts);
         Ok(tally)
@@ -182,7 +173,7 @@ impl Accumulator {
     fn add(
         &self,
         tally: &mut Tally,
-        mut groups: Option<&mut Groups>,
+        mut groups: Option<&mut PartGroups<'_>>,
         part: &Part,
         (rows, columns): (&RowRanges, &Columns),
         (straddling, times): (&RowRanges, &Columns),
@@ -199,8 +190,8 @@ impl Accumulator {
             }
             let sums = |range: Range<usize>| Sums {
                 flows: range.len() as u64,
-                source: source.get(range.clone()).unwrap_or_default().iter().map(|bytes| u128::from(*bytes)).sum(),
-                dest: dest.get(range).unwrap_or_default().iter().map(|bytes| u128::from(*bytes)).sum(),
+                source: total(source.get(range.clone()).unwrap_or_default()),
+                dest: total(dest.get(range).unwrap_or_default()),
             };
             let all = sums(0..rows.len());
             tally.sums.add(&all);
@@ -241,6 +232,17 @@ fn bytes(column: &ArrayRef, field: Field, rows: &RowRanges) -> Result<Vec<u64>> 
         }
     }
     Ok(bytes)
+}
+
+/// What bytes of flows add up to.
+fn total(bytes: &[u64]) -> u128 {
+    // In 64 bits where so many flows of so many bytes fit into them, as nearly all do: some at a time.
+    const FLOWS: usize = 1 << 12;
+    let few = |bytes: &[u64]| match bytes.iter().fold(0, |all, bytes| all | bytes) {
+        0..0x000f_ffff_ffff_ffff => u128::from(bytes.iter().sum::<u64>()),
+        _ => bytes.iter().map(|bytes| u128::from(*bytes)).sum(),
+    };
+    bytes.chunks(FLOWS).map(few).sum()
 }
 
 /// The oldest and the newest start time of a page, in milliseconds.

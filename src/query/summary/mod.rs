@@ -32,14 +32,16 @@ mod buckets;
 mod builder;
 mod codes;
 mod covered;
+mod entries;
 mod frequent;
-mod groups;
 mod listing;
+mod part_groups;
 mod plan;
 mod result;
 mod round;
 mod shared;
 mod walk;
+mod words;
 mod work;
 
 pub use builder::{Every, LARGEST_TOP, MOST_BUCKETS, Measure, SummaryQuery};

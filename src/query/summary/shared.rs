@@ -3,102 +3,192 @@
 use std::{
     cmp::Ordering,
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+use hashbrown::DefaultHashBuilder;
+use tokio::{runtime::Handle, task::JoinSet};
 
 use super::{
+    accumulator::Sums,
     builder::Measure,
-    frequent::Key,
-    groups::{GroupPlace, Groups, compare_keys},
-    result::{Group, Totals},
+    entries::{Entries, Entry, Key, SHARDS, parted},
+    frequent,
+    result::Group,
+    words::Words,
 };
-use crate::flow::{Field, Value, ValueRef};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    flow::{Field, ValueRef},
+    query::scan::LARGE_ROWS,
+};
 
-/// So many shards there are: threads add to different ones.
-const SHARDS: usize = 16;
+/// Of so many groups the first are chosen at a time, at least.
+const KEPT: usize = 1 << 10;
 
-/// Groups in shards: in which one a group is depends on its first value. So each group is held once, whichever thread has
-/// read its flows, and threads seldom wait for one another.
+/// Groups in shards: in which one a group is depends on a hash of its values. So each is held once, whichever thread has
+/// read its flows, and threads seldom wait for one another; and what is looked at together lies together in memory.
 #[derive(Debug)]
-pub(super) struct SharedGroups(Vec<Mutex<Groups>>);
+pub(super) struct SharedGroups {
+    /// Of each field that flows are grouped by.
+    words: Vec<Words>,
+    shards: Vec<Mutex<Entries>>,
+    hasher: DefaultHashBuilder,
+}
+
+/// A group among the first: how much it has of the measure, its key and its sums.
+type Ranked = (u128, Key, Sums);
 
 impl SharedGroups {
     pub(super) fn new(by: &[Field]) -> Self {
-        Self((0..if by.is_empty() { 0 } else { SHARDS }).map(|_| Mutex::new(Groups::new(by))).collect())
+        let shards = if by.is_empty() { 0 } else { SHARDS };
+        Self {
+            words: by.iter().map(|field| Words::new(*field)).collect(),
+            shards: (0..shards).map(|_| Mutex::default()).collect(),
+            hasher: DefaultHashBuilder::default(),
+        }
+    }
+
+    /// The words of the values of each field.
+    pub(super) fn words(&self) -> &[Words] {
+        &self.words
     }
 
     /// About how many bytes of memory they take.
     pub(super) fn memory(&self) -> u64 {
-        self.0.iter().map(|shard| lock(shard).memory()).sum()
+        let shards: usize = self.shards.iter().map(|shard| lock(shard).memory()).sum();
+        (shards + self.words.iter().map(Words::memory).sum::<usize>()) as u64
     }
 
-    /// Adds groups.
-    pub(super) fn add(&self, groups: &Groups) {
-        let mut parted: Vec<Vec<GroupPlace>> = vec![Vec::new(); self.0.len()];
-        for place in groups.places() {
-            let shard = shard(groups.first_value(place));
-            parted.iter_mut().skip(shard).take(1).for_each(|part| part.push(place));
+    /// Puts the entries of each group together, so that they take no more memory than they must.
+    pub(super) fn shrink(&self) {
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            shard.join(&self.hasher);
+            shard.shrink();
         }
-        for (shard, places) in self.0.iter().zip(parted) {
-            if !places.is_empty() {
-                lock(shard).add_places(groups, &places);
-            }
+    }
+
+    /// Adds entries.
+    pub(super) fn add(&self, entries: &[Entry]) {
+        let (parted, ranges) = parted(entries, &self.hasher);
+        for (shard, range) in self.shards.iter().zip(ranges).filter(|(_, range)| !range.is_empty()) {
+            lock(shard).extend(parted.get(range).unwrap_or_default(), &self.hasher);
         }
     }
 
     /// How many flows each group has, by its first value, which is no name.
-    pub(super) fn flows(&self) -> HashMap<Key, u64> {
+    pub(super) fn flows(&self) -> HashMap<frequent::Key, u64> {
+        let Some(words) = self.words.first() else { return HashMap::new() };
+        let coded = words.coded();
         let mut flows = HashMap::new();
-        for shard in &self.0 {
-            let shard = lock(shard);
-            for place in shard.places() {
-                let number = match shard.first_value(place) {
+        for shard in &self.shards {
+            for entry in lock(shard).as_slice() {
+                let number = match words.value(entry.key[0], &coded) {
                     Some(ValueRef::Number(number)) => Some(number),
                     _ => None,
                 };
-                *flows.entry(number).or_default() += shard.flows(place);
+                *flows.entry(number).or_default() += entry.flows;
             }
         }
         flows
     }
 
-    /// The `top` groups that have most of `measure`, in their order.
-    pub(super) fn top(&self, top: usize, measure: Measure, adds_bytes: bool) -> Vec<Group> {
-        let mut found: Vec<Group> = self.0.iter().flat_map(|shard| lock(shard).top(top, measure, adds_bytes)).collect();
-        found.sort_by(|left, right| compare(left, right, measure));
-        found.truncate(top);
+    /// The `top` groups that have most of `measure`, in their order: on all threads of the host's runtime where there are
+    /// many groups.
+    pub(super) async fn top(self: &Arc<Self>, top: usize, measure: Measure, adds_bytes: bool) -> Result<Vec<Group>> {
+        let entries: usize = self.shards.iter().map(|shard| lock(shard).as_slice().len()).sum();
+        let mut found = Vec::new();
+        let Some(runtime) = Handle::try_current().ok().filter(|_| entries >= LARGE_ROWS) else {
+            (0..self.shards.len()).for_each(|shard| found.extend(self.top_of(shard, top, measure)));
+            return Ok(self.sorted(found, top, adds_bytes));
+        };
+        let mut shards = 0..self.shards.len();
+        let mut tasks = JoinSet::new();
+        loop {
+            while tasks.len() < runtime.metrics().num_workers()
+                && let Some(shard) = shards.next()
+            {
+                let groups = Arc::clone(self);
+                tasks.spawn(async move { groups.top_of(shard, top, measure) });
+            }
+            let Some(joined) = tasks.join_next().await else { return Ok(self.sorted(found, top, adds_bytes)) };
+            found.extend(joined.map_err(Error::with(ErrorKind::Internal, "a summary was interrupted"))?);
+        }
+    }
+
+    /// The `top` groups of a shard that have most of `measure`.
+    fn top_of(&self, shard: usize, top: usize, measure: Measure) -> Vec<Ranked> {
+        let Some(shard) = self.shards.get(shard) else { return Vec::new() };
+        let mut shard = lock(shard);
+        shard.join(&self.hasher);
+        let (mut found, mut worst) = (Vec::new(), 0);
+        for entry in shard.as_slice() {
+            let sums = shard.sums(entry);
+            let amount = amount(&sums, measure);
+            if amount >= worst {
+                found.push((amount, entry.key, sums));
+            }
+            if found.len() >= KEPT.max(2 * top) {
+                self.truncate(&mut found, top);
+                worst = found.iter().map(|(amount, ..)| *amount).min().unwrap_or(worst);
+            }
+        }
+        self.truncate(&mut found, top);
         found
+    }
+
+    /// Of groups the first `top`, in any order.
+    fn truncate(&self, found: &mut Vec<Ranked>, top: usize) {
+        if found.len() > top {
+            found.select_nth_unstable_by(top, self.order());
+            found.truncate(top);
+        }
+    }
+
+    /// Of groups the first `top`, in their order.
+    fn sorted(&self, mut found: Vec<Ranked>, top: usize, adds_bytes: bool) -> Vec<Group> {
+        found.sort_unstable_by(self.order());
+        found.truncate(top);
+        let group = |(_, key, sums): &Ranked| Group {
+            key: self
+                .words
+                .iter()
+                .zip(key)
+                .map(|(words, word)| words.value(*word, &words.coded()).map(ValueRef::to_owned))
+                .collect(),
+            totals: sums.totals(adds_bytes),
+        };
+        found.iter().map(group).collect()
+    }
+
+    /// The group that has more comes first, and of equal ones the one with the lesser values, absent ones last.
+    fn order(&self) -> impl FnMut(&Ranked, &Ranked) -> Ordering {
+        let words: Vec<_> = self.words.iter().map(|words| (words, words.coded())).collect();
+        move |left, right| {
+            right.0.cmp(&left.0).then_with(|| {
+                let values = words.iter().zip(left.1.iter().zip(&right.1));
+                let ordered = values.map(|((words, coded), (left, right))| {
+                    match (words.value(*left, coded), words.value(*right, coded)) {
+                        (Some(left), Some(right)) => left.cmp(&right),
+                        (left, right) => right.is_some().cmp(&left.is_some()),
+                    }
+                });
+                ordered.into_iter().find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
+            })
+        }
     }
 }
 
-fn lock(shard: &Mutex<Groups>) -> MutexGuard<'_, Groups> {
+fn lock(shard: &Mutex<Entries>) -> MutexGuard<'_, Entries> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The shard of a value.
-fn shard(value: Option<ValueRef<'_>>) -> usize {
-    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let number = match value {
-        None => 0,
-        Some(ValueRef::Number(number)) => number as u64 ^ (number >> 64) as u64,
-        Some(ValueRef::Text(name)) => name.bytes().fold(0, |sum: u64, byte| (sum ^ u64::from(byte)).wrapping_mul(ODD)),
-    };
-    (number.wrapping_mul(ODD) >> 32) as usize % SHARDS
-}
-
-/// The group that has more comes first, and of equal ones the one with the lesser values.
-fn compare(left: &Group, right: &Group, measure: Measure) -> Ordering {
-    let amount = |Totals { flows, bytes }: Totals| match (measure, bytes.unwrap_or_default()) {
-        (Measure::Flows, _) => flows.into(),
-        (Measure::Bytes, bytes) => bytes.both(),
-        (Measure::SourceBytes, bytes) => bytes.source,
-        (Measure::DestBytes, bytes) => bytes.dest,
-    };
-    let amounts = amount(right.totals).cmp(&amount(left.totals));
-    amounts.then_with(|| compare_keys(&key(left), &key(right)))
-}
-
-/// The values of a group.
-fn key(group: &Group) -> Vec<Option<ValueRef<'_>>> {
-    group.key.iter().map(|value| value.as_ref().map(Value::as_ref)).collect()
+fn amount(sums: &Sums, measure: Measure) -> u128 {
+    match measure {
+        Measure::Flows => sums.flows.into(),
+        Measure::Bytes => sums.source.saturating_add(sums.dest),
+        Measure::SourceBytes => sums.source,
+        Measure::DestBytes => sums.dest,
+    }
 }

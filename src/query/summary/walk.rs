@@ -15,8 +15,8 @@ use super::{
     builder::SummaryQuery,
     covered::{Covered, Kept},
     frequent::{Frequent, candidates},
-    groups::Groups,
     listing::{FrequentPart, ListPart, Listing, LongLists},
+    part_groups::PartGroups,
     plan::{Block, Plan, Planner},
     result::Summary,
     round::{ROUND_ROWS, Round, cut, edge, rows_of_pages},
@@ -79,7 +79,7 @@ async fn walked(query: &SummaryQuery, spending: Spending, long: LongLists, start
             break;
         }
         if is_begun {
-            walk.keep();
+            walk.keep().await?;
         }
         if let Err(error) = walk.round(is_begun).await {
             // What was counted before it is answered.
@@ -90,7 +90,7 @@ async fn walked(query: &SummaryQuery, spending: Spending, long: LongLists, start
         is_begun = true;
     }
     Ok(if walk.resolve().await? {
-        let covered = walk.covered();
+        let covered = walk.covered().await?;
         Walked::Done(Box::new(walk.told(covered, newest, started)))
     } else {
         Walked::Undecided(walk.spending)
@@ -153,7 +153,6 @@ impl<'a> Walk<'a> {
                 pruning: query.pruning,
                 listing: listing.map(Arc::new),
                 groups: Arc::new(SharedGroups::new(&query.by)),
-                listed: Arc::default(),
                 frequent: Arc::default(),
             },
             latest,
@@ -207,7 +206,11 @@ impl<'a> Walk<'a> {
 
     /// Bytes that groups may still take.
     fn memory_left(&self) -> u64 {
-        self.query.group_bytes.saturating_sub(self.accumulator.group_bytes())
+        let most = self.query.group_bytes;
+        if self.accumulator.group_bytes() > most / 2 {
+            self.accumulator.groups.shrink();
+        }
+        most.saturating_sub(self.accumulator.group_bytes())
     }
 
     /// Whether flows are counted and nothing else, for all those in one bucket.
@@ -239,23 +242,23 @@ impl<'a> Walk<'a> {
     }
 
     /// Keeps what is counted for the case that the next round fails. Of long lists that is not known yet.
-    fn keep(&mut self) {
+    async fn keep(&mut self) -> Result<()> {
         let buckets = self.buckets.as_ref().map_or(0, Buckets::memory);
         if !self.accumulator.has_frequent() && self.kept.is_due(self.accumulator.group_bytes() + buckets) {
-            self.accumulator.join_groups();
-            self.kept.keep(self.covered());
+            self.kept.keep(self.covered().await?);
         }
+        Ok(())
     }
 
     /// What is counted.
-    fn covered(&self) -> Covered {
+    async fn covered(&self) -> Result<Covered> {
         let Accumulator { groups, adds_bytes, .. } = &self.accumulator;
-        Covered {
+        Ok(Covered {
             cut: self.cut.filter(|_| !self.fronts.is_empty()),
             sums: self.sums,
-            groups: groups.top(self.query.top, self.query.measure, *adds_bytes),
+            groups: groups.top(self.query.top, self.query.measure, *adds_bytes).await?,
             buckets: self.buckets.clone(),
-        }
+        })
     }
 
     /// Chooses the blocks of a round, those with the newest flows of all that are left; and where it is cut: not before
@@ -496,7 +499,6 @@ impl<'a> Walk<'a> {
     /// Puts all groups together: of long lists those that may be among the most frequent, for which the lists are asked where
     /// they were not kept. False where it is not known which these are.
     async fn resolve(&mut self) -> Result<bool> {
-        self.accumulator.join_groups();
         let parts = self.accumulator.take_frequent();
         let Some(listing) = self.accumulator.listing.clone().filter(|_| !parts.is_empty()) else { return Ok(true) };
         let (parts, lists): (Vec<(usize, Vec<bool>)>, Vec<Frequent>) =
@@ -517,10 +519,11 @@ impl<'a> Walk<'a> {
                 *flows += list.count_value(&self.accumulator.scanner.reader, number, chosen).await?;
             }
         }
-        let mut groups = Groups::passing(&self.accumulator.by);
+        let shared = Arc::new(SharedGroups::new(&self.accumulator.by));
+        let mut groups = PartGroups::new(&shared, 0);
         found.iter().for_each(|(key, flows, _)| groups.count(|_| key.map(ValueRef::Number), *flows));
-        self.accumulator.groups = Arc::new(SharedGroups::new(&self.accumulator.by));
-        self.accumulator.groups.add(&groups);
+        groups.finish()?;
+        self.accumulator.groups = shared;
         Ok(true)
     }
 
