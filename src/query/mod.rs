@@ -48,6 +48,7 @@ mod date_trunc;
 mod exact;
 mod explain;
 mod fetch;
+mod flow_groups;
 mod flow_scan;
 mod frontier;
 mod functions;

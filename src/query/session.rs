@@ -10,10 +10,11 @@ use datafusion::{
     },
     logical_expr::ScalarUDF,
     optimizer::Analyzer,
+    physical_optimizer::optimizer::PhysicalOptimizer,
     prelude::{SessionConfig, SessionContext},
 };
 
-use super::{FlowTable, date_trunc::DateTrunc, exact::Exact, functions};
+use super::{FlowTable, date_trunc::DateTrunc, exact::Exact, flow_groups::GroupFlows, functions};
 use crate::{
     archive::Archive,
     error::{Error, ErrorKind, Result},
@@ -28,6 +29,8 @@ use crate::{
 ///   64 bits an overflow is an error.
 /// - A text is compared with a time exactly and in all years from 0 to 9999: `start_time < '9999-12-31T00:00:00Z'` is an
 ///   error in DataFusion, whose timestamps end in 2262.
+/// - `SELECT dst_ip, sum(src_bytes) FROM flows GROUP BY dst_ip` and its like are added up as a summary is: by one or two
+///   columns, with numbers of flows and sums of bytes.
 /// - `date_trunc` works although a flow lies outside the years 1677 to 2262. Of such flows, `date_bin` still answers null.
 ///
 /// A table cannot see to this by itself: types are made equal, and functions chosen, before it is asked. A host that
@@ -101,6 +104,7 @@ fn session_in(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext
     rules.insert(0, Arc::new(Exact));
     let state = SessionStateBuilder::new_with_default_features().with_config(config).with_runtime_env(runtime);
     let state = state.with_analyzer_rules(rules);
+    let state = state.with_physical_optimizer_rules(GroupFlows::among(PhysicalOptimizer::new().rules));
     let context = SessionContext::new_with_state(state.build());
     functions().into_iter().for_each(|function| context.register_udf(function));
     if let Ok(inner) = context.udf("date_trunc") {

@@ -23,7 +23,7 @@ const LAYERS: &[(&str, usize)] = &[
 ];
 
 /// The files that may name DataFusion.
-const DATAFUSION: [&str; 28] = [
+const DATAFUSION: [&str; 33] = [
     "schema/expr.rs",
     "schema/sample.rs",
     "query/recognise/mod.rs",
@@ -36,6 +36,11 @@ const DATAFUSION: [&str; 28] = [
     "query/condition.rs",
     "query/provider.rs",
     "query/builder.rs",
+    "query/flow_groups/mod.rs",
+    "query/flow_groups/answer.rs",
+    "query/flow_groups/rule.rs",
+    "query/flow_groups/run.rs",
+    "query/flow_groups/shape.rs",
     "query/flow_scan/mod.rs",
     "query/flow_scan/plan.rs",
     "query/flow_scan/metrics.rs",

@@ -366,6 +366,54 @@ fn a_query_keeps_to_its_memory_or_says_that_it_cannot() {
     });
 }
 
+#[test]
+fn groups_that_a_summary_can_tell_are_added_up_without_rows_as_far_as_memory_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = Archive::open_or_create(directory.path()).unwrap();
+    let flow = |n: u16| Flow {
+        protocol: Protocol::new(n.to_le_bytes()[0]),
+        src_port: Some(n / 3),
+        src_bytes: n.is_multiple_of(5).then_some(u64::MAX),
+        ..Flow::starting(Timestamp::MAX)
+    };
+    append(&archive, &[(0..60_000).map(flow).collect()]);
+    let limited = |bytes| {
+        let config = SessionConfig::new().with_target_partitions(2).with_sort_spill_reservation_bytes(64 << 10);
+        query::archive_session(archive.clone(), config, query::limited_memory(bytes).unwrap()).unwrap()
+    };
+    let grouped = |key| format!("SELECT {key}, count(*) AS n, sum(src_bytes) AS s FROM flows GROUP BY {key}");
+    // 20,000 ports, each of three flows, and 60,000 IDs; of the flows every fifth tells its bytes.
+    let totals = |key| {
+        let groups = grouped(key);
+        format!(
+            "SELECT count(*) AS groups, sum(n), count(s), sum(s) = 12000 * 18446744073709551615 AS exact FROM ({groups})"
+        )
+    };
+    block_on(async {
+        for bytes in [64 << 20, 2 << 20] {
+            let context = limited(bytes);
+            assert!(explained(&context, &grouped("src_port")).await.contains("FlowGroupsExec: by=[src_port]"));
+            for (key, told) in [
+                ("src_port", "| 20000  | 60000  | 12000    | true  |"),
+                ("flow_id", "| 60000  | 60000  | 12000    | true  |"),
+                ("protocol", "| 256    | 60000  | 256      | true  |"),
+            ] {
+                let batches = rows(&context, &totals(key)).await;
+                let table = pretty_format_batches(&batches).unwrap().to_string();
+                assert!(table.contains(told), "{bytes} bytes, {key}\n{table}");
+            }
+        }
+        // A plan that is run again answers again.
+        let context = limited(64 << 20);
+        let plan = context.sql("SELECT protocol, count(*) FROM flows GROUP BY protocol").await.unwrap();
+        let plan = plan.create_physical_plan().await.unwrap();
+        for _ in 0..2 {
+            let batches = collect(Arc::clone(&plan), context.task_ctx()).await.unwrap();
+            assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 256);
+        }
+    });
+}
+
 /// How often a plan went on in files.
 fn spills(plan: &Arc<dyn ExecutionPlan>) -> usize {
     let own = plan.metrics().and_then(|metrics| metrics.spill_count()).unwrap_or(0);

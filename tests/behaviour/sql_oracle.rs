@@ -84,7 +84,10 @@ fn order_by() -> impl Strategy<Value = String> {
 fn query() -> impl Strategy<Value = String> {
     let limit = (0usize..12, 0usize..5).prop_map(|(limit, offset)| format!("LIMIT {limit} OFFSET {offset}"));
     let limit = prop_oneof![1 => Just(String::new()), 3 => limit];
-    (0..15, condition(), condition(), order_by(), limit).prop_map(|(form, one, other, order, limit)| match form {
+    let columns: Vec<String> = schema().fields().iter().map(|field| field.name().clone()).collect();
+    let keys = (select(columns.clone()), select(columns));
+    let asked = (0..18, condition(), condition(), order_by(), limit, keys);
+    asked.prop_map(|(form, one, other, order, limit, (key, second))| match form {
         0 => format!("SELECT * FROM flows WHERE {one} ORDER BY {order} {limit}"),
         1 => format!("SELECT flow_id FROM flows WHERE {one} ORDER BY {order} {limit}"),
         2 => format!("SELECT ip_text(src_ip) AS ip, * FROM flows WHERE {one} ORDER BY {order} {limit}"),
@@ -102,6 +105,15 @@ fn query() -> impl Strategy<Value = String> {
             "SELECT count(*) AS n, count(dst_ip) AS m, min(dst_port) AS a, max(src_bytes) AS b, min(src_ip) AS c, \
              max(end_time) AS d, min(protocol) AS e, max(tcp_flags) AS f FROM flows WHERE {one}"
         ),
+        14 => format!(
+            "SELECT {key} AS k, count(*) AS n, sum(src_bytes) AS s FROM flows WHERE {one} GROUP BY {key} \
+             ORDER BY k {limit}"
+        ),
+        15 => format!(
+            "SELECT sum(dst_bytes) AS s, {second} AS b, count(dst_bytes) AS m, {key} AS a, count(*) AS n FROM flows \
+             WHERE {one} GROUP BY {key}, {second} HAVING count(*) < 9 ORDER BY a, b {limit}"
+        ),
+        16 => format!("SELECT count(DISTINCT {key}) AS n FROM flows WHERE {one}"),
         7 => format!("SELECT DISTINCT src_node FROM flows WHERE {one} ORDER BY src_node {limit}"),
         8 => format!(
             "SELECT a.flow_id AS x, b.flow_id AS y, b.src_node FROM (SELECT * FROM flows WHERE {one}) a \

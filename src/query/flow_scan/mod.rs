@@ -50,11 +50,15 @@ use self::{
     ordered::OrderedScan,
     ordering::{Sorted, sorted_by},
     paged::Paged,
-    parts::PartScan,
     survey::Survey,
 };
-pub(super) use self::{paged::page, plan::plan, source::Source};
-use crate::error::Result;
+pub(super) use self::{
+    paged::page,
+    parts::PartScan,
+    plan::plan,
+    source::{Source, failed},
+};
+use crate::{archive::SegmentEntry, error::Result, filter::Bounds as _, flow::Field};
 
 /// Flows of a snapshot as a plan node.
 #[derive(Clone, Debug)]
@@ -136,25 +140,37 @@ impl FlowScanExec {
     fn partitions(&self) -> usize {
         self.properties.partitioning.partition_count()
     }
-}
 
-fn properties(source: &Source, order: Option<&Sorted>, partitions: usize) -> Arc<PlanProperties> {
-    let schema = Arc::clone(&source.schema);
-    let equivalences = match order {
-        Some(order) => EquivalenceProperties::new_with_orderings(schema, [order.exprs.iter().cloned()]),
-        None => EquivalenceProperties::new(schema),
-    };
-    let partitioning = Partitioning::UnknownPartitioning(partitions);
-    Arc::new(PlanProperties::new(equivalences, partitioning, EmissionType::Incremental, Boundedness::Bounded))
-}
+    /// Whether it answers all flows that match, in no order, whatever nodes above may know.
+    pub(super) fn is_plain(&self) -> bool {
+        self.order.is_none() && self.fetch.is_none() && self.paged.is_none() && self.narrowing.is_empty()
+    }
 
-impl DisplayAs for FlowScanExec {
-    fn fmt_as(&self, kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The field of a column.
+    pub(super) fn field(&self, column: usize) -> Option<Field> {
+        self.source.fields.get(column).copied()
+    }
+
+    /// Whether it is known that every flow has a value of a field.
+    pub(super) fn is_never_absent(&self, field: Field) -> bool {
+        let has_value = |entry: &SegmentEntry| entry.field(field).is_some_and(|span| !span.absent);
+        field.always_present() || self.survey().entries().all(has_value)
+    }
+
+    /// Its partitions, which count in `metrics`.
+    pub(super) fn parts(&self, metrics: &ExecutionPlanMetricsSet) -> Vec<PartScan> {
+        let count = self.partitions();
+        let part = |part| {
+            let metrics = ScanMetrics::new(metrics, part);
+            PartScan::new(Arc::clone(self.survey()), (part, count), None, None, metrics)
+        };
+        (0..count).map(part).collect()
+    }
+
+    /// What a plan shows of it.
+    pub(super) fn describe(&self, kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let separator = match kind {
-            DisplayFormatType::Default | DisplayFormatType::Verbose => {
-                write!(f, "FlowScanExec: ")?;
-                ", "
-            }
+            DisplayFormatType::Default | DisplayFormatType::Verbose => ", ",
             DisplayFormatType::TreeRender => "\n",
         };
         write!(f, "filter={}", self.source.filter_text())?;
@@ -173,6 +189,25 @@ impl DisplayAs for FlowScanExec {
             write!(f, "{separator}columns=[{}]", columns.join(", "))?;
         }
         Ok(())
+    }
+}
+
+fn properties(source: &Source, order: Option<&Sorted>, partitions: usize) -> Arc<PlanProperties> {
+    let schema = Arc::clone(&source.schema);
+    let equivalences = match order {
+        Some(order) => EquivalenceProperties::new_with_orderings(schema, [order.exprs.iter().cloned()]),
+        None => EquivalenceProperties::new(schema),
+    };
+    let partitioning = Partitioning::UnknownPartitioning(partitions);
+    Arc::new(PlanProperties::new(equivalences, partitioning, EmissionType::Incremental, Boundedness::Bounded))
+}
+
+impl DisplayAs for FlowScanExec {
+    fn fmt_as(&self, kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if kind != DisplayFormatType::TreeRender {
+            write!(f, "FlowScanExec: ")?;
+        }
+        self.describe(kind, f)
     }
 }
 

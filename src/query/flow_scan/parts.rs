@@ -24,17 +24,17 @@ use crate::{
         condition::Condition,
         frontier::Block,
         scan::{Scan, Scanner},
-        segments::Segments,
+        segments::{OpenSegment, Segments},
     },
     resources::Deadline,
-    segment::{ReadCounters, RowRanges, RowReader},
+    segment::{Columns, ReadCounters, RowRanges, RowReader},
 };
 
 /// About how many rows lie side by side in one partition.
 const UNIT_ROWS: usize = 1 << 16;
 
 /// One partition of a scan.
-pub(super) struct PartScan {
+pub(in crate::query) struct PartScan {
     survey: Arc<Survey>,
     /// Its number, and how many there are.
     part: (usize, usize),
@@ -124,6 +124,31 @@ impl PartScan {
         }
     }
 
+    /// The next rows that match, and pages of columns that hold them: of a scan of which columns are wanted.
+    pub(in crate::query) async fn next_columns(&mut self, fields: &[Field]) -> Result<Option<(RowRanges, Columns)>> {
+        loop {
+            match self.steps.pop_front() {
+                Some(Step::Scan { segment, rows, conditions }) => {
+                    let opened = self.open(segment).await?;
+                    let scan = Scan { segment: Arc::clone(&opened), rows, conditions, columns: Vec::new() };
+                    let rows = self.scanner.scan(&scan).await?.rows;
+                    let columns = self.scanner.reader.columns(&opened, fields, &rows).await?;
+                    self.add(Explain::default());
+                    if !rows.is_empty() {
+                        return Ok(Some((rows, columns)));
+                    }
+                }
+                Some(step) => drop(self.take(step).await?),
+                None if self.look().await? => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    async fn open(&self, segment: usize) -> Result<OpenSegment> {
+        Segments::new(&self.survey.source.query.snapshot, Deadline::never()).open(segment).await
+    }
+
     /// Looks into the next segment; whether there was one.
     async fn look(&mut self) -> Result<bool> {
         let survey = Arc::clone(&self.survey);
@@ -193,8 +218,7 @@ impl PartScan {
 
     /// Chooses the rows of some blocks that are read: those first that are chosen here.
     async fn choose(&mut self, segment: usize, mut blocks: Vec<Block>, looked: &Looked) -> Result<()> {
-        let survey = Arc::clone(&self.survey);
-        let opened = Segments::new(&survey.source.query.snapshot, Deadline::never()).open(segment).await?;
+        let opened = self.open(segment).await?;
         if let Some(narrowing) = &mut self.narrowing {
             let bounds: Vec<_> = blocks.iter().map(|block| opened.blocks().block(block.block)).collect();
             let before = blocks.len();
@@ -236,7 +260,7 @@ impl PartScan {
     /// for others before asking again.
     async fn scan(&mut self, segment: usize, rows: RowRanges, conditions: Vec<Arc<Condition>>) -> Result<RecordBatch> {
         let source = Arc::clone(&self.survey.source);
-        let opened = Segments::new(&source.query.snapshot, Deadline::never()).open(segment).await?;
+        let opened = self.open(segment).await?;
         let scan = Scan { segment: Arc::clone(&opened), rows, conditions, columns: source.fields.clone() };
         let hits = self.scanner.scan(&scan).await?;
         self.add(Explain::default());

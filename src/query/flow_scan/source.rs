@@ -44,7 +44,7 @@ impl Source {
 }
 
 /// The error of a scan.
-pub(super) fn failed(error: Error) -> DataFusionError {
+pub(in crate::query) fn failed(error: Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
 

@@ -28,10 +28,10 @@ use crate::{
 
 /// What flows add up to. Bytes are below 2^64 a flow, so that their sums are below 2^128.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sums {
-    pub(super) flows: u64,
-    pub(super) source: u128,
-    pub(super) dest: u128,
+pub(in crate::query) struct Sums {
+    pub(in crate::query) flows: u64,
+    pub(in crate::query) source: u128,
+    pub(in crate::query) dest: u128,
 }
 
 impl Sums {
@@ -220,7 +220,7 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The bytes of some rows; 0 where they are not known.
-fn bytes(column: &ArrayRef, field: Field, rows: &RowRanges) -> Result<Vec<u64>> {
+pub(in crate::query) fn bytes(column: &ArrayRef, field: Field, rows: &RowRanges) -> Result<Vec<u64>> {
     let Values::Large(array) = Values::new(column.as_ref(), field)? else {
         return Err(Error::internal("bytes are not numbers"));
     };

@@ -10,7 +10,7 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 use super::{accumulator::Sums, words::Word};
 
 /// The word of each field that flows are grouped by; 0 where there is no second one.
-pub(super) type Key = [Word; 2];
+pub(in crate::query) type Key = [Word; 2];
 
 /// Some flows of a group, or all of them.
 #[derive(Clone, Copy, Debug, Default)]

@@ -44,5 +44,8 @@ mod walk;
 mod words;
 mod work;
 
+pub(super) use accumulator::bytes;
 pub use builder::{Every, LARGEST_TOP, MOST_BUCKETS, Measure, SummaryQuery};
+pub(super) use part_groups::PartGroups;
 pub use result::{Bucket, Bytes, Group, Summary, Totals};
+pub(super) use shared::{Keyed, SharedGroups};

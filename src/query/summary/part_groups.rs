@@ -28,7 +28,7 @@ const FEW: usize = 1 << 10;
 
 /// Groups of a part, on their way to those of all threads.
 #[derive(Debug)]
-pub(super) struct PartGroups<'a> {
+pub(in crate::query) struct PartGroups<'a> {
     shared: &'a SharedGroups,
     /// Of each field that flows are grouped by.
     codes: Vec<Codes>,
@@ -53,14 +53,19 @@ struct Narrow {
 
 impl<'a> PartGroups<'a> {
     /// Groups of a part of `rows` rows.
-    pub(super) fn new(shared: &'a SharedGroups, rows: usize) -> Self {
+    pub(in crate::query) fn new(shared: &'a SharedGroups, rows: usize) -> Self {
         let (codes, entries) = (codes(shared), Vec::with_capacity(HANDED.min(rows)));
         Self { shared, codes, rows, sums: Vec::new(), width: 1, summed: 0, entries }
     }
 
     /// Adds some rows of a page, of which `keys` are the columns. `source` and `dest` are the bytes of each of the rows;
     /// they are empty where bytes are not added up.
-    pub(super) fn add(&mut self, keys: &[&ArrayRef], rows: &RowRanges, (source, dest): (&[u64], &[u64])) -> Result<()> {
+    pub(in crate::query) fn add(
+        &mut self,
+        keys: &[&ArrayRef],
+        rows: &RowRanges,
+        (source, dest): (&[u64], &[u64]),
+    ) -> Result<()> {
         if !self.codes.iter().zip(keys).all(|(codes, page)| codes.knows(page)) {
             self.hand_sums()?;
             self.codes = codes(self.shared);
@@ -69,7 +74,9 @@ impl<'a> PartGroups<'a> {
         let most = most.collect::<Option<Vec<_>>>();
         let coded = self.codes.iter_mut().zip(keys).zip(self.shared.words());
         let coded = coded.map(|((codes, page), words)| codes.of(page, rows, words)).collect::<Result<Vec<_>>>()?;
-        let is_narrow = [source, dest].iter().all(|bytes| bytes.iter().fold(0, |all, bytes| all | bytes) < NARROW);
+        let are_few = rows.len() <= NARROW_ROWS;
+        let is_narrow =
+            are_few && [source, dest].iter().all(|bytes| bytes.iter().fold(0, |all, bytes| all | bytes) < NARROW);
         let sums = most.as_ref().and_then(|most| most.iter().copied().reduce(usize::saturating_mul));
         match (coded.as_slice(), sums) {
             ([Coded::Codes(first)], Some(sums)) if is_narrow && self.is_worth(sums) => {
@@ -94,7 +101,7 @@ impl<'a> PartGroups<'a> {
     }
 
     /// Hands over what was added.
-    pub(super) fn finish(mut self) -> Result<()> {
+    pub(in crate::query) fn finish(mut self) -> Result<()> {
         self.hand_sums()?;
         self.shared.add(&self.entries);
         Ok(())

@@ -29,7 +29,7 @@ const KEPT: usize = 1 << 10;
 /// Groups in shards: in which one a group is depends on a hash of its values. So each is held once, whichever thread has
 /// read its flows, and threads seldom wait for one another; and what is looked at together lies together in memory.
 #[derive(Debug)]
-pub(super) struct SharedGroups {
+pub(in crate::query) struct SharedGroups {
     /// Of each field that flows are grouped by.
     words: Vec<Words>,
     shards: Vec<Mutex<Entries>>,
@@ -39,29 +39,37 @@ pub(super) struct SharedGroups {
 /// A group among the first: how much it has of the measure, its key and its sums.
 type Ranked = (u128, Key, Sums);
 
+/// A group: its key and its sums.
+pub(in crate::query) type Keyed = (Key, Sums);
+
 impl SharedGroups {
     pub(super) fn new(by: &[Field]) -> Self {
-        let shards = if by.is_empty() { 0 } else { SHARDS };
-        Self {
-            words: by.iter().map(|field| Words::new(*field)).collect(),
-            shards: (0..shards).map(|_| Mutex::default()).collect(),
-            hasher: DefaultHashBuilder::default(),
-        }
+        Self::with(by.iter().map(|field| Words::new(*field)).collect())
+    }
+
+    /// The same by the values that flows have: protocols that the endpoint does not name are no group together.
+    pub(in crate::query) fn exact(by: &[Field]) -> Self {
+        Self::with(by.iter().map(|field| Words::exact(*field)).collect())
+    }
+
+    fn with(words: Vec<Words>) -> Self {
+        let shards = if words.is_empty() { 0 } else { SHARDS };
+        Self { words, shards: (0..shards).map(|_| Mutex::default()).collect(), hasher: DefaultHashBuilder::default() }
     }
 
     /// The words of the values of each field.
-    pub(super) fn words(&self) -> &[Words] {
+    pub(in crate::query) fn words(&self) -> &[Words] {
         &self.words
     }
 
     /// About how many bytes of memory they take.
-    pub(super) fn memory(&self) -> u64 {
+    pub(in crate::query) fn memory(&self) -> u64 {
         let shards: usize = self.shards.iter().map(|shard| lock(shard).memory()).sum();
         (shards + self.words.iter().map(Words::memory).sum::<usize>()) as u64
     }
 
     /// Puts the entries of each group together, so that they take no more memory than they must.
-    pub(super) fn shrink(&self) {
+    pub(in crate::query) fn shrink(&self) {
         for shard in &self.shards {
             let mut shard = lock(shard);
             shard.join(&self.hasher);
@@ -92,6 +100,19 @@ impl SharedGroups {
             }
         }
         flows
+    }
+
+    /// How many shards there are.
+    pub(in crate::query) fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// The groups of a shard.
+    pub(in crate::query) fn groups_of(&self, shard: usize) -> Vec<Keyed> {
+        let Some(shard) = self.shards.get(shard) else { return Vec::new() };
+        let mut shard = lock(shard);
+        shard.join(&self.hasher);
+        shard.as_slice().iter().map(|entry| (entry.key, shard.sums(entry))).collect()
     }
 
     /// The `top` groups that have most of `measure`, in their order: on all threads of the host's runtime where there are

@@ -10,7 +10,7 @@ use crate::flow::{Field, Kind, Protocol, Value, ValueRef};
 ///
 /// A number below 2^63 is its own word, a time its milliseconds since 1970, and an address of version 4 its 32 bits. Any
 /// other value has a code, which is its word with the highest bit set.
-pub(super) type Word = u64;
+pub(in crate::query) type Word = u64;
 
 const ABSENT: Word = u64::MAX;
 /// No word.
@@ -19,14 +19,16 @@ const CODED: Word = 1 << 63;
 
 /// The values of a field that have codes: all threads give them the same.
 #[derive(Debug)]
-pub(super) struct Words {
+pub(in crate::query) struct Words {
     field: Field,
+    /// Whether protocols that the endpoint does not name are one value.
+    is_shown: bool,
     coded: RwLock<Coded>,
 }
 
 /// Values by their codes, and codes by their values.
 #[derive(Debug, Default)]
-pub(super) struct Coded {
+pub(in crate::query) struct Coded {
     values: Vec<Value>,
     numbers: HashMap<u128, Word>,
     names: HashMap<String, Word>,
@@ -36,7 +38,12 @@ pub(super) struct Coded {
 
 impl Words {
     pub(super) fn new(field: Field) -> Self {
-        Self { field, coded: RwLock::default() }
+        Self { field, is_shown: true, coded: RwLock::default() }
+    }
+
+    /// The same of all protocols, those that the endpoint does not name, too.
+    pub(super) fn exact(field: Field) -> Self {
+        Self { is_shown: false, ..Self::new(field) }
     }
 
     pub(super) fn field(&self) -> Field {
@@ -56,7 +63,7 @@ impl Words {
     }
 
     fn number(&self, number: u128) -> Word {
-        let number = if self.field == Field::Protocol { shown_protocol(number) } else { number };
+        let number = if self.field == Field::Protocol && self.is_shown { shown_protocol(number) } else { number };
         let short = match self.field.kind() {
             Kind::Address if number >> 32 == 0xffff => Some(Word::from(number as u32)),
             Kind::Address => None,
@@ -86,12 +93,12 @@ impl Words {
     }
 
     /// The values that have codes, to look words up.
-    pub(super) fn coded(&self) -> RwLockReadGuard<'_, Coded> {
+    pub(in crate::query) fn coded(&self) -> RwLockReadGuard<'_, Coded> {
         self.coded.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The value of a word.
-    pub(super) fn value<'c>(&self, word: Word, coded: &'c Coded) -> Option<ValueRef<'c>> {
+    pub(in crate::query) fn value<'c>(&self, word: Word, coded: &'c Coded) -> Option<ValueRef<'c>> {
         match (word, self.field.kind()) {
             (ABSENT, _) => None,
             (CODED.., _) => coded.values.get((word ^ CODED) as usize).map(Value::as_ref),
