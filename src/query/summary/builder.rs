@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{result::Summary, walk};
+use super::{answer, result::Summary};
 use crate::{
     archive::Snapshot,
     error::{Error, Result},
@@ -160,7 +160,7 @@ impl SummaryQuery {
     /// or where lists of addresses have told the groups.
     pub async fn summary(&self) -> Result<Summary> {
         self.check()?;
-        walk::summary(self).await
+        answer::summary(self).await
     }
 
     /// Whether bytes are added up.

@@ -1,6 +1,12 @@
 //! What was counted when a round was through.
 
-use super::{accumulator::Sums, buckets::Buckets, result::Group};
+use super::{
+    accumulator::Sums,
+    buckets::Buckets,
+    builder::SummaryQuery,
+    result::{Group, Summary},
+};
+use crate::{flow::Timestamp, query::Explain};
 
 /// To put together what is counted takes about as long as to read a row for so many bytes of it.
 const BYTES_OF_ROW: u64 = 4;
@@ -14,6 +20,26 @@ pub(super) struct Covered {
     /// The groups that have most.
     pub(super) groups: Vec<Group>,
     pub(super) buckets: Option<Buckets>,
+}
+
+impl Covered {
+    /// The summary of them. `newest` is the newest start time that a flow may have that matches.
+    pub(super) fn summary(self, query: &SummaryQuery, newest: Option<i64>, explain: Explain) -> Summary {
+        let adds_bytes = query.adds_bytes();
+        let searched = self.cut.zip(newest).map(|(cut, newest)| {
+            let time = |millis: i64| Timestamp::from_millis(millis).unwrap_or(Timestamp::MAX);
+            (time(cut.saturating_add(1)), time(newest))
+        });
+        Summary {
+            totals: self.sums.totals(adds_bytes),
+            by: query.by.clone(),
+            groups: self.groups,
+            every: self.buckets.as_ref().map(Buckets::length),
+            buckets: self.buckets.map(|buckets| buckets.finish(adds_bytes)).unwrap_or_default(),
+            searched,
+            explain,
+        }
+    }
 }
 
 /// What was counted last in full. A round adds to groups that are held once, so what a round that fails has added cannot be

@@ -28,15 +28,19 @@
 //! value is hashed once, and not for each of its rows.
 
 mod accumulator;
+mod answer;
 mod buckets;
 mod builder;
 mod codes;
+mod counting;
 mod covered;
 mod entries;
 mod frequent;
+mod fronts;
 mod listing;
 mod part_groups;
 mod plan;
+mod resolve;
 mod result;
 mod round;
 mod shared;

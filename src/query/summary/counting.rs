@@ -1,0 +1,212 @@
+//! What is counted, and what that may cost.
+
+use std::sync::Arc;
+
+use tokio::{runtime::Handle, task::JoinSet};
+
+use super::{
+    accumulator::{Accumulator, Sums, Tally},
+    buckets::Buckets,
+    builder::SummaryQuery,
+    covered::Covered,
+    listing::{Listing, LongLists},
+    shared::SharedGroups,
+    work::Work,
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    filter::{Filter, Test},
+    flow::Field,
+    query::{
+        Pruning,
+        budget::Spending,
+        scan::{LARGE_ROWS, Scanner},
+    },
+    resources::Deadline,
+    segment::{ReadCounters, RowReader},
+};
+
+/// A group takes about so many bytes at most, where its values are short.
+const GROUP_BYTES: u64 = 256;
+
+/// The flows that a walk has counted.
+pub(super) struct Counting<'a> {
+    query: &'a SummaryQuery,
+    pub(super) spending: Spending,
+    pub(super) accumulator: Accumulator,
+    sums: Sums,
+    buckets: Option<Buckets>,
+    rows_read: u64,
+    /// The columns that are read, and of how many rows.
+    touched: (Vec<Field>, u64),
+}
+
+impl<'a> Counting<'a> {
+    /// None as yet. Memory is waited for until a deadline.
+    pub(super) fn new(
+        query: &'a SummaryQuery,
+        filter: &Filter,
+        spending: Spending,
+        deadline: Deadline,
+        long: LongLists,
+    ) -> Self {
+        let archive = query.snapshot.archive();
+        let listing = Listing::of(query, filter, long).filter(|_| query.pruning == Pruning::On);
+        let reader = RowReader::new(Arc::clone(archive.pages()), Arc::new(ReadCounters::default()));
+        let mut columns: Vec<Field> = filter.tests().map(Test::field).chain(query.by.iter().copied()).collect();
+        columns.extend([Field::SrcBytes, Field::DstBytes].iter().filter(|_| query.adds_bytes()));
+        columns.extend(query.every.map(|_| Field::StartTime));
+        columns.sort_unstable();
+        columns.dedup();
+        Self {
+            query,
+            spending,
+            accumulator: Accumulator {
+                scanner: Scanner { reader: reader.until(deadline) },
+                by: query.by.clone(),
+                adds_bytes: query.adds_bytes(),
+                pruning: query.pruning,
+                listing: listing.map(Arc::new),
+                groups: Arc::new(SharedGroups::new(&query.by)),
+                frequent: Arc::default(),
+            },
+            sums: Sums::default(),
+            buckets: query.every.map(Buckets::new),
+            rows_read: 0,
+            touched: (columns, 0),
+        }
+    }
+
+    /// There are flows that match and began at these times, the oldest and the newest of some.
+    pub(super) fn expect(&mut self, times: (i64, i64)) {
+        self.buckets.iter_mut().for_each(|buckets| buckets.expect(times));
+    }
+
+    /// Takes note that so many rows more are read. Once their pages would take more of the cache than they may, they are not
+    /// kept: others would lose theirs.
+    pub(super) fn touch(&mut self, rows: u64) {
+        let (columns, sum) = &mut self.touched;
+        *sum = sum.saturating_add(rows);
+        let Scanner { reader } = &mut self.accumulator.scanner;
+        if reader.is_large(columns, *sum) {
+            *reader = reader.clone().passing();
+        }
+    }
+
+    /// Whether the budget is used up, or the memory.
+    pub(super) fn is_spent(&self) -> bool {
+        self.spending.is_spent() || self.memory_left() == 0
+    }
+
+    /// How many groups there may still be.
+    pub(super) fn groups_left(&self) -> u64 {
+        if self.query.by.is_empty() { u64::MAX } else { self.memory_left() / GROUP_BYTES }
+    }
+
+    /// How many groups come of lists at most, whatever their number: each thread has its own.
+    pub(super) fn listed_groups(&self) -> u64 {
+        let threads = Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
+        let groups = self.accumulator.listing.as_ref().map_or(0, |listing| listing.most_groups());
+        groups.saturating_mul(threads as u64)
+    }
+
+    /// Rows of which something was read.
+    pub(super) fn rows_read(&self) -> u64 {
+        self.rows_read
+    }
+
+    /// About how many bytes of memory is taken by what is counted.
+    pub(super) fn memory(&self) -> u64 {
+        self.accumulator.group_bytes() + self.buckets.as_ref().map_or(0, Buckets::memory)
+    }
+
+    /// Whether every row is read where all flows match.
+    pub(super) fn reads_every_row(&self) -> bool {
+        let Accumulator { adds_bytes, by, listing, .. } = &self.accumulator;
+        *adds_bytes || !by.is_empty() && listing.is_none()
+    }
+
+    /// Whether flows are counted and nothing else, but for buckets.
+    pub(super) fn only_counts(&self) -> bool {
+        !self.accumulator.adds_bytes && self.query.by.is_empty()
+    }
+
+    /// Whether flows are counted and nothing else, for all those in one bucket.
+    pub(super) fn is_counted(&self, times: (i64, i64)) -> bool {
+        self.only_counts() && self.is_one_bucket(times)
+    }
+
+    pub(super) fn is_one_bucket(&self, times: (i64, i64)) -> bool {
+        self.buckets.as_ref().is_none_or(|buckets| buckets.are_one(times))
+    }
+
+    /// Counts flows that began in the bucket of a time.
+    pub(super) fn count(&mut self, millis: i64, flows: u64) {
+        let sums = Sums { flows, ..Sums::default() };
+        self.sums.add(&sums);
+        if let Some(buckets) = &mut self.buckets {
+            buckets.add(millis, &sums);
+        }
+    }
+
+    /// Adds up parts, on all threads of the host's runtime where there is much to read.
+    pub(super) async fn add(&mut self, parts: Vec<Work>) -> Result<()> {
+        let rows: usize = parts.iter().map(Work::rows).sum();
+        let parts = parts.into_iter().flat_map(Work::split);
+        let Some(runtime) = Handle::try_current().ok().filter(|_| rows >= LARGE_ROWS) else {
+            for part in parts {
+                let tally = part.tally(&self.accumulator, self.empty_buckets()).await?;
+                self.merge(tally)?;
+            }
+            return Ok(());
+        };
+        let mut parts = parts.collect::<Vec<_>>().into_iter();
+        let mut tasks = JoinSet::new();
+        // Dropping the set, be it with this future, ends the tasks.
+        loop {
+            while tasks.len() < runtime.metrics().num_workers()
+                && let Some(part) = parts.next()
+            {
+                let (accumulator, buckets) = (self.accumulator.clone(), self.empty_buckets());
+                tasks.spawn(async move { part.tally(&accumulator, buckets).await });
+            }
+            let Some(joined) = tasks.join_next().await else { return Ok(()) };
+            self.merge(joined.map_err(Error::with(ErrorKind::Internal, "a scan was interrupted"))??)?;
+        }
+    }
+
+    /// What is counted: all flows that match, or those that began after `cut`.
+    pub(super) async fn covered(&self, cut: Option<i64>) -> Result<Covered> {
+        let Accumulator { groups, adds_bytes, .. } = &self.accumulator;
+        Ok(Covered {
+            cut,
+            sums: self.sums,
+            groups: groups.top(self.query.top, self.query.measure, *adds_bytes).await?,
+            buckets: self.buckets.clone(),
+        })
+    }
+
+    /// Bytes that groups may still take.
+    fn memory_left(&self) -> u64 {
+        let most = self.query.group_bytes;
+        if self.accumulator.group_bytes() > most / 2 {
+            self.accumulator.groups.shrink();
+        }
+        most.saturating_sub(self.accumulator.group_bytes())
+    }
+
+    fn empty_buckets(&self) -> Option<Buckets> {
+        self.buckets.as_ref().map(Buckets::empty)
+    }
+
+    fn merge(&mut self, tally: Tally) -> Result<()> {
+        self.sums.add(&tally.sums);
+        self.rows_read += tally.rows_read;
+        self.spending.spend(tally.rows_read);
+        self.touch(tally.rows_read);
+        if let (Some(buckets), Some(added)) = (&mut self.buckets, tally.buckets) {
+            buckets.merge(added);
+        }
+        self.buckets.as_ref().map_or(Ok(()), Buckets::check)
+    }
+}
