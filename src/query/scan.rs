@@ -92,39 +92,73 @@ impl Scanner {
             return Ok((hits, scans.len()));
         };
         let mut done = scans.len();
-        let parts = scans.into_iter().enumerate().flat_map(|(place, scan)| {
-            let parts = scan.rows.split(TASK_ROWS).into_iter();
-            parts.map(move |rows| (place, Scan { rows, ..scan.clone() }))
-        });
-        let mut parts = parts.collect::<Vec<_>>().into_iter();
+        let mut shares = shares(scans).into_iter();
         // No more tasks than threads: whoever else asks meanwhile waits for one of them, and not for all.
         let threads = runtime.metrics().num_workers();
         let mut tasks = JoinSet::new();
         // Dropping the set, be it with this future, ends the tasks.
         loop {
             while tasks.len() < threads
-                && let Some((place, scan)) = parts.next()
+                && let Some(share) = shares.next()
             {
-                if place > 0 && spending.is_late() {
+                let first = share.first().map_or(0, |(place, _)| *place);
+                if first > 0 && spending.is_late() {
                     // All parts of the scans before are begun.
-                    done = done.min(place);
-                    parts = Vec::new().into_iter();
+                    done = done.min(first);
+                    shares = Vec::new().into_iter();
                     break;
                 }
                 let scanner = self.clone();
-                tasks.spawn(async move { (place, scanner.scan(&scan).await) });
+                tasks.spawn(async move { scanner.scan_share(share).await });
             }
             let Some(joined) = tasks.join_next().await else { break };
-            let (place, part) = joined.map_err(Error::with(ErrorKind::Internal, "a scan was interrupted"))?;
-            match part {
-                Err(error) if place > 0 && spending.ends_at(&error) => {
-                    done = done.min(place);
-                    parts = Vec::new().into_iter();
+            for (place, part) in joined.map_err(Error::with(ErrorKind::Internal, "a scan was interrupted"))? {
+                match part {
+                    Err(error) if place > 0 && spending.ends_at(&error) => {
+                        done = done.min(place);
+                        shares = Vec::new().into_iter();
+                    }
+                    part => hits.push((place, part?)),
                 }
-                part => hits.push((place, part?)),
             }
         }
         hits.retain(|(place, _)| *place < done);
         Ok((hits, done))
     }
+
+    /// The scans of a share, up to the first that fails: the number of each, and what came of it.
+    async fn scan_share(&self, share: Vec<(usize, Scan)>) -> Vec<(usize, Result<Hits>)> {
+        let mut scanned = Vec::with_capacity(share.len());
+        for (place, scan) in share {
+            let hits = self.scan(&scan).await;
+            let has_failed = hits.is_err();
+            scanned.push((place, hits));
+            if has_failed {
+                break;
+            }
+        }
+        scanned
+    }
+}
+
+/// Scans in shares of about [`TASK_ROWS`] rows, in their order: large ones in parts, small ones together, since to wake a
+/// thread takes as long as to read some pages. Each with its number.
+fn shares(scans: Vec<Scan>) -> Vec<Vec<(usize, Scan)>> {
+    let mut shares: Vec<Vec<(usize, Scan)>> = Vec::new();
+    let mut free = 0;
+    for (place, scan) in scans.into_iter().enumerate() {
+        for rows in scan.rows.split(TASK_ROWS) {
+            let size = rows.len();
+            let part = (place, Scan { rows, ..scan.clone() });
+            match shares.last_mut().filter(|_| size <= free) {
+                Some(share) => share.push(part),
+                None => {
+                    shares.push(vec![part]);
+                    free = TASK_ROWS;
+                }
+            }
+            free = free.saturating_sub(size);
+        }
+    }
+    shares
 }
