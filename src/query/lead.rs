@@ -103,6 +103,7 @@ impl Search<'_> {
     /// Narrows the goal to the flows that can be among the first `want`; and the goal as it was.
     pub(super) async fn narrowed(&mut self, frontier: &mut Frontier, want: usize) -> Result<Option<Arc<Filter>>> {
         let Some(filter) = lead(self, frontier, want).await? else { return Ok(None) };
+        self.pruner.forget();
         Ok(Some(std::mem::replace(&mut self.goal.filter, Arc::new(filter))))
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct Pruner {
     effort: Effort,
     /// Segments and blocks that were dropped because of one part of the filter.
     dropped: BTreeMap<usize, (u64, u64)>,
-    /// Made for the first segment.
+    /// Made for the first segment that a filter is asked for.
     needles: Option<Needles>,
     /// What the lists of the segments tell that have candidates.
     probes: BTreeMap<usize, Probes>,
@@ -133,8 +133,9 @@ impl Pruner {
         }
     }
 
-    /// Forgets what lists tell: another filter is to be asked for.
+    /// Forgets what lists tell, and what is looked for in them: another filter is to be asked for.
     pub(super) fn forget(&mut self) {
+        self.needles = None;
         self.probes.clear();
     }
 

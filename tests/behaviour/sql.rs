@@ -368,7 +368,7 @@ fn a_query_keeps_to_its_memory_or_says_that_it_cannot() {
 
 #[test]
 fn groups_that_a_summary_can_tell_are_added_up_without_rows_as_far_as_memory_goes() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     let archive = Archive::open_or_create(directory.path()).unwrap();
     let flow = |n: u16| Flow {
         protocol: Protocol::new(n.to_le_bytes()[0]),
