@@ -84,8 +84,9 @@ impl SegmentReader {
     /// Opens the segment in the file at `path`. This blocks on the file system.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] where the file cannot be read, [`ErrorKind::Damaged`] where it is not a segment, and
-    /// [`ErrorKind::Unsupported`] where a newer version wrote it.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where the file cannot be read,
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where it is not a segment, and
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) where a newer version wrote it.
     pub fn open(path: &Path) -> Result<Self> {
         let message = format!("segment {} cannot be read", path.display());
         let file = SharedFile::alone(path).map_err(io_error(message.clone()))?;

@@ -23,9 +23,12 @@
 //! read. Groups of flows alone are taken from the list of their values where that tells of a block; of lists of addresses only
 //! the most frequent are kept (see [`frequent`]).
 //!
+//! # Groups
 //! A thread adds up the rows of a row group by themselves. In their groups a value is a number of 32 bits, and an address or a
-//! name that is a place in a dictionary is known by its place. Then it adds these groups to those of all threads, for which each
-//! value is hashed once, and not for each of its rows.
+//! name that is a place in a dictionary is known by its place: a table of sums needs no hash. Its groups then become entries,
+//! in shards by the hash of their key, of which each value is hashed once and not for each of its rows. All threads add to
+//! the shards. Once a shard has twice as many entries as groups they are joined, and a shard is small enough for that to be
+//! done in the cache of a processor.
 
 mod accumulator;
 mod answer;
