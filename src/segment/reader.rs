@@ -187,7 +187,7 @@ impl SegmentReader {
     /// The checksum of its Parquet footer, as the bytes are. This blocks on the file system.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] where the file cannot be read.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where the file cannot be read.
     pub(crate) fn footer_checksum(&self) -> Result<u64> {
         let length = usize::try_from(self.file_bytes().saturating_sub(self.index.end)).unwrap_or(usize::MAX);
         let bytes = self.read_exact(self.index.end, length).map_err(|error| self.named(error))?;
