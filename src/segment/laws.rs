@@ -97,12 +97,19 @@ fn limits() -> impl Strategy<Value = Limits> {
         chunks,
         chunks_inside,
         places,
+        places_of_whole: places,
         values,
     })
 }
 
-const UNLIMITED: Limits =
-    Limits { parts: usize::MAX, chunks: usize::MAX, chunks_inside: usize::MAX, places: usize::MAX, values: usize::MAX };
+const UNLIMITED: Limits = Limits {
+    parts: usize::MAX,
+    chunks: usize::MAX,
+    chunks_inside: usize::MAX,
+    places: usize::MAX,
+    places_of_whole: usize::MAX,
+    values: usize::MAX,
+};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]

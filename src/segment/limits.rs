@@ -13,6 +13,8 @@ pub(super) struct Limits {
     pub(super) chunks_inside: usize,
     /// The blocks with a value that passes a part for which it is remembered where the rows are listed, one for each value.
     pub(super) places: usize,
+    /// The same, where one list tells of the whole filter. To count, nobody asks then which rows match.
+    pub(super) places_of_whole: usize,
     /// The values in a block of which the rows are put together.
     pub(super) values: usize,
 }
@@ -21,10 +23,19 @@ impl Limits {
     /// The limits of an effort.
     pub(super) fn of(effort: Effort) -> Self {
         // What touches more chunks matches much, and a page of it is soon full; of more values to read a block is less work.
-        let page = Self { parts: 1 << 12, chunks: 96, chunks_inside: 3, places: 1 << 16, values: 256 };
+        let page = Self {
+            parts: 1 << 12,
+            chunks: 96,
+            chunks_inside: 3,
+            places: 1 << 16,
+            places_of_whole: 1 << 16,
+            values: 256,
+        };
         match effort {
             Effort::Page => page,
-            Effort::Count => Self { chunks: usize::MAX, chunks_inside: usize::MAX, places: 1 << 20, ..page },
+            Effort::Count => {
+                Self { chunks: usize::MAX, chunks_inside: usize::MAX, places: 1 << 20, places_of_whole: 0, ..page }
+            }
         }
     }
 }

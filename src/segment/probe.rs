@@ -83,13 +83,7 @@ impl Probes {
         reader: &RowReader,
         effort: Effort,
     ) -> Result<Self> {
-        let limits = Limits::of(effort);
-        let told = wanted(filter, segment, limits.parts);
-        // How many flows match is told by the one list then: nobody asks which rows these are.
-        let is_told =
-            effort == Effort::Count && matches!(told.as_slice(), [part] if std::ptr::eq(*part, filter.as_ref()));
-        let places = if is_told { 0 } else { limits.places };
-        Self::ask_within(filter, segment, reader, Limits { places, ..limits }).await
+        Self::ask_within(filter, segment, reader, Limits::of(effort)).await
     }
 
     /// [`ask`](Self::ask), within limits.
@@ -117,7 +111,9 @@ impl Probes {
             let asked = others.as_ref().filter(|_| is_others).unwrap_or(part);
             let chunks: Vec<_> = touched.chunks.iter().map(|touched| touched.chunk).collect();
             let lists = reader.cache().lists(segment, &chunks, reader.counters()).await?;
-            let mut found = Found::new(segment.shape().blocks(), limits.places);
+            let is_whole = std::ptr::eq(part, filter.as_ref());
+            let places = if is_whole { limits.places_of_whole } else { limits.places };
+            let mut found = Found::new(segment.shape().blocks(), places);
             for (chunk, bytes) in touched.chunks.iter().zip(lists) {
                 let taken = found.take(touched.listed, chunk, &bytes, asked);
                 taken.map_err(|error| segment.named(error))?;

@@ -125,6 +125,7 @@ impl SegmentReader {
     pub(crate) fn has_footer(file: &Arc<SharedFile>) -> bool {
         footer(file).and_then(|(metadata, _)| with_offsets(file, metadata)).is_ok()
     }
+
     /// The segment with this footer and this index, which lies at `place`.
     pub(super) fn with(
         file: Arc<SharedFile>,

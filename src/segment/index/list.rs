@@ -50,8 +50,7 @@ impl List {
             let (own, rest) = value.split_at_checked(bytes_of(*each))?;
             value = rest;
             if *each == field {
-                let number = own.iter().fold(0, |sum: u128, byte| sum << 8 | u128::from(*byte));
-                return present.then_some(ValueRef::Number(number));
+                return present.then_some(ValueRef::Number(number(own)));
             }
         }
         None
@@ -78,6 +77,11 @@ impl List {
 /// How many bytes a value of a field that is no name has.
 pub(super) fn bytes_of(field: Field) -> usize {
     (u128::BITS - field.greatest().leading_zeros()) as usize / 8
+}
+
+/// The number of such bytes as [`key`] makes.
+pub(super) fn number(bytes: &[u8]) -> u128 {
+    bytes.iter().fold(0, |number, byte| number << 8 | u128::from(*byte))
 }
 
 /// A number in `width` bytes, in the order of the numbers.

@@ -2,7 +2,11 @@
 
 use std::cmp::Ordering;
 
-use super::{chunk::Chunk, entries::Entries, list::List};
+use super::{
+    chunk::Chunk,
+    entries::Entries,
+    list::{List, number},
+};
 use crate::{
     error::Result,
     flow::{Field, ValueRef},
@@ -73,7 +77,7 @@ impl Chunk {
         let mut entries = Entries::from(bytes, &self.first, list.width(), &[])?;
         let mut numbers = Vec::new();
         while let Some((value, blocks)) = entries.next()? {
-            let number = value.iter().fold(0, |number: u128, byte| number << 8 | u128::from(*byte));
+            let number = number(value);
             let mut flows = 0;
             entries.holders(blocks, |holder| flows += u64::from(holder.count))?;
             numbers.push((number, flows));
