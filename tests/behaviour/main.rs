@@ -35,6 +35,7 @@ mod reads;
 mod retention;
 mod simulation;
 mod sql;
+mod sql_groups;
 mod sql_oracle;
 mod state_machine;
 mod storage;

@@ -10,12 +10,12 @@ use datafusion::{
     prelude::{SessionConfig, SessionContext},
 };
 use flowseek::{
-    Archive, Filter, Flow,
+    Archive, Filter, Flow, Settings,
     archive::Effort,
     query::{self, FlowTable},
     schema::schema,
 };
-use proptest::{collection::vec, prelude::*, sample::select};
+use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestCaseError};
 
 use crate::{
     folder::Folder,
@@ -59,7 +59,7 @@ const CONDITIONS: [&str; 34] = [
     "flow_id % 3 = 0",
 ];
 
-fn condition() -> impl Strategy<Value = String> {
+pub(crate) fn condition() -> impl Strategy<Value = String> {
     select(&CONDITIONS[..]).prop_map(str::to_owned).prop_recursive(2, 4, 2, |inner| {
         prop_oneof![
             3 => (inner.clone(), inner.clone()).prop_map(|(left, right)| format!("({left} AND {right})")),
@@ -165,32 +165,48 @@ proptest! {
         commits in vec(vec(flow(), 0..25), 1..4),
         later in vec(vec(flow(), 1..5), 2),
         settings in settings(),
-        (partitions, batch_rows) in (select(vec![1usize, 2, 7]), select(vec![1usize, 3, 10, 8192])),
+        shares in shares(),
         queries in vec(query(), 12),
     ) {
-        let directory = Folder::new();
-        let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
-        append(&archive, &commits);
-        let config = SessionConfig::new().with_target_partitions(partitions).with_batch_size(batch_rows);
-        let (flows, plain) = (context(&config), context(&config));
-        let snapshot = archive.snapshot().unwrap();
-        flows.register_table("flows", Arc::new(FlowTable::new(snapshot.clone()))).unwrap();
-        block_on(async {
-            let all: RecordBatch = snapshot.query(Filter::all()).page().await.unwrap().batch;
-            plain.register_table("flows", Arc::new(MemTable::try_new(schema(), vec![vec![all]]).unwrap())).unwrap();
-            let mut plans = Vec::new();
-            for sql in &queries {
-                plans.push(plan(&flows, sql).await);
-            }
-            change(&archive, &later);
-            for (sql, planned) in queries.iter().zip(plans) {
-                let expected = answer(&plain, plan(&plain, sql).await, sql).await;
-                let found = answer(&flows, planned, sql).await;
-                prop_assert_eq!(found, expected, "{} partitions, batches of {}: {}", partitions, batch_rows, sql);
-            }
-            Ok(())
-        })?;
+        same_as_rows(&commits, &later, settings, shares, &queries)?;
     }
+}
+
+/// How many partitions there are, and how many rows a batch has.
+pub(crate) fn shares() -> impl Strategy<Value = (usize, usize)> {
+    (select(vec![1usize, 2, 7]), select(vec![1usize, 3, 10, 8192]))
+}
+
+/// Whether queries over an archive are answered as over its rows, with more flows and a compaction between plan and answer.
+pub(crate) fn same_as_rows(
+    commits: &[Vec<Flow>],
+    later: &[Vec<Flow>],
+    settings: Settings,
+    (partitions, batch_rows): (usize, usize),
+    queries: &[String],
+) -> Result<(), TestCaseError> {
+    let directory = Folder::new();
+    let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
+    append(&archive, commits);
+    let config = SessionConfig::new().with_target_partitions(partitions).with_batch_size(batch_rows);
+    let (flows, plain) = (context(&config), context(&config));
+    let snapshot = archive.snapshot().unwrap();
+    flows.register_table("flows", Arc::new(FlowTable::new(snapshot.clone()))).unwrap();
+    block_on(async {
+        let all: RecordBatch = snapshot.query(Filter::all()).page().await.unwrap().batch;
+        plain.register_table("flows", Arc::new(MemTable::try_new(schema(), vec![vec![all]]).unwrap())).unwrap();
+        let mut plans = Vec::new();
+        for sql in queries {
+            plans.push(plan(&flows, sql).await);
+        }
+        change(&archive, later);
+        for (sql, planned) in queries.iter().zip(plans) {
+            let expected = answer(&plain, plan(&plain, sql).await, sql).await;
+            let found = answer(&flows, planned, sql).await;
+            prop_assert_eq!(found, expected, "{} partitions, batches of {}: {}", partitions, batch_rows, sql);
+        }
+        Ok(())
+    })
 }
 
 /// More flows, and the segments that there were are merged.

@@ -178,7 +178,7 @@ pub fn oracle(flows: &[StoredFlow], filter: &Filter, order: &Order) -> Vec<Store
 
 /// What the scans of a plan have counted under a name.
 pub fn counted(plan: &dyn ExecutionPlan, name: &str) -> u64 {
-    let metrics = plan.metrics().filter(|_| plan.name() == "FlowScanExec");
+    let metrics = plan.metrics().filter(|_| ["FlowScanExec", "FlowGroupsExec"].contains(&plan.name()));
     let here = metrics.and_then(|metrics| metrics.sum_by_name(name)).map_or(0, |sum| sum.as_usize() as u64);
     here + plan.children().into_iter().map(|child| counted(child.as_ref(), name)).sum::<u64>()
 }

@@ -4,6 +4,9 @@
 //! key once for each row group. So a node takes the place of an aggregation over a scan that asks for no more than a
 //! summary can tell ([`shape`]): it adds up on all partitions ([`run`]), and its answer has the same columns ([`answer`]).
 //!
+//! Where flows alone are counted, by columns that a list tells of together, the groups of a block are taken from the list of
+//! its segment, as those of a summary are; other blocks are read.
+//!
 //! The memory of its groups is of the session's pool, and cannot be spilled. Where the pool has less, they are let go of,
 //! and the aggregation itself is run instead, which can.
 
@@ -33,13 +36,16 @@ use tokio::sync::OnceCell;
 
 pub(super) use self::rule::GroupFlows;
 use self::{run::Run, shape::Shape};
-use super::flow_scan::FlowScanExec;
+use super::{flow_scan::FlowScanExec, summary::Listing};
+use crate::flow::Field;
 
 /// Groups of the flows of a scan as a plan node.
 #[derive(Debug)]
 pub(super) struct FlowGroupsExec {
     shape: Arc<Shape>,
     scan: FlowScanExec,
+    /// How a list tells of the groups, if one does.
+    listing: Option<Arc<Listing>>,
     /// The aggregation that is run where memory is short.
     plain: Arc<dyn ExecutionPlan>,
     /// What the partitions of a run have in common.
@@ -64,7 +70,9 @@ impl FlowGroupsExec {
         let partitioning = Partitioning::UnknownPartitioning(plain.properties().partitioning.partition_count());
         let equivalences = EquivalenceProperties::new(plain.schema());
         let (emission, boundedness) = (EmissionType::Final, Boundedness::Bounded);
+        let listing = scan.listing(&shape.keys).filter(|_| shape.added.is_empty());
         Self {
+            listing: listing.map(Arc::new),
             shape: Arc::new(shape),
             scan: scan.clone(),
             plain,
@@ -95,10 +103,14 @@ impl FlowGroupsExec {
 
 impl DisplayAs for FlowGroupsExec {
     fn fmt_as(&self, kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let by = self.shape.keys.iter().map(|field| field.name()).collect::<Vec<_>>().join(", ");
-        match kind {
-            DisplayFormatType::Default | DisplayFormatType::Verbose => write!(f, "FlowGroupsExec: by=[{by}], ")?,
-            DisplayFormatType::TreeRender => writeln!(f, "by=[{by}]")?,
+        let names = |fields: &[Field]| fields.iter().map(|field| field.name()).collect::<Vec<_>>().join(", ");
+        let (start, separator) = match kind {
+            DisplayFormatType::Default | DisplayFormatType::Verbose => ("FlowGroupsExec: ", ", "),
+            DisplayFormatType::TreeRender => ("", "\n"),
+        };
+        write!(f, "{start}by=[{}]{separator}", names(&self.shape.keys))?;
+        if let Some(listing) = &self.listing {
+            write!(f, "listed=[{}]{separator}", names(listing.columns()))?;
         }
         self.scan.describe(kind, f)
     }
@@ -149,10 +161,14 @@ impl ExecutionPlan for FlowGroupsExec {
             return Err(DataFusionError::Internal(format!("FlowGroupsExec has no partition {partition}")));
         }
         let (groups, shape, scan) = (self.groups(partition), Arc::clone(&self.shape), self.scan.clone());
+        let listing = self.listing.clone();
         let (plain, schema, metrics) = (Arc::clone(&self.plain), self.schema(), self.metrics.clone());
         let partitions = self.partitions();
         let answer = async move {
-            let run = groups.get_or_try_init(|| Run::of(&shape, &scan, &context, &metrics)).await?.clone();
+            let run = groups
+                .get_or_try_init(|| Run::of(&shape, (&scan, listing.as_ref()), &context, &metrics))
+                .await?
+                .clone();
             let batches = match run {
                 Some(run) => {
                     let batch_rows = context.session_config().batch_size();

@@ -17,11 +17,14 @@ use super::shape::{Added, Shape};
 use crate::{
     error::{Error, ErrorKind, Result},
     query::{
-        flow_scan::{FlowScanExec, PartScan, failed},
-        summary::{PartGroups, SharedGroups, bytes},
+        flow_scan::{FlowScanExec, ListPiece, PartScan, Piece, failed},
+        summary::{Listing, PartGroups, SharedGroups, bytes},
     },
-    segment::{Columns, RowRanges},
+    segment::{Columns, ListValue, RowRanges},
 };
+
+/// After so many values of a list it is seen whether there is memory for more.
+const VALUES: u64 = 1 << 14;
 
 /// Groups, and the memory that they take.
 #[derive(Debug)]
@@ -34,16 +37,16 @@ impl Run {
     /// The groups of the flows of a scan, on a task for each of its partitions; `None` where memory is short.
     pub(super) async fn of(
         shape: &Arc<Shape>,
-        scan: &FlowScanExec,
+        (scan, listing): (&FlowScanExec, Option<&Arc<Listing>>),
         context: &TaskContext,
         metrics: &ExecutionPlanMetricsSet,
     ) -> DataFusionResult<Option<Arc<Self>>> {
         let memory = MemoryConsumer::new("FlowGroupsExec").register(context.memory_pool());
         let run = Arc::new(Self { groups: SharedGroups::exact(&shape.keys), memory });
         let mut tasks = JoinSet::new();
-        for part in scan.parts(metrics) {
-            let (run, shape) = (Arc::clone(&run), Arc::clone(shape));
-            tasks.spawn(async move { run.add_part(&shape, part).await });
+        for part in scan.parts(metrics, listing) {
+            let (run, shape, listing) = (Arc::clone(&run), Arc::clone(shape), listing.cloned());
+            tasks.spawn(async move { run.add_part(&shape, listing.as_deref(), part).await });
         }
         // Dropping the set, be it with this future, ends the tasks.
         while let Some(joined) = tasks.join_next().await {
@@ -56,15 +59,35 @@ impl Run {
     }
 
     /// Adds the flows of a partition; whether there was memory for their groups.
-    async fn add_part(&self, shape: &Shape, mut part: PartScan) -> Result<bool> {
+    async fn add_part(&self, shape: &Shape, listing: Option<&Listing>, mut part: PartScan) -> Result<bool> {
         let fields = shape.fields();
-        while let Some((rows, columns)) = part.next_columns(&fields).await? {
-            self.add(shape, &rows, &columns)?;
-            if !self.has_memory() {
+        while let Some(piece) = part.next_piece(&fields).await? {
+            let has_memory = match (piece, listing) {
+                (Piece::Rows(rows, columns), _) => self.add(shape, &rows, &columns).map(|()| self.has_memory())?,
+                (Piece::List(piece), Some(listing)) => self.add_listed(listing, &piece, &mut part).await?,
+                (Piece::List(_), None) => return Err(Error::internal("no list tells of the groups")),
+            };
+            if !has_memory {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Adds the flows of blocks that a list tells of; whether there was memory for their groups.
+    async fn add_listed(&self, listing: &Listing, piece: &ListPiece, part: &mut PartScan) -> Result<bool> {
+        let mut groups = PartGroups::new(&self.groups, 0);
+        let (mut values, mut has_memory) = (0, true);
+        let add = |value: Option<&ListValue<'_>>, flows| {
+            values += 1;
+            has_memory = has_memory && (values % VALUES != 0 || self.has_memory());
+            if has_memory {
+                groups.count(|field| value.and_then(|value| value.get(field)), flows);
+            }
+        };
+        part.count(listing, piece, add).await?;
+        groups.finish()?;
+        Ok(has_memory && self.has_memory())
     }
 
     fn add(&self, shape: &Shape, rows: &RowRanges, columns: &Columns) -> Result<()> {

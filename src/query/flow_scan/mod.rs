@@ -18,6 +18,7 @@ mod ordered;
 mod ordering;
 mod paged;
 mod parts;
+mod pieces;
 mod plan;
 mod source;
 mod statistics;
@@ -55,8 +56,13 @@ use self::{
 pub(super) use self::{
     paged::page,
     parts::PartScan,
+    pieces::{ListPiece, Piece},
     plan::plan,
     source::{Source, failed},
+};
+use super::{
+    Pruning,
+    summary::{Listing, LongLists},
 };
 use crate::{archive::SegmentEntry, error::Result, filter::Bounds as _, flow::Field};
 
@@ -157,12 +163,19 @@ impl FlowScanExec {
         field.always_present() || self.survey().entries().all(has_value)
     }
 
-    /// Its partitions, which count in `metrics`.
-    pub(super) fn parts(&self, metrics: &ExecutionPlanMetricsSet) -> Vec<PartScan> {
+    /// How a list tells of the groups of its flows by some fields, if one does.
+    pub(super) fn listing(&self, by: &[Field]) -> Option<Listing> {
+        let filter = &self.survey().target.goal.filter;
+        Listing::of(by, filter, LongLists::Whole).filter(|_| self.source.query.pruning == Pruning::On)
+    }
+
+    /// Its partitions, which count in `metrics`. Where there is a `listing` of the groups that its flows are counted in, it
+    /// tells of them where that costs less than to read the rows.
+    pub(super) fn parts(&self, metrics: &ExecutionPlanMetricsSet, listing: Option<&Arc<Listing>>) -> Vec<PartScan> {
         let count = self.partitions();
         let part = |part| {
             let metrics = ScanMetrics::new(metrics, part);
-            PartScan::new(Arc::clone(self.survey()), (part, count), None, None, metrics)
+            PartScan::new(Arc::clone(self.survey()), (part, count), None, (None, listing.cloned()), metrics)
         };
         (0..count).map(part).collect()
     }
@@ -275,7 +288,7 @@ impl ExecutionPlan for FlowScanExec {
             None => {
                 let narrowing = Narrowing::new(&self.narrowing, &self.source.schema);
                 let parts = (partition, self.partitions());
-                let scan = PartScan::new(Arc::clone(self.survey()), parts, self.fetch, narrowing, metrics);
+                let scan = PartScan::new(Arc::clone(self.survey()), parts, self.fetch, (narrowing, None), metrics);
                 let batch_rows = context.session_config().batch_size();
                 let next = |mut scan: PartScan| async move { Ok(scan.next().await?.map(|batch| (batch, scan))) };
                 let whole = try_unfold(scan, next).boxed();

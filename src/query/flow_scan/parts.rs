@@ -25,9 +25,10 @@ use crate::{
         frontier::Block,
         scan::{Scan, Scanner},
         segments::{OpenSegment, Segments},
+        summary::Listing,
     },
     resources::Deadline,
-    segment::{Columns, ReadCounters, RowRanges, RowReader},
+    segment::{ReadCounters, RowRanges, RowReader},
 };
 
 /// About how many rows lie side by side in one partition.
@@ -40,24 +41,28 @@ pub(in crate::query) struct PartScan {
     part: (usize, usize),
     /// How many segments it has looked at.
     visited: usize,
-    steps: VecDeque<Step>,
+    pub(super) steps: VecDeque<Step>,
     /// How many rows are still wanted.
     left: Option<usize>,
     narrowing: Option<Narrowing>,
-    scanner: Scanner,
+    /// How a list tells of the groups that its flows are counted in, if one does.
+    pub(super) listing: Option<Arc<Listing>>,
+    pub(super) scanner: Scanner,
     /// The columns that it reads, and of how many rows.
     touched: (Vec<Field>, u64),
     metrics: ScanMetrics,
 }
 
 /// What is done in one go.
-enum Step {
+pub(super) enum Step {
     /// So many flows match; no column of them is wanted.
     Count(u64),
     /// Blocks of a segment, in all of which all flows match, or in none of which this is known.
     Read { segment: usize, blocks: Vec<Block>, looked: Arc<Looked> },
     /// Rows of a segment that are few enough to be read in one go.
     Scan { segment: usize, rows: RowRanges, conditions: Vec<Arc<Condition>> },
+    /// Blocks of a segment whose groups its list tells.
+    List { segment: usize, chosen: Vec<bool> },
 }
 
 impl PartScan {
@@ -66,7 +71,7 @@ impl PartScan {
         survey: Arc<Survey>,
         part: (usize, usize),
         fetch: Option<usize>,
-        narrowing: Option<Narrowing>,
+        (narrowing, listing): (Option<Narrowing>, Option<Arc<Listing>>),
         mut metrics: ScanMetrics,
     ) -> Self {
         let archive = survey.source.query.snapshot.archive();
@@ -77,6 +82,7 @@ impl PartScan {
         }
         let narrowing = narrowing.filter(|_| survey.source.query.pruning == Pruning::On);
         let touched = (touched(&survey.source), 0);
+        let is_all = survey.target.goal.filter.is_all() && fetch.is_none() && narrowing.is_none() && listing.is_none();
         let mut scan = Self {
             survey,
             part,
@@ -84,11 +90,12 @@ impl PartScan {
             steps: VecDeque::new(),
             left: fetch,
             narrowing,
+            listing,
             scanner,
             touched,
             metrics,
         };
-        if scan.survey.target.goal.filter.is_all() && fetch.is_none() && scan.narrowing.is_none() {
+        if is_all {
             // It is known from the beginning that every row is read.
             scan.touch(scan.survey.rows() / scan.part.1 as u64);
         }
@@ -124,33 +131,12 @@ impl PartScan {
         }
     }
 
-    /// The next rows that match, and pages of columns that hold them: of a scan of which columns are wanted.
-    pub(in crate::query) async fn next_columns(&mut self, fields: &[Field]) -> Result<Option<(RowRanges, Columns)>> {
-        loop {
-            match self.steps.pop_front() {
-                Some(Step::Scan { segment, rows, conditions }) => {
-                    let opened = self.open(segment).await?;
-                    let scan = Scan { segment: Arc::clone(&opened), rows, conditions, columns: Vec::new() };
-                    let rows = self.scanner.scan(&scan).await?.rows;
-                    let columns = self.scanner.reader.columns(&opened, fields, &rows).await?;
-                    self.add(Explain::default());
-                    if !rows.is_empty() {
-                        return Ok(Some((rows, columns)));
-                    }
-                }
-                Some(step) => drop(self.take(step).await?),
-                None if self.look().await? => {}
-                None => return Ok(None),
-            }
-        }
-    }
-
-    async fn open(&self, segment: usize) -> Result<OpenSegment> {
+    pub(super) async fn open(&self, segment: usize) -> Result<OpenSegment> {
         Segments::new(&self.survey.source.query.snapshot, Deadline::never()).open(segment).await
     }
 
     /// Looks into the next segment; whether there was one.
-    async fn look(&mut self) -> Result<bool> {
+    pub(super) async fn look(&mut self) -> Result<bool> {
         let survey = Arc::clone(&self.survey);
         let count = survey.segments.len();
         if self.visited == count {
@@ -193,10 +179,15 @@ impl PartScan {
         }
         let unit = (UNIT_ROWS / looked.block_rows.max(1)).max(1);
         // By their numbers: which blocks are left may differ between partitions that know more or less of the nodes above.
-        let owned = looked.blocks.iter().filter(|block| self.owns(block.block / unit + place));
+        let listed = self.listed(segment, &looked).await?.unwrap_or_default();
+        let is_read = |block: &&Block| listed.get(block.block) != Some(&true);
+        let owned = looked.blocks.iter().filter(is_read).filter(|block| self.owns(block.block / unit + place));
         let (counted, read): (Vec<_>, Vec<_>) = owned.partition(|block| matches(block).is_some());
         self.steps.push_back(Step::Count(counted.into_iter().filter_map(matches).sum()));
         self.steps.extend(steps(segment, &read, &looked));
+        if !listed.is_empty() && self.owns(place) {
+            self.steps.push_back(Step::List { segment, chosen: listed });
+        }
         Ok(true)
     }
 
@@ -205,7 +196,7 @@ impl PartScan {
         piece % self.part.1 == self.part.0
     }
 
-    async fn take(&mut self, step: Step) -> Result<Option<RecordBatch>> {
+    pub(super) async fn take(&mut self, step: Step) -> Result<Option<RecordBatch>> {
         match step {
             Step::Count(flows) => self.batch(Vec::new(), usize::try_from(flows).unwrap_or(usize::MAX)).map(Some),
             Step::Read { segment, blocks, looked } => {
@@ -213,6 +204,7 @@ impl PartScan {
                 Ok(None)
             }
             Step::Scan { segment, rows, conditions } => self.scan(segment, rows, conditions).await.map(Some),
+            Step::List { .. } => Err(Error::internal("a list has no rows")),
         }
     }
 
@@ -277,7 +269,7 @@ impl PartScan {
         batch.map_err(Error::with(ErrorKind::Damaged, "a segment holds other flows than it should"))
     }
 
-    fn add(&mut self, explain: Explain) {
+    pub(super) fn add(&mut self, explain: Explain) {
         let (bytes_read, bytes_cached) = taken(self.scanner.reader.counters());
         self.metrics.add(&Explain { bytes_read, bytes_cached, ..explain });
     }

@@ -132,34 +132,24 @@ impl Accumulator {
     /// Counts the flows of blocks that a list tells of. `buckets` are empty ones.
     pub(super) async fn count(&self, part: &ListPart, buckets: Option<Buckets>) -> Result<Tally> {
         let ListPart { segment, blocks, .. } = part;
-        let missing = || Error::internal("a segment lacks a list that it had");
-        let listing = self.listing.as_ref().ok_or_else(missing)?;
-        let list = segment.value_list(listing.columns).ok_or_else(missing)?;
+        let listing = self.listing.as_ref().ok_or_else(|| Error::internal("no list tells of the groups"))?;
         let mut groups = PartGroups::new(&self.groups, 0);
         let chosen = part.chosen();
         let mut frequent = listing.frequent();
-        let valued = list.count(
-            &self.scanner.reader,
-            &chosen,
-            |value| listing.passes(value),
-            |value, flows| match &mut frequent {
-                None => groups.count(|field| value.get(field), flows),
-                Some(frequent) => match listing.columns.first().and_then(|field| value.get(*field)) {
-                    Some(ValueRef::Number(number)) => frequent.take(number, flows),
-                    _ => groups.count(|field| value.get(field), flows),
-                },
-            },
-        );
-        let valued = valued.await?;
+        let counted = listing.count(&self.scanner.reader, segment, &chosen, |value, flows| {
+            let number = |field: &Field| match value.and_then(|value| value.get(*field)) {
+                Some(ValueRef::Number(number)) => Some(number),
+                _ => None,
+            };
+            match (&mut frequent, listing.columns.first().and_then(number)) {
+                (Some(frequent), Some(number)) => frequent.take(number, flows),
+                _ => groups.count(|field| value.and_then(|value| value.get(field)), flows),
+            }
+        });
+        let counted = counted.await?;
         let mut tally = Tally { sums: Sums::default(), buckets, rows_read: 0 };
         for (block, time) in blocks {
-            let valued = valued.get(*block).copied().unwrap_or_default();
-            let absent = segment.block_rows(*block).len() as u64 - (valued.passing + valued.others);
-            let absent = if listing.passes_absent() { absent } else { 0 };
-            if absent > 0 {
-                groups.count(|_| None, absent);
-            }
-            let sums = Sums { flows: valued.passing + absent, ..Sums::default() };
+            let sums = Sums { flows: counted.get(*block).copied().unwrap_or(0), ..Sums::default() };
             tally.sums.add(&sums);
             tally.buckets.iter_mut().for_each(|buckets| buckets.add(*time, &sums));
         }

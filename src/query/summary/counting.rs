@@ -51,7 +51,8 @@ impl<'a> Counting<'a> {
         long: LongLists,
     ) -> Self {
         let archive = query.snapshot.archive();
-        let listing = Listing::of(query, filter, long).filter(|_| query.pruning == Pruning::On);
+        let listing =
+            Listing::of(&query.by, filter, long).filter(|_| !query.adds_bytes() && query.pruning == Pruning::On);
         let reader = RowReader::new(Arc::clone(archive.pages()), Arc::new(ReadCounters::default()));
         let mut columns: Vec<Field> = filter.tests().map(Test::field).chain(query.by.iter().copied()).collect();
         columns.extend([Field::SrcBytes, Field::DstBytes].iter().filter(|_| query.adds_bytes()));

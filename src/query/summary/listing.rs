@@ -11,11 +11,12 @@
 
 use std::sync::Arc;
 
-use super::{builder::SummaryQuery, frequent::Frequent};
+use super::frequent::Frequent;
 use crate::{
+    error::{Error, Result},
     filter::{Bounds, Filter, Verdict},
     flow::{Field, Kind},
-    segment::{ListValue, SegmentReader, listed_together},
+    segment::{ListValue, RowReader, SegmentReader, listed_together},
 };
 
 /// Of a segment a list is gone through so many times at most: then its blocks are read.
@@ -25,9 +26,9 @@ const KEPT: usize = 4096;
 /// To read a row takes about as long as to go through so many bytes of a list.
 const ROW: u64 = 8;
 
-/// How a list tells of the groups of a summary.
+/// How a list tells of groups of which flows are counted and nothing else.
 #[derive(Debug)]
-pub(super) struct Listing {
+pub(in crate::query) struct Listing {
     /// The columns of the list.
     pub(super) columns: &'static [Field],
     /// Those parts of the filter that look at nothing else.
@@ -42,7 +43,7 @@ pub(super) struct Listing {
 
 /// What is kept of a list with very many values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LongLists {
+pub(in crate::query) enum LongLists {
     /// The most frequent values.
     Frequent,
     /// All.
@@ -50,16 +51,21 @@ pub(super) enum LongLists {
 }
 
 impl Listing {
-    /// How a list tells of the groups that are asked for, with this filter; `None` where lists do not tell what is asked for.
-    pub(super) fn of(query: &SummaryQuery, filter: &Filter, long: LongLists) -> Option<Self> {
-        let columns = listed_together(&query.by).filter(|_| !query.adds_bytes())?;
+    /// How a list tells of groups by the values of some fields, with this filter; `None` where no list has these.
+    pub(in crate::query) fn of(by: &[Field], filter: &Filter, long: LongLists) -> Option<Self> {
+        let columns = listed_together(by)?;
         let is_own = |part: &Filter| part.tests().all(|test| columns.contains(&test.field()));
         let own = filter.conjuncts().iter().filter(|part| is_own(part)).cloned().collect();
         let others = filter.conjuncts().iter().enumerate().filter(|(_, part)| !is_own(part)).map(|(place, _)| place);
         let values = |field: &Field| u64::try_from(field.greatest()).unwrap_or(u64::MAX).saturating_add(2);
-        let most_groups = query.by.iter().map(values).fold(1, u64::saturating_mul);
+        let most_groups = by.iter().map(values).fold(1, u64::saturating_mul);
         let is_long = long == LongLists::Frequent && columns.iter().all(|field| field.kind() == Kind::Address);
         Some(Self { columns, own, others: others.collect(), most_groups, is_long })
+    }
+
+    /// The columns of the list.
+    pub(in crate::query) fn columns(&self) -> &'static [Field] {
+        self.columns
     }
 
     /// There are no more groups.
@@ -73,25 +79,56 @@ impl Listing {
     }
 
     /// Whether, of the flows within `bounds`, those match whose values in the list pass.
-    pub(super) fn decides(&self, filter: &Filter, bounds: &impl Bounds) -> bool {
+    pub(in crate::query) fn decides(&self, filter: &Filter, bounds: &impl Bounds) -> bool {
         let is_passed = |place: &usize| filter.conjuncts().get(*place).map(|part| part.verdict(bounds));
         self.others.iter().all(|place| is_passed(place) == Some(Verdict::Always))
     }
 
+    /// Goes through the list of a segment. Calls `each` with every value that passes and that flows of the chosen blocks have,
+    /// and with how many these are; and, for each block, with none where flows pass that have no value. For each block of the
+    /// segment how many flows pass, if it is chosen.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where the list is not what was written,
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where it cannot be read.
+    pub(in crate::query) async fn count(
+        &self,
+        reader: &RowReader,
+        segment: &Arc<SegmentReader>,
+        chosen: &[bool],
+        mut each: impl FnMut(Option<&ListValue<'_>>, u64),
+    ) -> Result<Vec<u64>> {
+        let list = segment.value_list(self.columns);
+        let list = list.ok_or_else(|| Error::internal("a segment lacks a list that it had"))?;
+        let valued =
+            list.count(reader, chosen, |value| self.passes(value), |value, flows| each(Some(value), flows)).await?;
+        let mut counted = vec![0; chosen.len()];
+        for (block, counted) in counted.iter_mut().enumerate().filter(|(block, _)| chosen.get(*block) == Some(&true)) {
+            let valued = valued.get(block).copied().unwrap_or_default();
+            let absent = segment.block_rows(block).len() as u64 - (valued.passing + valued.others);
+            let absent = if self.passes_absent() { absent } else { 0 };
+            if absent > 0 {
+                each(None, absent);
+            }
+            *counted = valued.passing + absent;
+        }
+        Ok(counted)
+    }
+
     /// Whether a value passes.
-    pub(super) fn passes(&self, value: &ListValue<'_>) -> bool {
+    fn passes(&self, value: &ListValue<'_>) -> bool {
         self.own.iter().all(|part| part.holds(&|field| value.get(field)))
     }
 
     /// Whether flows pass that are not in the list: those without a value, where it has one column.
-    pub(super) fn passes_absent(&self) -> bool {
+    fn passes_absent(&self) -> bool {
         self.columns.len() == 1 && self.own.iter().all(|part| part.holds(&|_| None))
     }
 }
 
 /// What it costs to go through the list of a segment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ListCost {
+pub(in crate::query) struct ListCost {
     bytes: u64,
     /// No more groups come of it.
     groups: u64,
@@ -101,14 +138,14 @@ pub(super) struct ListCost {
 
 impl ListCost {
     /// `None` where the segment does not have the list.
-    pub(super) fn of(listing: &Listing, segment: &Arc<SegmentReader>) -> Option<Self> {
+    pub(in crate::query) fn of(listing: &Listing, segment: &Arc<SegmentReader>) -> Option<Self> {
         let list = segment.value_list(listing.columns)?;
         let most = if listing.is_long { 2 * KEPT as u64 } else { listing.most_groups };
         Some(Self { bytes: list.bytes(), groups: list.most_values().min(most), walks: 0 })
     }
 
     /// How many groups come of it at most, where it costs less than to read `rows` rows.
-    pub(super) fn groups(self, rows: u64) -> Option<u64> {
+    pub(in crate::query) fn groups(self, rows: u64) -> Option<u64> {
         (self.walks < MOST_WALKS && self.bytes <= rows.saturating_mul(ROW)).then_some(self.groups)
     }
 

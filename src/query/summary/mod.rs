@@ -53,6 +53,7 @@ mod work;
 
 pub(super) use accumulator::bytes;
 pub use builder::{Every, LARGEST_TOP, MOST_BUCKETS, Measure, SummaryQuery};
+pub(super) use listing::{ListCost, Listing, LongLists};
 pub(super) use part_groups::PartGroups;
 pub use result::{Bucket, Bytes, Group, Summary, Totals};
 pub(super) use shared::{Keyed, SharedGroups};

@@ -92,7 +92,7 @@ impl<'a> PartGroups<'a> {
     }
 
     /// Adds flows whose values are those of `value`.
-    pub(super) fn count<'v>(&mut self, value: impl Fn(Field) -> Option<ValueRef<'v>>, flows: u64) {
+    pub(in crate::query) fn count<'v>(&mut self, value: impl Fn(Field) -> Option<ValueRef<'v>>, flows: u64) {
         let mut key = [0; 2];
         let of_fields = self.shared.words().iter().map(|words| words.word(value(words.field())));
         key.iter_mut().zip(of_fields).for_each(|(key, word)| *key = word);

@@ -1,0 +1,92 @@
+//! A scan in pieces, for a node that adds up what it finds.
+
+use std::sync::Arc;
+
+use super::{
+    parts::{PartScan, Step},
+    survey::Looked,
+};
+use crate::{
+    error::Result,
+    flow::Field,
+    query::{
+        Explain,
+        frontier::Block,
+        scan::Scan,
+        segments::OpenSegment,
+        summary::{ListCost, Listing},
+    },
+    segment::{Columns, ListValue, RowRanges},
+};
+
+/// A piece of a scan.
+pub(in crate::query) enum Piece {
+    /// Rows that match, and pages of columns that hold them.
+    Rows(RowRanges, Columns),
+    /// Blocks whose groups a list tells.
+    List(ListPiece),
+}
+
+/// Blocks of a segment whose groups its list tells.
+pub(in crate::query) struct ListPiece {
+    segment: OpenSegment,
+    /// For each block of the segment whether it is one of them.
+    chosen: Vec<bool>,
+}
+
+impl PartScan {
+    /// The next piece; of rows with pages of `fields`. Of a scan of which columns are wanted.
+    pub(in crate::query) async fn next_piece(&mut self, fields: &[Field]) -> Result<Option<Piece>> {
+        loop {
+            match self.steps.pop_front() {
+                Some(Step::Scan { segment, rows, conditions }) => {
+                    let opened = self.open(segment).await?;
+                    let scan = Scan { segment: Arc::clone(&opened), rows, conditions, columns: Vec::new() };
+                    let rows = self.scanner.scan(&scan).await?.rows;
+                    let columns = self.scanner.reader.columns(&opened, fields, &rows).await?;
+                    self.add(Explain::default());
+                    if !rows.is_empty() {
+                        return Ok(Some(Piece::Rows(rows, columns)));
+                    }
+                }
+                Some(Step::List { segment, chosen }) => {
+                    let segment = self.open(segment).await?;
+                    return Ok(Some(Piece::List(ListPiece { segment, chosen })));
+                }
+                Some(step) => drop(self.take(step).await?),
+                None if self.look().await? => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Calls `each` with every value that flows of a piece have which match, and with how many these are.
+    pub(in crate::query) async fn count(
+        &mut self,
+        listing: &Listing,
+        piece: &ListPiece,
+        each: impl FnMut(Option<&ListValue<'_>>, u64),
+    ) -> Result<()> {
+        listing.count(&self.scanner.reader, &piece.segment, &piece.chosen, each).await?;
+        self.add(Explain::default());
+        Ok(())
+    }
+
+    /// For each block of a segment whether its list tells the groups, where that costs less than to read the rows.
+    pub(super) async fn listed(&self, segment: usize, looked: &Looked) -> Result<Option<Vec<bool>>> {
+        let Some(listing) = &self.listing else { return Ok(None) };
+        let opened = self.open(segment).await?;
+        let is_listed =
+            |block: &&Block| listing.decides(&looked.target.goal.filter, &opened.blocks().block(block.block));
+        let blocks: Vec<&Block> = looked.blocks.iter().filter(is_listed).collect();
+        let rows = blocks.iter().map(|block| block.rows as u64).sum();
+        if blocks.is_empty() || ListCost::of(listing, &opened).and_then(|cost| cost.groups(rows)).is_none() {
+            return Ok(None);
+        }
+        let mut chosen = vec![false; opened.blocks().len()];
+        for block in blocks {
+            chosen.iter_mut().skip(block.block).take(1).for_each(|chosen| *chosen = true);
+        }
+        Ok(Some(chosen))
+    }
+}

@@ -1,0 +1,125 @@
+//! Groups in SQL that lists of values tell of: the same as those of rows, and no row is read for them.
+#![cfg(feature = "sql")]
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use datafusion::{
+    arrow::util::pretty::pretty_format_batches,
+    physical_plan::{collect, displayable},
+    prelude::SessionConfig,
+};
+use flowseek::{Archive, query};
+use proptest::{collection::vec, prelude::*, sample::select};
+
+use crate::{
+    sql_oracle::{condition, same_as_rows, shares},
+    summaries::generated,
+    support::{block_on, counted, flow, settings},
+};
+
+/// Columns that lists tell of by themselves.
+const LISTED: [&str; 9] =
+    ["protocol", "tcp_flags", "src_ip", "dst_ip", "dst_port", "src_node", "dst_node", "node_id", "activity_id"];
+
+/// Conditions that look at listed columns alone, or that bounds often decide.
+const OWN: [&str; 8] = [
+    "true",
+    "dst_port <= 443",
+    "NOT (dst_port = 443)",
+    "dst_port IS NULL",
+    "dst_port IN (0, 1)",
+    "protocol = 6 AND tcp_flags & 2 = 2",
+    "src_ip > ip('10.0.0.1')",
+    "start_time > '2022-10-17T09:46:40.002Z'",
+];
+
+fn groups() -> impl Strategy<Value = String> {
+    let limit = (0usize..12, 0usize..3).prop_map(|(limit, offset)| format!("LIMIT {limit} OFFSET {offset}"));
+    let limit = prop_oneof![Just(String::new()), limit];
+    let condition = prop_oneof![3 => select(&OWN[..]).prop_map(str::to_owned), 2 => condition()];
+    (0..5, select(&LISTED[..]), condition, limit).prop_map(|(form, key, condition, limit)| {
+        let from = format!("FROM flows WHERE {condition}");
+        match form {
+            0 => format!("SELECT {key} AS k, count(*) AS n {from} GROUP BY {key} ORDER BY n DESC, k {limit}"),
+            1 => {
+                format!("SELECT count(1) AS n, {key} AS k {from} GROUP BY {key} HAVING count(*) > 1 ORDER BY k {limit}")
+            }
+            2 => format!(
+                "SELECT protocol, tcp_flags, count(*) AS n {from} GROUP BY tcp_flags, protocol \
+                 ORDER BY protocol, tcp_flags {limit}"
+            ),
+            3 => format!("SELECT DISTINCT {key} AS k {from} ORDER BY k {limit}"),
+            _ => format!("SELECT count(DISTINCT {key}) AS n {from}"),
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn groups_of_an_archive_are_those_of_its_rows(
+        commits in vec(vec(flow(), 0..60), 1..4),
+        later in vec(vec(flow(), 1..5), 1),
+        settings in settings(),
+        shares in shares(),
+        queries in vec(groups(), 12),
+    ) {
+        same_as_rows(&commits, &later, settings, shares, &queries)?;
+    }
+}
+
+/// What a query answers, how many rows are read for it and how many bytes are taken from files or from memory, and its plan.
+fn asked(archive: &Archive, sql: &str) -> (String, [u64; 2], String) {
+    let config = SessionConfig::new().with_target_partitions(2);
+    let context = query::archive_session(archive.clone(), config, Arc::default()).unwrap();
+    block_on(async {
+        let plan = context.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
+        let batches = collect(Arc::clone(&plan), context.task_ctx()).await.unwrap();
+        let counted = |name| counted(plan.as_ref(), name);
+        let cost = [counted("rows_scanned"), counted("bytes_read") + counted("bytes_cached")];
+        let answer = pretty_format_batches(&batches).unwrap().to_string();
+        (answer, cost, displayable(plan.as_ref()).indent(true).to_string())
+    })
+}
+
+#[test]
+fn no_row_is_read_where_lists_tell_of_groups() {
+    let (_directory, archive, flows) = generated(60_000);
+    let times: BTreeSet<_> = flows.iter().map(|flow| flow.flow.start_time).collect();
+    let middle = *times.iter().nth(times.len() / 3).unwrap();
+    let late = format!("start_time >= '{middle}'");
+    // Of the two blocks in which the time lies all rows may be read.
+    for (condition, keys, list, most_rows) in [
+        ("true", "dst_port", "dst_port", 0),
+        ("true", "protocol", "protocol, tcp_flags", 0),
+        ("protocol = 6", "tcp_flags, protocol", "protocol, tcp_flags", 0),
+        ("NOT (tcp_flags & 2 = 2)", "protocol", "protocol, tcp_flags", 0),
+        ("true", "node_id", "node_id", 0),
+        ("true", "src_ip", "src_ip", 0),
+        ("NOT (dst_port = 443)", "dst_port", "dst_port", 0),
+        (late.as_str(), "dst_port", "dst_port", 2000),
+    ] {
+        let from = format!("FROM flows WHERE {condition} GROUP BY {keys}");
+        let (answer, [rows, bytes], plan) =
+            asked(&archive, &format!("SELECT {keys}, count(*) AS n {from} ORDER BY n DESC, {keys} LIMIT 10"));
+        assert!(plan.contains(&format!("FlowGroupsExec: by=[{keys}], listed=[{list}], filter=")), "{plan}");
+        assert!(rows <= most_rows && bytes > 0, "{condition}, {keys}: {rows} rows, {bytes} bytes");
+        // Where more is asked of the groups, each row is read.
+        let (read, [rows, _], plan) = asked(
+            &archive,
+            &format!(
+                "SELECT {keys}, n FROM (SELECT {keys}, count(*) AS n, max(end_time) AS m {from}) \
+                 WHERE m IS NULL OR m > '1970-01-01' ORDER BY n DESC, {keys} LIMIT 10"
+            ),
+        );
+        assert!(rows >= 10_000 && !plan.contains("FlowGroupsExec"), "{rows} rows, {plan}");
+        assert_eq!(answer, read, "{condition}, {keys}");
+    }
+    // A filter on another list does not say which flows it is.
+    let (_, [rows, _], _) =
+        asked(&archive, "SELECT protocol, count(*) FROM flows WHERE dst_port = 443 GROUP BY protocol");
+    assert!(rows > 0);
+    let (_, [rows, _], plan) = asked(&archive, "SELECT dst_port, sum(src_bytes) FROM flows GROUP BY dst_port");
+    assert!(rows == 60_000 && !plan.contains("listed"), "bytes are in no list: {rows} rows, {plan}");
+}
