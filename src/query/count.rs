@@ -17,6 +17,9 @@ use crate::{
 /// Blocks that are read between two looks at the time.
 const SCAN_BLOCKS: usize = 4;
 
+/// Blocks of which the rows that lists tell are joined between two looks at the time.
+const MOST_JOINED: usize = 256;
+
 /// Of so many segments it is seen whether they are to be opened too.
 const MOST_AHEAD: usize = 64;
 
@@ -128,7 +131,7 @@ impl Counter<'_, '_> {
         if self.needles.missing(&reader, rows)?.is_some() {
             return Ok(Counted::Whole(0));
         }
-        let probes = Probes::ask(&filter, &reader, rows, Effort::Count).await?;
+        let mut probes = Probes::ask(&filter, &reader, rows, Effort::Count).await?;
         if let Some(known) = filter.count(&probes.whole(&reader)) {
             return Ok(Counted::Whole(known));
         }
@@ -138,7 +141,7 @@ impl Counter<'_, '_> {
         };
         let mut total = flows;
         while let Some(first) = blocks.first().copied() {
-            let looked = self.look(&reader, &probes, &blocks).await?;
+            let looked = self.look(&reader, &mut probes, &blocks).await?;
             let mut left = looked.open.as_slice();
             let mut read = 0;
             while let Some(open) = left.first() {
@@ -169,14 +172,24 @@ impl Counter<'_, '_> {
     }
 
     /// Looks at the first of `blocks`, until it has found as many open ones as make a round, or the time is over.
-    async fn look(&mut self, reader: &Arc<SegmentReader>, probes: &Probes, blocks: &[usize]) -> Result<Looked> {
+    async fn look(&mut self, reader: &Arc<SegmentReader>, probes: &mut Probes, blocks: &[usize]) -> Result<Looked> {
         let filter = Arc::clone(&self.search.goal.filter);
         let mut looked = Looked::default();
+        if self.begun && self.search.spending.is_late() {
+            return Ok(looked);
+        }
+        let blocks = blocks.get(..MOST_JOINED).unwrap_or(blocks);
+        let is_unknown = |block: &usize| filter.count(&probes.block(reader, *block)).is_none();
+        let unknown: Vec<usize> = blocks.iter().copied().filter(is_unknown).collect();
+        let none = probes.join(reader, &self.search.scanner.reader, &unknown).await?;
         for block in blocks {
             if looked.open.len() == LARGEST_ROUND || (self.begun && self.search.spending.is_late()) {
                 break;
             }
             looked.blocks += 1;
+            if none.binary_search(block).is_ok() {
+                continue;
+            }
             if let Some(known) = filter.count(&probes.block(reader, *block)) {
                 looked.known += known;
                 continue;

@@ -59,13 +59,12 @@ impl Pruner {
             self.blame(Some(part), 1, 0);
             return Ok(Vec::new());
         }
-        let probes = Probes::ask(filter, reader, rows, self.effort).await?;
+        let mut probes = Probes::ask(filter, reader, rows, self.effort).await?;
         if filter.verdict(&probes.whole(reader)) == Verdict::Never {
             self.drop_segment(goal, &probes.whole(reader), explain);
             return Ok(Vec::new());
         }
         conditions.order(filter, reader, &probes);
-        let mut candidates = Vec::new();
         let all = reader.blocks().len();
         explain.blocks += all as u64;
         // The list of the rarest value names the blocks, so that the others need not be looked at.
@@ -78,6 +77,7 @@ impl Pruner {
             }
             None => (0..all).collect(),
         };
+        let (mut found, mut few) = (Vec::new(), Vec::new());
         for block in blocks {
             let bounds = probes.block(reader, block);
             match goal.candidacy(&bounds) {
@@ -87,32 +87,39 @@ impl Pruner {
                 }
                 Candidacy::Passed => explain.blocks_done += 1,
                 Candidacy::Candidate { key, whole } => {
-                    let mut matches = filter.count(&bounds);
+                    let matches = filter.count(&bounds);
                     let is_asked = self.effort == Effort::Count && matches.is_none();
-                    if is_asked || probes.expected(reader, block).is_some_and(|expected| expected < FEW) {
-                        match probes.rows(reader, rows, block).await? {
-                            Some(selection) if selection.rows.is_empty() => {
-                                explain.blocks_never += 1;
-                                continue;
-                            }
-                            Some(selection) if selection.open.is_empty() => {
-                                matches = Some(selection.rows.len() as u64);
-                            }
-                            _ => {}
-                        }
-                    }
-                    let pages = if whole {
-                        u8::MAX
-                    } else {
-                        probes.pages(filter, block) & pages_in_time(filter, reader, block)
-                    };
-                    candidates.push((
-                        key,
-                        Block { segment, block, rows: reader.block_rows(block).len(), whole, matches, pages },
-                    ));
+                    let is_few = is_asked || probes.expected(reader, block).is_some_and(|expected| expected < FEW);
+                    few.extend(is_few.then_some(block));
+                    found.push((key, block, whole, matches));
                 }
                 Candidacy::Unknown => return Err(unbounded()),
             }
+        }
+        let none = probes.join(reader, rows, &few).await?;
+        let is_in = |blocks: &[usize], block| blocks.binary_search(&block).is_ok();
+        let mut candidates = Vec::new();
+        for (key, block, whole, mut matches) in found {
+            if is_in(&none, block) {
+                explain.blocks_never += 1;
+                continue;
+            }
+            if is_in(&few, block) {
+                match probes.rows(reader, rows, block).await? {
+                    Some(selection) if selection.rows.is_empty() => {
+                        explain.blocks_never += 1;
+                        continue;
+                    }
+                    Some(selection) if selection.open.is_empty() => matches = Some(selection.rows.len() as u64),
+                    _ => {}
+                }
+            }
+            let pages = match whole {
+                true => u8::MAX,
+                false => probes.pages(filter, block) & pages_in_time(filter, reader, block),
+            };
+            let rows = reader.block_rows(block).len();
+            candidates.push((key, Block { segment, block, rows, whole, matches, pages }));
         }
         if !candidates.is_empty() && probes.tells_rows() {
             self.probes.insert(segment, probes);

@@ -2,7 +2,11 @@
 
 use std::{fs::File, sync::Arc};
 
-use proptest::{collection::vec, prelude::*, sample::select};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::{select, subsequence},
+};
 
 use super::{
     PageCache, Probes, ReadCounters, RowReader, SegmentOptions, SegmentReader, Selection, grouped, limits::Limits,
@@ -29,7 +33,7 @@ impl Segment {
         let (batch, flows) = batch(flows);
         let options = SegmentOptions { block_rows: 8, row_group_blocks: 2 };
         let _ = write_segment(&batch, File::create(&path).unwrap(), options).unwrap();
-        let rows = RowReader::new(Arc::new(PageCache::new(1 << 20)), Arc::new(ReadCounters::default()));
+        let rows = RowReader::new(Arc::new(PageCache::new(1 << 22)), Arc::new(ReadCounters::default()));
         Self { reader: Arc::new(SegmentReader::open(&path).unwrap()), rows, flows, _directory: directory }
     }
 
@@ -52,8 +56,20 @@ impl Asked<'_> {
         block_on(self.probes.rows(&self.segment.reader, &self.segment.rows, block)).unwrap()
     }
 
-    /// Holds all that is told against the flows.
-    fn check(&self) -> Result<(), TestCaseError> {
+    /// Holds all that is told against the flows, before blocks are joined and after some are.
+    fn check(&mut self, joined: &[usize]) -> Result<(), TestCaseError> {
+        self.check_told()?;
+        let Segment { reader, rows, flows, .. } = self.segment;
+        let none = block_on(self.probes.join(reader, rows, joined)).unwrap();
+        for block in none {
+            prop_assert!(joined.contains(&block));
+            let mut held = reader.block_rows(block).map(|row| &flows[row]);
+            prop_assert!(held.all(|flow| !self.filter.matches(flow)), "{block} {:?}", self.filter);
+        }
+        self.check_told()
+    }
+
+    fn check_told(&self) -> Result<(), TestCaseError> {
         let Self { segment: Segment { reader, flows, .. }, filter, probes } = self;
         let mut holding = Vec::new();
         let mut total = 0;
@@ -118,11 +134,13 @@ proptest! {
     fn whatever_limits_a_filter_meets_the_lists_tell_what_the_flows_tell(
         flows in sample::flows(60).prop_filter("no segment is empty", |flows| !flows.is_empty()),
         asked in vec((narrow(), narrow(), limits()), 6),
+        joined in subsequence((0..8).collect::<Vec<usize>>(), 0..=8),
     ) {
         let segment = Segment::new(&flows);
+        let joined: Vec<usize> = joined.into_iter().filter(|block| *block < flows.len().div_ceil(8)).collect();
         for (one, other, limits) in &asked {
             for filter in [one.clone(), one.clone().and(other.clone()), one.clone().or(other.clone())] {
-                segment.ask(&filter.normal(), *limits).check()?;
+                segment.ask(&filter.normal(), *limits).check(&joined)?;
             }
         }
     }
@@ -142,8 +160,8 @@ fn each_limit_is_met_where_it_says() {
     let host = filter::src_ip().any_of(["10.0.0.1".parse::<Address>().unwrap()]);
     let filter = filter::dst_port().any_of([1, 3]).and(host);
     let told = |limits: Limits| {
-        let asked = segment.ask(&filter, limits);
-        asked.check().unwrap();
+        let mut asked = segment.ask(&filter, limits);
+        asked.check(&[1, 2]).unwrap();
         (asked.probes.tells_rows(), asked.selection(0).map(|selection| selection.open))
     };
     assert_eq!(told(UNLIMITED), (true, Some(vec![])));
@@ -157,6 +175,51 @@ fn each_limit_is_met_where_it_says() {
     assert_eq!(told(Limits { values: 1, ..UNLIMITED }), (true, Some(vec![0])));
     assert_eq!(told(Limits { values: 0, ..UNLIMITED }), (true, Some(vec![0, 1])));
     assert_eq!(told(Limits { values: 2, ..UNLIMITED }), (true, Some(vec![])));
+}
+
+#[test]
+fn of_a_joined_block_it_is_known_which_flows_match() {
+    let name = |n: u16| match n {
+        3 | 19 | 20 | 44 | 45 => Some("rare".to_owned()),
+        9 => Some("other".to_owned()),
+        _ => None,
+    };
+    let flow = |n: u16| Flow {
+        dst_port: Some(n % 2),
+        src_node: name(n),
+        src_bytes: Some(n.into()),
+        ..Flow::starting(Timestamp::from_millis(i64::from(64 - n)).unwrap())
+    };
+    let flows: Vec<StoredFlow> =
+        (0..64).map(|n| StoredFlow { id: FlowId::new(u64::from(n) + 1), flow: flow(n) }).collect();
+    let segment = Segment::new(&flows);
+    let rare = || filter::src_node().eq("rare").and(filter::dst_port().eq(1));
+    let joined = |filter: Filter, blocks: &[usize]| {
+        let mut asked = segment.ask(&filter.normal(), UNLIMITED);
+        asked.check(blocks).unwrap();
+        let none = block_on(asked.probes.join(&segment.reader, &segment.rows, blocks)).unwrap();
+        let selected = |block: &usize| {
+            let selection = asked.selection(*block).unwrap();
+            (*block, selection.rows.iter().collect::<Vec<_>>(), selection.open)
+        };
+        (none.clone(), blocks.iter().filter(|block| !none.contains(block)).map(selected).collect::<Vec<_>>())
+    };
+    assert_eq!(
+        joined(rare(), &[0, 2, 5]),
+        (vec![], vec![(0, vec![3], vec![]), (2, vec![3], vec![]), (5, vec![5], vec![])])
+    );
+    // A block without the node, and one without the port where the node is.
+    let even = filter::src_node().eq("rare").and(filter::dst_port().eq(0));
+    assert_eq!(joined(even.clone(), &[0, 1, 2, 5]), (vec![0, 1], vec![(2, vec![4], vec![]), (5, vec![4], vec![])]));
+    // All but those of a value.
+    let odd = filter::src_node().eq("rare").and(filter::dst_port().ne(0));
+    assert_eq!(joined(odd, &[2, 5]), (vec![], vec![(2, vec![3], vec![]), (5, vec![5], vec![])]));
+    // What no list tells is left open, and what lists tell of the flows that pass any of some parts is looked up in the end.
+    let open = rare().and(filter::src_bytes().within(3..=20));
+    assert_eq!(joined(open, &[0, 2]), (vec![], vec![(0, vec![3], vec![1]), (2, vec![3], vec![1])]));
+    let either = |name| rare().and(filter::dst_port().eq(0).or(filter::src_node().eq(name)));
+    assert_eq!(joined(either("rare"), &[0, 1]), (vec![1], vec![(0, vec![3], vec![])]));
+    assert_eq!(joined(either("other"), &[0, 1]), (vec![0, 1], vec![]));
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {

@@ -6,6 +6,7 @@
 
 mod bounds;
 mod cache;
+mod candidates;
 mod check;
 mod columns;
 mod cores;
@@ -14,8 +15,10 @@ mod decompress;
 mod file_bytes;
 mod footer;
 mod index;
+mod join;
 mod levels;
 mod limits;
+mod listed_rows;
 mod names;
 mod needle;
 mod offsets;
@@ -24,6 +27,7 @@ mod places;
 mod plain;
 mod probe;
 mod reader;
+mod row_pieces;
 mod row_set;
 mod rows;
 mod salvage;

@@ -8,8 +8,10 @@ use std::{
 use super::{
     BlockBounds, RowReader, RowSet, SegmentReader,
     index::{Found, LISTS},
+    join::Joined,
     limits::Limits,
-    selection::{ListedRows, Plan, Selection},
+    listed_rows::{At, ListedRows},
+    selection::{Plan, Selection},
 };
 use crate::{
     error::Result,
@@ -42,6 +44,8 @@ pub struct Probes {
     answers: Vec<ListedRows>,
     /// For each part of which a flow must pass all how its rows are made of the answers.
     plans: Vec<Option<Plan>>,
+    /// What is known of the rows of some blocks.
+    pub(super) joined: Option<Joined>,
 }
 
 /// The numbers of the answers to parts of one filter, found by the addresses of the parts. They are few and asked for often,
@@ -124,7 +128,8 @@ impl Probes {
             answers.push(ListedRows::new(touched.listed.fields(), found, is_others, reader.cache()));
         }
         let filter = Arc::clone(filter);
-        let mut probes = Self { filter, parts: Answered::new(parts), answers: Vec::new(), plans: Vec::new() };
+        let (answers_of, none) = (Answered::new(parts), Vec::new());
+        let mut probes = Self { filter, parts: answers_of, answers: none, plans: Vec::new(), joined: None };
         let plan = |part: &Filter| Plan::new(part, &|part| probes.parts.get(part), &answers);
         probes.plans = probes.conjuncts().iter().map(plan).collect();
         probes.answers = answers;
@@ -143,27 +148,43 @@ impl Probes {
         reader: &RowReader,
         block: usize,
     ) -> Result<Option<Selection>> {
-        let bounds = self.block(segment, block);
         let size = segment.block_rows(block).len();
-        let (mut listed, mut open) = (Vec::new(), Vec::new());
-        for (place, (part, plan)) in self.conjuncts().iter().zip(&self.plans).enumerate() {
-            match (part.verdict(&bounds), plan) {
-                (Verdict::Never, _) => return Ok(Some(Selection::none(size))),
-                (Verdict::Always, _) => {}
-                (Verdict::Maybe, Some(plan)) => listed.push((part.count(&bounds).unwrap_or(u64::MAX), place, plan)),
-                (Verdict::Maybe, None) => open.push(place),
-            }
+        if let Some(joined) = self.joined.as_ref().and_then(|joined| joined.selection(block, size)) {
+            return Ok(Some(joined));
         }
-        if listed.is_empty() {
+        if !self.tells_rows() {
             return Ok(None);
         }
+        let all = Selection { rows: RowSet::all(size), open: Vec::new() };
+        self.narrowed((segment, reader), block, all, &[]).await.map(Some)
+    }
+
+    /// Of rows of a block, those that can match, as the parts tell that are not `asked`, whose places ascend.
+    pub(super) async fn narrowed(
+        &self,
+        at: At<'_>,
+        block: usize,
+        mut selection: Selection,
+        asked: &[usize],
+    ) -> Result<Selection> {
+        let bounds = self.block(at.0, block);
+        let size = selection.rows.rows();
+        let mut listed = Vec::new();
+        let parts = self.conjuncts().iter().zip(&self.plans).enumerate();
+        for (place, (part, plan)) in parts.filter(|(place, _)| asked.binary_search(place).is_err()) {
+            match (part.verdict(&bounds), plan) {
+                (Verdict::Never, _) => return Ok(Selection::none(size)),
+                (Verdict::Always, _) => {}
+                (Verdict::Maybe, Some(plan)) => listed.push((part.count(&bounds).unwrap_or(u64::MAX), place, plan)),
+                (Verdict::Maybe, None) => selection.open.push(place),
+            }
+        }
         listed.sort_by_key(|(count, place, _)| (*count, *place));
-        let mut selection = Selection { rows: RowSet::all(size), open };
         for (_, place, plan) in listed {
-            let (rows, is_exact) = plan.rows(&self.answers, (segment, reader), block).await?;
+            let (rows, is_exact) = plan.rows(&self.answers, at, block).await?;
             selection.rows.intersect(&rows);
             if selection.rows.is_empty() {
-                return Ok(Some(Selection::none(size)));
+                return Ok(Selection::none(size));
             }
             if !is_exact {
                 selection.open.push(place);
@@ -173,7 +194,7 @@ impl Probes {
         if self.is_answered() && !selection.open.is_empty() {
             selection.open = (0..self.filter.conjuncts().len()).collect();
         }
-        Ok(Some(selection))
+        Ok(selection)
     }
 
     /// About how many flows of a block match, where lists tell the rows of several parts of which a flow must pass all: as
@@ -182,11 +203,10 @@ impl Probes {
         let bounds = self.block(segment, block);
         let rows = segment.block_rows(block).len() as f64;
         let parts = self.conjuncts().iter().zip(&self.plans);
-        let counts: Vec<u64> = parts
-            .filter(|(_, plan)| plan.is_some())
-            .filter_map(|(part, _)| part.count(&bounds).filter(|count| *count as f64 != rows))
-            .collect();
-        (counts.len() > 1).then(|| counts.iter().fold(rows, |expected, count| expected * *count as f64 / rows))
+        let listed = parts.filter(|(_, plan)| plan.is_some()).filter_map(|(part, _)| part.count(&bounds));
+        let some = listed.map(|count| count as f64).filter(|count| *count != rows);
+        let (parts, expected) = some.fold((0, rows), |(parts, expected), count| (parts + 1, expected * count / rows));
+        (parts > 1).then_some(expected)
     }
 
     /// The place of the part of which a flow must pass all that the fewest blocks can pass, and these blocks, ascending.
@@ -237,8 +257,16 @@ impl Probes {
     }
 
     /// The parts of which a flow must pass all; the filter itself, where one list answers it as a whole.
-    fn conjuncts(&self) -> &[Filter] {
+    pub(super) fn conjuncts(&self) -> &[Filter] {
         if self.is_answered() { std::slice::from_ref(&self.filter) } else { self.filter.conjuncts() }
+    }
+
+    /// The parts of which a flow must pass all that one list answers and tells the rows of, with their places.
+    pub(super) fn listed_parts(&self) -> impl Iterator<Item = (usize, &ListedRows)> {
+        self.plans.iter().enumerate().filter_map(|(place, plan)| match plan {
+            Some(Plan::Answer(number)) => Some((place, self.answers.get(*number)?)),
+            _ => None,
+        })
     }
 
     fn answer(&self, part: &Filter) -> Option<&ListedRows> {

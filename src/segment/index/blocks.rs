@@ -87,6 +87,34 @@ impl Blocks {
         spread
     }
 
+    /// Makes of places among the rows of some pages, ascending, the rows of the block. `false` where there are fewer rows.
+    ///
+    /// In pages of 4 rows, of the second page and the fourth: places 0, 3 and 5 are rows 4, 7 and 13.
+    pub(super) fn spread_few(&self, block: usize, pages: u8, places: &mut [u32]) -> bool {
+        let (mut left, mut before) = (pages, 0);
+        for place in places.iter_mut() {
+            while *place as usize / self.page_rows > before && left.count_ones() > 1 {
+                left &= left - 1;
+                before += 1;
+            }
+            // The page takes the place of page `before`.
+            let page = left.trailing_zeros() as usize;
+            *place += (page.saturating_sub(before) * self.page_rows) as u32;
+        }
+        pages != 0 && places.last().is_none_or(|last| (*last as usize) < self.block(block).len())
+    }
+
+    /// Of rows of a block, ascending, those that are in some pages: their places among the rows of these pages, and where
+    /// they are in `rows`. It is the inverse of [`spread_few`](Self::spread_few).
+    pub(super) fn gather_few(&self, pages: u8, rows: &[u32]) -> (Vec<u32>, Vec<usize>) {
+        let held = rows.iter().enumerate().filter_map(|(number, row)| {
+            let page = (*row as usize / self.page_rows).min(7);
+            let left_out = page - (pages & ((1 << page) - 1)).count_ones() as usize;
+            (pages & 1 << page != 0).then(|| (row - (left_out * self.page_rows) as u32, number))
+        });
+        held.unzip()
+    }
+
     /// All rows of some pages of a block.
     pub(super) fn whole(&self, block: usize, pages: u8) -> RowSet {
         let mut whole = RowSet::none(self.block(block).len());

@@ -60,10 +60,10 @@ pub(in super::super) struct Packed {
 
 /// What is known of the rows of a block that have a value.
 pub(in super::super) enum PlaceRows {
-    /// Just these.
-    Exact(RowSet),
-    /// None but these, and maybe not all of them.
-    AtMost(RowSet),
+    /// Just those of these pages.
+    Exact(u8),
+    /// None but those of these pages, and maybe not all of them.
+    AtMost(u8),
     /// They are listed, behind so many bits as these bytes tell.
     Untold(usize, Range<u64>),
     /// They are listed.
@@ -188,10 +188,23 @@ impl Found {
         self.blocks.whole(block, pages)
     }
 
+    /// Whether a row of a block is on some of its pages.
+    pub(in super::super) fn is_in(&self, pages: u8, row: u32) -> bool {
+        pages & self.blocks.page(row as usize) != 0
+    }
+
     /// The places of a block, as a range of numbers.
     pub(in super::super) fn places(&self, block: usize) -> Range<usize> {
         let before = |end: usize| self.places.partition_point(|place| (place.block as usize) < end);
         before(block)..before(block + 1)
+    }
+
+    /// The same, where the places of the blocks before end at `from`.
+    pub(in super::super) fn places_from(&self, from: usize, block: usize) -> Range<usize> {
+        let left = self.places.get(from..).unwrap_or_default();
+        let before = left.iter().take_while(|place| (place.block as usize) < block).count();
+        let of_block = left.iter().skip(before).take_while(|place| place.block as usize == block).count();
+        from + before..from + before + of_block
     }
 
     /// The pages that hold values of some places whose rows are not listed: bit 0 is the first.
@@ -209,10 +222,10 @@ impl Found {
         let block = place.block as usize;
         let universe = self.blocks.rows_of(block, place.pages);
         if place.count as usize == universe {
-            return Some(PlaceRows::Exact(self.blocks.whole(block, place.pages)));
+            return Some(PlaceRows::Exact(place.pages));
         }
         let Some((run, bit)) = place.listed else {
-            return Some(PlaceRows::AtMost(self.blocks.whole(block, place.pages)));
+            return Some(PlaceRows::AtMost(place.pages));
         };
         let number = run as usize;
         let run = self.runs.get(number)?;
@@ -238,6 +251,36 @@ impl Found {
         let Place { block, pages, count, .. } = packed.place;
         let rows = positions::unpack(bytes, (packed.bit % 8) as usize, packed.universe, count as usize)?;
         Ok(self.blocks.spread(block as usize, pages, rows))
+    }
+}
+
+impl Found {
+    /// Puts the rows that are packed, ascending, behind `rows`. For few rows this is less work than to unpack them.
+    pub(in super::super) fn append(&self, packed: &Packed, bytes: &[u8], rows: &mut Vec<u32>) -> Result<()> {
+        let Place { block, pages, count, .. } = packed.place;
+        let before = rows.len();
+        positions::append(bytes, (packed.bit % 8) as usize, packed.universe, count as usize, rows)?;
+        let added = rows.get_mut(before..).unwrap_or_default();
+        let is_within = self.blocks.spread_few(block as usize, pages, added);
+        if is_within { Ok(()) } else { Err(damaged()) }
+    }
+
+    /// Calls `held` with the place of each of `rows`, ascending, that is packed.
+    pub(in super::super) fn find(
+        &self,
+        packed: &Packed,
+        bytes: &[u8],
+        rows: &[u32],
+        mut held: impl FnMut(usize),
+    ) -> Result<()> {
+        let Place { block, pages, count, .. } = packed.place;
+        let (bit, size) = ((packed.bit % 8) as usize, (packed.universe, count as usize));
+        if packed.universe == self.size(block as usize) {
+            return positions::find(bytes, bit, size, rows, held);
+        }
+        let (places, numbers) = self.blocks.gather_few(pages, rows);
+        let held = |place: usize| numbers.get(place).into_iter().for_each(|number| held(*number));
+        positions::find(bytes, bit, size, &places, held)
     }
 }
 

@@ -127,14 +127,23 @@ impl Indexed {
             for place in found.places(block) {
                 loop {
                     match found.rows(place).unwrap() {
-                        PlaceRows::Exact(rows) => exact.unite(&rows),
-                        PlaceRows::AtMost(rows) => most.unite(&rows),
+                        PlaceRows::Exact(pages) => exact.unite(&found.pages(block, pages)),
+                        PlaceRows::AtMost(pages) => most.unite(&found.pages(block, pages)),
                         PlaceRows::Untold(run, bytes) => {
                             found.tell(run, &self.string(listed, &bytes)).unwrap();
                             continue;
                         }
                         PlaceRows::Listed(packed) => {
-                            exact.unite(&found.unpack(&packed, &self.string(listed, &packed.bytes())).unwrap());
+                            let bytes = self.string(listed, &packed.bytes());
+                            let rows = found.unpack(&packed, &bytes).unwrap();
+                            let mut appended = Vec::new();
+                            found.append(&packed, &bytes, &mut appended).unwrap();
+                            assert!(rows.iter().eq(appended.into_iter().map(|row| row as usize)));
+                            let asked: Vec<u32> = (0..size as u32).filter(|row| row % 3 != 1).collect();
+                            let mut held = RowSet::none(size);
+                            found.find(&packed, &bytes, &asked, |place| held.insert(asked[place] as usize)).unwrap();
+                            assert!(held.iter().eq(rows.iter().filter(|row| row % 3 != 1)));
+                            exact.unite(&rows);
                         }
                     }
                     break;

@@ -144,11 +144,66 @@ fn pack_rows(out: &mut BitWriter, code: Code, universe: usize, rows: &[u32]) {
 /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where these are not so many rows.
 pub(super) fn unpack(bytes: &[u8], at: usize, universe: usize, count: usize) -> Result<RowSet> {
     let (code, inverted) = code(universe, count);
-    let bits = Bits { bytes, at };
     let mut set = RowSet::none(universe);
+    each(&Bits { bytes, at }, code, universe, |row| set.insert(row))?;
+    if inverted {
+        set.invert();
+    }
+    // A row beyond the last, or the same row twice, is no row more.
+    if set.len() == count { Ok(set) } else { Err(damaged()) }
+}
+
+/// Puts the rows that were packed behind `rows`, ascending. For few rows this is less work than [`unpack`].
+///
+/// # Errors
+/// As [`unpack`].
+pub(super) fn append(bytes: &[u8], at: usize, universe: usize, count: usize, rows: &mut Vec<u32>) -> Result<()> {
+    let (code, inverted) = code(universe, count);
+    if inverted {
+        rows.extend(unpack(bytes, at, universe, count)?.iter().map(|row| row as u32));
+        return Ok(());
+    }
+    let before = rows.len();
+    each(&Bits { bytes, at }, code, universe, |row| rows.push(row as u32))?;
+    let added = rows.get(before..).unwrap_or_default();
+    let is_whole = added.len() == count
+        && added.is_sorted_by(|left, right| left < right)
+        && added.last().is_none_or(|last| (*last as usize) < universe);
+    if is_whole { Ok(()) } else { Err(damaged()) }
+}
+
+/// Calls `held` with the place of each of `rows`, which ascend and are below `universe`, that was packed. No other row is
+/// unpacked: whether the bytes are so many rows is not checked.
+///
+/// # Errors
+/// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where there are too few bytes.
+pub(super) fn find(
+    bytes: &[u8],
+    at: usize,
+    (universe, count): (usize, usize),
+    rows: &[u32],
+    mut held: impl FnMut(usize),
+) -> Result<()> {
+    let (code, inverted) = code(universe, count);
+    let bits = Bits { bytes, at };
+    if !inverted {
+        return find_packed(&bits, code, universe, rows, held);
+    }
+    // The packed ones are the others. Between two of them all are held.
+    let mut from = 0;
+    find_packed(&bits, code, universe, rows, |place| {
+        (from..place).for_each(&mut held);
+        from = place + 1;
+    })?;
+    (from..rows.len()).for_each(held);
+    Ok(())
+}
+
+/// Calls `take` with each of the rows that are packed: those that have the value, or those that have not.
+fn each(bits: &Bits<'_>, code: Code, universe: usize, mut take: impl FnMut(usize)) -> Result<()> {
     match code {
         Code::All => {}
-        Code::One(width) => set.insert(bits.read(0, width)? as usize),
+        Code::One(width) => take(bits.read(0, width)? as usize),
         Code::Steps(packed, low) => {
             let (mut seen, mut read) = (0, packed * low);
             let end = steps_bits(universe, packed, low);
@@ -159,7 +214,7 @@ pub(super) fn unpack(bytes: &[u8], at: usize, universe: usize, count: usize) -> 
                 while word != 0 {
                     // Before the one lie `seen` ones, and as many zeros as the high bits are.
                     let high = before + word.trailing_zeros() as usize - seen;
-                    set.insert(high << low | bits.read(seen * low, low)? as usize);
+                    take(high << low | bits.read(seen * low, low)? as usize);
                     seen += 1;
                     word &= word - 1;
                 }
@@ -174,17 +229,75 @@ pub(super) fn unpack(bytes: &[u8], at: usize, universe: usize, count: usize) -> 
             for start in (0..universe).step_by(MOST_BITS) {
                 let mut word = bits.read(start, (universe - start).min(MOST_BITS))?;
                 while word != 0 {
-                    set.insert(start + word.trailing_zeros() as usize);
+                    take(start + word.trailing_zeros() as usize);
                     word &= word - 1;
                 }
             }
         }
     }
-    if inverted {
-        set.invert();
+    Ok(())
+}
+
+/// Calls `held` with the place of each of `rows`, ascending, that is packed.
+fn find_packed(bits: &Bits<'_>, code: Code, universe: usize, rows: &[u32], mut held: impl FnMut(usize)) -> Result<()> {
+    match code {
+        Code::All => {}
+        Code::One(width) => {
+            let packed = bits.read(0, width)? as u32;
+            rows.binary_search(&packed).into_iter().for_each(held);
+        }
+        Code::Steps(packed, low) => return find_steps(bits, (universe, packed, low), rows, held),
+        Code::Bitmap => {
+            for (place, row) in rows.iter().enumerate() {
+                if bits.read(*row as usize, 1)? != 0 {
+                    held(place);
+                }
+            }
+        }
     }
-    // A row beyond the last, or the same row twice, is no row more.
-    if set.len() == count { Ok(set) } else { Err(damaged()) }
+    Ok(())
+}
+
+/// The same, of so many rows with so many low bits each.
+///
+/// Words of high bits that end before the next row are passed over. For example, of rows of 8,192 with 6 low bits each, row
+/// 4,000 has the high bits 62: a word that ends before the 62nd zero leads to no row that is as large.
+fn find_steps(
+    bits: &Bits<'_>,
+    (universe, packed, low): (usize, usize, usize),
+    rows: &[u32],
+    mut held: impl FnMut(usize),
+) -> Result<()> {
+    let mut left = rows.iter().map(|row| *row as usize).enumerate().peekable();
+    let (mut seen, mut read) = (0, packed * low);
+    let end = steps_bits(universe, packed, low);
+    let mut before = 0;
+    while read < end
+        && let Some((_, next)) = left.peek()
+    {
+        let width = (end - read).min(MOST_BITS);
+        let mut word = bits.read(read, width)?;
+        if before + width - seen - (word.count_ones() as usize) < next >> low {
+            seen += word.count_ones() as usize;
+            word = 0;
+        }
+        while word != 0 {
+            let high = before + word.trailing_zeros() as usize - seen;
+            while left.next_if(|(_, row)| row >> low < high).is_some() {}
+            if left.peek().is_some_and(|(_, row)| row >> low == high) {
+                let row = high << low | bits.read(seen * low, low)? as usize;
+                while left.next_if(|(_, left)| *left < row).is_some() {}
+                if let Some((place, _)) = left.next_if(|(_, left)| *left == row) {
+                    held(place);
+                }
+            }
+            seen += 1;
+            word &= word - 1;
+        }
+        before += width;
+        read += width;
+    }
+    Ok(())
 }
 
 /// So many bits are read at a time: with the 7 before them in the first byte they are 64.
@@ -227,6 +340,16 @@ mod tests {
         let bytes = out.bytes();
         let read = unpack(bytes, before, universe, rows.len()).unwrap();
         assert!(read.iter().eq(rows.iter().map(|row| *row as usize)), "{universe} {rows:?}");
+        let mut appended = vec![7];
+        append(bytes, before, universe, rows.len(), &mut appended).unwrap();
+        assert_eq!(appended.split_first(), Some((&7, rows)), "{universe}");
+        for step in [1, 2, 3, 50, universe] {
+            let asked: Vec<u32> = (universe % step..universe).step_by(step).map(|row| row as u32).collect();
+            let mut found = Vec::new();
+            find(bytes, before, (universe, rows.len()), &asked, |place| found.push(asked[place])).unwrap();
+            let held: Vec<u32> = asked.into_iter().filter(|row| rows.binary_search(row).is_ok()).collect();
+            assert_eq!(found, held, "{universe} {rows:?}");
+        }
         let cut = (before + bits(universe, rows.len())) / 8;
         if bits(universe, rows.len()) > 0 && cut < bytes.len() {
             assert!(unpack(&bytes[..cut.saturating_sub(8)], before, universe, rows.len()).is_err());
@@ -276,10 +399,20 @@ mod tests {
             universe in 1usize..400,
             count in 1usize..400,
         ) {
-            if let Ok(rows) = unpack(&bytes, at, universe, count.min(universe)) {
-                prop_assert_eq!(rows.len(), count.min(universe));
+            let count = count.min(universe);
+            let read = unpack(&bytes, at, universe, count);
+            if let Ok(rows) = &read {
+                prop_assert_eq!(rows.len(), count);
                 prop_assert!(rows.iter().all(|row| row < universe));
             }
+            let mut appended = Vec::new();
+            if append(&bytes, at, universe, count, &mut appended).is_ok() {
+                prop_assert!(read.unwrap().iter().eq(appended.iter().map(|row| *row as usize)));
+            }
+            let asked: Vec<u32> = (0..universe as u32).collect();
+            let mut found = Vec::new();
+            let _ = find(&bytes, at, (universe, count), &asked, |place| found.push(place));
+            prop_assert!(found.is_sorted_by(|left, right| left < right) && found.iter().all(|place| *place < universe));
         }
     }
 }
