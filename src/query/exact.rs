@@ -243,7 +243,8 @@ fn time(text: &str) -> Option<DateTime<Utc>> {
     string_to_datetime(&Utc, text).ok()
 }
 
-fn is_utc(zone: Option<&str>) -> bool {
+/// Whether the times of a zone are those of UTC; without a zone they are.
+pub(super) fn is_utc(zone: Option<&str>) -> bool {
     zone.is_none_or(|zone| ["UTC", "+00:00"].contains(&zone))
 }
 

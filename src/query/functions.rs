@@ -14,6 +14,7 @@ use datafusion::{
     },
 };
 
+use super::summary::Apart;
 use crate::{
     flow::{Address, AddressRange, Field, Protocol, TcpFlags},
     schema::column_type,
@@ -51,6 +52,15 @@ use crate::{
 pub fn functions() -> [ScalarUDF; 5] {
     [Kind::Ip, Kind::IpText, Kind::CidrContains, Kind::ProtocolName, Kind::TcpFlagsText]
         .map(|kind| ScalarUDF::new_from_impl(Function { kind, signature: kind.signature() }))
+}
+
+/// Which values of its column a function tells apart, where it is one of [`functions`] that tells all apart, or all names.
+pub(super) fn apart(function: &ScalarUDF) -> Option<Apart> {
+    match function.inner().downcast_ref::<Function>()?.kind {
+        Kind::IpText | Kind::TcpFlagsText => Some(Apart::Values),
+        Kind::ProtocolName => Some(Apart::Names),
+        Kind::Ip | Kind::CidrContains => None,
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

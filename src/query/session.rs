@@ -31,7 +31,9 @@ use crate::{
 ///   error in DataFusion, whose timestamps end in 2262.
 /// - `SELECT dst_ip, sum(src_bytes) FROM flows GROUP BY dst_ip` and its like are added up as a summary is: by one or two
 ///   columns, with numbers of flows and sums of bytes. Numbers of flows alone are taken from lists of values where these
-///   tell: `SELECT dst_port, count(*) FROM flows GROUP BY dst_port` reads no row.
+///   tell: `SELECT dst_port, count(*) FROM flows GROUP BY dst_port` reads no row. So are `ip_text`, `protocol_name` and
+///   `tcp_flags_text` of a column, and `date_bin` and `date_trunc` of `start_time`, of which the pages that lie in one bucket
+///   are not read.
 /// - `date_trunc` works although a flow lies outside the years 1677 to 2262. Of such flows, `date_bin` still answers null.
 ///
 /// A table cannot see to this by itself: types are made equal, and functions chosen, before it is asked. A host that

@@ -39,7 +39,7 @@ mod zone_map;
 pub use bounds::{BlockBounds, BoundsTable};
 pub use cache::{PageCache, ReadCounters};
 pub use columns::{Columns, RowReader};
-pub(crate) use columns::{ToldNames, whole_addresses};
+pub(crate) use columns::{PartColumns, ToldNames, whole_addresses};
 pub(crate) use file_bytes::FileBytes;
 pub(crate) use index::ListValue;
 pub(crate) use needle::Needles;

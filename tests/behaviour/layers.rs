@@ -23,7 +23,7 @@ const LAYERS: &[(&str, usize)] = &[
 ];
 
 /// The files that may name DataFusion.
-const DATAFUSION: [&str; 33] = [
+const DATAFUSION: [&str; 34] = [
     "schema/expr.rs",
     "schema/sample.rs",
     "query/recognise/mod.rs",
@@ -36,6 +36,7 @@ const DATAFUSION: [&str; 33] = [
     "query/condition.rs",
     "query/provider.rs",
     "query/builder.rs",
+    "query/flow_groups/key.rs",
     "query/flow_groups/mod.rs",
     "query/flow_groups/answer.rs",
     "query/flow_groups/rule.rs",

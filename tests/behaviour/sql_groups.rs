@@ -8,12 +8,12 @@ use datafusion::{
     physical_plan::{collect, displayable},
     prelude::SessionConfig,
 };
-use flowseek::{Archive, query};
+use flowseek::{Archive, Flow, Settings, flow::Timestamp, query, segment::SegmentOptions};
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use crate::{
     sql_oracle::{condition, same_as_rows, shares},
-    summaries::generated,
+    summaries::{self, generated},
     support::{block_on, counted, flow, settings},
 };
 
@@ -33,11 +33,30 @@ const OWN: [&str; 8] = [
     "start_time > '2022-10-17T09:46:40.002Z'",
 ];
 
+/// Functions of one column, by the values of which flows are grouped.
+const FUNCTIONS: [&str; 13] = [
+    "ip_text(src_ip)",
+    "ip_text(dst_ip)",
+    "tcp_flags_text(tcp_flags)",
+    "protocol_name(protocol)",
+    "date_bin(INTERVAL '2 milliseconds', start_time)",
+    "date_bin(INTERVAL '5 minutes', start_time)",
+    "date_bin(INTERVAL '3 milliseconds', start_time, TIMESTAMP '2022-10-17T09:46:40.001Z')",
+    "date_bin(INTERVAL '1 month', start_time, TIMESTAMP '2022-10-17T09:46:40.002Z')",
+    "date_bin(INTERVAL '1 week', start_time)",
+    "date_trunc('millisecond', start_time)",
+    "date_trunc('hour', start_time)",
+    "date_trunc('quarter', start_time)",
+    // Another column, and another function, than is known.
+    "date_trunc('second', end_time)",
+];
+
 fn groups() -> impl Strategy<Value = String> {
     let limit = (0usize..12, 0usize..3).prop_map(|(limit, offset)| format!("LIMIT {limit} OFFSET {offset}"));
     let limit = prop_oneof![Just(String::new()), limit];
     let condition = prop_oneof![3 => select(&OWN[..]).prop_map(str::to_owned), 2 => condition()];
-    (0..5, select(&LISTED[..]), condition, limit).prop_map(|(form, key, condition, limit)| {
+    let keys = (select(&LISTED[..]), select(&FUNCTIONS[..]));
+    (0..9, keys, condition, limit).prop_map(|(form, (key, function), condition, limit)| {
         let from = format!("FROM flows WHERE {condition}");
         match form {
             0 => format!("SELECT {key} AS k, count(*) AS n {from} GROUP BY {key} ORDER BY n DESC, k {limit}"),
@@ -49,7 +68,15 @@ fn groups() -> impl Strategy<Value = String> {
                  ORDER BY protocol, tcp_flags {limit}"
             ),
             3 => format!("SELECT DISTINCT {key} AS k {from} ORDER BY k {limit}"),
-            _ => format!("SELECT count(DISTINCT {key}) AS n {from}"),
+            4 => format!("SELECT count(DISTINCT {key}) AS n {from}"),
+            5 => {
+                format!("SELECT {function} AS k, {key} AS l, count(*) AS n {from} GROUP BY k, l ORDER BY k, l {limit}")
+            }
+            6 => format!(
+                "SELECT sum(dst_bytes) AS s, count(dst_bytes) AS m, {function} AS k, count(*) AS n {from} \
+                 GROUP BY {function} ORDER BY k {limit}"
+            ),
+            _ => format!("SELECT {function} AS k, count(*) AS n {from} GROUP BY 1 ORDER BY n DESC, k {limit}"),
         }
     })
 }
@@ -122,4 +149,70 @@ fn no_row_is_read_where_lists_tell_of_groups() {
     assert!(rows > 0);
     let (_, [rows, _], plan) = asked(&archive, "SELECT dst_port, sum(src_bytes) FROM flows GROUP BY dst_port");
     assert!(rows == 60_000 && !plan.contains("listed"), "bytes are in no list: {rows} rows, {plan}");
+    for (key, list) in [
+        ("ip_text(dst_ip)", "dst_ip"),
+        ("protocol_name(protocol)", "protocol, tcp_flags"),
+        ("tcp_flags_text(tcp_flags)", "protocol, tcp_flags"),
+    ] {
+        let (_, [rows, bytes], plan) = asked(&archive, &format!("SELECT {key} AS k, count(*) FROM flows GROUP BY k"));
+        assert!(plan.contains(&format!("listed=[{list}], filter=")), "{plan}");
+        assert!(rows == 0 && bytes > 0, "{key}: {rows} rows, {bytes} bytes");
+    }
+    // The statement of the README.
+    let sql = "SELECT ip_text(src_ip), sum(src_bytes) FROM flows WHERE cidr_contains(dst_ip, '10.0.0.0/8') GROUP BY 1";
+    let (_, _, plan) = asked(&archive, sql);
+    assert!(plan.contains("FlowGroupsExec: by=[ip_text(src_ip@0)], filter="), "{plan}");
+}
+
+#[test]
+fn no_row_is_read_of_pages_that_lie_in_one_bucket() {
+    let (_directory, archive, flows) = generated(60_000);
+    let mut times: Vec<_> = flows.iter().map(|flow| flow.flow.start_time).collect();
+    times.sort_unstable();
+    let middle = times[times.len() / 3 + 333];
+    // Buckets that end where the middle flow of all begins: of the pages that hold it, rows are read.
+    let halves = format!("date_bin(INTERVAL '10000 days', start_time, TIMESTAMP '{}')", times[times.len() / 2]);
+    for (what, key, condition, least, most) in [
+        ("count(*)", "date_bin(INTERVAL '10000 days', start_time)", "true", 0, 0),
+        ("count(*)", halves.as_str(), "true", 1, 500),
+        ("count(*)", "date_bin(INTERVAL '10000 days', start_time)", "dst_port = 443", 0, 0),
+        ("count(*)", "date_bin(INTERVAL '10000 days', start_time)", &format!("start_time >= '{middle}'"), 1, 2000),
+        ("sum(src_bytes)", "date_bin(INTERVAL '10000 days', start_time)", "true", 60_000, 60_000),
+    ] {
+        let sql = format!("SELECT {what} AS n, {key} AS k FROM flows WHERE {condition} GROUP BY k ORDER BY k");
+        let (_, [rows, _], plan) = asked(&archive, &sql);
+        assert!(plan.contains("FlowGroupsExec: by=[date_"), "{plan}");
+        assert!((least..=most).contains(&rows), "{sql}: {rows} rows");
+    }
+}
+
+#[test]
+fn buckets_of_all_years_are_those_of_rows() {
+    let starts = [-62_167_219_200_000, -9_200_000_000_000, -1, 0, 1, 1_666_000_000_000, 9_200_000_000_000];
+    let flow = |millis: &i64| Flow::starting(Timestamp::from_millis(*millis).unwrap());
+    let flows: Vec<Flow> = starts.iter().chain(&starts).map(flow).collect();
+    // The nanoseconds of date_bin end in 1677: whether or not a page holds earlier flows, only those that match count.
+    let late = "start_time > '1677-09-22'";
+    let binned = ["'1000 years'", "'-2 months'", "'-1 hour'", "'1 nanosecond'", "'106750 days'"];
+    let binned = binned.map(|length| (format!("date_bin(INTERVAL {length}, start_time)"), late));
+    let truncated =
+        FUNCTIONS.into_iter().filter(|key| key.starts_with("date_trunc")).map(|key| (key.to_owned(), "true"));
+    let queries: Vec<String> = truncated
+        .chain(binned)
+        .map(|(key, condition)| {
+            format!("SELECT {key} AS k, count(*) AS n, count(src_bytes) AS s FROM flows WHERE {condition} GROUP BY 1 ORDER BY k")
+        })
+        .collect();
+    for block_rows in [3, 8192] {
+        let segment = SegmentOptions { block_rows, row_group_blocks: 1 };
+        let settings = || Settings { segment, ..Settings::default() };
+        same_as_rows(std::slice::from_ref(&flows), &[], settings(), (2, 8192), &queries).unwrap();
+        let (_directory, archive, _) = summaries::archive(std::slice::from_ref(&flows), settings());
+        for wrong in ["INTERVAL '1 day', start_time", "INTERVAL '0 days', start_time"] {
+            let context = query::archive_session(archive.clone(), SessionConfig::new(), Arc::default()).unwrap();
+            let sql = format!("SELECT date_bin({wrong}), count(*) FROM flows GROUP BY 1");
+            let error = block_on(async { context.sql(&sql).await?.collect().await }).unwrap_err().to_string();
+            assert!(error.contains("Cannot cast") || error.contains("stride must be non-zero"), "{error}");
+        }
+    }
 }

@@ -20,6 +20,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     flow::{Timestamp, ValueRef},
     query::{flow_scan::failed, summary::Keyed},
+    schema::column_type,
 };
 
 /// The groups of a partition, in batches of at most `batch_rows` rows.
@@ -47,7 +48,10 @@ pub(super) fn batches(
 
 fn batch(run: &Run, shape: &Shape, schema: &SchemaRef, groups: &[Keyed]) -> Result<RecordBatch> {
     let types = || schema.fields().iter().map(|field| field.data_type());
-    let keys = (0..shape.keys.len()).zip(types()).map(|(place, of)| keys(run, place, of, groups));
+    let keys = shape.keys.iter().enumerate().map(|(place, key)| {
+        let values = keys(run, place, &column_type(key.field), groups)?;
+        key.of_groups(values)
+    });
     let answers = shape.answers.iter().zip(types().skip(shape.keys.len()));
     let answers = answers.map(|(answer, of)| numbers(*answer, of, groups));
     let batch = RecordBatch::try_new(Arc::clone(schema), keys.chain(answers).collect::<Result<_>>()?);

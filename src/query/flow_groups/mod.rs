@@ -7,10 +7,15 @@
 //! Where flows alone are counted, by columns that a list tells of together, the groups of a block are taken from the list of
 //! its segment, as those of a summary are; other blocks are read.
 //!
+//! A key may be a function of a column ([`key`]). One that tells the values of its column apart is applied to the groups by
+//! that column; buckets of time are told by the bounds of pages where these lie in one ([`buckets`]).
+//!
 //! The memory of its groups is of the session's pool, and cannot be spilled. Where the pool has less, they are let go of,
 //! and the aggregation itself is run instead, which can.
 
 mod answer;
+mod buckets;
+mod key;
 mod rule;
 mod run;
 mod shape;
@@ -35,9 +40,8 @@ use futures::{StreamExt, TryStreamExt, stream::once};
 use tokio::sync::OnceCell;
 
 pub(super) use self::rule::GroupFlows;
-use self::{run::Run, shape::Shape};
+use self::{key::Key, run::Run, shape::Shape};
 use super::{flow_scan::FlowScanExec, summary::Listing};
-use crate::flow::Field;
 
 /// Groups of the flows of a scan as a plan node.
 #[derive(Debug)]
@@ -70,7 +74,7 @@ impl FlowGroupsExec {
         let partitioning = Partitioning::UnknownPartitioning(plain.properties().partitioning.partition_count());
         let equivalences = EquivalenceProperties::new(plain.schema());
         let (emission, boundedness) = (EmissionType::Final, Boundedness::Bounded);
-        let listing = scan.listing(&shape.keys).filter(|_| shape.added.is_empty());
+        let listing = scan.listing(&shape.key_fields()).filter(|_| shape.added.is_empty());
         Self {
             listing: listing.map(Arc::new),
             shape: Arc::new(shape),
@@ -103,14 +107,15 @@ impl FlowGroupsExec {
 
 impl DisplayAs for FlowGroupsExec {
     fn fmt_as(&self, kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = |fields: &[Field]| fields.iter().map(|field| field.name()).collect::<Vec<_>>().join(", ");
         let (start, separator) = match kind {
             DisplayFormatType::Default | DisplayFormatType::Verbose => ("FlowGroupsExec: ", ", "),
             DisplayFormatType::TreeRender => ("", "\n"),
         };
-        write!(f, "{start}by=[{}]{separator}", names(&self.shape.keys))?;
+        let keys: Vec<String> = self.shape.keys.iter().map(Key::to_string).collect();
+        write!(f, "{start}by=[{}]{separator}", keys.join(", "))?;
         if let Some(listing) = &self.listing {
-            write!(f, "listed=[{}]{separator}", names(listing.columns()))?;
+            let columns: Vec<&str> = listing.columns().iter().map(|field| field.name()).collect();
+            write!(f, "listed=[{}]{separator}", columns.join(", "))?;
         }
         self.scan.describe(kind, f)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::ArrayRef;
 use datafusion::{
     common::Result as DataFusionResult,
     execution::{
@@ -13,12 +13,13 @@ use datafusion::{
 };
 use tokio::task::JoinSet;
 
-use super::shape::{Added, Shape};
+use super::shape::Shape;
 use crate::{
     error::{Error, ErrorKind, Result},
+    flow::Field,
     query::{
         flow_scan::{FlowScanExec, ListPiece, PartScan, Piece, failed},
-        summary::{Listing, PartGroups, SharedGroups, bytes},
+        summary::{Listing, PartGroups, SharedGroups},
     },
     segment::{Columns, ListValue, RowRanges},
 };
@@ -42,9 +43,13 @@ impl Run {
         metrics: &ExecutionPlanMetricsSet,
     ) -> DataFusionResult<Option<Arc<Self>>> {
         let memory = MemoryConsumer::new("FlowGroupsExec").register(context.memory_pool());
-        let run = Arc::new(Self { groups: SharedGroups::exact(&shape.keys), memory });
+        let run =
+            Arc::new(Self { groups: SharedGroups::by(shape.keys.iter().map(|key| (key.field, key.apart))), memory });
         let mut tasks = JoinSet::new();
         for part in scan.parts(metrics, listing) {
+            // What bounds or lists may tell is read as far as they do not.
+            let reads_all = listing.is_none() && (shape.bucket().is_none() || !shape.added.is_empty());
+            let part = if reads_all { part.reading_all() } else { part };
             let (run, shape, listing) = (Arc::clone(&run), Arc::clone(shape), listing.cloned());
             tasks.spawn(async move { run.add_part(&shape, listing.as_deref(), part).await });
         }
@@ -60,12 +65,26 @@ impl Run {
 
     /// Adds the flows of a partition; whether there was memory for their groups.
     async fn add_part(&self, shape: &Shape, listing: Option<&Listing>, mut part: PartScan) -> Result<bool> {
-        let fields = shape.fields();
-        while let Some(piece) = part.next_piece(&fields).await? {
-            let has_memory = match (piece, listing) {
-                (Piece::Rows(rows, columns), _) => self.add(shape, &rows, &columns).map(|()| self.has_memory())?,
-                (Piece::List(piece), Some(listing)) => self.add_listed(listing, &piece, &mut part).await?,
-                (Piece::List(_), None) => return Err(Error::internal("no list tells of the groups")),
+        let fields: Vec<Field> = shape.key_fields().into_iter().chain(shape.added_fields()).collect();
+        while let Some(piece) = part.next_piece().await? {
+            let has_memory = match (piece, listing, shape.bucket()) {
+                (Piece::Blocks(mut piece), _, bucket) => {
+                    if let Some(key) = bucket.filter(|_| shape.added.is_empty()) {
+                        self.count_blocks(key, &mut piece)?;
+                    }
+                    part.read(piece).await?;
+                    self.has_memory()
+                }
+                (Piece::Rows(mut piece), _, None) => {
+                    let rows = piece.rows.clone();
+                    let columns = part.columns(&mut piece, &fields, &rows).await?;
+                    self.add(shape, &rows, &columns).map(|()| self.has_memory())?
+                }
+                (Piece::Rows(mut piece), _, Some(key)) => {
+                    self.add_buckets(shape, key, &mut piece, &mut part).await? && self.has_memory()
+                }
+                (Piece::List(piece), Some(listing), _) => self.add_listed(listing, &piece, &mut part).await?,
+                (Piece::List(_), None, _) => return Err(Error::internal("no list tells of the groups")),
             };
             if !has_memory {
                 return Ok(false);
@@ -92,22 +111,10 @@ impl Run {
 
     fn add(&self, shape: &Shape, rows: &RowRanges, columns: &Columns) -> Result<()> {
         let mut groups = PartGroups::new(&self.groups, rows.len());
-        let fields = shape.fields();
         for (page, _, rows) in columns.parts(rows) {
-            let column = |place: usize| page.column(place).ok_or_else(|| Error::internal("a page was not read"));
-            let keys = (0..shape.keys.len()).map(column).collect::<Result<Vec<&ArrayRef>>>()?;
-            let added = |added: &Added| {
-                let (Added::Bytes(field) | Added::Known(field)) = added;
-                let place = fields.iter().position(|known| known == field).unwrap_or(usize::MAX);
-                match added {
-                    Added::Bytes(field) => bytes(column(place)?, *field, &rows),
-                    Added::Known(_) => column(place).map(|bytes| known(bytes, &rows)),
-                }
-            };
-            let mut numbers = shape.added.iter().map(added).collect::<Result<Vec<_>>>()?.into_iter();
-            let first = numbers.next().unwrap_or_default();
-            // Either both are added up, or none is.
-            let second = numbers.next().unwrap_or_else(|| vec![0; first.len()]);
+            let keys = (0..shape.keys.len()).map(|place| page.column(place)).collect::<Option<Vec<&ArrayRef>>>();
+            let keys = keys.ok_or_else(|| Error::internal("a page was not read"))?;
+            let (first, second) = shape.numbers(&page, shape.keys.len(), &rows)?;
             groups.add(&keys, &rows, (&first, &second))?;
         }
         groups.finish()
@@ -124,9 +131,4 @@ impl Run {
             has_memory()
         }
     }
-}
-
-/// For each row 1 where it has a value, and else 0.
-fn known(column: &ArrayRef, rows: &RowRanges) -> Vec<u64> {
-    rows.iter().map(|row| u64::from(column.is_valid(row))).collect()
 }

@@ -1,6 +1,6 @@
 //! The questions for groups that are answered without a row of SQL.
 
-use arrow::datatypes::DataType;
+use arrow::{array::Array, datatypes::DataType};
 use datafusion::{
     physical_expr::{
         PhysicalExpr,
@@ -10,7 +10,13 @@ use datafusion::{
     physical_plan::aggregates::AggregateExec,
 };
 
-use crate::{flow::Field, query::flow_scan::FlowScanExec};
+use super::key::Key;
+use crate::{
+    error::{Error, Result},
+    flow::Field,
+    query::{flow_scan::FlowScanExec, summary::bytes},
+    segment::{PartColumns, RowRanges},
+};
 
 /// A session adds bytes up in this type.
 const SUMMED: DataType = DataType::Decimal128(20, 0);
@@ -20,9 +26,9 @@ const MOST_KEYS: usize = 2;
 pub(super) const MOST_ADDED: usize = 2;
 
 /// What is asked of groups: their keys, numbers of flows, and sums of bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Shape {
-    pub(super) keys: Vec<Field>,
+    pub(super) keys: Vec<Key>,
     /// What is added up for each group, beside its flows.
     pub(super) added: Vec<Added>,
     pub(super) answers: Vec<Answer>,
@@ -52,7 +58,7 @@ impl Shape {
     /// What `aggregate` asks of the flows of `scan`; `None` where it asks for more than there is here:
     ///
     /// - `SELECT src_ip, dst_port, count(*), sum(src_bytes) .. GROUP BY src_ip, dst_port` is such a question.
-    /// - Three keys, the least of a column, sums of two columns that may be null, or `FILTER (WHERE ..)` are not.
+    /// - Three keys, buckets of time and another key, the least of a column, sums of two columns that may be null, or `FILTER (WHERE ..)` are not.
     pub(super) fn of(aggregate: &AggregateExec, scan: &FlowScanExec) -> Option<Self> {
         let by = aggregate.group_expr();
         let is_plain = by.is_single() && aggregate.limit_options().is_none();
@@ -62,7 +68,10 @@ impl Shape {
         {
             return None;
         }
-        let keys = by.expr().iter().map(|(key, _)| column(key.as_ref(), scan)).collect::<Option<Vec<_>>>()?;
+        let keys = by.expr().iter().map(|(key, _)| Key::of(key, scan)).collect::<Option<Vec<_>>>()?;
+        if keys.len() > 1 && keys.iter().any(Key::is_bucket) {
+            return None;
+        }
         let mut shape = Self { keys, added: Vec::new(), answers: Vec::new() };
         for function in aggregate.aggr_expr() {
             let answer = shape.answer(function, scan)?;
@@ -111,13 +120,47 @@ impl Shape {
         })
     }
 
-    /// The columns that are read.
-    pub(super) fn fields(&self) -> Vec<Field> {
-        let mut fields = self.keys.clone();
+    /// The columns of the keys.
+    pub(super) fn key_fields(&self) -> Vec<Field> {
+        self.keys.iter().map(|key| key.field).collect()
+    }
+
+    /// The columns of what is added up.
+    pub(super) fn added_fields(&self) -> Vec<Field> {
+        let mut fields = Vec::new();
         for Added::Bytes(field) | Added::Known(field) in &self.added {
             fields.extend((!fields.contains(field)).then_some(*field));
         }
         fields
+    }
+
+    /// The buckets of time that flows are grouped by, if they are.
+    pub(super) fn bucket(&self) -> Option<&Key> {
+        self.keys.first().filter(|key| key.is_bucket())
+    }
+
+    /// The numbers that each of some rows of a page adds, of which the columns of what is added up come behind `before`
+    /// others. Either there are both, or none.
+    pub(super) fn numbers(
+        &self,
+        page: &PartColumns<'_>,
+        before: usize,
+        rows: &RowRanges,
+    ) -> Result<(Vec<u64>, Vec<u64>)> {
+        let fields = self.added_fields();
+        let number = |added: &Added| {
+            let (Added::Bytes(field) | Added::Known(field)) = added;
+            let place = fields.iter().position(|known| known == field).and_then(|place| page.column(before + place));
+            let column = place.ok_or_else(|| Error::internal("a page was not read"))?;
+            match added {
+                Added::Bytes(field) => bytes(column, *field, rows),
+                Added::Known(_) => Ok(rows.iter().map(|row| u64::from(column.is_valid(row))).collect()),
+            }
+        };
+        let mut numbers = self.added.iter().map(number).collect::<Result<Vec<_>>>()?.into_iter();
+        let first = numbers.next().unwrap_or_default();
+        let second = numbers.next().unwrap_or_else(|| vec![0; first.len()]);
+        Ok((first, second))
     }
 }
 

@@ -56,7 +56,7 @@ use self::{
 pub(super) use self::{
     paged::page,
     parts::PartScan,
-    pieces::{ListPiece, Piece},
+    pieces::{BlockPiece, ListPiece, Piece, RowPiece},
     plan::plan,
     source::{Source, failed},
 };
@@ -289,6 +289,7 @@ impl ExecutionPlan for FlowScanExec {
                 let narrowing = Narrowing::new(&self.narrowing, &self.source.schema);
                 let parts = (partition, self.partitions());
                 let scan = PartScan::new(Arc::clone(self.survey()), parts, self.fetch, (narrowing, None), metrics);
+                let scan = scan.reading_all();
                 let batch_rows = context.session_config().batch_size();
                 let next = |mut scan: PartScan| async move { Ok(scan.next().await?.map(|batch| (batch, scan))) };
                 let whole = try_unfold(scan, next).boxed();

@@ -82,8 +82,7 @@ impl PartScan {
         }
         let narrowing = narrowing.filter(|_| survey.source.query.pruning == Pruning::On);
         let touched = (touched(&survey.source), 0);
-        let is_all = survey.target.goal.filter.is_all() && fetch.is_none() && narrowing.is_none() && listing.is_none();
-        let mut scan = Self {
+        Self {
             survey,
             part,
             visited: 0,
@@ -94,12 +93,22 @@ impl PartScan {
             scanner,
             touched,
             metrics,
-        };
-        if is_all {
-            // It is known from the beginning that every row is read.
-            scan.touch(scan.survey.rows() / scan.part.1 as u64);
         }
-        scan
+    }
+
+    /// The same that reads the rows of all flows that match.
+    pub(in crate::query) fn reading_all(mut self) -> Self {
+        if self.survey.target.goal.filter.is_all() && self.left.is_none() && self.narrowing.is_none() {
+            // It is known from the beginning that every row is read.
+            self.touch(self.survey.rows() / self.part.1 as u64);
+        }
+        self
+    }
+
+    /// Takes note that so many rows more are read.
+    pub(super) fn note_rows(&mut self, rows: usize) {
+        self.add(Explain { rows_scanned: rows as u64, ..Explain::default() });
+        self.touch(rows as u64);
     }
 
     /// Reads so many rows more. Once its pages would take more of the cache than it may, they are not kept: others
@@ -209,7 +218,7 @@ impl PartScan {
     }
 
     /// Chooses the rows of some blocks that are read: those first that are chosen here.
-    async fn choose(&mut self, segment: usize, mut blocks: Vec<Block>, looked: &Looked) -> Result<()> {
+    pub(super) async fn choose(&mut self, segment: usize, mut blocks: Vec<Block>, looked: &Looked) -> Result<()> {
         let opened = self.open(segment).await?;
         if let Some(narrowing) = &mut self.narrowing {
             let bounds: Vec<_> = blocks.iter().map(|block| opened.blocks().block(block.block)).collect();
@@ -236,9 +245,7 @@ impl PartScan {
                 None => chosen.push((rows, conditions)),
             }
         }
-        let rows: usize = chosen.iter().map(|(rows, _)| rows.len()).sum();
-        self.add(Explain { blocks_read: blocks.len() as u64, rows_scanned: rows as u64, ..Explain::default() });
-        self.touch(rows as u64);
+        self.add(Explain { blocks_read: blocks.len() as u64, ..Explain::default() });
         let steps = chosen.into_iter().flat_map(|(rows, conditions)| {
             let parts = rows.split(looked.step_rows).into_iter();
             parts.map(move |rows| Step::Scan { segment, rows, conditions: conditions.clone() })
@@ -253,6 +260,7 @@ impl PartScan {
     async fn scan(&mut self, segment: usize, rows: RowRanges, conditions: Vec<Arc<Condition>>) -> Result<RecordBatch> {
         let source = Arc::clone(&self.survey.source);
         let opened = self.open(segment).await?;
+        self.note_rows(rows.len());
         let scan = Scan { segment: Arc::clone(&opened), rows, conditions, columns: source.fields.clone() };
         let hits = self.scanner.scan(&scan).await?;
         self.add(Explain::default());

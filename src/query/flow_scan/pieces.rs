@@ -21,10 +21,28 @@ use crate::{
 
 /// A piece of a scan.
 pub(in crate::query) enum Piece {
-    /// Rows that match, and pages of columns that hold them.
-    Rows(RowRanges, Columns),
+    /// Blocks that are to be [read](PartScan::read).
+    Blocks(BlockPiece),
+    /// Rows that match.
+    Rows(RowPiece),
     /// Blocks whose groups a list tells.
     List(ListPiece),
+}
+
+/// Blocks of a segment.
+pub(in crate::query) struct BlockPiece {
+    pub(in crate::query) segment: OpenSegment,
+    pub(in crate::query) blocks: Vec<Block>,
+    place: usize,
+    looked: Arc<Looked>,
+}
+
+/// Rows of a segment.
+pub(in crate::query) struct RowPiece {
+    pub(in crate::query) segment: OpenSegment,
+    pub(in crate::query) rows: RowRanges,
+    /// Whether it was counted that they are read.
+    is_read: bool,
 }
 
 /// Blocks of a segment whose groups its list tells.
@@ -35,29 +53,58 @@ pub(in crate::query) struct ListPiece {
 }
 
 impl PartScan {
-    /// The next piece; of rows with pages of `fields`. Of a scan of which columns are wanted.
-    pub(in crate::query) async fn next_piece(&mut self, fields: &[Field]) -> Result<Option<Piece>> {
+    /// The next piece, of a scan of which columns are wanted.
+    pub(in crate::query) async fn next_piece(&mut self) -> Result<Option<Piece>> {
         loop {
             match self.steps.pop_front() {
+                Some(Step::Read { segment: place, blocks, looked }) => {
+                    let segment = self.open(place).await?;
+                    return Ok(Some(Piece::Blocks(BlockPiece { segment, blocks, place, looked })));
+                }
                 Some(Step::Scan { segment, rows, conditions }) => {
-                    let opened = self.open(segment).await?;
-                    let scan = Scan { segment: Arc::clone(&opened), rows, conditions, columns: Vec::new() };
+                    let segment = self.open(segment).await?;
+                    let is_read = !conditions.is_empty();
+                    if is_read {
+                        self.note_rows(rows.len());
+                    }
+                    let scan = Scan { segment: Arc::clone(&segment), rows, conditions, columns: Vec::new() };
                     let rows = self.scanner.scan(&scan).await?.rows;
-                    let columns = self.scanner.reader.columns(&opened, fields, &rows).await?;
                     self.add(Explain::default());
                     if !rows.is_empty() {
-                        return Ok(Some(Piece::Rows(rows, columns)));
+                        return Ok(Some(Piece::Rows(RowPiece { segment, rows, is_read })));
                     }
                 }
                 Some(Step::List { segment, chosen }) => {
                     let segment = self.open(segment).await?;
                     return Ok(Some(Piece::List(ListPiece { segment, chosen })));
                 }
-                Some(step) => drop(self.take(step).await?),
+                Some(step @ Step::Count(_)) => drop(self.take(step).await?),
                 None if self.look().await? => {}
                 None => return Ok(None),
             }
         }
+    }
+
+    /// Lets blocks be read: their rows come next.
+    pub(in crate::query) async fn read(&mut self, piece: BlockPiece) -> Result<()> {
+        let BlockPiece { blocks, place, looked, .. } = piece;
+        if blocks.is_empty() { Ok(()) } else { self.choose(place, blocks, &looked).await }
+    }
+
+    /// Pages of columns that hold `rows`, which are among those of a piece.
+    pub(in crate::query) async fn columns(
+        &mut self,
+        piece: &mut RowPiece,
+        fields: &[Field],
+        rows: &RowRanges,
+    ) -> Result<Columns> {
+        if !piece.is_read && !fields.is_empty() && !rows.is_empty() {
+            self.note_rows(rows.len());
+            piece.is_read = true;
+        }
+        let columns = self.scanner.reader.columns(&piece.segment, fields, rows).await?;
+        self.add(Explain::default());
+        Ok(columns)
     }
 
     /// Calls `each` with every value that flows of a piece have which match, and with how many these are.

@@ -114,7 +114,7 @@ impl Accumulator {
         }
         let straddling = match &tally.buckets {
             Some(_) if self.pruning == Pruning::Off => rows.clone(),
-            Some(buckets) => straddling(&part.segment, &rows, buckets),
+            Some(buckets) => straddling(&part.segment, &rows, |page| buckets.are_one(page_times(&part.segment, page))),
             None => RowRanges::default(),
         };
         if part.conditions.is_empty() {
@@ -225,7 +225,7 @@ pub(in crate::query) fn bytes(column: &ArrayRef, field: Field, rows: &RowRanges)
 }
 
 /// What bytes of flows add up to.
-fn total(bytes: &[u64]) -> u128 {
+pub(in crate::query) fn total(bytes: &[u64]) -> u128 {
     // In 64 bits where so many flows of so many bytes fit into them, as nearly all do: some at a time.
     const FLOWS: usize = 1 << 12;
     let few = |bytes: &[u64]| match bytes.iter().fold(0, |all, bytes| all | bytes) {
@@ -236,18 +236,22 @@ fn total(bytes: &[u64]) -> u128 {
 }
 
 /// The oldest and the newest start time of a page, in milliseconds.
-pub(super) fn page_times(segment: &SegmentReader, page: usize) -> (i64, i64) {
+pub(in crate::query) fn page_times(segment: &SegmentReader, page: usize) -> (i64, i64) {
     let (oldest, newest) = segment.page_times(page).unwrap_or((0, u64::MAX));
     (Timestamp::ordinal_millis(oldest), Timestamp::ordinal_millis(newest))
 }
 
-/// Those of the rows whose pages belong to several buckets.
-fn straddling(segment: &SegmentReader, rows: &RowRanges, buckets: &Buckets) -> RowRanges {
+/// Those of the rows whose pages do not belong to one bucket.
+pub(in crate::query) fn straddling(
+    segment: &SegmentReader,
+    rows: &RowRanges,
+    is_one: impl Fn(usize) -> bool,
+) -> RowRanges {
     let page_rows = segment.shape().page_rows;
     let mut found = Vec::new();
     for range in rows.as_slice() {
         for page in range.start / page_rows..range.end.div_ceil(page_rows) {
-            if !buckets.are_one(page_times(segment, page)) {
+            if !is_one(page) {
                 found.push(range.start.max(page * page_rows)..range.end.min((page + 1) * page_rows));
             }
         }

@@ -51,9 +51,10 @@ mod walk;
 mod words;
 mod work;
 
-pub(super) use accumulator::bytes;
+pub(super) use accumulator::{Sums, bytes, page_times, straddling, total};
 pub use builder::{Every, LARGEST_TOP, MOST_BUCKETS, Measure, SummaryQuery};
 pub(super) use listing::{ListCost, Listing, LongLists};
 pub(super) use part_groups::PartGroups;
 pub use result::{Bucket, Bytes, Group, Summary, Totals};
 pub(super) use shared::{Keyed, SharedGroups};
+pub(super) use words::Apart;

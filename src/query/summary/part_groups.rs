@@ -7,6 +7,7 @@
 use arrow::array::ArrayRef;
 
 use super::{
+    accumulator::Sums,
     codes::{Coded, Codes},
     entries::Entry,
     shared::SharedGroups,
@@ -93,10 +94,24 @@ impl<'a> PartGroups<'a> {
 
     /// Adds flows whose values are those of `value`.
     pub(in crate::query) fn count<'v>(&mut self, value: impl Fn(Field) -> Option<ValueRef<'v>>, flows: u64) {
+        self.sums_of(value, &Sums { flows, ..Sums::default() });
+    }
+
+    /// Adds what flows add up to whose values are those of `value`.
+    pub(in crate::query) fn sums_of<'v>(&mut self, value: impl Fn(Field) -> Option<ValueRef<'v>>, sums: &Sums) {
         let mut key = [0; 2];
         let of_fields = self.shared.words().iter().map(|words| words.word(value(words.field())));
         key.iter_mut().zip(of_fields).for_each(|(key, word)| *key = word);
-        self.entries.push(Entry { key, flows, ..Entry::default() });
+        let Sums { mut flows, mut source, mut dest } = *sums;
+        // Large sums are added in several turns.
+        loop {
+            let [first, second] = [source, dest].map(|bytes| u64::try_from(bytes).unwrap_or(u64::MAX));
+            self.entries.push(Entry { key, flows, source: first, dest: second });
+            (flows, source, dest) = (0, source - u128::from(first), dest - u128::from(second));
+            if source == 0 && dest == 0 {
+                break;
+            }
+        }
         self.hand_many();
     }
 

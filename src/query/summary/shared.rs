@@ -15,7 +15,7 @@ use super::{
     entries::{Entries, Entry, Key, SHARDS, parted},
     frequent,
     result::Group,
-    words::Words,
+    words::{Apart, Words},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -43,16 +43,14 @@ type Ranked = (u128, Key, Sums);
 pub(in crate::query) type Keyed = (Key, Sums);
 
 impl SharedGroups {
+    /// By the values of fields, of protocols by their names.
     pub(super) fn new(by: &[Field]) -> Self {
-        Self::with(by.iter().map(|field| Words::new(*field)).collect())
+        Self::by(by.iter().map(|field| (*field, Apart::Names)))
     }
 
-    /// The same by the values that flows have: protocols that the endpoint does not name are no group together.
-    pub(in crate::query) fn exact(by: &[Field]) -> Self {
-        Self::with(by.iter().map(|field| Words::exact(*field)).collect())
-    }
-
-    fn with(words: Vec<Words>) -> Self {
+    /// By those values of fields that are told apart.
+    pub(in crate::query) fn by(by: impl IntoIterator<Item = (Field, Apart)>) -> Self {
+        let words: Vec<Words> = by.into_iter().map(|(field, apart)| Words::new(field, apart)).collect();
         let shards = if words.is_empty() { 0 } else { SHARDS };
         Self { words, shards: (0..shards).map(|_| Mutex::default()).collect(), hasher: DefaultHashBuilder::default() }
     }

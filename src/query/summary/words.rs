@@ -21,9 +21,17 @@ const CODED: Word = 1 << 63;
 #[derive(Debug)]
 pub(in crate::query) struct Words {
     field: Field,
-    /// Whether protocols that the endpoint does not name are one value.
-    is_shown: bool,
+    apart: Apart,
     coded: RwLock<Coded>,
+}
+
+/// Which values of a field are different words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::query) enum Apart {
+    /// All.
+    Values,
+    /// All, but for the protocols that the endpoint does not name: these are one.
+    Names,
 }
 
 /// Values by their codes, and codes by their values.
@@ -37,13 +45,8 @@ pub(in crate::query) struct Coded {
 }
 
 impl Words {
-    pub(super) fn new(field: Field) -> Self {
-        Self { field, is_shown: true, coded: RwLock::default() }
-    }
-
-    /// The same of all protocols, those that the endpoint does not name, too.
-    pub(super) fn exact(field: Field) -> Self {
-        Self { is_shown: false, ..Self::new(field) }
+    pub(super) fn new(field: Field, apart: Apart) -> Self {
+        Self { field, apart, coded: RwLock::default() }
     }
 
     pub(super) fn field(&self) -> Field {
@@ -63,7 +66,10 @@ impl Words {
     }
 
     fn number(&self, number: u128) -> Word {
-        let number = if self.field == Field::Protocol && self.is_shown { shown_protocol(number) } else { number };
+        let number = match (self.field, self.apart) {
+            (Field::Protocol, Apart::Names) => named_protocol(number),
+            _ => number,
+        };
         let short = match self.field.kind() {
             Kind::Address if number >> 32 == 0xffff => Some(Word::from(number as u32)),
             Kind::Address => None,
@@ -116,7 +122,7 @@ impl Words {
 }
 
 /// The number under which a protocol is grouped: those that the endpoint does not name are one group.
-fn shown_protocol(number: u128) -> u128 {
+fn named_protocol(number: u128) -> u128 {
     let is_named = Protocol::NAMED.into_iter().any(|protocol| u128::from(protocol.number()) == number);
     if is_named { number } else { Protocol::UNKNOWN.number().into() }
 }
@@ -136,7 +142,7 @@ mod tests {
             (Field::SrcNode, &[ValueRef::Text(""), ValueRef::Text("a"), ValueRef::Text("b")]),
         ];
         for (field, values) in values {
-            let words = Words::new(field);
+            let words = Words::new(field, Apart::Names);
             let values: Vec<_> = values.iter().copied().map(Some).chain([None]).collect();
             let told: Vec<Word> = values.iter().map(|value| words.word(*value)).collect();
             assert_eq!(told, values.iter().map(|value| words.word(*value)).collect::<Vec<_>>());

@@ -1,0 +1,162 @@
+//! Groups by buckets of time.
+//!
+//! The flows of a page lie in the order of time. So where its oldest and its newest flow are in the same bucket all are, and
+//! the page is not read for it:
+//!
+//! ```text
+//! page 0   12:09 ..= 12:06    in the bucket of 12:05
+//! page 1   12:06 ..= 12:03    read: rows until 12:05 are in that bucket, and the others in that of 12:00
+//! page 2   12:03 ..= 12:01    in the bucket of 12:00
+//! ```
+
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
+
+use arrow::array::{Array, ArrayRef};
+
+use super::{key::Key, run::Run, shape::Shape};
+use crate::{
+    error::{Error, Result},
+    flow::{Field, Timestamp, ValueRef},
+    query::{
+        flow_scan::{BlockPiece, PartScan, RowPiece},
+        summary::{PartGroups, Sums, page_times, straddling, total},
+    },
+    schema::Values,
+    segment::{RowRanges, SegmentReader},
+};
+
+/// The time that stands for a bucket; `None` for that of times that are in none.
+type Bucket = Option<i64>;
+/// Rows side by side that are in the same bucket: that, and their places.
+type Runs = Vec<(Bucket, Range<usize>)>;
+
+impl Run {
+    /// Counts the flows of blocks whose number and buckets are known, and leaves the others.
+    pub(super) fn count_blocks(&self, key: &Key, piece: &mut BlockPiece) -> Result<()> {
+        let mut groups = PartGroups::new(&self.groups, 0);
+        let (segment, all) = (&piece.segment, std::mem::take(&mut piece.blocks));
+        let rows: RowRanges = all.iter().map(|block| segment.block_rows(block.block)).collect();
+        let buckets = buckets(key, segment, &rows);
+        for block in all {
+            let rows = segment.block_rows(block.block);
+            let known = match (block.whole, block.matches) {
+                (true, _) => known_pages(segment, &buckets, rows),
+                (false, Some(flows)) => known_block(segment, &buckets, rows, flows),
+                (false, None) => None,
+            };
+            match known {
+                Some(known) => {
+                    for (bucket, flows) in known {
+                        add(&mut groups, bucket, &Sums { flows, ..Sums::default() });
+                    }
+                }
+                None => piece.blocks.push(block),
+            }
+        }
+        groups.finish()
+    }
+
+    /// Adds the flows of some rows, of which the start times are read where pages belong to several buckets. False where one
+    /// has no bucket because of an error.
+    pub(super) async fn add_buckets(
+        &self,
+        shape: &Shape,
+        key: &Key,
+        piece: &mut RowPiece,
+        part: &mut PartScan,
+    ) -> Result<bool> {
+        let (segment, rows) = (Arc::clone(&piece.segment), piece.rows.clone());
+        let buckets = buckets(key, &segment, &rows);
+        let straddling = straddling(&segment, &rows, |page| buckets.contains_key(&page));
+        let columns = part.columns(piece, &shape.added_fields(), &rows).await?;
+        let times = part.columns(piece, &[Field::StartTime], &straddling).await?;
+        let mut groups = PartGroups::new(&self.groups, 0);
+        let mut timed = times.parts(&straddling).peekable();
+        for (page, start, rows) in columns.parts(&rows) {
+            let (first, second) = shape.numbers(&page, 0, &rows)?;
+            let sums = |range: Range<usize>| Sums {
+                flows: range.len() as u64,
+                source: total(first.get(range.clone()).unwrap_or_default()),
+                dest: total(second.get(range).unwrap_or_default()),
+            };
+            match timed.next_if(|(_, timed, _)| *timed == start) {
+                Some((times, ..)) => {
+                    let column = times.column(0).ok_or_else(|| Error::internal("a page was not read"))?;
+                    let Some(runs) = runs(key, column, &rows)? else { return Ok(false) };
+                    for (bucket, places) in runs {
+                        add(&mut groups, bucket, &sums(places));
+                    }
+                }
+                None => {
+                    let bucket = buckets.get(&(start / segment.shape().page_rows)).copied().flatten();
+                    add(&mut groups, bucket, &sums(0..rows.len()));
+                }
+            }
+        }
+        groups.finish().map(|()| true)
+    }
+}
+
+/// Adds what flows of a bucket add up to.
+fn add(groups: &mut PartGroups<'_>, bucket: Bucket, sums: &Sums) {
+    let bucket = bucket.map(|millis| ValueRef::Number(Timestamp::millis_ordinal(millis).into()));
+    groups.sums_of(|_| bucket, sums);
+}
+
+/// The buckets of the pages of some rows, of each that belongs to one.
+fn buckets(key: &Key, segment: &SegmentReader, rows: &RowRanges) -> BTreeMap<usize, Bucket> {
+    let page_rows = segment.shape().page_rows;
+    let pages = rows.as_slice().iter().flat_map(|range| range.start / page_rows..range.end.div_ceil(page_rows));
+    let mut pages: Vec<usize> = pages.collect();
+    pages.dedup();
+    let bounds = pages.iter().flat_map(|page| <[i64; 2]>::from(page_times(segment, *page)));
+    // A time that has no bucket because of an error may be that of a flow that does not match.
+    let Some(told) = key.buckets(bounds) else { return BTreeMap::new() };
+    let bucket = |place: usize| told.is_valid(place).then(|| told.value(place));
+    let one = |(place, page): (usize, usize)| {
+        // Between two times that are in no bucket, there may be some that are.
+        let bucket = bucket(2 * place).filter(|oldest| bucket(2 * place + 1) == Some(*oldest))?;
+        Some((page, Some(bucket)))
+    };
+    pages.into_iter().enumerate().filter_map(one).collect()
+}
+
+/// The buckets of a block and their flows, where each of its pages belongs to one.
+fn known_pages(
+    segment: &SegmentReader,
+    buckets: &BTreeMap<usize, Bucket>,
+    rows: Range<usize>,
+) -> Option<Vec<(Bucket, u64)>> {
+    let page_rows = segment.shape().page_rows;
+    let pages = rows.start / page_rows..rows.end.div_ceil(page_rows);
+    let flows = |page: usize| (rows.end.min((page + 1) * page_rows) - page * page_rows) as u64;
+    pages.map(|page| Some((*buckets.get(&page)?, flows(page)))).collect()
+}
+
+/// The bucket of a block of which so many flows match, where all of its pages belong to the same one.
+fn known_block(
+    segment: &SegmentReader,
+    buckets: &BTreeMap<usize, Bucket>,
+    rows: Range<usize>,
+    flows: u64,
+) -> Option<Vec<(Bucket, u64)>> {
+    let pages = known_pages(segment, buckets, rows)?;
+    let (first, _) = *pages.first()?;
+    pages.iter().all(|(bucket, _)| *bucket == first).then(|| vec![(first, flows)])
+}
+
+/// The runs of some rows of a page of start times. `None` where one has no bucket because of an error.
+fn runs(key: &Key, page: &ArrayRef, rows: &RowRanges) -> Result<Option<Runs>> {
+    let Values::Times(times) = Values::new(page.as_ref(), Field::StartTime)? else {
+        return Err(Error::internal("start times are not times"));
+    };
+    let Some(told) = key.buckets(rows.iter().map(|row| times.value(row))) else { return Ok(None) };
+    let mut runs = Runs::new();
+    for (place, bucket) in told.iter().enumerate() {
+        match runs.last_mut() {
+            Some((last, places)) if *last == bucket => places.end += 1,
+            _ => runs.push((bucket, place..place + 1)),
+        }
+    }
+    Ok(Some(runs))
+}
