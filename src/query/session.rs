@@ -34,7 +34,7 @@ use crate::{
 ///   tell: `SELECT dst_port, count(*) FROM flows GROUP BY dst_port` reads no row. So are `ip_text`, `protocol_name` and
 ///   `tcp_flags_text` of a column, and `date_bin` and `date_trunc` of `start_time`, of which the pages that lie in one bucket
 ///   are not read.
-/// - `date_trunc` works although a flow lies outside the years 1677 to 2262. Of such flows, `date_bin` still answers null.
+/// - `date_trunc` works although a flow lies outside the years 1677 to 2262. Of such flows, `date_bin` is still an error.
 ///
 /// A table cannot see to this by itself: types are made equal, and functions chosen, before it is asked. A host that
 /// has more to set starts from the state of this session (`SessionStateBuilder::new_from_existing`).

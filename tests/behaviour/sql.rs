@@ -415,7 +415,7 @@ fn groups_that_a_summary_can_tell_are_added_up_without_rows_as_far_as_memory_goe
 }
 
 /// How often a plan went on in files.
-fn spills(plan: &Arc<dyn ExecutionPlan>) -> usize {
+pub(crate) fn spills(plan: &Arc<dyn ExecutionPlan>) -> usize {
     let own = plan.metrics().and_then(|metrics| metrics.spill_count()).unwrap_or(0);
     own + plan.children().into_iter().map(spills).sum::<usize>()
 }

@@ -12,6 +12,7 @@ use flowseek::{Archive, Flow, Settings, flow::Timestamp, query, segment::Segment
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use crate::{
+    sql::spills,
     sql_oracle::{condition, same_as_rows, shares},
     summaries::{self, generated},
     support::{block_on, counted, flow, settings},
@@ -183,6 +184,27 @@ fn no_row_is_read_of_pages_that_lie_in_one_bucket() {
         let (_, [rows, _], plan) = asked(&archive, &sql);
         assert!(plan.contains("FlowGroupsExec: by=[date_"), "{plan}");
         assert!((least..=most).contains(&rows), "{sql}: {rows} rows");
+    }
+}
+
+#[test]
+fn groups_of_a_list_that_do_not_fit_into_memory_are_those_of_rows() {
+    let flow = |port| Flow { dst_port: Some(port), ..Flow::starting(Timestamp::MAX) };
+    let (_directory, archive, _) = summaries::archive(&[(0..60_000).map(flow).collect()], Settings::default());
+    let sql =
+        "SELECT count(*) AS ports, sum(n) AS flows FROM (SELECT dst_port, count(*) AS n FROM flows GROUP BY dst_port)";
+    for (bytes, is_spilled) in [(64 << 20, false), (2 << 20, true)] {
+        let config = SessionConfig::new().with_target_partitions(2).with_sort_spill_reservation_bytes(64 << 10);
+        let memory = query::limited_memory(bytes).unwrap();
+        let context = query::archive_session(archive.clone(), config, memory).unwrap();
+        block_on(async {
+            let plan = context.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
+            assert!(displayable(plan.as_ref()).indent(true).to_string().contains("listed=[dst_port]"));
+            let batches = collect(Arc::clone(&plan), context.task_ctx()).await.unwrap();
+            let answer = pretty_format_batches(&batches).unwrap().to_string();
+            assert!(answer.contains("| 60000 | 60000 |"), "{answer}");
+            assert_eq!((counted(plan.as_ref(), "rows_scanned"), spills(&plan) > 0), (0, is_spilled));
+        });
     }
 }
 

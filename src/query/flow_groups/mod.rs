@@ -11,7 +11,7 @@
 //! that column; buckets of time are told by the bounds of pages where these lie in one ([`buckets`]).
 //!
 //! The memory of its groups is of the session's pool, and cannot be spilled. Where the pool has less, they are let go of,
-//! and the aggregation itself is run instead, which can.
+//! and the aggregation itself is run instead, which can. So it is where a key ends in an error, to tell which.
 
 mod answer;
 mod buckets;
@@ -50,7 +50,7 @@ pub(super) struct FlowGroupsExec {
     scan: FlowScanExec,
     /// How a list tells of the groups, if one does.
     listing: Option<Arc<Listing>>,
-    /// The aggregation that is run where memory is short.
+    /// The aggregation that is run where memory is short or a key ends in an error.
     plain: Arc<dyn ExecutionPlan>,
     /// What the partitions of a run have in common.
     shared: Mutex<Shared>,
@@ -58,7 +58,7 @@ pub(super) struct FlowGroupsExec {
     metrics: ExecutionPlanMetricsSet,
 }
 
-/// The groups of a run; `None` where memory is short.
+/// The groups of a run; `None` where the aggregation is to be run.
 type Groups = OnceCell<Option<Arc<Run>>>;
 
 /// A run of the node, as far as it has begun.

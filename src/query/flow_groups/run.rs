@@ -35,7 +35,8 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// The groups of the flows of a scan, on a task for each of its partitions; `None` where memory is short.
+    /// The groups of the flows of a scan, on a task for each of its partitions; `None` where memory is short, or a key
+    /// ends in an error.
     pub(super) async fn of(
         shape: &Arc<Shape>,
         (scan, listing): (&FlowScanExec, Option<&Arc<Listing>>),
@@ -50,8 +51,8 @@ impl Run {
             // What bounds or lists may tell is read as far as they do not.
             let reads_all = listing.is_none() && (shape.bucket().is_none() || !shape.added.is_empty());
             let part = if reads_all { part.reading_all() } else { part };
-            let (run, shape, listing) = (Arc::clone(&run), Arc::clone(shape), listing.cloned());
-            tasks.spawn(async move { run.add_part(&shape, listing.as_deref(), part).await });
+            let (run, shape) = (Arc::clone(&run), Arc::clone(shape));
+            tasks.spawn(async move { run.add_part(&shape, part).await });
         }
         // Dropping the set, be it with this future, ends the tasks.
         while let Some(joined) = tasks.join_next().await {
@@ -63,28 +64,26 @@ impl Run {
         Ok(Some(run))
     }
 
-    /// Adds the flows of a partition; whether there was memory for their groups.
-    async fn add_part(&self, shape: &Shape, listing: Option<&Listing>, mut part: PartScan) -> Result<bool> {
+    /// Adds the flows of a partition; whether there was memory for their groups, and no function has failed.
+    async fn add_part(&self, shape: &Shape, mut part: PartScan) -> Result<bool> {
         let fields: Vec<Field> = shape.key_fields().into_iter().chain(shape.added_fields()).collect();
         while let Some(piece) = part.next_piece().await? {
-            let has_memory = match (piece, listing, shape.bucket()) {
-                (Piece::Blocks(mut piece), _, bucket) => {
-                    if let Some(key) = bucket.filter(|_| shape.added.is_empty()) {
-                        self.count_blocks(key, &mut piece)?;
-                    }
+            let has_memory = match (piece, shape.bucket()) {
+                (Piece::Blocks(mut piece), Some(key)) if shape.added.is_empty() => {
+                    self.count_blocks(key, &mut piece)?;
                     part.read(piece).await?;
                     self.has_memory()
                 }
-                (Piece::Rows(mut piece), _, None) => {
+                (Piece::Blocks(piece), _) => part.read(piece).await.map(|()| true)?,
+                (Piece::Rows(mut piece), None) => {
                     let rows = piece.rows.clone();
                     let columns = part.columns(&mut piece, &fields, &rows).await?;
                     self.add(shape, &rows, &columns).map(|()| self.has_memory())?
                 }
-                (Piece::Rows(mut piece), _, Some(key)) => {
+                (Piece::Rows(mut piece), Some(key)) => {
                     self.add_buckets(shape, key, &mut piece, &mut part).await? && self.has_memory()
                 }
-                (Piece::List(piece), Some(listing), _) => self.add_listed(listing, &piece, &mut part).await?,
-                (Piece::List(_), None, _) => return Err(Error::internal("no list tells of the groups")),
+                (Piece::List(piece), _) => self.add_listed(&piece, &mut part).await?,
             };
             if !has_memory {
                 return Ok(false);
@@ -94,7 +93,7 @@ impl Run {
     }
 
     /// Adds the flows of blocks that a list tells of; whether there was memory for their groups.
-    async fn add_listed(&self, listing: &Listing, piece: &ListPiece, part: &mut PartScan) -> Result<bool> {
+    async fn add_listed(&self, piece: &ListPiece, part: &mut PartScan) -> Result<bool> {
         let mut groups = PartGroups::new(&self.groups, 0);
         let (mut values, mut has_memory) = (0, true);
         let add = |value: Option<&ListValue<'_>>, flows| {
@@ -104,7 +103,7 @@ impl Run {
                 groups.count(|field| value.and_then(|value| value.get(field)), flows);
             }
         };
-        part.count(listing, piece, add).await?;
+        part.count(piece, add).await?;
         groups.finish()?;
         Ok(has_memory && self.has_memory())
     }

@@ -51,6 +51,7 @@ use self::{
     ordered::OrderedScan,
     ordering::{Sorted, sorted_by},
     paged::Paged,
+    pieces::Lists,
     survey::Survey,
 };
 pub(super) use self::{
@@ -173,9 +174,10 @@ impl FlowScanExec {
     /// tells of them where that costs less than to read the rows.
     pub(super) fn parts(&self, metrics: &ExecutionPlanMetricsSet, listing: Option<&Arc<Listing>>) -> Vec<PartScan> {
         let count = self.partitions();
+        let lists = listing.map(|listing| Lists::new(Arc::clone(listing), self.survey().segments.len()));
         let part = |part| {
             let metrics = ScanMetrics::new(metrics, part);
-            PartScan::new(Arc::clone(self.survey()), (part, count), None, (None, listing.cloned()), metrics)
+            PartScan::new(Arc::clone(self.survey()), (part, count), None, (None, lists.clone()), metrics)
         };
         (0..count).map(part).collect()
     }

@@ -9,6 +9,7 @@ use super::{
     Source,
     metrics::{ScanMetrics, taken},
     narrowing::Narrowing,
+    pieces::Lists,
     source::failed,
     survey::{Looked, Survey},
 };
@@ -25,7 +26,6 @@ use crate::{
         frontier::Block,
         scan::{Scan, Scanner},
         segments::{OpenSegment, Segments},
-        summary::Listing,
     },
     resources::Deadline,
     segment::{ReadCounters, RowRanges, RowReader},
@@ -45,8 +45,8 @@ pub(in crate::query) struct PartScan {
     /// How many rows are still wanted.
     left: Option<usize>,
     narrowing: Option<Narrowing>,
-    /// How a list tells of the groups that its flows are counted in, if one does.
-    pub(super) listing: Option<Arc<Listing>>,
+    /// The lists that tell of the groups that its flows are counted in, if some do.
+    pub(super) lists: Option<Arc<Lists>>,
     pub(super) scanner: Scanner,
     /// The columns that it reads, and of how many rows.
     touched: (Vec<Field>, u64),
@@ -71,7 +71,7 @@ impl PartScan {
         survey: Arc<Survey>,
         part: (usize, usize),
         fetch: Option<usize>,
-        (narrowing, listing): (Option<Narrowing>, Option<Arc<Listing>>),
+        (narrowing, lists): (Option<Narrowing>, Option<Arc<Lists>>),
         mut metrics: ScanMetrics,
     ) -> Self {
         let archive = survey.source.query.snapshot.archive();
@@ -89,7 +89,7 @@ impl PartScan {
             steps: VecDeque::new(),
             left: fetch,
             narrowing,
-            listing,
+            lists,
             scanner,
             touched,
             metrics,
@@ -194,7 +194,7 @@ impl PartScan {
         let (counted, read): (Vec<_>, Vec<_>) = owned.partition(|block| matches(block).is_some());
         self.steps.push_back(Step::Count(counted.into_iter().filter_map(matches).sum()));
         self.steps.extend(steps(segment, &read, &looked));
-        if !listed.is_empty() && self.owns(place) {
+        if !listed.is_empty() && self.lists.as_ref().is_some_and(|lists| lists.take(place)) {
             self.steps.push_back(Step::List { segment, chosen: listed });
         }
         Ok(true)

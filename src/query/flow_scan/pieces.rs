@@ -1,13 +1,16 @@
 //! A scan in pieces, for a node that adds up what it finds.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use super::{
     parts::{PartScan, Step},
     survey::Looked,
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     flow::Field,
     query::{
         Explain,
@@ -110,18 +113,19 @@ impl PartScan {
     /// Calls `each` with every value that flows of a piece have which match, and with how many these are.
     pub(in crate::query) async fn count(
         &mut self,
-        listing: &Listing,
         piece: &ListPiece,
         each: impl FnMut(Option<&ListValue<'_>>, u64),
     ) -> Result<()> {
-        listing.count(&self.scanner.reader, &piece.segment, &piece.chosen, each).await?;
+        let ListPiece { segment, chosen } = piece;
+        let lists = self.lists.as_ref().ok_or_else(|| Error::internal("no list tells of the groups"))?;
+        lists.listing.count(&self.scanner.reader, segment, chosen, each).await?;
         self.add(Explain::default());
         Ok(())
     }
 
     /// For each block of a segment whether its list tells the groups, where that costs less than to read the rows.
     pub(super) async fn listed(&self, segment: usize, looked: &Looked) -> Result<Option<Vec<bool>>> {
-        let Some(listing) = &self.listing else { return Ok(None) };
+        let Some(Lists { listing, .. }) = self.lists.as_deref() else { return Ok(None) };
         let opened = self.open(segment).await?;
         let is_listed =
             |block: &&Block| listing.decides(&looked.target.goal.filter, &opened.blocks().block(block.block));
@@ -135,5 +139,26 @@ impl PartScan {
             chosen.iter_mut().skip(block.block).take(1).for_each(|chosen| *chosen = true);
         }
         Ok(Some(chosen))
+    }
+}
+
+/// The lists of segments that tell of groups, which all partitions share.
+#[derive(Debug)]
+pub(super) struct Lists {
+    listing: Arc<Listing>,
+    /// For each segment of the scan whether a partition has taken its list.
+    taken: Vec<AtomicBool>,
+}
+
+impl Lists {
+    /// Those of a scan of so many segments, none of them taken.
+    pub(super) fn new(listing: Arc<Listing>, segments: usize) -> Arc<Self> {
+        Arc::new(Self { listing, taken: (0..segments).map(|_| AtomicBool::new(false)).collect() })
+    }
+
+    /// Takes the list of the segment at a place; whether no other partition has. So the one that is through with its own
+    /// sooner goes through more of them.
+    pub(super) fn take(&self, place: usize) -> bool {
+        self.taken.get(place).is_some_and(|taken| !taken.swap(true, Ordering::Relaxed))
     }
 }
