@@ -3,11 +3,13 @@
 use std::{
     collections::VecDeque,
     fmt,
+    num::NonZero,
     ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    thread,
 };
 
 use arrow::{
@@ -29,7 +31,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::{Field, Kind},
-    resources::{Deadline, MemoryPool, Pin, RuntimeWorkers, Workers, blocking, guarded},
+    resources::{Deadline, MemoryPool, Pin, RuntimeWorkers, Workers, blocking, guarded, shared_out},
 };
 
 /// This part of the memory is for what lists have told: a sixteenth.
@@ -38,6 +40,9 @@ const TOLD_SHARE: u64 = 16;
 /// So many pages at most are read from the file in one go.
 const MOST_AT_ONCE: usize = 64;
 
+/// From so many columns on, several threads read them.
+const MANY_COLUMNS: usize = 4;
+
 /// Pages, decoded, and lists of the index: those that were read before, and those that queries hold at the moment.
 pub struct PageCache {
     memory: MemoryPool,
@@ -45,6 +50,8 @@ pub struct PageCache {
     told: MemoryPool,
     held: Cache<(u64, u64), Held, ByteWeighter>,
     workers: Arc<dyn Workers>,
+    /// So many of the threads read for one query at a time.
+    threads: usize,
     /// What decompresses pages, and is dear to make.
     decompressors: Mutex<Vec<Decompressor>>,
 }
@@ -120,7 +127,8 @@ impl PageCache {
         // Ten kilobytes is about a page of a column.
         let pages = usize::try_from(memory.cache_bytes() / 10_240).unwrap_or(usize::MAX).max(16);
         let held = Cache::with_weighter(pages, memory.cache_bytes(), ByteWeighter);
-        Self { memory, told, held, workers, decompressors: Mutex::default() }
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        Self { memory, told, held, workers, threads, decompressors: Mutex::default() }
     }
 
     /// Bytes that it holds, and that queries hold of it.
@@ -194,15 +202,11 @@ impl PageCache {
             }
         }
         if !missing.is_empty() {
-            let (cache, reader) = (Arc::clone(self), Arc::clone(segment));
-            let read = blocking(self.workers.as_ref(), move || cache.read_columns(&reader, &missing, keep));
-            let (read, bytes) = read.await?;
-            counters.read.fetch_add(bytes, Ordering::Relaxed);
-            columns
-                .iter_mut()
-                .filter(|column| column.is_none())
-                .zip(read)
-                .for_each(|(column, read)| *column = Some(read));
+            let read = self.read_shared_out(segment, missing, keep).await?;
+            counters.read.fetch_add(read.iter().map(|(_, bytes)| bytes).sum(), Ordering::Relaxed);
+            let missing = columns.iter_mut().filter(|column| column.is_none());
+            let read = read.into_iter().flat_map(|(columns, _)| columns);
+            missing.zip(read).for_each(|(column, read)| *column = Some(read));
         }
         let rows = |part: &Range<usize>| segment.page_rows(part.start).start..segment.page_rows(part.end - 1).end;
         Ok(Decoded { parts: parts.iter().map(rows).collect(), arrays: columns.into_iter().flatten().collect(), pin })
@@ -212,6 +216,21 @@ impl PageCache {
     pub(super) fn page(&self, segment: &SegmentReader, fields: &[Field], page: usize) -> Result<Vec<ArrayRef>> {
         let parts: Vec<_> = fields.iter().map(|field| (*field, page..page + 1)).collect();
         Ok(self.read_columns(segment, &parts, Keep::Pages)?.0)
+    }
+
+    /// Reads pages of columns from the file; and how many bytes that were. Many columns are shared out to several threads:
+    /// most of the time goes to decompress their pages and dictionaries.
+    async fn read_shared_out(
+        self: &Arc<Self>,
+        segment: &Arc<SegmentReader>,
+        parts: Vec<(Field, Range<usize>)>,
+        keep: Keep,
+    ) -> Result<Vec<(Vec<ArrayRef>, u64)>> {
+        let columns: Vec<Vec<_>> = parts.chunk_by(|left, right| left.0 == right.0).map(<[_]>::to_vec).collect();
+        let (cache, reader) = (Arc::clone(self), Arc::clone(segment));
+        let (threads, jobs) = if columns.len() < MANY_COLUMNS { (1, vec![parts]) } else { (self.threads, columns) };
+        let read = move |parts: Vec<_>| cache.read_columns(&reader, &parts, keep);
+        shared_out(self.workers.as_ref(), threads, jobs, read).await
     }
 
     /// Reads pages of columns from the file; and how many bytes that were. Each part is of one row group.

@@ -2,6 +2,7 @@
 
 use std::{
     env, io,
+    num::NonZero,
     process::Command,
     sync::{Arc, Condvar, Mutex},
     thread,
@@ -9,7 +10,7 @@ use std::{
 };
 
 use flowseek::{
-    Archive, ErrorKind, Filter, Settings, archive::Effort, filter, ingest::LiveOptions, query::Count,
+    Archive, ErrorKind, Filter, Settings, archive::Effort, filter, flow::Field, ingest::LiveOptions, query::Count,
     resources::Workers,
 };
 
@@ -155,4 +156,21 @@ fn a_count_opens_segments_side_by_side_and_wakes_no_thread_once_all_is_read() {
     assert_eq!(begun, 20);
     assert_eq!(count(), counted);
     assert_eq!(*workers.0.begun.lock().unwrap(), begun);
+}
+
+#[test]
+fn the_columns_of_the_flows_of_a_page_are_read_by_a_thread_for_each_core() {
+    let place = Place::new();
+    commit(&place.archive(100), 0..100);
+    let workers = Together(Arc::new(Begun { begun: Mutex::default(), more: Condvar::new(), least: 0 }));
+    let settings = Settings { workers: Arc::new(workers.clone()), ..place.settings(100) };
+    let archive = Archive::open_with(&place.path, settings).unwrap();
+    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(Field::ALL.len() - 2);
+    // The first time the segment is opened by a thread, and the two columns of the order are read by another one.
+    for begun in [2 + cores, 2 + cores] {
+        let query = archive.snapshot().unwrap().query(Filter::all()).limit(1);
+        let flows = futures::executor::block_on(query.page()).unwrap().flows().unwrap();
+        assert_eq!(flows.iter().map(|flow| &flow.flow).collect::<Vec<_>>(), [&flow(0)]);
+        assert_eq!(*workers.0.begun.lock().unwrap(), begun);
+    }
 }

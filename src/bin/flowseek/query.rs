@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IsTerminal},
+    mem::ManuallyDrop,
     path::PathBuf,
 };
 
@@ -70,7 +71,8 @@ impl Query {
     /// Prints page after page.
     pub fn run(&self) -> Result<(), Failure> {
         let request = Request::parse(&self.query)?;
-        let archive = Archive::open(&self.archive)?;
+        // What its caches hold is not given back page by page: the process ends.
+        let archive = ManuallyDrop::new(Archive::open(&self.archive)?);
         let runtime = runtime()?;
         let query = request.query(&archive.snapshot()?);
         let mut output = Output::to_stdout(self.format.unwrap_or_else(Format::of_stdout));
