@@ -1,11 +1,11 @@
 //! Chosen rows of chosen columns.
 
-use std::{ops::Range, sync::Arc};
+use std::{cell::OnceCell, ops::Range, sync::Arc};
 
 use arrow::{
     array::{
-        Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray, FixedSizeBinaryBuilder,
-        StringBuilder, builder::NullBufferBuilder, new_empty_array, new_null_array,
+        Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray, StringBuilder, UInt32Array,
+        builder::NullBufferBuilder, new_empty_array, new_null_array,
     },
     compute::{concat, interleave, take},
     datatypes::UInt16Type,
@@ -47,14 +47,10 @@ impl RowReader {
     }
 
     /// The same for rows so many that keeping their pages would leave no room for others: it takes from the cache what is
-    /// there, and puts nothing in.
+    /// there, and puts nothing in. Pages that follow one another are decoded together: the parts of [`Columns`] are no
+    /// pages then.
     pub(crate) fn passing(self) -> Self {
         Self { keep: Keep::Nothing, ..self }
-    }
-
-    /// The same, which decodes pages together that follow one another: the parts of [`Columns`] are no pages then.
-    pub(crate) fn passing_joined(self) -> Self {
-        Self { keep: Keep::NothingJoined, ..self }
     }
 
     /// Whether the pages of so many rows would take more than a quarter of the cache.
@@ -130,10 +126,11 @@ impl Columns {
     pub fn select(&self, rows: &RowRanges) -> Result<Vec<ArrayRef>> {
         let parts: Vec<(PartColumns<'_>, RowRanges)> =
             self.parts(rows).map(|(part, _, rows)| (part, rows)).filter(|(_, rows)| !rows.is_empty()).collect();
+        let chosen = Chosen::new(parts.iter().map(|(_, rows)| rows).collect());
         let select = |(column, field): (usize, &Field)| {
             let arrays: Option<Vec<_>> = parts.iter().map(|(part, _)| part.column(column)).collect();
             let arrays = arrays.ok_or_else(|| Error::internal("a page was not read"))?;
-            gather(*field, &arrays, parts.iter().map(|(_, rows)| rows))
+            gather(*field, &arrays, &chosen)
         };
         self.fields.iter().enumerate().map(|(place, field)| select((place, field))).collect()
     }
@@ -175,13 +172,15 @@ impl<'a> PartColumns<'a> {
             return Ok(rows.iter().filter(|row| told.passes(names.key(*row))).map(|row| row..row + 1).collect());
         }
         if arrays.is_empty() || rows.len() * 4 < length {
-            let gathered = fields.iter().zip(&arrays).map(|(field, array)| gather(*field, &[array], [rows]));
+            let chosen = Chosen::new(vec![rows]);
+            let gathered = fields.iter().zip(&arrays).map(|(field, array)| gather(*field, &[array], &chosen));
             return Ok(rows.filter(&test(gathered.collect::<Result<_>>()?, rows.len())?));
         }
         let whole = RowRanges::from_iter(std::iter::once(0..length));
+        let whole = Chosen::new(vec![&whole]);
         let columns = fields.iter().zip(arrays).map(|(field, array)| match field.kind() {
             Kind::Address => Ok(Arc::clone(array)),
-            Kind::Time | Kind::Number | Kind::Text => gather(*field, &[array], [&whole]),
+            Kind::Time | Kind::Number | Kind::Text => gather(*field, &[array], &whole),
         });
         Ok(rows.masked(&test(columns.collect::<Result<_>>()?, length)?))
     }
@@ -223,16 +222,43 @@ impl ToldNames {
     }
 }
 
+/// Rows of pages, of which several columns are put together.
+struct Chosen<'r> {
+    /// Of each page its rows.
+    pages: Vec<&'r RowRanges>,
+    is_coherent: bool,
+    /// The rows of the only page.
+    rows: OnceCell<UInt32Array>,
+    /// The page and the row of each.
+    places: OnceCell<Vec<(usize, usize)>>,
+}
+
+impl<'r> Chosen<'r> {
+    fn new(pages: Vec<&'r RowRanges>) -> Self {
+        let is_coherent = is_coherent(pages.iter().copied());
+        Self { pages, is_coherent, rows: OnceCell::new(), places: OnceCell::new() }
+    }
+
+    /// The values of these rows, page by page.
+    fn copied(&self, pages: &[&ArrayRef]) -> Result<ArrayRef, ArrowError> {
+        if let ([page], [rows]) = (pages, self.pages.as_slice()) {
+            let rows = self.rows.get_or_init(|| rows.iter().map(|row| row as u32).collect::<Vec<_>>().into());
+            return take(page, rows, None);
+        }
+        let places = self.places.get_or_init(|| {
+            let places = self.pages.iter().enumerate();
+            places.flat_map(|(page, rows)| rows.iter().map(move |row| (page, row))).collect()
+        });
+        interleave(&pages.iter().map(|page| page.as_ref()).collect::<Vec<_>>(), places)
+    }
+}
+
 /// Rows of pages of one column, put together.
-fn gather<'r>(
-    field: Field,
-    pages: &[&ArrayRef],
-    rows: impl IntoIterator<Item = &'r RowRanges> + Clone,
-) -> Result<ArrayRef> {
-    let pairs = || pages.iter().zip(rows.clone());
+fn gather(field: Field, pages: &[&ArrayRef], chosen: &Chosen<'_>) -> Result<ArrayRef> {
+    let pairs = || pages.iter().zip(chosen.pages.iter().copied());
     match field.kind() {
         Kind::Text => {
-            if let Some(places) = places_of_one_dictionary(pairs(), is_coherent(rows.clone().into_iter()))? {
+            if let Some(places) = places_of_one_dictionary(pages, chosen)? {
                 return take(places.values(), places.keys(), None).map_err(failed);
             }
             let mut names = StringBuilder::new();
@@ -257,61 +283,44 @@ fn gather<'r>(
         Kind::Address if pages.iter().any(|page| page.as_dictionary_opt::<UInt16Type>().is_some()) => {
             addresses(&pairs().collect::<Vec<_>>())
         }
-        _ => match (pages, rows.clone().into_iter().next().map(RowRanges::as_slice)) {
+        _ => match (pages, chosen.pages.first().map(|rows| rows.as_slice())) {
             ([], _) => Ok(new_empty_array(&column_type(field))),
             // What lies together needs no copy, unless it would keep much else in memory.
             ([page], Some([range])) if range.len() * 8 >= page.len() => Ok(page.slice(range.start, range.len())),
             // Long ranges are copied as a whole.
-            _ if is_coherent(pairs().map(|(_, rows)| rows)) => {
+            _ if chosen.is_coherent => {
                 let ranges = pairs().flat_map(|(page, rows)| rows.as_slice().iter().map(move |range| (page, range)));
                 let parts: Vec<_> = ranges.map(|(page, range)| page.slice(range.start, range.len())).collect();
                 let parts: Vec<&dyn Array> = parts.iter().map(|part| part.as_ref()).collect();
                 concat(&parts).map_err(failed)
             }
-            (pages, _) if field.kind() == Kind::Address => {
-                let mut addresses = FixedSizeBinaryBuilder::new(16);
-                for (page, rows) in pages.iter().zip(rows) {
-                    let page = page.as_fixed_size_binary_opt();
-                    let page = page.ok_or_else(|| Error::internal("addresses are not 16 bytes"))?;
-                    for row in rows.iter() {
-                        match page.is_valid(row) {
-                            true => addresses.append_value(page.value(row)).map_err(failed)?,
-                            false => addresses.append_null(),
-                        }
-                    }
-                }
-                Ok(Arc::new(addresses.finish()))
-            }
-            (pages, _) => {
-                let arrays: Vec<&dyn Array> = pages.iter().map(|page| page.as_ref()).collect();
-                let places = rows.into_iter().enumerate();
-                let places: Vec<_> = places.flat_map(|(page, rows)| rows.iter().map(move |row| (page, row))).collect();
-                interleave(&arrays, &places).map_err(failed)
-            }
+            _ if field.kind() == Kind::Address => addresses(&pairs().collect::<Vec<_>>()),
+            (pages, _) => chosen.copied(pages).map_err(failed),
         },
     }
 }
 
-/// Of rows that are coherent, the places of their names in a dictionary, where all pages have the same one: then the names
-/// are copied at once.
-fn places_of_one_dictionary<'p, 'r>(
-    pairs: impl Iterator<Item = (&'p &'p ArrayRef, &'r RowRanges)>,
-    is_coherent: bool,
-) -> Result<Option<DictionaryArray<UInt16Type>>> {
+/// The places of names in a dictionary, where all pages have the same one: then the names are copied at once.
+fn places_of_one_dictionary(pages: &[&ArrayRef], chosen: &Chosen<'_>) -> Result<Option<DictionaryArray<UInt16Type>>> {
     let mut names: Option<&ArrayRef> = None;
-    let mut parts: Vec<ArrayRef> = Vec::new();
-    for (page, rows) in pairs {
-        let Some(places) = page.as_dictionary_opt::<UInt16Type>().filter(|_| is_coherent) else { return Ok(None) };
-        if !Arc::ptr_eq(names.get_or_insert(places.values()), places.values()) {
+    let mut places: Vec<ArrayRef> = Vec::with_capacity(pages.len());
+    for page in pages {
+        let Some(page) = page.as_dictionary_opt::<UInt16Type>() else { return Ok(None) };
+        if !Arc::ptr_eq(names.get_or_insert(page.values()), page.values()) {
             return Ok(None);
         }
-        let keys = |range: &Range<usize>| Arc::new(places.keys().slice(range.start, range.len())) as ArrayRef;
-        parts.extend(rows.as_slice().iter().map(keys));
+        places.push(Arc::new(page.keys().clone()));
     }
-    let Some(names) = names.filter(|_| !parts.is_empty()) else { return Ok(None) };
-    let keys = match parts.as_slice() {
-        [only] => Arc::clone(only),
-        parts => concat(&parts.iter().map(|part| part.as_ref()).collect::<Vec<_>>()).map_err(failed)?,
+    let Some(names) = names else { return Ok(None) };
+    let keys = if chosen.is_coherent {
+        let ranges = places
+            .iter()
+            .zip(&chosen.pages)
+            .flat_map(|(page, rows)| rows.as_slice().iter().map(move |range| (page, range)));
+        let parts: Vec<ArrayRef> = ranges.map(|(page, range)| page.slice(range.start, range.len())).collect();
+        concat(&parts.iter().map(|part| part.as_ref()).collect::<Vec<_>>()).map_err(failed)?
+    } else {
+        chosen.copied(&places.iter().collect::<Vec<_>>()).map_err(failed)?
     };
     let keys = keys.as_primitive_opt::<UInt16Type>().ok_or_else(|| Error::internal("places are not numbers"))?;
     DictionaryArray::try_new(keys.clone(), Arc::clone(names)).map(Some).map_err(failed)
