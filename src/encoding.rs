@@ -31,14 +31,23 @@ impl<'a> Input<'a> {
     }
 
     /// A number that [`write_leb128`] wrote; `None` also where it takes more than 64 bits.
+    #[inline]
     pub(crate) fn leb128(&mut self) -> Option<u64> {
         // Most are small.
-        if let Some((byte, rest)) = self.0.split_first()
-            && *byte < 0x80
-        {
-            self.0 = rest;
-            return Some((*byte).into());
+        match self.0 {
+            [byte, rest @ ..] if *byte < 0x80 => {
+                self.0 = rest;
+                Some((*byte).into())
+            }
+            [low, high, rest @ ..] if *high < 0x80 => {
+                self.0 = rest;
+                Some(u64::from(*low & 0x7f) | u64::from(*high) << 7)
+            }
+            _ => self.long_leb128(),
         }
+    }
+
+    fn long_leb128(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..u64::BITS).step_by(7) {
             let byte = self.byte()?;

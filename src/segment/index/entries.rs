@@ -151,20 +151,24 @@ impl<'a> Entries<'a> {
         &self.value
     }
 
-    /// Reads so many blocks.
-    pub(super) fn holders(&mut self, blocks: usize, mut each: impl FnMut(Holder)) -> Result<()> {
-        let mut block = 0u64;
+    /// Passes over so many blocks.
+    pub(super) fn skip(&mut self, blocks: usize) -> Result<()> {
         for _ in 0..blocks {
-            let number = self.input.leb128()? as u64;
-            let (step, pages, count) = match number & 1 {
-                0 => (number >> 3, 1 << (number >> 1 & 3), 1),
-                _ => (number >> 5, (number >> 1 & 15) as u8, self.input.leb128()?),
-            };
-            block = block.saturating_add(step);
-            let block = u32::try_from(block).map_err(|_| damaged())?;
-            each(Holder { block, pages, count: u32::try_from(count).map_err(|_| damaged())? });
+            if self.input.leb128()? & 1 == 1 {
+                self.input.leb128()?;
+            }
         }
         Ok(())
+    }
+
+    /// Reads so many blocks, and stays before them.
+    pub(super) fn ahead(&self, blocks: usize, each: impl FnMut(Holder)) -> Result<()> {
+        read_holders(&mut self.input.clone(), blocks, each)
+    }
+
+    /// Reads so many blocks.
+    pub(super) fn holders(&mut self, blocks: usize, each: impl FnMut(Holder)) -> Result<()> {
+        read_holders(&mut self.input, blocks, each)
     }
 
     /// Reads a value, and answers how many blocks hold it.
@@ -193,6 +197,21 @@ impl<'a> Entries<'a> {
             blocks => Ok(blocks),
         }
     }
+}
+
+fn read_holders(input: &mut Input<'_>, blocks: usize, mut each: impl FnMut(Holder)) -> Result<()> {
+    let mut block = 0u64;
+    for _ in 0..blocks {
+        let number = input.leb128()? as u64;
+        let (step, pages, count) = match number & 1 {
+            0 => (number >> 3, 1 << (number >> 1 & 3), 1),
+            _ => (number >> 5, (number >> 1 & 15) as u8, input.leb128()?),
+        };
+        block = block.saturating_add(step);
+        let block = u32::try_from(block).map_err(|_| damaged())?;
+        each(Holder { block, pages, count: u32::try_from(count).map_err(|_| damaged())? });
+    }
+    Ok(())
 }
 
 #[cfg(test)]

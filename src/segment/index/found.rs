@@ -4,7 +4,7 @@ use std::{ops::Range, sync::OnceLock};
 
 use super::{
     blocks::Blocks,
-    entries::Entries,
+    entries::{Entries, Holder},
     input::damaged,
     list::List,
     positions,
@@ -87,44 +87,61 @@ impl Found {
     ) -> Result<()> {
         let list: &List = &listed.list;
         let mut entries = Entries::from(bytes, &touched.chunk.first, list.width(), &touched.low)?;
-        let rows = listed.rows.as_ref().and_then(|rows| Some((&rows.totals, rows.of_chunk(touched.number)?)));
+        // Where nothing is remembered of places, nobody asks for their rows.
+        let rows = listed.rows.as_ref().filter(|_| self.most > 0);
+        let rows = rows.and_then(|rows| Some((&rows.totals, rows.of_chunk(touched.number)?)));
         let run = self.runs.len() as u32;
         if let Some((_, start)) = rows {
             let (restarts, before) = entries.restarts();
             let table = before.checked_sub(1).map(|restart| start + restart as u64 * 4);
             self.runs.push(Run { table, chunk: (start + restarts as u64 * 4) * 8, before: OnceLock::new() });
         }
+        let totals = rows.map(|(totals, _)| totals);
         let mut bit = 0u32;
-        let mut holders = Vec::new();
         while let Some((value, blocks)) = entries.next()? {
             if value > touched.high.as_slice() {
                 break;
             }
             let passes = value >= touched.low.as_slice() && part.holds(&|field| list.value(value, field));
-            holders.clear();
-            entries.holders(blocks, |holder| holders.push(holder))?;
-            let total = holders.iter().fold(0u32, |total, holder| total.saturating_add(holder.count));
-            let is_listed = rows.is_some_and(|(totals, _)| totals.contains(&total));
-            for holder in &holders {
-                let at = is_listed.then_some((run, bit));
+            let is_listed = match totals {
+                None => false,
+                Some(totals) => {
+                    let mut total = 0u32;
+                    entries.ahead(blocks, |holder| total = total.saturating_add(holder.count))?;
+                    totals.contains(&total)
+                }
+            };
+            if !is_listed && !passes {
+                entries.skip(blocks)?;
+                continue;
+            }
+            let mut is_damaged = false;
+            entries.holders(blocks, |holder| {
+                let listed = is_listed.then_some((run, bit));
                 if is_listed {
                     let universe = self.blocks.rows_of(holder.block as usize, holder.pages);
-                    if holder.count as usize > universe {
-                        return Err(damaged());
-                    }
+                    is_damaged |= holder.count as usize > universe;
                     bit = bit.saturating_add(positions::bits(universe, holder.count as usize) as u32);
                 }
-                if passes && let Some((_, tally)) = self.tallies.get_mut(holder.block as usize) {
-                    tally.count = tally.count.saturating_add(holder.count);
-                    tally.pages |= holder.pages;
-                    let (block, pages, count) = (holder.block, holder.pages, holder.count);
-                    if self.places.len() <= self.most {
-                        self.places.push(Place { block, pages, count, listed: at });
-                    }
+                if passes {
+                    self.pass(holder, listed);
                 }
+            })?;
+            if is_damaged {
+                return Err(damaged());
             }
         }
         Ok(())
+    }
+
+    /// Takes note of a block that holds a value that passes, and where its rows are listed.
+    fn pass(&mut self, Holder { block, pages, count }: Holder, listed: Option<(u32, u32)>) {
+        let Some((_, tally)) = self.tallies.get_mut(block as usize) else { return };
+        tally.count = tally.count.saturating_add(count);
+        tally.pages |= pages;
+        if self.places.len() <= self.most {
+            self.places.push(Place { block, pages, count, listed });
+        }
     }
 
     /// Once all chunks are taken in.

@@ -6,6 +6,7 @@ use crate::{
 };
 
 /// The bytes that are still to be read. Where they are too few the index is damaged.
+#[derive(Clone)]
 pub(super) struct Input<'a>(encoding::Input<'a>);
 
 impl<'a> Input<'a> {
@@ -32,6 +33,7 @@ impl<'a> Input<'a> {
     }
 
     /// A number in LEB128.
+    #[inline]
     pub(super) fn leb128(&mut self) -> Result<usize> {
         // None of an index comes near to 63 bits.
         let number = self.0.leb128().filter(|number| number >> 63 == 0);

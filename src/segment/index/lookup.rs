@@ -39,7 +39,7 @@ impl Listed {
             if value >= low {
                 return Ok(value <= high);
             }
-            entries.holders(blocks, |_| {})?;
+            entries.skip(blocks)?;
         }
         Ok(false)
     }
