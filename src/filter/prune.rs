@@ -48,6 +48,21 @@ impl Filter {
     pub fn count(&self, bounds: &impl Bounds) -> Option<u64> {
         evaluate(self, &Counts { bounds, rows: bounds.rows()? })
     }
+
+    /// No flow matches that began before the first of these times or after the second, as far as the parts tell of which
+    /// it must pass all: in milliseconds, as [ordinals](crate::flow::Timestamp::millis_ordinal).
+    pub(crate) fn start_times(&self) -> (u64, u64) {
+        let times = self.conjuncts().iter().filter_map(|part| match part {
+            Self::Test(Test { field: Field::StartTime, set: Set::Numbers(times), .. }) => Some(times.as_slice()),
+            _ => None,
+        });
+        times.fold((0, u64::MAX), |(first, last), times| {
+            let time = |time: u128| u64::try_from(time).unwrap_or(u64::MAX);
+            let ends = times.first().zip(times.last()).map(|((begin, _), (_, end))| (time(*begin), time(*end)));
+            let (begin, end) = ends.unwrap_or((u64::MAX, 0));
+            (first.max(begin), last.min(end))
+        })
+    }
 }
 
 /// The verdicts of filters on flows within bounds.

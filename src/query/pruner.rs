@@ -67,16 +67,15 @@ impl Pruner {
         conditions.order(filter, reader, &probes);
         let all = reader.blocks().len();
         explain.blocks += all as u64;
-        // The list of the rarest value names the blocks, so that the others need not be looked at.
-        let blocks = match probes.rarest() {
-            Some((part, blocks)) => {
-                let others = (all - blocks.len()) as u64;
-                explain.blocks_never += others;
-                self.blame(Some(part), 0, others);
-                blocks
-            }
-            None => (0..all).collect(),
+        // The list of the rarest value names the blocks, or their start times tell, so that the others need not be looked at.
+        let timed = reader.blocks_in(filter.start_times());
+        let (part, blocks) = match probes.rarest().filter(|(_, blocks)| blocks.len() <= timed.len()) {
+            Some((part, blocks)) => (Some(part), blocks),
+            None => (part_of_time(filter), timed.collect()),
         };
+        let others = (all - blocks.len()) as u64;
+        explain.blocks_never += others;
+        self.blame(part, 0, others);
         let (mut found, mut few) = (Vec::new(), Vec::new());
         for block in blocks {
             let bounds = probes.block(reader, block);
@@ -190,6 +189,12 @@ fn first_never(filter: &Filter, bounds: &impl Bounds) -> Option<usize> {
         [_] => Some(0),
         parts => parts.iter().position(|part| part.verdict(bounds) == Verdict::Never),
     }
+}
+
+/// The place of the first part of a filter that tests the start time.
+fn part_of_time(filter: &Filter) -> Option<usize> {
+    let is_of_time = |part: &Filter| matches!(part, Filter::Test(test) if test.field() == Field::StartTime);
+    filter.conjuncts().iter().position(is_of_time)
 }
 
 /// The pages of a block in which a flow can match by its start time: bit 0 is the first.

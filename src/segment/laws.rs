@@ -101,6 +101,8 @@ impl Asked<'_> {
         if let Some((_, named)) = probes.rarest() {
             prop_assert!(holding.iter().all(|block| named.contains(block)), "{named:?} {filter:?}");
         }
+        let timed = reader.blocks_in(filter.start_times());
+        prop_assert!(holding.iter().all(|block| timed.contains(block)), "{timed:?} {filter:?}");
         Ok(())
     }
 }
@@ -115,6 +117,7 @@ fn limits() -> impl Strategy<Value = Limits> {
         places,
         places_of_whole: places,
         values,
+        bytes_of_row: chunks as u64,
     })
 }
 
@@ -125,6 +128,7 @@ const UNLIMITED: Limits = Limits {
     places: usize::MAX,
     places_of_whole: usize::MAX,
     values: usize::MAX,
+    bytes_of_row: u64::MAX,
 };
 
 proptest! {

@@ -17,6 +17,8 @@ pub(super) struct Limits {
     pub(super) places_of_whole: usize,
     /// The values in a block of which the rows are put together.
     pub(super) values: usize,
+    /// The bytes of a list that are gone through, for each row of the blocks that the filter's start times leave.
+    pub(super) bytes_of_row: u64,
 }
 
 impl Limits {
@@ -30,12 +32,18 @@ impl Limits {
             places: 1 << 16,
             places_of_whole: 1 << 16,
             values: 256,
+            bytes_of_row: 2,
         };
         match effort {
             Effort::Page => page,
-            Effort::Count => {
-                Self { chunks: usize::MAX, chunks_inside: usize::MAX, places: 1 << 20, places_of_whole: 0, ..page }
-            }
+            Effort::Count => Self {
+                chunks: usize::MAX,
+                chunks_inside: usize::MAX,
+                places: 1 << 20,
+                places_of_whole: 0,
+                bytes_of_row: 8,
+                ..page
+            },
         }
     }
 }

@@ -99,6 +99,10 @@ impl Probes {
     ) -> Result<Self> {
         let (mut parts, mut answers) = (Vec::new(), Vec::new());
         let mut asked_before: HashMap<&Filter, usize> = HashMap::new();
+        let blocks = segment.blocks_in(filter.start_times());
+        let rows: usize = blocks.clone().map(|block| segment.block_rows(block).len()).sum();
+        let is_bounded = blocks.len() < segment.blocks().len();
+        let most_bytes = if is_bounded { limits.bytes_of_row.saturating_mul(rows as u64) } else { u64::MAX };
         for part in wanted(filter, segment, limits.parts) {
             if let Some(answer) = asked_before.get(part) {
                 parts.push((address(part), *answer));
@@ -111,7 +115,7 @@ impl Probes {
             let others = if fewer > 0 { complement(part, segment) } else { None };
             let inverse = others.as_ref().and_then(|others| directory.touched(others, fewer, limits.chunks_inside));
             let is_others = inverse.is_some();
-            let Some(touched) = inverse.or(direct) else { continue };
+            let Some(touched) = inverse.or(direct).filter(|touched| touched.bytes() <= most_bytes) else { continue };
             let asked = others.as_ref().filter(|_| is_others).unwrap_or(part);
             let chunks: Vec<_> = touched.chunks.iter().map(|touched| touched.chunk).collect();
             let lists = reader.cache().lists(segment, &chunks, reader.counters()).await?;

@@ -260,6 +260,19 @@ impl SegmentReader {
         self.pages.times.get(page).copied()
     }
 
+    /// The blocks that may hold a flow that began at one of these times, both included, as bounds have them. Rows lie newest
+    /// first.
+    pub(crate) fn blocks_in(&self, (oldest, newest): (u64, u64)) -> Range<usize> {
+        let pages = &self.pages.times;
+        let first = pages.partition_point(|(begin, _)| *begin > newest);
+        let end = pages.partition_point(|(_, end)| *end >= oldest);
+        if first >= end {
+            return 0..0;
+        }
+        let Shape { rows, block_rows, page_rows, .. } = self.shape;
+        first * page_rows / block_rows..(end * page_rows).min(rows).div_ceil(block_rows)
+    }
+
     /// A page of a column. This may block on the file system.
     pub(super) fn page(&self, field: Field, page: usize) -> Result<PagePlace> {
         let place = self.offsets.read((&self.file, &self.metadata), field as usize, page);

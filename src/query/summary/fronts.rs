@@ -3,10 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::plan::Plan;
-use crate::{
-    filter::{Filter, Set},
-    flow::{Field, Timestamp},
-};
+use crate::{filter::Filter, flow::Timestamp};
 
 /// The segments of which something is still to be counted.
 #[derive(Debug)]
@@ -22,7 +19,11 @@ pub(super) struct Fronts {
 impl Fronts {
     /// None, for a filter.
     pub(super) fn new(filter: &Filter) -> Self {
-        Self { fronts: BTreeSet::new(), plans: HashMap::new(), latest: latest(filter) }
+        Self {
+            fronts: BTreeSet::new(),
+            plans: HashMap::new(),
+            latest: Timestamp::ordinal_millis(filter.start_times().1),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -69,19 +70,4 @@ impl Fronts {
         }
         Some(plan)
     }
-}
-
-/// The newest start time that passes a filter, in milliseconds, as far as the filter tells by itself.
-fn latest(filter: &Filter) -> i64 {
-    let last = |part: &Filter| match part {
-        Filter::Test(test) if test.field == Field::StartTime => match &test.set {
-            Set::Numbers(ranges) => {
-                let last = ranges.as_slice().last().map_or(0, |(_, last)| *last);
-                Some(Timestamp::ordinal_millis(u64::try_from(last).unwrap_or(u64::MAX)))
-            }
-            Set::Texts { .. } | Set::Flags { .. } => None,
-        },
-        _ => None,
-    };
-    filter.conjuncts().iter().filter_map(last).min().unwrap_or(i64::MAX)
 }

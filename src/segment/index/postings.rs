@@ -63,6 +63,14 @@ pub(in super::super) struct TouchedChunk<'a> {
     pub(in super::super) high: Vec<u8>,
 }
 
+impl Touched<'_> {
+    /// About how many bytes must be gone through: of a single value few.
+    pub(in super::super) fn bytes(&self) -> u64 {
+        let ranges = self.chunks.iter().filter(|touched| touched.low != touched.high);
+        ranges.map(|touched| touched.chunk.bytes()).sum()
+    }
+}
+
 /// Compresses bytes of a list.
 pub(super) fn pack(bytes: &[u8]) -> Result<Vec<u8>> {
     zstd::bulk::compress(bytes, ZSTD_LEVEL).map_err(Error::with(ErrorKind::Internal, "a list cannot be compressed"))
