@@ -88,10 +88,8 @@ impl Weighter<(u64, u64), Held> for ByteWeighter {
 pub(super) enum Keep {
     /// The pages.
     Pages,
-    /// No page.
-    Nothing,
     /// No page, and those that follow one another are decoded together.
-    NothingJoined,
+    Nothing,
 }
 
 /// Pages of columns.
@@ -154,7 +152,7 @@ impl PageCache {
     /// Pages of columns, decoded. What is not held is read and decoded where the host lets threads wait. The memory is
     /// theirs until the pin is dropped; it is waited for until the deadline is over.
     ///
-    /// With [`Keep::NothingJoined`], pages that follow one another and of which none is held are one part. For example, of
+    /// With [`Keep::Nothing`], pages that follow one another and of which none is held are one part. For example, of
     /// pages 4, 5, 6 and 9 the parts are 4 to 6 and 9. Otherwise each page is a part.
     pub(super) async fn columns(
         self: &Arc<Self>,
@@ -184,8 +182,8 @@ impl PageCache {
         }
         counters.cached.fetch_add(cached as u64, Ordering::Relaxed);
         let parts = match keep {
-            Keep::Pages | Keep::Nothing => pages.iter().map(|page| *page..page + 1).collect(),
-            Keep::NothingJoined => {
+            Keep::Pages => pages.iter().map(|page| *page..page + 1).collect(),
+            Keep::Nothing => {
                 parts(segment, pages, |place| held.iter().skip(place).step_by(pages.len()).all(Option::is_none))
             }
         };

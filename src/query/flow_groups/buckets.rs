@@ -11,24 +11,21 @@
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::Array;
 
 use super::{key::Key, run::Run, shape::Shape};
 use crate::{
-    error::{Error, Result},
+    error::Result,
     flow::{Field, Timestamp, ValueRef},
     query::{
         flow_scan::{BlockPiece, PartScan, RowPiece},
-        summary::{PartGroups, Sums, page_times, straddling, total},
+        summary::{PartGroups, Runs, Sums, page_times, total},
     },
-    schema::Values,
     segment::{RowRanges, SegmentReader},
 };
 
 /// The time that stands for a bucket; `None` for that of times that are in none.
 type Bucket = Option<i64>;
-/// Rows side by side that are in the same bucket: that, and their places.
-type Runs = Vec<(Bucket, Range<usize>)>;
 
 impl Run {
     /// Counts the flows of blocks whose number and buckets are known, and leaves the others.
@@ -67,30 +64,27 @@ impl Run {
     ) -> Result<bool> {
         let (segment, rows) = (Arc::clone(&piece.segment), piece.rows.clone());
         let buckets = buckets(key, &segment, &rows);
-        let straddling = straddling(&segment, &rows, |page| buckets.contains_key(&page));
+        let page_rows = segment.shape().page_rows;
+        let bucket = |page: usize| buckets.get(&page).copied();
+        let open = Runs::open(&rows, page_rows, bucket);
         let columns = part.columns(piece, &shape.added_fields(), &rows).await?;
-        let times = part.columns(piece, &[Field::StartTime], &straddling).await?;
+        let times = part.columns(piece, &[Field::StartTime], &open).await?;
+        let runs = Runs::of(&rows, page_rows, bucket, (&times, &open), |times| divided(key, times))?;
+        let Some(mut runs) = runs else { return Ok(false) };
         let mut groups = PartGroups::new(&self.groups, 0);
-        let mut timed = times.parts(&straddling).peekable();
-        for (page, start, rows) in columns.parts(&rows) {
+        for (page, _, rows) in columns.parts(&rows) {
             let (first, second) = shape.numbers(&page, 0, &rows)?;
-            let sums = |range: Range<usize>| Sums {
-                flows: range.len() as u64,
-                source: total(first.get(range.clone()).unwrap_or_default()),
-                dest: total(second.get(range).unwrap_or_default()),
-            };
-            match timed.next_if(|(_, timed, _)| *timed == start) {
-                Some((times, ..)) => {
-                    let column = times.column(0).ok_or_else(|| Error::internal("a page was not read"))?;
-                    let Some(runs) = runs(key, column, &rows)? else { return Ok(false) };
-                    for (bucket, places) in runs {
-                        add(&mut groups, bucket, &sums(places));
-                    }
-                }
-                None => {
-                    let bucket = buckets.get(&(start / segment.shape().page_rows)).copied().flatten();
-                    add(&mut groups, bucket, &sums(0..rows.len()));
-                }
+            let mut added = 0;
+            while added < rows.len() {
+                let (bucket, length) = runs.next(rows.len() - added)?;
+                let range = added..added + length;
+                let sums = Sums {
+                    flows: length as u64,
+                    source: total(first.get(range.clone()).unwrap_or_default()),
+                    dest: total(second.get(range).unwrap_or_default()),
+                };
+                add(&mut groups, bucket, &sums);
+                added += length;
             }
         }
         groups.finish().map(|()| true)
@@ -145,18 +139,14 @@ fn known_block(
     pages.iter().all(|(bucket, _)| *bucket == first).then(|| vec![(first, flows)])
 }
 
-/// The runs of some rows of a page of start times. `None` where one has no bucket because of an error.
-fn runs(key: &Key, page: &ArrayRef, rows: &RowRanges) -> Result<Option<Runs>> {
-    let Values::Times(times) = Values::new(page.as_ref(), Field::StartTime)? else {
-        return Err(Error::internal("start times are not times"));
-    };
-    let Some(told) = key.buckets(rows.iter().map(|row| times.value(row))) else { return Ok(None) };
-    let mut runs = Runs::new();
-    for (place, bucket) in told.iter().enumerate() {
+/// The buckets of some times, and how many of them each has. `None` where one has no bucket because of an error.
+fn divided(key: &Key, times: &[i64]) -> Option<Vec<(Bucket, usize)>> {
+    let mut runs: Vec<(Bucket, usize)> = Vec::new();
+    for bucket in &key.buckets(times.iter().copied())? {
         match runs.last_mut() {
-            Some((last, places)) if *last == bucket => places.end += 1,
-            _ => runs.push((bucket, place..place + 1)),
+            Some((last, rows)) if *last == bucket => *rows += 1,
+            _ => runs.push((bucket, 1)),
         }
     }
-    Ok(Some(runs))
+    Some(runs)
 }

@@ -1,5 +1,7 @@
 //! The questions for groups that are answered without a row of SQL.
 
+use std::borrow::Cow;
+
 use arrow::{array::Array, datatypes::DataType};
 use datafusion::{
     physical_expr::{
@@ -141,12 +143,12 @@ impl Shape {
 
     /// The numbers that each of some rows of a page adds, of which the columns of what is added up come behind `before`
     /// others. Either there are both, or none.
-    pub(super) fn numbers(
+    pub(super) fn numbers<'p>(
         &self,
-        page: &PartColumns<'_>,
+        page: &PartColumns<'p>,
         before: usize,
         rows: &RowRanges,
-    ) -> Result<(Vec<u64>, Vec<u64>)> {
+    ) -> Result<(Cow<'p, [u64]>, Cow<'p, [u64]>)> {
         let fields = self.added_fields();
         let number = |added: &Added| {
             let (Added::Bytes(field) | Added::Known(field)) = added;
@@ -159,7 +161,7 @@ impl Shape {
         };
         let mut numbers = self.added.iter().map(number).collect::<Result<Vec<_>>>()?.into_iter();
         let first = numbers.next().unwrap_or_default();
-        let second = numbers.next().unwrap_or_else(|| vec![0; first.len()]);
+        let second = numbers.next().unwrap_or_else(|| vec![0; first.len()].into());
         Ok((first, second))
     }
 }

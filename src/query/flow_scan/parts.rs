@@ -117,7 +117,7 @@ impl PartScan {
         let (fields, sum) = &mut self.touched;
         *sum = sum.saturating_add(rows);
         if self.scanner.reader.is_large(fields, sum.saturating_mul(self.part.1 as u64)) {
-            self.scanner.reader = self.scanner.reader.clone().passing_joined();
+            self.scanner.reader = self.scanner.reader.clone().passing();
         }
     }
 

@@ -1,6 +1,7 @@
 //! Flows, added up.
 
 use std::{
+    borrow::Cow,
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -12,11 +13,12 @@ use super::{
     listing::{FrequentPart, ListPart, Listing},
     part_groups::PartGroups,
     result::{Bytes, Totals},
+    runs::{Runs, page_times},
     shared::SharedGroups,
 };
 use crate::{
     error::{Error, Result},
-    flow::{Field, Timestamp, ValueRef},
+    flow::{Field, ValueRef},
     query::{
         Pruning,
         condition::Condition,
@@ -86,9 +88,16 @@ impl Accumulator {
         self.groups.memory() + frequent
     }
 
-    /// Whether something was kept of long lists.
-    pub(super) fn has_frequent(&self) -> bool {
-        !lock(&self.frequent).is_empty()
+    /// Lets all stay that was added.
+    pub(super) fn settle(&self) {
+        self.groups.settle();
+        lock(&self.frequent).iter_mut().for_each(|part| part.is_settled = true);
+    }
+
+    /// Takes back what was added and is not settled.
+    pub(super) fn take_back(&self) {
+        self.groups.take_back();
+        lock(&self.frequent).retain(|part| part.is_settled);
     }
 
     /// What was kept of long lists.
@@ -112,19 +121,25 @@ impl Accumulator {
         if self.adds_bytes {
             fields.extend([Field::SrcBytes, Field::DstBytes]);
         }
-        let straddling = match &tally.buckets {
-            Some(_) if self.pruning == Pruning::Off => rows.clone(),
-            Some(buckets) => straddling(&part.segment, &rows, |page| buckets.are_one(page_times(&part.segment, page))),
-            None => RowRanges::default(),
+        let page_rows = part.segment.shape().page_rows;
+        let bucket = |page: usize| {
+            let buckets = tally.buckets.as_ref().filter(|_| self.pruning == Pruning::On)?;
+            let times = page_times(&part.segment, page);
+            buckets.are_one(times).then(|| buckets.start(times.1))
         };
+        let open = if tally.buckets.is_some() { Runs::open(&rows, page_rows, bucket) } else { RowRanges::default() };
         if part.conditions.is_empty() {
-            tally.rows_read = if fields.is_empty() { straddling.len() } else { rows.len() } as u64;
+            tally.rows_read = if fields.is_empty() { open.len() } else { rows.len() } as u64;
         }
         let columns = self.scanner.reader.columns(&part.segment, &fields, &rows).await?;
-        let times = self.scanner.reader.columns(&part.segment, &[Field::StartTime], &straddling).await?;
+        let times = self.scanner.reader.columns(&part.segment, &[Field::StartTime], &open).await?;
+        let runs = match &tally.buckets {
+            Some(buckets) => Runs::of(&rows, page_rows, bucket, (&times, &open), |times| Some(buckets.divide(times)))?,
+            None => None,
+        };
         tokio::task::coop::consume_budget().await;
         let mut groups = (!self.by.is_empty()).then(|| PartGroups::new(&self.groups, rows.len()));
-        self.add(&mut tally, groups.as_mut(), part, (&rows, &columns), (&straddling, &times))?;
+        self.add(&mut tally, groups.as_mut(), (&rows, &columns), runs)?;
         groups.map_or(Ok(()), PartGroups::finish)?;
         Ok(tally)
     }
@@ -154,25 +169,23 @@ impl Accumulator {
             tally.buckets.iter_mut().for_each(|buckets| buckets.add(*time, &sums));
         }
         groups.finish()?;
-        let parts = frequent.map(|frequent| FrequentPart { segment: part.number, chosen, frequent });
+        let kept = |frequent| FrequentPart { segment: part.number, chosen, frequent, is_settled: false };
+        let parts = frequent.map(kept);
         lock(&self.frequent).extend(parts);
         Ok(tally)
     }
 
-    /// Adds up rows, page by page.
+    /// Adds up rows.
     fn add(
         &self,
         tally: &mut Tally,
         mut groups: Option<&mut PartGroups<'_>>,
-        part: &Part,
         (rows, columns): (&RowRanges, &Columns),
-        (straddling, times): (&RowRanges, &Columns),
+        mut runs: Option<Runs<i64>>,
     ) -> Result<()> {
-        let mut timed = times.parts(straddling).peekable();
-        let page_rows = part.segment.shape().page_rows;
         let missing = || Error::internal("a page was not read");
-        for (page, start, rows) in columns.parts(rows) {
-            let (mut source, mut dest) = (Vec::new(), Vec::new());
+        for (page, _, rows) in columns.parts(rows) {
+            let (mut source, mut dest) = (Cow::default(), Cow::default());
             if self.adds_bytes {
                 let column = |place: usize| page.column(self.by.len() + place).ok_or_else(missing);
                 source = bytes(column(0)?, Field::SrcBytes, &rows)?;
@@ -183,17 +196,13 @@ impl Accumulator {
                 source: total(source.get(range.clone()).unwrap_or_default()),
                 dest: total(dest.get(range).unwrap_or_default()),
             };
-            let all = sums(0..rows.len());
-            tally.sums.add(&all);
-            if let Some(buckets) = &mut tally.buckets {
-                match timed.next_if(|(_, timed, _)| *timed == start) {
-                    Some((times, ..)) => {
-                        let column = times.column(0).ok_or_else(missing)?;
-                        for (time, places) in runs(column, &rows, buckets)? {
-                            buckets.add(time, &sums(places));
-                        }
-                    }
-                    None => buckets.add(page_times(&part.segment, start / page_rows).1, &all),
+            tally.sums.add(&sums(0..rows.len()));
+            if let (Some(buckets), Some(runs)) = (&mut tally.buckets, &mut runs) {
+                let mut added = 0;
+                while added < rows.len() {
+                    let (time, length) = runs.next(rows.len() - added)?;
+                    buckets.add(time, &sums(added..added + length));
+                    added += length;
                 }
             }
             if let Some(groups) = &mut groups {
@@ -210,10 +219,15 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The bytes of some rows; 0 where they are not known.
-pub(in crate::query) fn bytes(column: &ArrayRef, field: Field, rows: &RowRanges) -> Result<Vec<u64>> {
+pub(in crate::query) fn bytes<'c>(column: &'c ArrayRef, field: Field, rows: &RowRanges) -> Result<Cow<'c, [u64]>> {
     let Values::Large(array) = Values::new(column.as_ref(), field)? else {
         return Err(Error::internal("bytes are not numbers"));
     };
+    if let ([range], 0) = (rows.as_slice(), array.null_count())
+        && let Some(bytes) = array.values().get(range.clone())
+    {
+        return Ok(bytes.into());
+    }
     let mut bytes = Vec::with_capacity(rows.len());
     for range in rows.as_slice() {
         match (array.null_count(), array.values().get(range.clone())) {
@@ -221,7 +235,7 @@ pub(in crate::query) fn bytes(column: &ArrayRef, field: Field, rows: &RowRanges)
             _ => bytes.extend(range.clone().map(|row| if array.is_valid(row) { array.value(row) } else { 0 })),
         }
     }
-    Ok(bytes)
+    Ok(bytes.into())
 }
 
 /// What bytes of flows add up to.
@@ -233,52 +247,4 @@ pub(in crate::query) fn total(bytes: &[u64]) -> u128 {
         _ => bytes.iter().map(|bytes| u128::from(*bytes)).sum(),
     };
     bytes.chunks(FLOWS).map(few).sum()
-}
-
-/// The oldest and the newest start time of a page, in milliseconds.
-pub(in crate::query) fn page_times(segment: &SegmentReader, page: usize) -> (i64, i64) {
-    let (oldest, newest) = segment.page_times(page).unwrap_or((0, u64::MAX));
-    (Timestamp::ordinal_millis(oldest), Timestamp::ordinal_millis(newest))
-}
-
-/// Those of the rows whose pages do not belong to one bucket.
-pub(in crate::query) fn straddling(
-    segment: &SegmentReader,
-    rows: &RowRanges,
-    is_one: impl Fn(usize) -> bool,
-) -> RowRanges {
-    let page_rows = segment.shape().page_rows;
-    let mut found = Vec::new();
-    for range in rows.as_slice() {
-        for page in range.start / page_rows..range.end.div_ceil(page_rows) {
-            if !is_one(page) {
-                found.push(range.start.max(page * page_rows)..range.end.min((page + 1) * page_rows));
-            }
-        }
-    }
-    found.into_iter().collect()
-}
-
-/// Runs of rows that began in one bucket: a time in it, and their places among the rows.
-fn runs(column: &ArrayRef, rows: &RowRanges, buckets: &Buckets) -> Result<Vec<(i64, Range<usize>)>> {
-    let Values::Times(array) = Values::new(column.as_ref(), Field::StartTime)? else {
-        return Err(Error::internal("start times are not times"));
-    };
-    let mut runs: Vec<(i64, Range<usize>)> = Vec::new();
-    let mut place = 0;
-    for range in rows.as_slice() {
-        let times = array.values().get(range.clone());
-        let mut left = times.ok_or_else(|| Error::internal("a page has fewer rows than it should"))?;
-        while let Some(first) = left.first().copied() {
-            // They lie newest first, so those of a bucket lie together.
-            let length = left.partition_point(|time| buckets.are_one((*time, first)));
-            match runs.last_mut() {
-                Some((time, places)) if buckets.are_one((*time, first)) => places.end += length,
-                _ => runs.push((first, place..place + length)),
-            }
-            place += length;
-            left = left.get(length..).unwrap_or_default();
-        }
-    }
-    Ok(runs)
 }

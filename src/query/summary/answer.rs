@@ -42,14 +42,13 @@ async fn walked(query: &SummaryQuery, spending: Spending, long: LongLists, start
         if is_begun && walk.counting.is_spent() {
             break;
         }
-        if is_begun {
-            walk.keep().await?;
-        }
         if let Err(error) = walk.round(is_begun).await {
+            if !is_begun || !walk.counting.spending.ends_at(&error) {
+                return Err(error);
+            }
             // What was counted before it is answered.
-            let kept = if walk.counting.spending.ends_at(&error) { walk.kept.take() } else { None };
-            let kept = kept.ok_or(error)?;
-            return Ok(Walked::Done(Box::new(walk.told(kept, newest, started))));
+            walk.cut_off();
+            break;
         }
         is_begun = true;
     }

@@ -65,11 +65,6 @@ impl Buckets {
         Self { length: self.length, is_auto: self.is_auto, sums: BTreeMap::new(), known: None }
     }
 
-    /// About how many bytes of memory they take.
-    pub(super) fn memory(&self) -> u64 {
-        (self.sums.len() * size_of::<(i64, Sums)>()) as u64
-    }
-
     /// The bucket of a time.
     pub(super) fn number(&self, millis: i64) -> i64 {
         millis.div_euclid(self.length)
@@ -78,6 +73,23 @@ impl Buckets {
     /// Whether all times from `oldest` to `newest` are in one bucket.
     pub(super) fn are_one(&self, (oldest, newest): (i64, i64)) -> bool {
         self.number(oldest) == self.number(newest)
+    }
+
+    /// When the bucket of a time begins, in milliseconds.
+    pub(super) fn start(&self, millis: i64) -> i64 {
+        self.number(millis).saturating_mul(self.length)
+    }
+
+    /// The starts of the buckets of some times, newest first, and how many of the times each has.
+    pub(super) fn divide(&self, mut times: &[i64]) -> Vec<(i64, usize)> {
+        let mut runs = Vec::new();
+        while let Some(first) = times.first().copied() {
+            // Those of a bucket lie together.
+            let length = times.partition_point(|time| self.are_one((*time, first)));
+            runs.push((self.start(first), length));
+            times = times.get(length..).unwrap_or_default();
+        }
+        runs
     }
 
     /// Adds flows that began in the bucket of a time.

@@ -1,9 +1,9 @@
 //! The values of a field within a part, as small numbers.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, DictionaryArray},
+    array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, DictionaryArray, PrimitiveArray},
     datatypes::UInt16Type,
 };
 
@@ -33,11 +33,24 @@ pub(super) struct Codes {
 
 /// The values of some rows.
 #[derive(Debug)]
-pub(super) enum Coded {
+pub(super) enum Coded<'p> {
+    /// As codes that are places in a dictionary.
+    Places(&'p [u16]),
     /// As codes.
     Codes(Vec<u32>),
     /// Where they have none.
     Words(Vec<Word>),
+}
+
+impl Coded<'_> {
+    /// The codes, where they have codes.
+    pub(super) fn codes(&self) -> Option<Cow<'_, [u32]>> {
+        match self {
+            Self::Places(places) => Some(places.iter().map(|place| u32::from(*place)).collect()),
+            Self::Codes(codes) => Some(codes.into()),
+            Self::Words(_) => None,
+        }
+    }
 }
 
 impl Codes {
@@ -83,18 +96,14 @@ impl Codes {
     }
 
     /// The values of some rows of a page, in their order.
-    pub(super) fn of(&mut self, page: &ArrayRef, rows: &RowRanges, words: &Words) -> Result<Coded> {
+    pub(super) fn of<'p>(&mut self, page: &'p ArrayRef, rows: &RowRanges, words: &Words) -> Result<Coded<'p>> {
         if let Some(places) = page.as_dictionary_opt::<UInt16Type>() {
-            return Ok(Coded::Codes(self.places(places, rows)?));
+            return self.places(places, rows, words);
         }
         let valid = |row: usize| page.is_valid(row);
         Ok(match Values::new(page.as_ref(), self.field)? {
-            Values::Small(array) => {
-                Coded::Codes(self.numbers(rows, 1 << 8, words, |row| valid(row).then(|| array.value(row).into())))
-            }
-            Values::Ports(array) => {
-                Coded::Codes(self.numbers(rows, 1 << 16, words, |row| valid(row).then(|| array.value(row).into())))
-            }
+            Values::Small(array) => Coded::Codes(self.numbers(rows, 1 << 8, words, array)?),
+            Values::Ports(array) => Coded::Codes(self.numbers(rows, 1 << 16, words, array)?),
             Values::Large(array) => {
                 let number = |row| valid(row).then(|| ValueRef::Number(array.value(row).into()));
                 Coded::Words(rows.iter().map(|row| words.word(number(row))).collect())
@@ -111,33 +120,45 @@ impl Codes {
     }
 
     /// The codes of values that are places in a dictionary: flows without one have the place behind its last.
-    fn places(&mut self, places: &DictionaryArray<UInt16Type>, rows: &RowRanges) -> Result<Vec<u32>> {
+    fn places<'p>(
+        &mut self,
+        places: &'p DictionaryArray<UInt16Type>,
+        rows: &RowRanges,
+        words: &Words,
+    ) -> Result<Coded<'p>> {
         let absent = places.values().len() as u32;
         if self.dictionary.is_none() {
             self.dictionary = Some(Arc::clone(places.values()));
             self.words = vec![NONE; places.values().len() + 1];
+            // Most of them are asked for, and it takes less to look at them all in a row.
+            if rows.len() >= places.values().len() / 4 {
+                words.short(places.values(), &mut self.words);
+            }
+        }
+        if places.keys().null_count() > 0 {
+            let code = |row| places.key(row).map_or(absent, |place| place as u32);
+            return Ok(Coded::Codes(rows.iter().map(code).collect()));
+        }
+        let missing = || Error::internal("a page has fewer rows than it should");
+        if let [range] = rows.as_slice() {
+            return Ok(Coded::Places(places.keys().values().get(range.clone()).ok_or_else(missing)?));
         }
         let mut codes = Vec::with_capacity(rows.len());
-        if places.keys().null_count() > 0 {
-            codes.extend(rows.iter().map(|row| places.key(row).map_or(absent, |place| place as u32)));
-            return Ok(codes);
-        }
         for range in rows.as_slice() {
-            let places = places.keys().values().get(range.clone());
-            let places = places.ok_or_else(|| Error::internal("a page has fewer rows than it should"))?;
+            let places = places.keys().values().get(range.clone()).ok_or_else(missing)?;
             codes.extend(places.iter().map(|place| u32::from(*place)));
         }
-        Ok(codes)
+        Ok(Coded::Codes(codes))
     }
 
     /// The codes of numbers below `end`.
-    fn numbers(
+    fn numbers<T: ArrowPrimitiveType<Native: Into<usize>>>(
         &mut self,
         rows: &RowRanges,
         end: usize,
         words: &Words,
-        number: impl Fn(usize) -> Option<usize>,
-    ) -> Vec<u32> {
+        page: &PrimitiveArray<T>,
+    ) -> Result<Vec<u32>> {
         let Self { numbers, words: told, .. } = self;
         if numbers.is_empty() {
             *numbers = vec![UNKNOWN; end + 1];
@@ -150,6 +171,16 @@ impl Codes {
             }
             *code
         };
-        rows.iter().map(|row| code(number(row))).collect()
+        if page.null_count() > 0 {
+            let number = |row: usize| page.is_valid(row).then(|| page.value(row).into());
+            return Ok(rows.iter().map(|row| code(number(row))).collect());
+        }
+        let mut codes = Vec::with_capacity(rows.len());
+        for range in rows.as_slice() {
+            let numbers = page.values().get(range.clone());
+            let numbers = numbers.ok_or_else(|| Error::internal("a page has fewer rows than it should"))?;
+            codes.extend(numbers.iter().map(|number| code(Some((*number).into()))));
+        }
+        Ok(codes)
     }
 }

@@ -29,6 +29,13 @@ use crate::{
 /// A group takes about so many bytes at most, where its values are short.
 const GROUP_BYTES: u64 = 256;
 
+/// What the round has counted that is not through yet, but for groups.
+#[derive(Debug)]
+struct Open {
+    sums: Sums,
+    buckets: Option<Buckets>,
+}
+
 /// The flows that a walk has counted.
 pub(super) struct Counting<'a> {
     query: &'a SummaryQuery,
@@ -36,6 +43,8 @@ pub(super) struct Counting<'a> {
     pub(super) accumulator: Accumulator,
     sums: Sums,
     buckets: Option<Buckets>,
+    /// What is not settled.
+    open: Open,
     rows_read: u64,
     /// The columns that are read, and of how many rows.
     touched: (Vec<Field>, u64),
@@ -73,9 +82,32 @@ impl<'a> Counting<'a> {
             },
             sums: Sums::default(),
             buckets: query.every.map(Buckets::new),
+            open: Open { sums: Sums::default(), buckets: query.every.map(Buckets::new) },
             rows_read: 0,
             touched: (columns, 0),
         }
+    }
+
+    /// Lets what was counted stay: a round is through.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        let open = self.take_open();
+        self.sums.add(&open.sums);
+        if let (Some(buckets), Some(added)) = (&mut self.buckets, open.buckets) {
+            buckets.merge(added);
+        }
+        self.accumulator.settle();
+        self.buckets.as_ref().map_or(Ok(()), Buckets::check)
+    }
+
+    /// Forgets what was counted since: a round has failed.
+    pub(super) fn take_back(&mut self) {
+        self.take_open();
+        self.accumulator.take_back();
+    }
+
+    fn take_open(&mut self) -> Open {
+        let nothing = Open { sums: Sums::default(), buckets: self.empty_buckets() };
+        std::mem::replace(&mut self.open, nothing)
     }
 
     /// There are flows that match and began at these times, the oldest and the newest of some.
@@ -116,11 +148,6 @@ impl<'a> Counting<'a> {
         self.rows_read
     }
 
-    /// About how many bytes of memory is taken by what is counted.
-    pub(super) fn memory(&self) -> u64 {
-        self.accumulator.group_bytes() + self.buckets.as_ref().map_or(0, Buckets::memory)
-    }
-
     /// Whether every row is read where all flows match.
     pub(super) fn reads_every_row(&self) -> bool {
         let Accumulator { adds_bytes, by, listing, .. } = &self.accumulator;
@@ -144,8 +171,8 @@ impl<'a> Counting<'a> {
     /// Counts flows that began in the bucket of a time.
     pub(super) fn count(&mut self, millis: i64, flows: u64) {
         let sums = Sums { flows, ..Sums::default() };
-        self.sums.add(&sums);
-        if let Some(buckets) = &mut self.buckets {
+        self.open.sums.add(&sums);
+        if let Some(buckets) = &mut self.open.buckets {
             buckets.add(millis, &sums);
         }
     }
@@ -201,13 +228,13 @@ impl<'a> Counting<'a> {
     }
 
     fn merge(&mut self, tally: Tally) -> Result<()> {
-        self.sums.add(&tally.sums);
+        self.open.sums.add(&tally.sums);
         self.rows_read += tally.rows_read;
         self.spending.spend(tally.rows_read);
         self.touch(tally.rows_read);
-        if let (Some(buckets), Some(added)) = (&mut self.buckets, tally.buckets) {
+        if let (Some(buckets), Some(added)) = (&mut self.open.buckets, tally.buckets) {
             buckets.merge(added);
         }
-        self.buckets.as_ref().map_or(Ok(()), Buckets::check)
+        self.open.buckets.as_ref().map_or(Ok(()), Buckets::check)
     }
 }

@@ -34,26 +34,41 @@ const FREE: u32 = u32::MAX;
 /// ```text
 /// a 1, b 1, a 1, c 1      ->  a 2, b 1, c 1      ->  a 2, b 1, c 1, c 1, a 1, d 1   ->  a 3, b 1, c 2, d 1
 /// ```
+///
+/// Those behind the settled ones can be taken back: until they are settled, nothing is put together.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
     all: Vec<Entry>,
     /// So many of the first have different keys.
     different: usize,
+    /// So many of the first stay.
+    settled: usize,
     /// How often the bytes of a group have passed 2^64, those of sources and those of destinations.
     carried: HashMap<Key, (u64, u64)>,
 }
 
 impl Entries {
     pub(super) fn extend(&mut self, entries: &[Entry], hasher: &DefaultHashBuilder) {
-        self.all.extend_from_slice(entries);
-        if self.all.len() >= 2 * self.different.max(FEW) {
+        if self.settled == self.all.len() && self.settled >= 2 * self.different.max(FEW) {
             self.join(hasher);
         }
+        self.all.extend_from_slice(entries);
     }
 
-    /// Puts entries with the same key together.
+    /// Lets all entries stay.
+    pub(super) fn settle(&mut self) {
+        self.settled = self.all.len();
+    }
+
+    /// Takes back all entries that are not settled.
+    pub(super) fn take_back(&mut self) {
+        self.all.truncate(self.settled);
+    }
+
+    /// Puts entries with the same key together, and settles them.
     pub(super) fn join(&mut self, hasher: &DefaultHashBuilder) {
-        let Self { all, different, carried } = self;
+        self.settle();
+        let Self { all, different, settled, carried } = self;
         if *different == all.len() {
             return;
         }
@@ -79,7 +94,7 @@ impl Entries {
             }
         }
         all.truncate(joined);
-        *different = joined;
+        (*different, *settled) = (joined, joined);
     }
 
     /// Lets go of memory that is not in use.
@@ -175,7 +190,13 @@ mod tests {
                 }
                 let (parted, ranges) = parted(&batch, &hasher);
                 prop_assert_eq!(ranges.iter().map(ExactSizeIterator::len).sum::<usize>(), batch.len());
-                ranges.into_iter().for_each(|range| entries.extend(&parted[range], &hasher));
+                let add = |entries: &mut Entries, parted: &[Entry]| {
+                    ranges.iter().for_each(|range| entries.extend(&parted[range.clone()], &hasher));
+                };
+                add(&mut entries, &parted);
+                entries.take_back();
+                add(&mut entries, &parted);
+                entries.settle();
             }
             entries.join(&hasher);
             entries.shrink();

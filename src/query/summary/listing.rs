@@ -176,6 +176,8 @@ pub(super) struct FrequentPart {
     /// For each block of the segment whether it is one of them.
     pub(super) chosen: Vec<bool>,
     pub(super) frequent: Frequent,
+    /// Whether the round is through that has kept it.
+    pub(super) is_settled: bool,
 }
 
 impl ListPart {

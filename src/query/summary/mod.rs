@@ -46,15 +46,17 @@ mod plan;
 mod resolve;
 mod result;
 mod round;
+mod runs;
 mod shared;
 mod walk;
 mod words;
 mod work;
 
-pub(super) use accumulator::{Sums, bytes, page_times, straddling, total};
+pub(super) use accumulator::{Sums, bytes, total};
 pub use builder::{Every, LARGEST_TOP, MOST_BUCKETS, Measure, SummaryQuery};
 pub(super) use listing::{ListCost, Listing, LongLists};
 pub(super) use part_groups::PartGroups;
 pub use result::{Bucket, Bytes, Group, Summary, Totals};
+pub(super) use runs::{Runs, page_times};
 pub(super) use shared::{Keyed, SharedGroups};
 pub(super) use words::Apart;

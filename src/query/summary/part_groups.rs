@@ -79,16 +79,21 @@ impl<'a> PartGroups<'a> {
         let is_narrow =
             are_few && [source, dest].iter().all(|bytes| bytes.iter().fold(0, |all, bytes| all | bytes) < NARROW);
         let sums = most.as_ref().and_then(|most| most.iter().copied().reduce(usize::saturating_mul));
-        match (coded.as_slice(), sums) {
-            ([Coded::Codes(first)], Some(sums)) if is_narrow && self.is_worth(sums) => {
-                self.sum(first.iter().map(|code| *code as usize), rows.len(), 1, (source, dest))
+        if !is_narrow || !sums.is_some_and(|sums| self.is_worth(sums)) {
+            return self.list(&coded, rows.len(), (source, dest));
+        }
+        match coded.as_slice() {
+            [Coded::Places(first)] => {
+                self.sum(first.iter().map(|place| usize::from(*place)), rows.len(), 1, (source, dest))
             }
-            ([Coded::Codes(first), Coded::Codes(second)], Some(sums)) if is_narrow && self.is_worth(sums) => {
+            [Coded::Codes(first)] => self.sum(first.iter().map(|code| *code as usize), rows.len(), 1, (source, dest)),
+            [first, second] if let (Some(first), Some(second)) = (first.codes(), second.codes()) => {
                 let width = most.and_then(|most| most.last().copied()).unwrap_or(1);
-                let pairs = first.iter().zip(second).map(|(first, second)| *first as usize * width + *second as usize);
+                let pairs = first.iter().zip(second.iter());
+                let pairs = pairs.map(|(first, second)| *first as usize * width + *second as usize);
                 self.sum(pairs, rows.len(), width, (source, dest))
             }
-            (coded, _) => self.list(coded, rows.len(), (source, dest)),
+            coded => self.list(coded, rows.len(), (source, dest)),
         }
     }
 
@@ -157,7 +162,7 @@ impl<'a> PartGroups<'a> {
     }
 
     /// Lists rows one by one.
-    fn list(&mut self, coded: &[Coded], rows: usize, (source, dest): (&[u64], &[u64])) -> Result<()> {
+    fn list(&mut self, coded: &[Coded<'_>], rows: usize, (source, dest): (&[u64], &[u64])) -> Result<()> {
         let start = self.entries.len();
         let bytes = |bytes: &[u64], row: usize| bytes.get(row).copied().unwrap_or(0);
         let entry = |row| Entry { key: [0; 2], flows: 1, source: bytes(source, row), dest: bytes(dest, row) };
@@ -166,8 +171,8 @@ impl<'a> PartGroups<'a> {
             let keys = self.entries.iter_mut().skip(start).filter_map(|entry| entry.key.get_mut(place));
             match coded {
                 Coded::Words(words) => keys.zip(words).for_each(|(key, word)| *key = *word),
-                Coded::Codes(of_rows) => {
-                    for (key, code) in keys.zip(of_rows) {
+                coded => {
+                    for (key, code) in keys.zip(coded.codes().unwrap_or_default().iter()) {
                         *key = codes.word(*code as usize, words)?;
                     }
                 }

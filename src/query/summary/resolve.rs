@@ -21,7 +21,7 @@ pub(super) async fn resolve(accumulator: &mut Accumulator, segments: &mut Segmen
     let parts = accumulator.take_frequent();
     let Some(listing) = accumulator.listing.clone().filter(|_| !parts.is_empty()) else { return Ok(true) };
     let (parts, lists): (Vec<(usize, Vec<bool>)>, Vec<Frequent>) =
-        parts.into_iter().map(|FrequentPart { segment, chosen, frequent }| ((segment, chosen), frequent)).unzip();
+        parts.into_iter().map(|FrequentPart { segment, chosen, frequent, .. }| ((segment, chosen), frequent)).unzip();
     let counted = accumulator.groups.flows();
     let Some(mut found) = candidates(&lists, &counted, top) else { return Ok(false) };
     for (place, (segment, chosen)) in parts.iter().enumerate() {

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{accumulator::page_times, plan::Block};
+use super::{plan::Block, runs::page_times};
 use crate::{
     error::{Error, Result},
     flow::Field,

@@ -34,6 +34,8 @@ pub(in crate::query) struct SharedGroups {
     words: Vec<Words>,
     shards: Vec<Mutex<Entries>>,
     hasher: DefaultHashBuilder,
+    /// Whether what is added can be taken back until it is settled.
+    is_open: bool,
 }
 
 /// A group among the first: how much it has of the measure, its key and its sums.
@@ -43,16 +45,17 @@ type Ranked = (u128, Key, Sums);
 pub(in crate::query) type Keyed = (Key, Sums);
 
 impl SharedGroups {
-    /// By the values of fields, of protocols by their names.
+    /// By the values of fields, of protocols by their names. What is added can be taken back until it is settled.
     pub(super) fn new(by: &[Field]) -> Self {
-        Self::by(by.iter().map(|field| (*field, Apart::Names)))
+        Self { is_open: true, ..Self::by(by.iter().map(|field| (*field, Apart::Names))) }
     }
 
     /// By those values of fields that are told apart.
     pub(in crate::query) fn by(by: impl IntoIterator<Item = (Field, Apart)>) -> Self {
         let words: Vec<Words> = by.into_iter().map(|(field, apart)| Words::new(field, apart)).collect();
         let shards = if words.is_empty() { 0 } else { SHARDS };
-        Self { words, shards: (0..shards).map(|_| Mutex::default()).collect(), hasher: DefaultHashBuilder::default() }
+        let shards = (0..shards).map(|_| Mutex::default()).collect();
+        Self { words, shards, hasher: DefaultHashBuilder::default(), is_open: false }
     }
 
     /// The words of the values of each field.
@@ -79,8 +82,22 @@ impl SharedGroups {
     pub(super) fn add(&self, entries: &[Entry]) {
         let (parted, ranges) = parted(entries, &self.hasher);
         for (shard, range) in self.shards.iter().zip(ranges).filter(|(_, range)| !range.is_empty()) {
-            lock(shard).extend(parted.get(range).unwrap_or_default(), &self.hasher);
+            let mut shard = lock(shard);
+            shard.extend(parted.get(range).unwrap_or_default(), &self.hasher);
+            if !self.is_open {
+                shard.settle();
+            }
         }
+    }
+
+    /// Lets all stay that was added.
+    pub(super) fn settle(&self) {
+        self.shards.iter().for_each(|shard| lock(shard).settle());
+    }
+
+    /// Takes back what was added and is not settled.
+    pub(super) fn take_back(&self) {
+        self.shards.iter().for_each(|shard| lock(shard).take_back());
     }
 
     /// How many flows each group has, by its first value, which is no name.

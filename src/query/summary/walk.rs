@@ -10,7 +10,7 @@ use super::{
     accumulator::{Accumulator, Part},
     builder::SummaryQuery,
     counting::Counting,
-    covered::{Covered, Kept},
+    covered::Covered,
     fronts::Fronts,
     listing::{ListPart, LongLists},
     plan::{Block, Planner},
@@ -47,7 +47,8 @@ pub(super) struct Walk<'a> {
     conditions: Option<Conditions>,
     /// The flows that began later are counted.
     cut: Option<i64>,
-    pub(super) kept: Kept,
+    /// Whether a round has failed, for whose flows there was no memory in time.
+    is_cut_off: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -68,7 +69,7 @@ impl<'a> Walk<'a> {
             goal: Goal { filter, order: Arc::new(Order::newest_first()), position: None },
             conditions: None,
             cut: None,
-            kept: Kept::default(),
+            is_cut_off: false,
         }
     }
 
@@ -91,7 +92,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Counts what is newest of what is left.
+    /// Counts what is newest of what is left. A round that fails must be [cut off](Self::cut_off).
     pub(super) async fn round(&mut self, is_begun: bool) -> Result<()> {
         let mut round = self.choose(is_begun).await?;
         self.count_whole(&mut round).await?;
@@ -106,21 +107,18 @@ impl<'a> Walk<'a> {
             self.counting.add(read).await?;
         }
         self.cut = round.cut;
-        self.kept.advance(round.work);
-        Ok(())
+        self.counting.settle()
     }
 
-    /// Keeps what is counted for the case that the next round fails. Of long lists that is not known yet.
-    pub(super) async fn keep(&mut self) -> Result<()> {
-        if !self.counting.accumulator.has_frequent() && self.kept.is_due(self.counting.memory()) {
-            self.kept.keep(self.covered().await?);
-        }
-        Ok(())
+    /// Forgets what a round has counted that has failed, and lets the walk end before it.
+    pub(super) fn cut_off(&mut self) {
+        self.counting.take_back();
+        self.is_cut_off = true;
     }
 
     /// What is counted.
     pub(super) async fn covered(&self) -> Result<Covered> {
-        self.counting.covered(self.cut.filter(|_| !self.fronts.is_empty())).await
+        self.counting.covered(self.cut.filter(|_| self.is_cut_off || !self.fronts.is_empty())).await
     }
 
     /// Chooses the blocks of a round, those with the newest flows of all that are left; and where it is cut: not before

@@ -2,6 +2,7 @@
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
+use arrow::array::{ArrayRef, AsArray};
 use hashbrown::HashMap;
 
 use crate::flow::{Field, Kind, Protocol, Value, ValueRef};
@@ -80,6 +81,21 @@ impl Words {
             let known = self.coded().numbers.get(&number).copied();
             known.unwrap_or_else(|| self.add(ValueRef::Number(number)))
         })
+    }
+
+    /// The words of the first values of a dictionary that need no code, each at its place.
+    pub(super) fn short(&self, values: &ArrayRef, words: &mut [Word]) {
+        // Addresses of version 4: `::ffff:a.b.c.d`.
+        const VERSION_4: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+        let Some(addresses) = values.as_fixed_size_binary_opt().filter(|_| self.field.kind() == Kind::Address) else {
+            return;
+        };
+        let (addresses, _) = addresses.value_data().as_chunks::<16>();
+        for (word, [network @ .., a, b, c, d]) in words.iter_mut().zip(addresses) {
+            if *network == VERSION_4 {
+                *word = Word::from(u32::from_be_bytes([*a, *b, *c, *d]));
+            }
+        }
     }
 
     /// Gives a value a code, if it has none.
