@@ -36,6 +36,9 @@ pub(super) struct Shape {
     pub(super) answers: Vec<Answer>,
 }
 
+/// A number of each of some rows.
+pub(super) type Numbers<'p> = Cow<'p, [u64]>;
+
 /// A number that each flow adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Added {
@@ -148,7 +151,7 @@ impl Shape {
         page: &PartColumns<'p>,
         before: usize,
         rows: &RowRanges,
-    ) -> Result<(Cow<'p, [u64]>, Cow<'p, [u64]>)> {
+    ) -> Result<(Numbers<'p>, Numbers<'p>)> {
         let fields = self.added_fields();
         let number = |added: &Added| {
             let (Added::Bytes(field) | Added::Known(field)) = added;

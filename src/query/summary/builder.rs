@@ -157,7 +157,7 @@ impl SummaryQuery {
     /// flows that match begin in more than [`MOST_BUCKETS`] buckets; [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) or
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) where a segment cannot be read; [`ErrorKind::Busy`](crate::ErrorKind::Busy)
     /// where other queries hold the memory that it needs for a second longer than its time, before it has counted anything,
-    /// or where lists of addresses have told the groups.
+    /// or where some addresses must still be looked up in lists to tell which have most.
     pub async fn summary(&self) -> Result<Summary> {
         self.check()?;
         answer::summary(self).await

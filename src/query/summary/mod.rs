@@ -28,7 +28,8 @@
 //! name that is a place in a dictionary is known by its place: a table of sums needs no hash. Its groups then become entries,
 //! in shards by the hash of their key, of which each value is hashed once and not for each of its rows. All threads add to
 //! the shards. Once a shard has twice as many entries as groups they are joined, and a shard is small enough for that to be
-//! done in the cache of a processor.
+//! done in the cache of a processor. The entries of a round that fails are taken back: they are joined with others only once it
+//! is through.
 
 mod accumulator;
 mod answer;
