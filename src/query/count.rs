@@ -178,25 +178,26 @@ impl Counter<'_, '_> {
         if self.begun && self.search.spending.is_late() {
             return Ok(looked);
         }
-        let blocks = blocks.get(..MOST_JOINED).unwrap_or(blocks);
-        let is_unknown = |block: &usize| filter.count(&probes.block(reader, *block)).is_none();
-        let unknown: Vec<usize> = blocks.iter().copied().filter(is_unknown).collect();
-        let none = probes.join(reader, &self.search.scanner.reader, &unknown).await?;
-        for block in blocks {
-            if looked.open.len() == LARGEST_ROUND || (self.begun && self.search.spending.is_late()) {
-                break;
-            }
-            looked.blocks += 1;
-            if none.binary_search(block).is_ok() {
-                continue;
-            }
-            if let Some(known) = filter.count(&probes.block(reader, *block)) {
-                looked.known += known;
-                continue;
-            }
-            match probes.rows(reader, &self.search.scanner.reader, *block).await? {
-                Some(selection) if selection.open.is_empty() => looked.known += selection.rows.len() as u64,
-                selection => looked.open.push(OpenBlock { block: *block, selection, before: looked.known }),
+        for blocks in blocks.chunks(MOST_JOINED) {
+            let is_unknown = |block: &usize| filter.count(&probes.block(reader, *block)).is_none();
+            let unknown: Vec<usize> = blocks.iter().copied().filter(is_unknown).collect();
+            let none = probes.join(reader, &self.search.scanner.reader, &unknown).await?;
+            for block in blocks {
+                if looked.open.len() == LARGEST_ROUND || (self.begun && self.search.spending.is_late()) {
+                    return Ok(looked);
+                }
+                looked.blocks += 1;
+                if none.binary_search(block).is_ok() {
+                    continue;
+                }
+                if let Some(known) = filter.count(&probes.block(reader, *block)) {
+                    looked.known += known;
+                    continue;
+                }
+                match probes.rows(reader, &self.search.scanner.reader, *block).await? {
+                    Some(selection) if selection.open.is_empty() => looked.known += selection.rows.len() as u64,
+                    selection => looked.open.push(OpenBlock { block: *block, selection, before: looked.known }),
+                }
             }
         }
         Ok(looked)

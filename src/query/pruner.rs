@@ -76,7 +76,7 @@ impl Pruner {
         let others = (all - blocks.len()) as u64;
         explain.blocks_never += others;
         self.blame(part, 0, others);
-        let (mut found, mut few) = (Vec::new(), Vec::new());
+        let (mut candidates, mut few) = (Vec::with_capacity(blocks.len()), Vec::new());
         for block in blocks {
             let bounds = probes.block(reader, block);
             match goal.candidacy(&bounds) {
@@ -90,36 +90,37 @@ impl Pruner {
                     let is_asked = self.effort == Effort::Count && matches.is_none();
                     let is_few = is_asked || probes.expected(reader, block).is_some_and(|expected| expected < FEW);
                     few.extend(is_few.then_some(block));
-                    found.push((key, block, whole, matches));
+                    let rows = reader.block_rows(block).len();
+                    candidates.push((key, Block { segment, block, rows, whole, matches, pages: u8::MAX }));
                 }
                 Candidacy::Unknown => return Err(unbounded()),
             }
         }
-        let none = probes.join(reader, rows, &few).await?;
-        let is_in = |blocks: &[usize], block| blocks.binary_search(&block).is_ok();
-        let mut candidates = Vec::new();
-        for (key, block, whole, mut matches) in found {
-            if is_in(&none, block) {
-                explain.blocks_never += 1;
-                continue;
+        let mut none = probes.join(reader, rows, &few).await?;
+        few.retain(|block| none.binary_search(block).is_err());
+        let mut counted = Vec::new();
+        for block in few {
+            match probes.rows(reader, rows, block).await? {
+                Some(selection) if selection.rows.is_empty() => none.push(block),
+                Some(selection) if selection.open.is_empty() => counted.push((block, selection.rows.len() as u64)),
+                _ => {}
             }
-            if is_in(&few, block) {
-                match probes.rows(reader, rows, block).await? {
-                    Some(selection) if selection.rows.is_empty() => {
-                        explain.blocks_never += 1;
-                        continue;
-                    }
-                    Some(selection) if selection.open.is_empty() => matches = Some(selection.rows.len() as u64),
-                    _ => {}
-                }
-            }
-            let pages = match whole {
-                true => u8::MAX,
-                false => probes.pages(filter, block) & pages_in_time(filter, reader, block),
-            };
-            let rows = reader.block_rows(block).len();
-            candidates.push((key, Block { segment, block, rows, whole, matches, pages }));
         }
+        none.sort_unstable();
+        candidates.retain_mut(|(_, candidate)| {
+            let block = candidate.block;
+            if none.binary_search(&block).is_ok() {
+                explain.blocks_never += 1;
+                return false;
+            }
+            if let Ok(place) = counted.binary_search_by_key(&block, |(block, _)| *block) {
+                candidate.matches = counted.get(place).map(|(_, matches)| *matches);
+            }
+            if !candidate.whole {
+                candidate.pages = probes.pages(filter, block) & pages_in_time(filter, reader, block);
+            }
+            true
+        });
         if !candidates.is_empty() && probes.tells_rows() {
             self.probes.insert(segment, probes);
         }

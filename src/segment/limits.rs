@@ -32,7 +32,7 @@ impl Limits {
             places: 1 << 16,
             places_of_whole: 1 << 16,
             values: 256,
-            bytes_of_row: 2,
+            bytes_of_row: 1,
         };
         match effort {
             Effort::Page => page,

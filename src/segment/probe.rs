@@ -100,9 +100,10 @@ impl Probes {
         let (mut parts, mut answers) = (Vec::new(), Vec::new());
         let mut asked_before: HashMap<&Filter, usize> = HashMap::new();
         let blocks = segment.blocks_in(filter.start_times());
-        let rows: usize = blocks.clone().map(|block| segment.block_rows(block).len()).sum();
-        let is_bounded = blocks.len() < segment.blocks().len();
-        let most_bytes = if is_bounded { limits.bytes_of_row.saturating_mul(rows as u64) } else { u64::MAX };
+        let most_bytes = match blocks.len() < segment.blocks().len() {
+            true => limits.bytes_of_row.saturating_mul((blocks.len() * segment.shape().block_rows) as u64),
+            false => u64::MAX,
+        };
         for part in wanted(filter, segment, limits.parts) {
             if let Some(answer) = asked_before.get(part) {
                 parts.push((address(part), *answer));
@@ -121,7 +122,7 @@ impl Probes {
             let lists = reader.cache().lists(segment, &chunks, reader.counters()).await?;
             let is_whole = std::ptr::eq(part, filter.as_ref());
             let places = if is_whole { limits.places_of_whole } else { limits.places };
-            let mut found = Found::new(segment.shape().blocks(), places);
+            let mut found = Found::new(segment.shape().blocks(), blocks.clone(), places);
             for (chunk, bytes) in touched.chunks.iter().zip(lists) {
                 let taken = found.take(touched.listed, chunk, &bytes, asked);
                 taken.map_err(|error| segment.named(error))?;

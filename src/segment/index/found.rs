@@ -22,6 +22,8 @@ pub(in super::super) struct Found {
     blocks: Blocks,
     /// Of each block, or once all is taken in of those that hold such values, ascending.
     tallies: Vec<(u32, Tally)>,
+    /// Of other blocks nothing is wanted.
+    wanted: Range<usize>,
     /// The blocks that hold such values, ascending.
     places: Vec<Place>,
     /// No more places are remembered; how many flows of each block pass is.
@@ -71,10 +73,11 @@ pub(in super::super) enum PlaceRows {
 }
 
 impl Found {
-    /// Nothing as yet; of no more than `most` blocks with a value it will be remembered where their rows are listed.
-    pub(in super::super) fn new(blocks: Blocks, most: usize) -> Self {
+    /// Nothing as yet of the blocks that are `wanted`; of no more than `most` blocks with a value it will be remembered where
+    /// their rows are listed.
+    pub(in super::super) fn new(blocks: Blocks, wanted: Range<usize>, most: usize) -> Self {
         let tallies = (0..blocks.len() as u32).map(|block| (block, Tally::default())).collect();
-        Self { blocks, tallies, places: Vec::new(), most, runs: Vec::new() }
+        Self { blocks, tallies, wanted, places: Vec::new(), most, runs: Vec::new() }
     }
 
     /// Takes in what of a chunk passes `part`, a filter on the columns of the list.
@@ -137,6 +140,9 @@ impl Found {
     /// Takes note of a block that holds a value that passes, and where its rows are listed.
     fn pass(&mut self, Holder { block, pages, count }: Holder, listed: Option<(u32, u32)>) {
         let Some((_, tally)) = self.tallies.get_mut(block as usize) else { return };
+        if !self.wanted.contains(&(block as usize)) {
+            return;
+        }
         tally.count = tally.count.saturating_add(count);
         tally.pages |= pages;
         if self.places.len() <= self.most {

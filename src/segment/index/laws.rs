@@ -95,7 +95,7 @@ impl Indexed {
     /// What the lists tell of a part of a filter; `None` where they tell nothing.
     fn find(&self, part: &Filter) -> Result<Option<(&Listed, Found)>> {
         let Some(touched) = self.directory.touched(part, usize::MAX, usize::MAX) else { return Ok(None) };
-        let mut found = Found::new(self.cut.blocks, usize::MAX);
+        let mut found = Found::new(self.cut.blocks, 0..usize::MAX, usize::MAX);
         for chunk in &touched.chunks {
             let bytes: Bytes = chunk.chunk.unpack(self.packed(&chunk.chunk.place))?;
             found.take(touched.listed, chunk, &bytes, part)?;
