@@ -111,7 +111,7 @@ impl RowRanges {
     }
 
     /// The numbers of the pages of `page_rows` rows each that hold any of the rows, ascending.
-    pub(super) fn pages(&self, page_rows: usize) -> Vec<usize> {
+    pub(crate) fn pages(&self, page_rows: usize) -> Vec<usize> {
         let mut pages: Vec<usize> = Vec::new();
         for range in &self.0 {
             let first = (range.start / page_rows).max(pages.last().map_or(0, |last| last + 1));

@@ -19,7 +19,7 @@ use crate::{
     flow::{Field, Timestamp, ValueRef},
     query::{
         flow_scan::{BlockPiece, PartScan, RowPiece},
-        summary::{PartGroups, Runs, Sums, page_times, total},
+        summary::{PartGroups, Runs, Sums, page_times},
     },
     segment::{RowRanges, SegmentReader},
 };
@@ -77,13 +77,7 @@ impl Run {
             let mut added = 0;
             while added < rows.len() {
                 let (bucket, length) = runs.next(rows.len() - added)?;
-                let range = added..added + length;
-                let sums = Sums {
-                    flows: length as u64,
-                    source: total(first.get(range.clone()).unwrap_or_default()),
-                    dest: total(second.get(range).unwrap_or_default()),
-                };
-                add(&mut groups, bucket, &sums);
+                add(&mut groups, bucket, &Sums::of_rows(added..added + length, (&first, &second)));
                 added += length;
             }
         }
@@ -99,10 +93,7 @@ fn add(groups: &mut PartGroups<'_>, bucket: Bucket, sums: &Sums) {
 
 /// The buckets of the pages of some rows, of each that belongs to one.
 fn buckets(key: &Key, segment: &SegmentReader, rows: &RowRanges) -> BTreeMap<usize, Bucket> {
-    let page_rows = segment.shape().page_rows;
-    let pages = rows.as_slice().iter().flat_map(|range| range.start / page_rows..range.end.div_ceil(page_rows));
-    let mut pages: Vec<usize> = pages.collect();
-    pages.dedup();
+    let pages = rows.pages(segment.shape().page_rows);
     let bounds = pages.iter().flat_map(|page| <[i64; 2]>::from(page_times(segment, *page)));
     // A time that has no bucket because of an error may be that of a flow that does not match.
     let Some(told) = key.buckets(bounds) else { return BTreeMap::new() };

@@ -63,7 +63,8 @@ impl Shape {
     /// What `aggregate` asks of the flows of `scan`; `None` where it asks for more than there is here:
     ///
     /// - `SELECT src_ip, dst_port, count(*), sum(src_bytes) .. GROUP BY src_ip, dst_port` is such a question.
-    /// - Three keys, buckets of time and another key, the least of a column, sums of two columns that may be null, or `FILTER (WHERE ..)` are not.
+    /// - Three keys, buckets of time and another key, the least of a column, sums of two columns that may be null, or
+    ///   `FILTER (WHERE ..)` are not.
     pub(super) fn of(aggregate: &AggregateExec, scan: &FlowScanExec) -> Option<Self> {
         let by = aggregate.group_expr();
         let is_plain = by.is_single() && aggregate.limit_options().is_none();

@@ -37,6 +37,12 @@ pub(in crate::query) struct Sums {
 }
 
 impl Sums {
+    /// What some rows add up to. `source` and `dest` are the bytes of each row; they are empty where bytes are not added up.
+    pub(in crate::query) fn of_rows(rows: Range<usize>, (source, dest): (&[u64], &[u64])) -> Self {
+        let bytes = |bytes: &[u64]| total(bytes.get(rows.clone()).unwrap_or_default());
+        Self { flows: rows.len() as u64, source: bytes(source), dest: bytes(dest) }
+    }
+
     pub(super) fn add(&mut self, other: &Self) {
         self.flows += other.flows;
         self.source += other.source;
@@ -191,11 +197,7 @@ impl Accumulator {
                 source = bytes(column(0)?, Field::SrcBytes, &rows)?;
                 dest = bytes(column(1)?, Field::DstBytes, &rows)?;
             }
-            let sums = |range: Range<usize>| Sums {
-                flows: range.len() as u64,
-                source: total(source.get(range.clone()).unwrap_or_default()),
-                dest: total(dest.get(range).unwrap_or_default()),
-            };
+            let sums = |range| Sums::of_rows(range, (&source, &dest));
             tally.sums.add(&sums(0..rows.len()));
             if let (Some(buckets), Some(runs)) = (&mut tally.buckets, &mut runs) {
                 let mut added = 0;
@@ -239,7 +241,7 @@ pub(in crate::query) fn bytes<'c>(column: &'c ArrayRef, field: Field, rows: &Row
 }
 
 /// What bytes of flows add up to.
-pub(in crate::query) fn total(bytes: &[u64]) -> u128 {
+fn total(bytes: &[u64]) -> u128 {
     // In 64 bits where so many flows of so many bytes fit into them, as nearly all do: some at a time.
     const FLOWS: usize = 1 << 12;
     let few = |bytes: &[u64]| match bytes.iter().fold(0, |all, bytes| all | bytes) {

@@ -53,7 +53,7 @@ mod walk;
 mod words;
 mod work;
 
-pub(super) use accumulator::{Sums, bytes, total};
+pub(super) use accumulator::{Sums, bytes};
 pub use builder::{Every, LARGEST_TOP, MOST_BUCKETS, Measure, SummaryQuery};
 pub(super) use listing::{ListCost, Listing, LongLists};
 pub(super) use part_groups::PartGroups;

@@ -25,8 +25,7 @@ pub(in crate::query) struct Runs<B> {
 impl<B: Copy + PartialEq> Runs<B> {
     /// Those of some rows whose pages do not belong to one bucket. `bucket` tells that of a page, if it is one.
     pub(in crate::query) fn open(rows: &RowRanges, page_rows: usize, bucket: impl Fn(usize) -> Option<B>) -> RowRanges {
-        let pages = by_page(rows, page_rows).into_iter().map(|(page, _)| page);
-        let open = pages.filter(|page| bucket(*page).is_none());
+        let open = rows.pages(page_rows).into_iter().filter(|page| bucket(*page).is_none());
         let open = open.map(|page| rows.within(&(page * page_rows..(page + 1) * page_rows)));
         open.flat_map(|rows| rows.as_slice().to_vec()).collect()
     }
