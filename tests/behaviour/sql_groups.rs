@@ -8,7 +8,7 @@ use datafusion::{
     physical_plan::{collect, displayable},
     prelude::SessionConfig,
 };
-use flowseek::{Archive, Flow, Settings, flow::Timestamp, query, segment::SegmentOptions};
+use flowseek::{Archive, Flow, Settings, flow::Timestamp, generate::Generator, query, segment::SegmentOptions};
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use crate::{
@@ -237,4 +237,22 @@ fn buckets_of_all_years_are_those_of_rows() {
             assert!(error.contains("Cannot cast") || error.contains("stride must be non-zero"), "{error}");
         }
     }
+}
+
+#[test]
+fn buckets_are_those_of_rows_where_pages_are_decoded_together() {
+    let flows: Vec<Flow> = Generator::new(7).flows(5000).collect();
+    // A scan of these columns is more than the cache may keep.
+    let settings = Settings {
+        segment: SegmentOptions { block_rows: 1000, row_group_blocks: 4 },
+        page_cache_bytes: 256 << 10,
+        ..Settings::default()
+    };
+    let queries = ["true", "dst_port = 443"].map(|condition| {
+        format!(
+            "SELECT date_bin(INTERVAL '1 second', start_time) AS k, count(*) AS n, sum(dst_bytes) AS s FROM flows \
+             WHERE {condition} GROUP BY 1 ORDER BY k"
+        )
+    });
+    same_as_rows(&[flows], &[], settings, (2, 8192), &queries).unwrap();
 }
