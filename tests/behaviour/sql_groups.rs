@@ -242,10 +242,10 @@ fn buckets_of_all_years_are_those_of_rows() {
 #[test]
 fn buckets_are_the_same_where_pages_are_decoded_together() {
     let flows: Vec<Flow> = Generator::new(7).flows(5000).collect();
-    // A scan of these columns is more than the smaller cache may keep.
-    let caches = [256 << 10, Settings::default().page_cache_bytes];
+    // A scan of these columns is more than the smaller cache may keep, and several pages are read at a time.
+    let caches = [64 << 10, Settings::default().page_cache_bytes];
     let answers = caches.map(|page_cache_bytes| {
-        let segment = SegmentOptions { block_rows: 1000, row_group_blocks: 4 };
+        let segment = SegmentOptions { block_rows: 16, row_group_blocks: 4 };
         let settings = Settings { segment, page_cache_bytes, ..Settings::default() };
         let (_directory, archive, _) = summaries::archive(std::slice::from_ref(&flows), settings);
         ["true", "dst_port = 443"].map(|condition| {

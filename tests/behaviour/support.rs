@@ -146,8 +146,8 @@ pub fn order() -> impl Strategy<Value = Order> {
         .prop_map(|(keys, time)| Order::new(keys, time))
 }
 
-/// Segments and blocks so small that a few flows fill many. Every third has a page cache so small that scans keep nothing
-/// in it, and decode pages together.
+/// Segments and blocks so small that a few flows fill many. Every third has a page cache so small that scans of many columns
+/// keep nothing in it.
 pub fn settings() -> impl Strategy<Value = Settings> {
     (1usize..25, 1usize..10, 1usize..4).prop_map(|(segment_rows, block_rows, row_group_blocks)| Settings {
         segment: SegmentOptions { block_rows, row_group_blocks },
