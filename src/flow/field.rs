@@ -1,39 +1,6 @@
 //! The fields of a flow: the vocabulary that filters, orders and columns share.
 
-/// A field of a flow, named as its column in the archive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Field {
-    /// The unique number of the flow in its archive.
-    FlowId,
-    /// When the flow began.
-    StartTime,
-    /// When it ended; absent where that is unknown.
-    EndTime,
-    /// The IANA protocol number; 255 where it is unknown.
-    Protocol,
-    /// The address that opened the flow.
-    SrcIp,
-    /// The address it was opened to.
-    DstIp,
-    /// The port that opened the flow.
-    SrcPort,
-    /// The port it was opened to.
-    DstPort,
-    /// Bytes sent by the source.
-    SrcBytes,
-    /// Bytes sent back.
-    DstBytes,
-    /// The OR of the TCP flags of the flow's packets.
-    TcpFlags,
-    /// Name of the source's node.
-    SrcNode,
-    /// Name of the destination's node.
-    DstNode,
-    /// ID of the node that logged the flow.
-    NodeId,
-    /// Threat-intelligence activity ID.
-    ActivityId,
-}
+use super::columns::{ValueType, columns};
 
 /// What the values of a field are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,75 +15,100 @@ pub enum Kind {
     Text,
 }
 
+macro_rules! fields {
+    ({ $($id:tt)* } $($others:tt)*) => { fields! { $($id)* $($others)* } };
+    ($($(#[$doc:meta])* $number:literal $field:ident $column:ident: $values:ident $presence:ident $encoding:ident
+        $listing:ident $answers:ident [$($key:literal)*] [$($alias:literal)*] $parameter:tt)*) => {
+        /// A field of a flow, named as its column in the archive.
+        ///
+        /// Its number is the place of the column. It is written into files, so that no field ever gets another.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        #[non_exhaustive]
+        pub enum Field {
+            $($(#[$doc])* $field = $number,)*
+        }
+
+        impl Field {
+            /// Every field, in the order of the columns.
+            pub const ALL: &'static [Self] = &[$(Self::$field),*];
+        }
+    };
+}
+
+columns!(fields);
+
 impl Field {
     /// Every field, in the order of the columns.
-    pub const ALL: [Self; 15] = [
-        Self::FlowId,
-        Self::StartTime,
-        Self::EndTime,
-        Self::Protocol,
-        Self::SrcIp,
-        Self::DstIp,
-        Self::SrcPort,
-        Self::DstPort,
-        Self::SrcBytes,
-        Self::DstBytes,
-        Self::TcpFlags,
-        Self::SrcNode,
-        Self::DstNode,
-        Self::NodeId,
-        Self::ActivityId,
-    ];
+    pub fn all() -> impl ExactSizeIterator<Item = Self> + DoubleEndedIterator + Clone {
+        Self::ALL.iter().copied()
+    }
+
+    /// The field whose column has this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().find(|field| field.name() == name)
+    }
 
     /// The name of the column.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::FlowId => "flow_id",
-            Self::StartTime => "start_time",
-            Self::EndTime => "end_time",
-            Self::Protocol => "protocol",
-            Self::SrcIp => "src_ip",
-            Self::DstIp => "dst_ip",
-            Self::SrcPort => "src_port",
-            Self::DstPort => "dst_port",
-            Self::SrcBytes => "src_bytes",
-            Self::DstBytes => "dst_bytes",
-            Self::TcpFlags => "tcp_flags",
-            Self::SrcNode => "src_node",
-            Self::DstNode => "dst_node",
-            Self::NodeId => "node_id",
-            Self::ActivityId => "activity_id",
-        }
+        self.column().name
+    }
+
+    /// Its name in answers and in JSON; `None` of the ID, which only the archive has.
+    pub(crate) fn key(self) -> Option<&'static str> {
+        self.column().keys.first().copied()
     }
 
     /// What its values are.
     pub const fn kind(self) -> Kind {
-        match self {
-            Self::StartTime | Self::EndTime => Kind::Time,
-            Self::SrcIp | Self::DstIp => Kind::Address,
-            Self::SrcNode | Self::DstNode | Self::NodeId | Self::ActivityId => Kind::Text,
-            Self::FlowId
-            | Self::Protocol
-            | Self::SrcPort
-            | Self::DstPort
-            | Self::SrcBytes
-            | Self::DstBytes
-            | Self::TcpFlags => Kind::Number,
+        match self.column().values {
+            ValueType::Time => Kind::Time,
+            ValueType::Address => Kind::Address,
+            ValueType::Name => Kind::Text,
+            ValueType::Id | ValueType::Protocol | ValueType::Port | ValueType::Bytes | ValueType::TcpFlags => {
+                Kind::Number
+            }
         }
     }
 
     /// Whether every flow has a value here.
     pub const fn always_present(self) -> bool {
-        matches!(self, Self::FlowId | Self::StartTime | Self::Protocol)
+        self.column().is_required
     }
 
     /// The greatest number (see [`ValueRef::Number`](super::ValueRef::Number)) that a value of the field can have.
     pub const fn greatest(self) -> u128 {
-        match self {
-            Self::Protocol | Self::TcpFlags => u8::MAX as u128,
-            Self::SrcPort | Self::DstPort => u16::MAX as u128,
-            Self::FlowId | Self::StartTime | Self::EndTime | Self::SrcBytes | Self::DstBytes => u64::MAX as u128,
-            Self::SrcIp | Self::DstIp | Self::SrcNode | Self::DstNode | Self::NodeId | Self::ActivityId => u128::MAX,
+        match self.column().values {
+            ValueType::Protocol | ValueType::TcpFlags => u8::MAX as u128,
+            ValueType::Port => u16::MAX as u128,
+            ValueType::Id | ValueType::Time | ValueType::Bytes => u64::MAX as u128,
+            ValueType::Address | ValueType::Name => u128::MAX,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_a_field_is_the_place_of_its_column() {
+        for (place, field) in Field::all().enumerate() {
+            assert_eq!(field as usize, place, "{}", field.name());
+            assert_eq!(Field::named(field.name()), Some(field));
+        }
+    }
+
+    #[test]
+    fn a_name_means_one_field() {
+        let names = |field: Field| {
+            let column = field.column();
+            column.keys.iter().chain(column.aliases).chain([&column.name]).copied().collect::<Vec<_>>()
+        };
+        for field in Field::all() {
+            for other in Field::all().filter(|other| *other != field) {
+                assert!(names(other).iter().all(|name| !names(field).contains(name)), "{field:?}, {other:?}");
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The domain: what a flow is, and the values it is made of. Nothing here knows of files or queries.
 
 mod address;
+pub(crate) mod columns;
 mod field;
 mod protocol;
 mod record;

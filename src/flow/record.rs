@@ -2,78 +2,69 @@
 
 use std::{fmt, num::ParseIntError, str::FromStr};
 
-use super::{Address, Protocol, TcpFlags, Timestamp};
+use super::{
+    Field, Protocol, Timestamp, ValueRef,
+    columns::{columns, member},
+    value::HasValue as _,
+};
 
 /// The longest name or ID, in bytes: a DNS name's largest length (RFC 1035), so that a cursor over names stays small.
 pub const MAX_TEXT_BYTES: usize = 255;
 
-/// A finished flow: who talked to whom, when and how much. `None` is an absent value.
-///
-/// ```
-/// use flowseek::flow::{Flow, Protocol, Timestamp};
-///
-/// let flow = Flow {
-///     protocol: Protocol::TCP,
-///     src_ip: Some("192.0.2.7".parse()?),
-///     dst_port: Some(443),
-///     ..Flow::starting("2022-11-01T22:46:01.765Z".parse()?)
-/// };
-/// assert_eq!(Some(flow.start_time), Timestamp::from_millis(1_667_342_761_765));
-/// # Ok::<(), String>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Flow {
-    /// When the flow began.
-    pub start_time: Timestamp,
-    /// When it ended; absent where that is unknown.
-    pub end_time: Option<Timestamp>,
-    /// Its protocol; [`Protocol::UNKNOWN`] where it is unknown.
-    pub protocol: Protocol,
-    /// The address that opened it.
-    pub src_ip: Option<Address>,
-    /// The address it was opened to.
-    pub dst_ip: Option<Address>,
-    /// The port that opened it.
-    pub src_port: Option<u16>,
-    /// The port it was opened to.
-    pub dst_port: Option<u16>,
-    /// Bytes sent by the source.
-    pub src_bytes: Option<u64>,
-    /// Bytes sent back.
-    pub dst_bytes: Option<u64>,
-    /// The OR of the TCP flags of its packets.
-    pub tcp_flags: Option<TcpFlags>,
-    /// Name of the source's node, at most [`MAX_TEXT_BYTES`] bytes, never empty.
-    pub src_node: Option<String>,
-    /// Name of the destination's node, likewise.
-    pub dst_node: Option<String>,
-    /// ID of the node that logged the flow, likewise.
-    pub node_id: Option<String>,
-    /// Threat-intelligence activity ID, likewise.
-    pub activity_id: Option<String>,
+/// What a member is before it is known.
+macro_rules! unknown {
+    (nullable $values:ident $start_time:ident) => {
+        None
+    };
+    (required Time $start_time:ident) => {
+        $start_time
+    };
+    (required Protocol $start_time:ident) => {
+        Protocol::UNKNOWN
+    };
 }
 
-impl Flow {
-    /// A flow of which nothing but its start is known.
-    pub const fn starting(start_time: Timestamp) -> Self {
-        Self {
-            start_time,
-            end_time: None,
-            protocol: Protocol::UNKNOWN,
-            src_ip: None,
-            dst_ip: None,
-            src_port: None,
-            dst_port: None,
-            src_bytes: None,
-            dst_bytes: None,
-            tcp_flags: None,
-            src_node: None,
-            dst_node: None,
-            node_id: None,
-            activity_id: None,
+macro_rules! record {
+    ({ $($id:tt)* } $($(#[$doc:meta])* $number:literal $field:ident $column:ident: $values:ident $presence:ident
+        $encoding:ident $listing:ident $answers:ident [$($key:literal)*] [$($alias:literal)*] $parameter:tt)*) => {
+        /// A finished flow: who talked to whom, when and how much. `None` is an absent value.
+        ///
+        /// ```
+        /// use flowseek::flow::{Flow, Protocol, Timestamp};
+        ///
+        /// let flow = Flow {
+        ///     protocol: Protocol::TCP,
+        ///     src_ip: Some("192.0.2.7".parse()?),
+        ///     dst_port: Some(443),
+        ///     ..Flow::starting("2022-11-01T22:46:01.765Z".parse()?)
+        /// };
+        /// assert_eq!(Some(flow.start_time), Timestamp::from_millis(1_667_342_761_765));
+        /// # Ok::<(), String>(())
+        /// ```
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        pub struct Flow {
+            $($(#[$doc])* pub $column: member!($presence $values),)*
         }
-    }
+
+        impl Flow {
+            /// A flow of which nothing but its start is known.
+            pub const fn starting(start_time: Timestamp) -> Self {
+                Self { $($column: unknown!($presence $values start_time)),* }
+            }
+
+            /// The value of a field; `None` where it is absent, and always for [`Field::FlowId`], which only an archive
+            /// gives.
+            pub fn value(&self, field: Field) -> Option<ValueRef<'_>> {
+                match field {
+                    Field::FlowId => None,
+                    $(Field::$field => self.$column.value(),)*
+                }
+            }
+        }
+    };
 }
+
+columns!(record);
 
 /// The number of a flow: unique in its archive, and the same for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

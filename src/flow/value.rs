@@ -1,6 +1,6 @@
 //! Field values in the two forms that filters, orders and bounds compare: a number or a text.
 
-use super::{Address, Field, Flow, FlowId, StoredFlow, Timestamp};
+use super::{Address, Field, FlowId, Protocol, StoredFlow, TcpFlags, Timestamp};
 
 /// A value of a field, borrowed.
 ///
@@ -70,36 +70,66 @@ impl From<FlowId> for ValueRef<'_> {
     }
 }
 
+/// What a member of a flow has as a value.
+pub(super) trait HasValue {
+    /// The value; `None` where it is absent.
+    fn value(&self) -> Option<ValueRef<'_>>;
+}
+
+impl<T: HasValue> HasValue for Option<T> {
+    fn value(&self) -> Option<ValueRef<'_>> {
+        self.as_ref().and_then(T::value)
+    }
+}
+
+impl HasValue for Timestamp {
+    fn value(&self) -> Option<ValueRef<'_>> {
+        Some((*self).into())
+    }
+}
+
+impl HasValue for Address {
+    fn value(&self) -> Option<ValueRef<'_>> {
+        Some((*self).into())
+    }
+}
+
+impl HasValue for Protocol {
+    fn value(&self) -> Option<ValueRef<'_>> {
+        Some(ValueRef::Number(self.number().into()))
+    }
+}
+
+impl HasValue for TcpFlags {
+    fn value(&self) -> Option<ValueRef<'_>> {
+        Some(ValueRef::Number(self.bits().into()))
+    }
+}
+
+impl HasValue for u16 {
+    fn value(&self) -> Option<ValueRef<'_>> {
+        Some(ValueRef::Number((*self).into()))
+    }
+}
+
+impl HasValue for u64 {
+    fn value(&self) -> Option<ValueRef<'_>> {
+        Some(ValueRef::Number((*self).into()))
+    }
+}
+
+impl HasValue for String {
+    fn value(&self) -> Option<ValueRef<'_>> {
+        Some(ValueRef::Text(self))
+    }
+}
+
 impl StoredFlow {
     /// The value of a field; `None` where it is absent.
     pub fn value(&self, field: Field) -> Option<ValueRef<'_>> {
         match field {
             Field::FlowId => Some(self.id.into()),
             _ => self.flow.value(field),
-        }
-    }
-}
-
-impl Flow {
-    /// The value of a field; `None` where it is absent, and always for [`Field::FlowId`], which only an archive gives.
-    pub fn value(&self, field: Field) -> Option<ValueRef<'_>> {
-        let number = |number: u64| ValueRef::Number(u128::from(number));
-        match field {
-            Field::FlowId => None,
-            Field::StartTime => Some(self.start_time.into()),
-            Field::EndTime => self.end_time.map(Into::into),
-            Field::Protocol => Some(number(self.protocol.number().into())),
-            Field::SrcIp => self.src_ip.map(Into::into),
-            Field::DstIp => self.dst_ip.map(Into::into),
-            Field::SrcPort => self.src_port.map(|port| number(port.into())),
-            Field::DstPort => self.dst_port.map(|port| number(port.into())),
-            Field::SrcBytes => self.src_bytes.map(number),
-            Field::DstBytes => self.dst_bytes.map(number),
-            Field::TcpFlags => self.tcp_flags.map(|flags| number(flags.bits().into())),
-            Field::SrcNode => self.src_node.as_deref().map(ValueRef::Text),
-            Field::DstNode => self.dst_node.as_deref().map(ValueRef::Text),
-            Field::NodeId => self.node_id.as_deref().map(ValueRef::Text),
-            Field::ActivityId => self.activity_id.as_deref().map(ValueRef::Text),
         }
     }
 }

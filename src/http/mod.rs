@@ -17,7 +17,7 @@
 //! # What is answered
 //!
 //! `GET` [`PATH`] with the [parameters](crate::wire::PARAMETERS) answers a page: 200 and a JSON array of objects with the
-//! [fields](crate::wire::FIELDS), or what `Accept` prefers of `application/x-ndjson`, `text/csv` and
+//! [fields](crate::wire::fields), or what `Accept` prefers of `application/x-ndjson`, `text/csv` and
 //! `application/vnd.apache.arrow.stream`; compressed with gzip or zstd where `Accept-Encoding` names them.
 //!
 //! | header | when |

@@ -8,10 +8,10 @@ use super::{
     service::{PATH, SUMMARY_PATH},
 };
 use crate::{
-    flow::{Field, Kind, MAX_TEXT_BYTES, TcpFlags},
+    flow::{Field, MAX_TEXT_BYTES, TcpFlags, columns::ValueType},
     order::MAX_CURSOR_BYTES,
     query::{LARGEST_TOP, MOST_BUCKETS},
-    wire::{Exports, FIELDS, Limits, PARAMETERS, Parameter, ParameterKind, TextForm},
+    wire::{Exports, Limits, PARAMETERS, Parameter, ParameterKind, TextForm, fields, sortable},
 };
 
 /// The version of the endpoint, not of this crate.
@@ -172,26 +172,24 @@ fn schema(name: &str, kind: ParameterKind, limits: &Limits) -> Value {
 
 /// The names of fields that one can sort and group by.
 fn field_names() -> String {
-    let names: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
-    let aliases = "srcPort|dstPort|port|srcIp|dstIp|srcBytes|dstBytes|srcNode|dstNode|node|sTime|eTime";
-    format!("{}|{aliases}", names.join("|"))
+    sortable().map(|(name, _)| name).collect::<Vec<_>>().join("|")
 }
 
 /// A value of a field in an answer.
 fn shown(field: Field) -> Value {
-    match (field, field.kind()) {
-        (Field::Protocol, _) => json!({"type": "string", "enum": ["TCP", "UDP", "ICMP", "UNKNOWN"]}),
-        (Field::TcpFlags, _) => json!({
+    match field.column().values {
+        ValueType::Protocol => json!({"type": "string", "enum": ["TCP", "UDP", "ICMP", "UNKNOWN"]}),
+        ValueType::TcpFlags => json!({
             "type": "string",
             "description": "Eight binary digits, bit 7 first: CWR ECE URG ACK PSH RST SYN FIN; or as the server is set up, \
                             a decimal or hexadecimal number.",
             "pattern": "^(?:[01]{8}|[0-9]{1,3}|0x[0-9a-f]{2})$",
         }),
-        (Field::SrcPort | Field::DstPort, _) => json!({"type": "integer", "minimum": 0, "maximum": u16::MAX}),
-        (_, Kind::Number) => json!({"type": "integer", "minimum": 0, "maximum": u64::MAX}),
-        (_, Kind::Time) => time(),
-        (_, Kind::Address) => json!({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}),
-        (_, Kind::Text) => json!({"type": "string", "maxLength": MAX_TEXT_BYTES}),
+        ValueType::Port => json!({"type": "integer", "minimum": 0, "maximum": u16::MAX}),
+        ValueType::Id | ValueType::Bytes => json!({"type": "integer", "minimum": 0, "maximum": u64::MAX}),
+        ValueType::Time => time(),
+        ValueType::Address => json!({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}),
+        ValueType::Name => json!({"type": "string", "maxLength": MAX_TEXT_BYTES}),
     }
 }
 
@@ -205,9 +203,9 @@ fn time() -> Value {
 
 fn flow() -> Value {
     let properties: Map<String, Value> =
-        FIELDS.into_iter().map(|(name, field)| (name.to_owned(), shown(field))).collect();
+        fields().iter().map(|(name, field)| ((*name).to_owned(), shown(*field))).collect();
     let required: Vec<&str> =
-        FIELDS.into_iter().filter(|(_, field)| field.always_present()).map(|(name, _)| name).collect();
+        fields().iter().filter(|(_, field)| field.always_present()).map(|(name, _)| *name).collect();
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
@@ -219,8 +217,8 @@ fn summary() -> Value {
         let properties: Map<String, Value> = more.into_iter().chain(sums).collect();
         json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
     };
-    let keys = FIELDS.into_iter().chain([("nodeId", Field::NodeId)]);
-    let keys: Map<String, Value> = keys.map(|(name, field)| (name.to_owned(), shown(field))).collect();
+    let keys = Field::all().filter_map(|field| Some((field.key()?.to_owned(), shown(field))));
+    let keys: Map<String, Value> = keys.collect();
     let group = object(keys, &[]);
     let about = "Of a value that the flows of a group have not there is no key.";
     let buckets = object(Map::from_iter([("time".to_owned(), time())]), &["time"]);

@@ -1,69 +1,16 @@
 //! A flow as one JSON object, with the keys of the endpoint's response.
 
 use super::{near, object::Object, remarks::Tally, scalar::Scalar};
-use crate::flow::{Flow, Timestamp};
+use crate::flow::{
+    Field, Flow, Timestamp,
+    columns::{Key, columns},
+};
 
-/// A key that means something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Key {
-    ActivityId,
-    DestBytes,
-    DestIp,
-    DestNode,
-    DestPort,
-    EndTime,
-    Node,
-    NodeId,
-    Protocol,
-    SourceBytes,
-    SourceIp,
-    SourceNode,
-    SourcePort,
-    StartTime,
-    TcpFlags,
-}
-
-impl Key {
-    /// The names of all keys.
-    pub(crate) const NAMES: [&'static str; 15] = [
-        "activityID",
-        "destBytes",
-        "destIP",
-        "destNode",
-        "destPort",
-        "endTime",
-        "node",
-        "nodeId",
-        "protocol",
-        "sourceBytes",
-        "sourceIP",
-        "sourceNode",
-        "sourcePort",
-        "startTime",
-        "tcpFlags",
-    ];
-
-    /// The key with this name.
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "activityID" => Self::ActivityId,
-            "destBytes" => Self::DestBytes,
-            "destIP" => Self::DestIp,
-            "destNode" => Self::DestNode,
-            "destPort" => Self::DestPort,
-            "endTime" => Self::EndTime,
-            "node" => Self::Node,
-            "nodeId" => Self::NodeId,
-            "protocol" => Self::Protocol,
-            "sourceBytes" => Self::SourceBytes,
-            "sourceIP" => Self::SourceIp,
-            "sourceNode" => Self::SourceNode,
-            "sourcePort" => Self::SourcePort,
-            "startTime" => Self::StartTime,
-            "tcpFlags" => Self::TcpFlags,
-            _ => return None,
-        })
-    }
+/// The names of all keys.
+pub(crate) fn key_names() -> Vec<&'static str> {
+    let mut names: Vec<&str> = Field::all().flat_map(|field| field.column().keys).copied().collect();
+    names.sort_unstable();
+    names
 }
 
 /// A flow of which the start may still be missing.
@@ -76,18 +23,18 @@ pub(crate) struct Draft {
 pub(super) fn parse(line: &str, unknown: &mut Tally) -> Result<Flow, String> {
     let mut object = Object::open(line)?;
     let mut draft = Draft::new();
-    let mut seen: u16 = 0;
+    let mut seen: u64 = 0;
     while let Some((name, token)) = object.next()? {
-        let Some(key) = Key::from_name(&name) else {
-            unknown.add(&name, 1, || near::meant(&name, &Key::NAMES));
+        let Some(key) = Key::named(&name) else {
+            unknown.add(&name, 1, || near::meant(&name, &key_names()));
             continue;
         };
-        let bit = 1 << key as u16;
+        let bit = 1 << key.number;
         if seen & bit != 0 {
             return Err(format!("{name}: the key is given twice"));
         }
         seen |= bit;
-        draft.set(key, token.scalar()?).map_err(|reason| format!("{name}: {reason}"))?;
+        draft.set(key.field, token.scalar()?).map_err(|reason| format!("{name}: {reason}"))?;
     }
     draft.finish()
 }
@@ -98,44 +45,83 @@ impl Draft {
         Self { flow: Flow::starting(Timestamp::MIN), start_time: None }
     }
 
-    /// Takes the value of a key; the reason why it is refused is without the key.
-    pub(crate) fn set(&mut self, key: Key, value: Scalar<'_>) -> Result<(), String> {
-        let flow = &mut self.flow;
-        match key {
-            Key::ActivityId => flow.activity_id = value.name()?,
-            Key::DestBytes => flow.dst_bytes = value.bytes()?,
-            Key::DestIp => flow.dst_ip = value.address()?,
-            Key::DestNode => flow.dst_node = value.name()?,
-            Key::DestPort => flow.dst_port = value.port()?,
-            Key::EndTime => flow.end_time = value.time()?,
-            Key::Node | Key::NodeId => self.set_node_id(value)?,
-            Key::Protocol => flow.protocol = value.protocol()?,
-            Key::SourceBytes => flow.src_bytes = value.bytes()?,
-            Key::SourceIp => flow.src_ip = value.address()?,
-            Key::SourceNode => flow.src_node = value.name()?,
-            Key::SourcePort => flow.src_port = value.port()?,
-            Key::StartTime => self.start_time = value.time()?,
-            Key::TcpFlags => flow.tcp_flags = value.tcp_flags()?,
-        }
-        Ok(())
-    }
-
-    /// The logging node has two keys, which may not contradict each other.
-    fn set_node_id(&mut self, value: Scalar<'_>) -> Result<(), String> {
-        match (&self.flow.node_id, value.name()?) {
-            (Some(known), Some(other)) if *known != other => Err("node and nodeId differ".to_owned()),
-            (_, None) => Ok(()),
-            (_, given) => {
-                self.flow.node_id = given;
-                Ok(())
-            }
-        }
-    }
-
     /// The flow, if it has a start.
     pub(crate) fn finish(mut self) -> Result<Flow, String> {
         self.flow.start_time = self.start_time.ok_or("startTime: it is missing, and every flow has a start")?;
         Ok(self.flow)
+    }
+}
+
+/// Reads what a member of a flow is from a value.
+macro_rules! read {
+    (Time $value:ident) => {
+        $value.time()
+    };
+    (Protocol $value:ident) => {
+        $value.protocol()
+    };
+    (Address $value:ident) => {
+        $value.address()
+    };
+    (Port $value:ident) => {
+        $value.port()
+    };
+    (Bytes $value:ident) => {
+        $value.bytes()
+    };
+    (TcpFlags $value:ident) => {
+        $value.tcp_flags()
+    };
+    (Name $value:ident) => {
+        $value.name()
+    };
+}
+
+/// Sets a member of a draft.
+macro_rules! set {
+    (required Time $draft:ident.$column:ident = $value:expr, $field:expr) => {
+        $draft.start_time = $value
+    };
+    (required Protocol $draft:ident.$column:ident = $value:expr, $field:expr) => {
+        $draft.flow.$column = $value
+    };
+    (nullable $values:ident $draft:ident.$column:ident = $value:expr, $field:expr) => {
+        merge(&mut $draft.flow.$column, $value, $field)?
+    };
+}
+
+macro_rules! draft {
+    ({ $($id:tt)* } $($(#[$doc:meta])* $number:literal $field:ident $column:ident: $values:ident $presence:ident
+        $encoding:ident $listing:ident $answers:ident [$($key:literal)*] [$($alias:literal)*] $parameter:tt)*) => {
+        impl Draft {
+            /// Takes the value of a field; the reason why it is refused is without the key.
+            pub(crate) fn set(&mut self, field: Field, value: Scalar<'_>) -> Result<(), String> {
+                match field {
+                    // Every flow gets a number from the archive.
+                    Field::FlowId => {}
+                    $(Field::$field => set!($presence $values self.$column = read!($values value)?, field),)*
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+columns!(draft);
+
+/// Sets a value, which is told by each of the keys of its field: they may not contradict each other.
+fn merge<T: PartialEq>(known: &mut Option<T>, given: Option<T>, field: Field) -> Result<(), String> {
+    match (&known, given) {
+        (Some(known), Some(other)) if *known != other => {
+            let mut keys = field.column().keys.to_vec();
+            keys.sort_unstable();
+            Err(format!("{} differ", keys.join(" and ")))
+        }
+        (_, None) => Ok(()),
+        (_, given) => {
+            *known = given;
+            Ok(())
+        }
     }
 }
 
@@ -181,7 +167,11 @@ mod tests {
 
     #[test]
     fn every_name_is_that_of_a_key() {
-        assert!(Key::NAMES.iter().all(|name| Key::from_name(name).is_some()));
+        let keys: Vec<Key> = key_names().into_iter().map(|name| Key::named(name).unwrap()).collect();
+        let numbers: std::collections::BTreeSet<u8> = keys.iter().map(|key| key.number).collect();
+        assert_eq!(numbers.len(), keys.len());
+        assert!(numbers.iter().all(|number| u32::from(*number) < u64::BITS));
+        assert_eq!((Key::named("node").unwrap().field, Key::named("flowId")), (Field::NodeId, None));
     }
 
     #[test]

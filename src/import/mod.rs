@@ -74,7 +74,7 @@ mod scalar;
 mod zeek;
 
 pub use decompress::decompress;
-pub(crate) use flow_json::{Draft, Key};
+pub(crate) use flow_json::{Draft, key_names};
 pub use format::{Format, detect};
 pub(crate) use near::meant;
 pub use parser::{LineParser, Parsed};

@@ -42,7 +42,7 @@ proptest! {
 
     #[test]
     fn the_last_keys_are_always_the_start_time_and_the_id(
-        keys in vec((select(&Field::ALL[..]), any::<bool>()), 0..5),
+        keys in vec((select(Field::ALL), any::<bool>()), 0..5),
         newest in any::<bool>(),
     ) {
         let direction = |down: bool| if down { Direction::Descending } else { Direction::Ascending };

@@ -7,6 +7,6 @@ use crate::flow::Field;
 
 pub(crate) fn order() -> impl Strategy<Value = Order> {
     let direction = || select(vec![Direction::Ascending, Direction::Descending]);
-    let key = (select(&Field::ALL[..]), direction()).prop_map(|(field, direction)| SortKey { field, direction });
+    let key = (select(Field::ALL), direction()).prop_map(|(field, direction)| SortKey { field, direction });
     (vec(key, 0..4), direction()).prop_map(|(keys, time)| Order::new(keys, time))
 }

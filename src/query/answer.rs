@@ -84,7 +84,7 @@ async fn finish(
 ) -> Result<Page> {
     let search_time = started.elapsed();
     let started = Instant::now();
-    let batch = search.columns(&found, &Field::ALL).await?;
+    let batch = search.columns(&found, Field::ALL).await?;
     if let Some(last) = batch.num_rows().checked_sub(1).filter(|last| last + 1 < found.len()) {
         // The time has ended before all of them were fetched.
         search.goal.position = found.get(last).map(|last| Position::after(last.key.clone()));

@@ -10,7 +10,7 @@ use datafusion::{
 
 use crate::{
     filter::{Filter, Ranges, Set, Test},
-    flow::{Field, Timestamp, Value},
+    flow::{Field, Timestamp, Value, columns::ValueType},
     order::{Direction, Order, Position, Side, SortKey},
 };
 
@@ -249,14 +249,14 @@ fn scalar(field: Field, value: &Value) -> ScalarValue {
     };
     // `greatest` has made the casts exact.
     #[expect(clippy::cast_possible_truncation, reason = "at most the field's greatest value")]
-    match field {
-        Field::StartTime | Field::EndTime => {
+    match field.column().values {
+        ValueType::Time => {
             ScalarValue::TimestampMillisecond(Some(Timestamp::ordinal_millis(number as u64)), Some(Arc::from("UTC")))
         }
-        Field::Protocol | Field::TcpFlags => ScalarValue::UInt8(Some(number as u8)),
-        Field::SrcPort | Field::DstPort => ScalarValue::UInt16(Some(number as u16)),
-        _ if field.greatest() == u128::from(u64::MAX) => ScalarValue::UInt64(Some(number as u64)),
-        _ => ScalarValue::FixedSizeBinary(16, Some(number.to_be_bytes().to_vec())),
+        ValueType::Protocol | ValueType::TcpFlags => ScalarValue::UInt8(Some(number as u8)),
+        ValueType::Port => ScalarValue::UInt16(Some(number as u16)),
+        ValueType::Id | ValueType::Bytes => ScalarValue::UInt64(Some(number as u64)),
+        ValueType::Address | ValueType::Name => ScalarValue::FixedSizeBinary(16, Some(number.to_be_bytes().to_vec())),
     }
 }
 

@@ -1,9 +1,10 @@
-//! Flows in columns: the table of columns, flows to batches and back, and filters as DataFusion expressions.
+//! Flows in columns: the columns of an archive, flows to batches and back, and filters as DataFusion expressions.
 
 mod batch;
 mod builder;
 mod columns;
 mod expr;
+mod stored;
 
 pub use batch::Flows;
 pub(crate) use batch::Values;

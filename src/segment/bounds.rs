@@ -101,7 +101,7 @@ impl BoundsTable {
         let flags = self.flags.iter().fold((0, u8::MAX), |(any, all), (or, and)| (any | or, all & and));
         Self {
             rows: vec![self.rows.iter().fold(0, |sum: u32, rows| sum.saturating_add(*rows))],
-            lanes: Field::ALL.into_iter().zip(&self.lanes).map(fold).collect(),
+            lanes: Field::all().zip(&self.lanes).map(fold).collect(),
             flags: vec![flags],
         }
     }

@@ -40,7 +40,7 @@ impl SegmentReader {
         let mut places = vec![self.index().clone(), self.index().end..self.file_bytes()];
         for group in 0..self.metadata().num_row_groups() {
             let pages = self.pages_of(group);
-            for field in Field::ALL {
+            for field in Field::all() {
                 if let Some(place) = self.dictionary(field, group)? {
                     places.push(place.range());
                     if !self.is_sound(&place)? {
@@ -85,7 +85,7 @@ impl SegmentReader {
             Ok(bytes.map_or(0, |bytes| checksum(&bytes)))
         };
         let mut table = self.pages().clone();
-        for (column, field) in Field::ALL.into_iter().enumerate() {
+        for (column, field) in Field::all().enumerate() {
             if let Some(sums) = table.checksums.get_mut(column) {
                 for (page, known) in sums.iter_mut().enumerate() {
                     *known = sum(&self.page(field, page)?)?;
@@ -208,7 +208,7 @@ mod tests {
         // The rows 3 and 4 lie in one block, and in two pages: of all that the index says, only the lists and the times
         // tell which of the two has which value.
         let order: UInt32Array = (0..3).chain([4, 3]).chain(5..40).collect::<Vec<u32>>().into();
-        for field in Field::ALL {
+        for field in Field::all() {
             let mut columns = flows.columns().to_vec();
             columns[field as usize] = take(&columns[field as usize], &order, None).unwrap();
             let other = RecordBatch::try_new(schema(), columns).unwrap();

@@ -66,7 +66,7 @@ impl RowReader {
 
     /// How many pages of all columns a query holds at a time: an eighth of what all queries may hold, but one at least.
     pub(crate) fn pages_at_once(&self, segment: &SegmentReader) -> usize {
-        let page = segment.shape().page_rows as u64 * Field::ALL.into_iter().map(width).sum::<u64>();
+        let page = segment.shape().page_rows as u64 * Field::all().map(width).sum::<u64>();
         usize::try_from(self.cache.pin_bytes() / 8 / page.max(1)).unwrap_or(usize::MAX).max(1)
     }
 

@@ -36,7 +36,7 @@ pub(super) const MOST_PLACES: usize = 1 << 16;
 /// The same for columns of places in a dictionary: names and addresses are decoded to these.
 static PLACE_DECODERS: LazyLock<Option<(SchemaDescriptor, Vec<FieldLevels>)>> = LazyLock::new(|| {
     let column = |field: Field| Column::new(field.name(), DataType::UInt16, !field.always_present());
-    levels(&Schema::new(Field::ALL.into_iter().map(column).collect::<Vec<_>>()))
+    levels(&Schema::new(Field::all().map(column).collect::<Vec<_>>()))
 });
 
 fn levels(schema: &Schema) -> Option<(SchemaDescriptor, Vec<FieldLevels>)> {
@@ -45,7 +45,7 @@ fn levels(schema: &Schema) -> Option<(SchemaDescriptor, Vec<FieldLevels>)> {
         let only = ProjectionMask::leaves(&columns, [field as usize]);
         parquet_to_arrow_field_levels(&columns, only, Some(schema.fields())).ok()
     };
-    let levels = Field::ALL.into_iter().map(levels).collect::<Option<Vec<_>>>()?;
+    let levels = Field::all().map(levels).collect::<Option<Vec<_>>>()?;
     Some((columns, levels))
 }
 

@@ -64,5 +64,5 @@ impl<'a> Ranks<'a> {
 
 /// The fields that are names.
 pub(super) fn named() -> Vec<Field> {
-    Field::ALL.into_iter().filter(|field| field.kind() == Kind::Text).collect()
+    Field::all().filter(|field| field.kind() == Kind::Text).collect()
 }

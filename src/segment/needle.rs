@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{
     RowReader, SegmentReader,
-    index::{Chunk, LISTS, List, Listed, Within},
+    index::{Chunk, List, Listed, Within, lists},
 };
 use crate::{
     error::Result,
@@ -108,7 +108,7 @@ impl Part {
             Filter::Or(parts) => parts.as_slice(),
             part => std::slice::from_ref(part),
         };
-        let is_listed = |test: &Test| LISTS.iter().any(|fields| fields.contains(&test.field()));
+        let is_listed = |test: &Test| lists().iter().any(|fields| fields.contains(&test.field()));
         match tests.iter().map(Needle::new).collect::<Option<Vec<_>>>() {
             Some(needles) if !needles.is_empty() => Self::Needles(needles),
             _ if part.tests().any(is_listed) => Self::Listed,
@@ -127,7 +127,7 @@ impl Needle {
             Set::Flags { .. } => false,
         };
         let field = test.field();
-        let list = LISTS.iter().find(|fields| **fields == [field])?;
+        let list = lists().iter().find(|fields| **fields == [field])?;
         (is_narrow && !test.passes_absent()).then(|| Self { field, ranges: List::of(list).ranges(part) })
     }
 }

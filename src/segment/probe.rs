@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     BlockBounds, RowReader, RowSet, SegmentReader,
-    index::{Found, LISTS},
+    index::{Found, lists},
     join::Joined,
     limits::Limits,
     listed_rows::{At, ListedRows},
@@ -72,7 +72,7 @@ fn address(part: &Filter) -> usize {
 
 /// The same filter, with those parts side by side that one list answers together.
 pub fn grouped(filter: &Filter) -> Filter {
-    LISTS.iter().filter(|fields| fields.len() > 1).fold(filter.clone(), |filter, fields| filter.grouped(fields))
+    lists().iter().filter(|fields| fields.len() > 1).fold(filter.clone(), |filter, fields| filter.grouped(fields))
 }
 
 impl Probes {

@@ -158,7 +158,7 @@ fn build(groups: &[Vec<Parts>], rows: usize, group_pages: usize, page_rows: usiz
     let mut offsets = Vec::with_capacity(groups.len());
     for (group, parts) in groups.iter().enumerate() {
         let rows = block_range(group, group_pages.saturating_mul(page_rows), rows);
-        let chunks = Field::ALL.into_iter().zip(parts).map(|(field, parts)| chunk(&columns, field, parts, rows.len()));
+        let chunks = Field::all().zip(parts).map(|(field, parts)| chunk(&columns, field, parts, rows.len()));
         let chunks = chunks.collect::<ParquetResult<Vec<_>>>()?;
         let bytes = chunks.iter().map(ColumnChunkMetaData::compressed_size).sum();
         let builder = RowGroupMetaData::builder(Arc::clone(&columns)).set_num_rows(rows.len() as i64);

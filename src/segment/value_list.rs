@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     RowReader, SegmentReader,
-    index::{Chunk, LISTS, List, ListValue, Valued},
+    index::{Chunk, List, ListValue, Valued, lists},
 };
 use crate::{
     error::{Error, Result},
@@ -22,7 +22,7 @@ const FIRST_CHUNKS: usize = 8;
 /// The columns of the list that tells of these fields together, where segments have one.
 pub(crate) fn listed_together(fields: &[Field]) -> Option<&'static [Field]> {
     let has_all = |columns: &&[Field]| !fields.is_empty() && fields.iter().all(|field| columns.contains(field));
-    LISTS.into_iter().find(has_all)
+    lists().iter().map(Vec::as_slice).find(has_all)
 }
 
 /// A list of a segment.

@@ -32,7 +32,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     filter::Bounds as _,
-    flow::{Field, FlowId, Timestamp, ValueRef},
+    flow::{Field, FlowId, Timestamp, ValueRef, columns::Encoding as ColumnEncoding},
     schema::Values,
 };
 
@@ -149,7 +149,7 @@ fn encode_columns(rows: &RecordBatch, writers: Vec<ArrowColumnWriter>) -> Result
 
 /// Lists the values of the columns whose values are listed.
 fn lists(flows: &RecordBatch, names: &AllRanks<'_>, blocks: Blocks) -> Result<Vec<Built>> {
-    on_all_cores(index::LISTS.to_vec(), |fields| index::build(flows, names, fields, blocks))
+    on_all_cores(index::lists().to_vec(), |fields| index::build(flows, names, &fields, blocks))
 }
 
 /// How many bytes the rows of lists may take, beside columns and an index of so many bytes: so many that the index is with
@@ -246,15 +246,13 @@ fn properties(names: &AllRanks<'_>, page_rows: usize, group_rows: usize) -> Resu
         .set_data_page_size_limit(usize::MAX)
         .set_dictionary_page_size_limit(usize::MAX);
     let has_few_names = |field: Field| names.get(&field).is_some_and(|names| names.names().len() <= LARGEST_DICTIONARY);
-    for field in Field::ALL {
+    for field in Field::all() {
         let column = ColumnPath::from(field.name());
-        // Differences are packed to the bit: smaller for start times, which are sorted, and for source ports, which
-        // are drawn evenly; of the other numbers Zstandard finds more. Addresses recur within a row group.
-        let (dictionary, encoding) = match field {
-            Field::StartTime | Field::SrcPort => (false, Encoding::DELTA_BINARY_PACKED),
-            Field::Protocol | Field::TcpFlags | Field::SrcIp | Field::DstIp => (true, Encoding::PLAIN),
-            _ if names.contains_key(&field) => (has_few_names(field), Encoding::PLAIN),
-            _ => (false, Encoding::PLAIN),
+        let (dictionary, encoding) = match field.column().encoding {
+            ColumnEncoding::Packed => (false, Encoding::DELTA_BINARY_PACKED),
+            ColumnEncoding::Dictionary => (true, Encoding::PLAIN),
+            ColumnEncoding::Names => (has_few_names(field), Encoding::PLAIN),
+            ColumnEncoding::Plain => (false, Encoding::PLAIN),
         };
         properties = properties
             .set_column_dictionary_enabled(column.clone(), dictionary)
@@ -266,9 +264,8 @@ fn properties(names: &AllRanks<'_>, page_rows: usize, group_rows: usize) -> Resu
 
 /// How the pages of a column are compressed.
 pub(super) fn compression(field: Field) -> Result<Compression> {
-    Ok(match field {
-        // Packed to the bit already.
-        Field::StartTime | Field::SrcPort => Compression::UNCOMPRESSED,
+    Ok(match field.column().encoding {
+        ColumnEncoding::Packed => Compression::UNCOMPRESSED,
         // Of pages this small, higher levels make more, and not less; from the seventh on a little less, in twice the
         // time.
         _ => Compression::ZSTD(ZstdLevel::try_new(1).map_err(failed)?),

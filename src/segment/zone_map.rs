@@ -43,7 +43,7 @@ impl ZoneMap {
     pub fn of(bounds: &impl Bounds) -> Self {
         let mut bytes = vec![VERSION];
         let mut places = [0; Field::ALL.len()];
-        for (field, place) in Field::ALL.into_iter().zip(&mut places) {
+        for (field, place) in Field::all().zip(&mut places) {
             let span = bounds.field(field).filter(|_| !matches!(field, Field::StartTime | Field::FlowId));
             let Some(span) = span else { continue };
             *place = u16::try_from(bytes.len()).unwrap_or(0);
@@ -90,7 +90,7 @@ impl ZoneMap {
         };
         let ((any, all), (found_any, found_all)) = (self.flag_masks, bounds.flag_masks());
         let flags = found_any & !any == 0 && all & !found_all == 0;
-        let wrong = Field::ALL.into_iter().find(|field| !is_within(*field));
+        let wrong = Field::all().find(|field| !is_within(*field));
         wrong.or((!flags && bounds.field(Field::TcpFlags).is_some()).then_some(Field::TcpFlags))
     }
 }
@@ -254,7 +254,7 @@ mod tests {
             prop_assert_eq!(ZoneMap::from_bytes(zones.as_bytes()), Some(zones.clone()));
             prop_assert_eq!(zones.excludes(&exact), None);
             prop_assert_eq!(zones.flag_masks(), exact.flag_masks());
-            for field in Field::ALL.into_iter().filter(|field| !matches!(field, Field::StartTime | Field::FlowId)) {
+            for field in Field::all().filter(|field| !matches!(field, Field::StartTime | Field::FlowId)) {
                 let (zone, span) = (zones.field(field).unwrap(), exact.field(field).unwrap());
                 prop_assert_eq!(zone.absent, span.absent);
                 prop_assert_eq!(zone.values.is_some(), span.values.is_some());

@@ -2,7 +2,7 @@
 
 use super::{
     decode::{Plus, decode, pairs},
-    field_name::{field_names, parameter_of},
+    field_name::field_names,
     parameter::Parameter,
     problem::{Problems, nearest, quote},
 };
@@ -72,7 +72,7 @@ fn meant(name: &str, known: &[&'static Parameter]) -> Option<&'static str> {
     let itself = |parameter: &&'static Parameter| (parameter.name.to_owned(), parameter.name);
     let others = OTHER_NAMES.into_iter().filter(|(_, meant)| is_known(meant));
     let others = others.map(|(name, meant)| (name.to_owned(), meant));
-    let filters = field_names().filter_map(|(name, field)| Some((name, parameter_of(field)?)));
+    let filters = field_names().filter_map(|(name, field)| Some((name, field.column().parameter?)));
     let of_fields = filters.flat_map(|(name, parameter)| {
         let operator = Parameter::named(&format!("{parameter}Op"));
         let operators = operator.map(|operator| ["Op", "_op"].map(|end| (format!("{name}{end}"), operator.name)));
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use crate::{
         flow::Field,
-        wire::{FIELDS, PARAMETERS},
+        wire::{PARAMETERS, fields},
     };
 
     fn suggestion(name: &str) -> Option<String> {
@@ -109,8 +109,8 @@ mod tests {
             ("dst_node", "dstNode"),
             ("node_id", "node"),
         ] {
-            let field = Field::ALL.into_iter().find(|field| field.name() == column).unwrap();
-            let shown = FIELDS.into_iter().filter(|(_, shown)| *shown == field).map(|(name, _)| name);
+            let field = Field::named(column).unwrap();
+            let shown = fields().iter().filter(|(_, shown)| *shown == field).map(|(name, _)| *name);
             for name in shown.chain([column]).filter(|name| Parameter::named(name).is_none()) {
                 assert_eq!(suggestion(name).as_deref(), Some(parameter), "{name}");
                 assert_eq!(suggestion(&name.to_uppercase()).as_deref(), Some(parameter), "{name}");

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::flow::{Address, Field, Flow, Kind, Protocol, TcpFlags, Timestamp, Value};
+use crate::flow::{Address, Field, Flow, Kind, Protocol, TcpFlags, Timestamp, Value, ValueRef, columns::ValueType};
 
 /// How TCP flags are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -51,41 +51,29 @@ pub enum Cell<'a> {
 impl<'a> Cell<'a> {
     /// A value of a field by itself; `None` where it is none that the field can have.
     pub fn of_value(value: &'a Value, field: Field, flags: FlagsFormat) -> Option<Self> {
-        let number = match value {
-            Value::Text(text) => return (field.kind() == Kind::Text).then_some(Self::Text(text)),
-            Value::Number(number) => *number,
-        };
-        match (field, field.kind()) {
-            (Field::Protocol, _) => u8::try_from(number).ok().map(|number| Self::Protocol(Protocol::new(number))),
-            (Field::TcpFlags, _) => u8::try_from(number).ok().map(|bits| Self::Flags(TcpFlags::new(bits), flags)),
-            (_, Kind::Number) => u64::try_from(number).ok().map(Self::Number),
-            (_, Kind::Address) => Some(Self::Address(Address::from_bits(number))),
-            (_, Kind::Time) => {
-                let millis = Timestamp::ordinal_millis(u64::try_from(number).ok()?);
-                Timestamp::from_millis(millis).map(Self::Time)
-            }
-            (_, Kind::Text) => None,
-        }
+        Self::shown(value.as_ref(), field, flags)
     }
 
     /// The value of a field of a flow; `None` where it is absent, and for [`Field::FlowId`], which a flow has not.
     pub fn of(flow: &'a Flow, field: Field, flags: FlagsFormat) -> Option<Self> {
-        match field {
-            Field::FlowId => None,
-            Field::StartTime => Some(Self::Time(flow.start_time)),
-            Field::EndTime => flow.end_time.map(Self::Time),
-            Field::Protocol => Some(Self::Protocol(flow.protocol)),
-            Field::SrcIp => flow.src_ip.map(Self::Address),
-            Field::DstIp => flow.dst_ip.map(Self::Address),
-            Field::SrcPort => flow.src_port.map(|port| Self::Number(port.into())),
-            Field::DstPort => flow.dst_port.map(|port| Self::Number(port.into())),
-            Field::SrcBytes => flow.src_bytes.map(Self::Number),
-            Field::DstBytes => flow.dst_bytes.map(Self::Number),
-            Field::TcpFlags => flow.tcp_flags.map(|bits| Self::Flags(bits, flags)),
-            Field::SrcNode => flow.src_node.as_deref().map(Self::Text),
-            Field::DstNode => flow.dst_node.as_deref().map(Self::Text),
-            Field::NodeId => flow.node_id.as_deref().map(Self::Text),
-            Field::ActivityId => flow.activity_id.as_deref().map(Self::Text),
+        Self::shown(flow.value(field)?, field, flags)
+    }
+
+    fn shown(value: ValueRef<'a>, field: Field, flags: FlagsFormat) -> Option<Self> {
+        let number = match value {
+            ValueRef::Text(text) => return (field.kind() == Kind::Text).then_some(Self::Text(text)),
+            ValueRef::Number(number) => number,
+        };
+        match field.column().values {
+            ValueType::Protocol => u8::try_from(number).ok().map(|number| Self::Protocol(Protocol::new(number))),
+            ValueType::TcpFlags => u8::try_from(number).ok().map(|bits| Self::Flags(TcpFlags::new(bits), flags)),
+            ValueType::Id | ValueType::Port | ValueType::Bytes => u64::try_from(number).ok().map(Self::Number),
+            ValueType::Address => Some(Self::Address(Address::from_bits(number))),
+            ValueType::Time => {
+                let millis = Timestamp::ordinal_millis(u64::try_from(number).ok()?);
+                Timestamp::from_millis(millis).map(Self::Time)
+            }
+            ValueType::Name => None,
         }
     }
 }

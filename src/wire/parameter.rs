@@ -64,7 +64,7 @@ pub struct Parameter {
 impl Parameter {
     /// The parameter of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
-        PARAMETERS.iter().chain(&OF_SUMMARIES).find(|parameter| parameter.name == name)
+        PARAMETERS.iter().chain(OF_SUMMARIES).find(|parameter| parameter.name == name)
     }
 
     /// The parameters of a summary: those that filter flows, and its own.
@@ -76,7 +76,7 @@ impl Parameter {
     /// assert!(names.contains(&"dstPort") && names.contains(&"by") && !names.contains(&"limit"));
     /// ```
     pub fn of_summaries() -> impl Iterator<Item = &'static Self> {
-        PARAMETERS.iter().filter(|parameter| parameter.filters()).chain(&OF_SUMMARIES)
+        PARAMETERS.iter().filter(|parameter| parameter.filters()).chain(OF_SUMMARIES)
     }
 
     /// Whether it tells which flows match.
@@ -152,11 +152,11 @@ const fn parameter(name: &'static str, kind: ParameterKind, about: &'static str)
 }
 
 /// Every parameter of the endpoint. Names, values and meanings are its contract.
-pub const PARAMETERS: [Parameter; 32] = {
+pub const PARAMETERS: &[Parameter] = {
     use ParameterKind::{
         Addresses, Comparison, Count, Equality, Flags, Limit, Names, Page, Ports, Protocols, Sort, Switch, Time,
     };
-    [
+    &[
         parameter("sTime", Time, "A bound on when the flow began, by default the earliest time."),
         parameter("sTimeOp", Comparison, "How the start time compares with sTime; gte if left out."),
         parameter("eTime", Time, "A second bound on when the flow began, by default the latest time."),
@@ -217,7 +217,7 @@ pub const PARAMETERS: [Parameter; 32] = {
 };
 
 /// The parameters of a summary beside those that filter.
-const OF_SUMMARIES: [Parameter; 5] = [
+const OF_SUMMARIES: &[Parameter] = &[
     parameter("by", ParameterKind::By, "The fields whose values make the groups; without it there is one total."),
     parameter(
         "measure",

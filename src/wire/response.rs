@@ -1,30 +1,24 @@
 //! Flows as the endpoint's JSON objects.
 
-use std::io;
+use std::{io, sync::LazyLock};
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{Cell, FlagsFormat};
-use crate::flow::{Field, Flow, StoredFlow};
+use crate::flow::{Field, Flow, StoredFlow, columns::Answers};
 
 /// The fields of an answer in its order, with the fields of a flow that they show: what JSON, CSV and tables hold.
-pub const FIELDS: [(&str, Field); 13] = [
-    ("activityID", Field::ActivityId),
-    ("destBytes", Field::DstBytes),
-    ("destIP", Field::DstIp),
-    ("destNode", Field::DstNode),
-    ("destPort", Field::DstPort),
-    ("endTime", Field::EndTime),
-    ("protocol", Field::Protocol),
-    ("sourceBytes", Field::SrcBytes),
-    ("sourceIP", Field::SrcIp),
-    ("sourceNode", Field::SrcNode),
-    ("sourcePort", Field::SrcPort),
-    ("startTime", Field::StartTime),
-    ("tcpFlags", Field::TcpFlags),
-];
+pub fn fields() -> &'static [(&'static str, Field)] {
+    static FIELDS: LazyLock<Vec<(&str, Field)>> = LazyLock::new(|| {
+        let shown = Field::all().filter(|field| field.column().answers == Answers::All);
+        let mut fields: Vec<_> = shown.filter_map(|field| Some((field.key()?, field))).collect();
+        fields.sort_unstable();
+        fields
+    });
+    FIELDS.as_slice()
+}
 
-/// A flow as an object with the [`FIELDS`]; those without a value are left out.
+/// A flow as an object with the [`fields`] of an answer; those without a value are left out.
 ///
 /// ```
 /// use flowseek::{flow::Flow, wire::{FlagsFormat, FlowView}};
@@ -50,8 +44,8 @@ impl<'a> FlowView<'a> {
 impl Serialize for FlowView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_map(None)?;
-        for (name, field) in FIELDS {
-            if let Some(cell) = Cell::of(self.flow, field, self.flags) {
+        for (name, field) in fields() {
+            if let Some(cell) = Cell::of(self.flow, *field, self.flags) {
                 object.serialize_entry(name, &cell)?;
             }
         }
@@ -127,7 +121,7 @@ mod tests {
             "\n"
         );
         assert_eq!(line(FlagsFormat::Binary), expected);
-        let names: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
+        let names: Vec<&str> = fields().iter().map(|(name, _)| *name).collect();
         let contract = "activityID destBytes destIP destNode destPort endTime protocol sourceBytes sourceIP sourceNode \
                         sourcePort startTime tcpFlags";
         assert_eq!(names, contract.split(' ').collect::<Vec<_>>());

@@ -1,27 +1,10 @@
 //! The order that the arguments ask for.
 
-use super::{field_name::field_names, operator::word, problem::Wrong, reader::Reader, response::FIELDS};
+use super::{field_name::field_names, operator::word, problem::Wrong, reader::Reader, response::fields};
 use crate::{
     flow::Field,
     order::{Direction, Order, SortKey},
 };
-
-/// Parameter names, and what their analogy makes, as names of fields. Both time bounds are on the start time, so both
-/// their names are it.
-const ALIASES: [(&str, Field); 12] = [
-    ("srcPort", Field::SrcPort),
-    ("dstPort", Field::DstPort),
-    ("port", Field::DstPort),
-    ("srcIp", Field::SrcIp),
-    ("dstIp", Field::DstIp),
-    ("srcBytes", Field::SrcBytes),
-    ("dstBytes", Field::DstBytes),
-    ("srcNode", Field::SrcNode),
-    ("dstNode", Field::DstNode),
-    ("node", Field::NodeId),
-    ("sTime", Field::StartTime),
-    ("eTime", Field::StartTime),
-];
 
 const DIRECTIONS: [(&str, Direction); 2] = [("asc", Direction::Ascending), ("desc", Direction::Descending)];
 
@@ -51,9 +34,16 @@ fn sort_key(item: &str) -> Result<(&'static str, SortKey), Wrong> {
     Ok((name, SortKey { field, direction }))
 }
 
+/// The names of the fields that flows can be sorted by: those of a response, and then those of parameters and what their
+/// analogy makes.
+pub(crate) fn sortable() -> impl Iterator<Item = (&'static str, Field)> {
+    let aliases = Field::all().flat_map(|field| field.column().aliases.iter().map(move |alias| (*alias, field)));
+    fields().iter().copied().chain(aliases)
+}
+
 /// A field by the name of a response or of a parameter; and that name.
 pub(super) fn field(name: &str) -> Result<(&'static str, Field), Wrong> {
-    let known = || FIELDS.into_iter().chain(ALIASES);
+    let known = sortable;
     known().find(|(known, _)| *known == name).ok_or_else(|| {
         let names: Vec<&str> = known().map(|(name, _)| name).collect();
         let here = |field| known().find(|(_, known)| *known == field).map(|(name, _)| name);

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::{Cell, FIELDS, FlagsFormat};
+use super::{Cell, FlagsFormat};
 use crate::{
     flow::{Field, Value},
     query::{Bucket, Group, Summary, Totals},
@@ -134,8 +134,7 @@ impl<'a> SummaryView<'a> {
 
 /// The name of a field in an answer.
 fn name(field: Field) -> &'static str {
-    let shown = FIELDS.into_iter().find(|(_, shown)| *shown == field).map(|(name, _)| name);
-    shown.unwrap_or(if field == Field::NodeId { "nodeId" } else { field.name() })
+    field.key().unwrap_or(field.name())
 }
 
 impl Serialize for SummaryView<'_> {

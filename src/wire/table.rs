@@ -7,22 +7,22 @@ use arrow::{
     datatypes::{DataType, Field as Column, Schema, SchemaRef},
 };
 
-use super::{Cell, FIELDS, FlagsFormat};
+use super::{Cell, FlagsFormat, fields};
 use crate::{
     error::{Error, ErrorKind, Result},
-    flow::{Field, StoredFlow},
+    flow::{Field, StoredFlow, columns::ValueType},
     schema::{Flows, column_type},
 };
 
 static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-    let column = |(name, field): (&str, Field)| {
-        let shown = if is_text(field) { DataType::Utf8 } else { column_type(field) };
-        Column::new(name, shown, !field.always_present())
+    let column = |(name, field): &(&str, Field)| {
+        let shown = if is_text(*field) { DataType::Utf8 } else { column_type(*field) };
+        Column::new(*name, shown, !field.always_present())
     };
-    Arc::new(Schema::new(FIELDS.into_iter().map(column).collect::<Vec<_>>()))
+    Arc::new(Schema::new(fields().iter().map(column).collect::<Vec<_>>()))
 });
 
-/// The columns of an answer: the [`FIELDS`], numbers and times as such (UTC milliseconds), all else as the text that
+/// The columns of an answer: the [`fields`], numbers and times as such (UTC milliseconds), all else as the text that
 /// JSON has.
 pub fn table_schema() -> SchemaRef {
     Arc::clone(&SCHEMA)
@@ -56,12 +56,12 @@ pub fn table(batch: &RecordBatch, flags: FlagsFormat) -> Result<RecordBatch> {
         }
         Ok(Arc::new(texts.finish()))
     };
-    let columns: Result<Vec<ArrayRef>> = FIELDS.into_iter().map(|(_, field)| column(field)).collect();
+    let columns: Result<Vec<ArrayRef>> = fields().iter().map(|(_, field)| column(*field)).collect();
     RecordBatch::try_new(table_schema(), columns?)
         .map_err(Error::with(ErrorKind::Internal, "an answer's columns do not fit together"))
 }
 
 /// Whether a field is shown by a text that its column does not hold.
 fn is_text(field: Field) -> bool {
-    matches!(field, Field::Protocol | Field::SrcIp | Field::DstIp | Field::TcpFlags)
+    matches!(field.column().values, ValueType::Protocol | ValueType::Address | ValueType::TcpFlags)
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use csv::{Terminator, Writer, WriterBuilder};
 
-use super::{Cell, FIELDS, FlagsFormat, FlowView, write_line};
+use super::{Cell, FlagsFormat, FlowView, fields, write_line};
 use crate::flow::{Flow, StoredFlow};
 
 /// How flows are written as text.
@@ -88,7 +88,7 @@ impl FlowWriter {
         let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(out);
         if !self.begun {
             self.begun = true;
-            writer.write_record(FIELDS.map(|(name, _)| name)).map_err(into_io)?;
+            writer.write_record(fields().iter().map(|(name, _)| name)).map_err(into_io)?;
         }
         flows.iter().try_for_each(|stored| csv_line(&mut writer, &stored.flow, self.flags)).map_err(into_io)?;
         writer.flush()
@@ -96,8 +96,8 @@ impl FlowWriter {
 }
 
 fn csv_line(writer: &mut Writer<impl Write>, flow: &Flow, flags: FlagsFormat) -> csv::Result<()> {
-    for (_, field) in FIELDS {
-        match Cell::of(flow, field, flags) {
+    for (_, field) in fields() {
+        match Cell::of(flow, *field, flags) {
             Some(Cell::Text(text)) => writer.write_field(text)?,
             Some(cell) => writer.write_field(cell.to_string())?,
             None => writer.write_field("")?,

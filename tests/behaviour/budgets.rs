@@ -71,9 +71,8 @@ fn archive(segment_rows: usize) -> (Folder, Archive, Vec<StoredFlow>) {
 pub fn orders() -> Vec<Order> {
     let directions = [Direction::Ascending, Direction::Descending];
     let key = |field, direction| SortKey { field, direction };
-    let each = Field::ALL
-        .into_iter()
-        .flat_map(|field| directions.map(|direction| Order::new([key(field, direction)], direction)));
+    let each =
+        Field::all().flat_map(|field| directions.map(|direction| Order::new([key(field, direction)], direction)));
     let pairs = [(Field::SrcNode, Field::DstNode), (Field::DstPort, Field::SrcBytes), (Field::Protocol, Field::SrcIp)];
     let pairs = pairs.into_iter().flat_map(|(one, other)| {
         directions

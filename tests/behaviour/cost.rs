@@ -530,7 +530,7 @@ fn only(segment: u64) -> Vec<(Field, Filter)> {
 fn a_segment_that_cannot_contribute_is_not_opened_whatever_is_sorted_or_filtered_by() {
     let directory = Folder::new();
     let archive = hundred_segments(directory.path());
-    for field in Field::ALL {
+    for field in Field::all() {
         for direction in [Direction::Ascending, Direction::Descending] {
             let order = Order::new([SortKey { field, direction }], direction);
             let first = page(&query(&archive, Filter::all(), order.clone()).limit(3));

@@ -71,7 +71,7 @@ fn queries() {
     let snapshot = archive.snapshot().unwrap();
     let all = block_on(snapshot.query(Filter::all()).limit(2000).page()).unwrap().flows().unwrap();
     assert_eq!(all.len() as i64, SEGMENTS);
-    for field in Field::ALL {
+    for field in Field::all() {
         for direction in [Direction::Ascending, Direction::Descending] {
             let order = Order::new([SortKey { field, direction }], direction);
             for filter in [Filter::all(), filter::src_node().eq("node-3"), filter::dst_port().within(100..=103)] {

@@ -32,7 +32,7 @@ pub(crate) struct Asked {
 }
 
 pub(crate) fn asked() -> impl Strategy<Value = Asked> {
-    let by = select(&Field::ALL[..]);
+    let by = select(Field::ALL);
     let by = prop_oneof![Just(Vec::new()), vec(by.clone(), 1), vec(by, 2)];
     let by = by.prop_filter("a field once", |by| by.len() < 2 || by[0] != by[1]);
     let measure = select(vec![Measure::Flows, Measure::Bytes, Measure::SourceBytes, Measure::DestBytes]);

@@ -141,7 +141,7 @@ pub fn filter() -> impl Strategy<Value = Filter> {
 
 pub fn order() -> impl Strategy<Value = Order> {
     let direction = || select(vec![Direction::Ascending, Direction::Descending]);
-    let key = (select(&Field::ALL[..]), direction()).prop_map(|(field, direction)| SortKey { field, direction });
+    let key = (select(Field::ALL), direction()).prop_map(|(field, direction)| SortKey { field, direction });
     (prop_oneof![2 => Just(Vec::new()), 3 => vec(key, 1..3)], direction())
         .prop_map(|(keys, time)| Order::new(keys, time))
 }

@@ -28,7 +28,7 @@ async fn check(archive: &Archive, filter: &Filter) -> Result<u64, TestCaseError>
         let segment = Arc::new(SegmentReader::open(&archive.path().join(&entry.path)).unwrap());
         let reader = RowReader::new(Arc::new(PageCache::new(1 << 24)), Arc::new(ReadCounters::default()));
         let rows = std::iter::once(0..segment.shape().rows).collect();
-        let columns = reader.columns(&segment, &Field::ALL, &rows).await.unwrap().select(&rows).unwrap();
+        let columns = reader.columns(&segment, Field::ALL, &rows).await.unwrap().select(&rows).unwrap();
         let batch = RecordBatch::try_new(schema(), columns).unwrap();
         let flows: Vec<StoredFlow> = Flows::new(&batch).unwrap().iter().collect();
         verdict(&filter, entry, &flows)?;

@@ -167,7 +167,7 @@ impl<'a> Source<'a> {
         let is_more = self.page < self.segment.page_count();
         self.batch = match is_more {
             true => {
-                let columns = rows.page(&self.segment, &Field::ALL, self.page)?;
+                let columns = rows.page(&self.segment, Field::ALL, self.page)?;
                 RecordBatch::try_new(schema(), columns).map_err(|error| {
                     let message = format!("segment {} has a page with other flows than it should", self.entry.path);
                     Error::with(ErrorKind::Damaged, message)(error)

@@ -236,7 +236,7 @@ pub(in super::super) fn read_pages(
     let rows = row_reader();
     let damaged = || Error::with(ErrorKind::Damaged, "a page has other flows than it should");
     let read = |page: usize| {
-        let columns: Vec<ArrayRef> = rows.page(reader, &Field::ALL, page)?;
+        let columns: Vec<ArrayRef> = rows.page(reader, Field::ALL, page)?;
         RecordBatch::try_new(schema(), columns).map_err(damaged())
     };
     let batches = pages.into_iter().map(read).collect::<Result<Vec<_>>>()?;

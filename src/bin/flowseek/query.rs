@@ -32,7 +32,7 @@ const FOLLOWING_LIMIT: usize = 10_000;
 /// The query is text such as 'dstPort=443&reverse=true&limit=5', percent-encoded or not. When more may match, the last
 /// line on standard error is `next: CURSOR`: add page=CURSOR to the query to go on from there.
 #[derive(Debug, Args)]
-#[command(after_help = parameters(&PARAMETERS))]
+#[command(after_help = parameters(PARAMETERS))]
 pub struct Query {
     /// The archive.
     #[arg(value_parser = OsStringValueParser::new().try_map(archive_path::parse))]

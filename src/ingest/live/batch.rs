@@ -18,7 +18,7 @@ use crate::{
 pub(super) fn rows(batch: &RecordBatch) -> Result<Rows> {
     check_names(batch)?;
     // The archive gives every flow an ID of its own.
-    let fields = Field::ALL.into_iter().filter(|field| *field != Field::FlowId);
+    let fields = Field::all().filter(|field| *field != Field::FlowId);
     let columns = fields.map(|field| {
         let column = column(batch, field)?;
         check_values(field, &column)?;
@@ -28,7 +28,7 @@ pub(super) fn rows(batch: &RecordBatch) -> Result<Rows> {
 }
 
 fn check_names(batch: &RecordBatch) -> Result<()> {
-    let known = Field::ALL.map(Field::name);
+    let known: Vec<&str> = Field::all().map(Field::name).collect();
     for (place, column) in batch.schema_ref().fields().iter().enumerate() {
         let name = column.name();
         if !known.contains(&name.as_str()) {

@@ -109,11 +109,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::import::Key;
+    use crate::flow::Field;
 
     /// The values of a column of numbers.
     fn cells(column: ArrayRef) -> Cells {
-        Cells::of(&column, Form::of(Key::DestBytes, column.data_type()).unwrap()).unwrap()
+        Cells::of(&column, Form::of(Field::DstBytes, column.data_type()).unwrap()).unwrap()
     }
 
     #[test]

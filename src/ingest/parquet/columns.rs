@@ -5,8 +5,8 @@ use arrow::{array::RecordBatch, datatypes::Schema};
 use super::{cells::Cells, form::Form};
 use crate::{
     error::{Error, ErrorKind, Result},
-    flow::{Field, Flow},
-    import::{Draft, Key, Remarks, meant},
+    flow::{Field, Flow, columns::Key},
+    import::{Draft, Remarks, key_names, meant},
     ingest::chunk::ChunkBuilder,
 };
 
@@ -62,16 +62,16 @@ impl Naming {
 
     fn key(self, column: &str) -> Option<Key> {
         match self {
-            Self::Keys => Key::from_name(column),
-            Self::Own => own_key(column),
+            Self::Keys => Key::named(column),
+            Self::Own => Field::named(column)?.column().keys.first().and_then(|key| Key::named(key)),
         }
     }
 
     /// The known column that is meant by this one.
     fn meant(self, column: &str) -> Option<&'static str> {
         match self {
-            Self::Keys => meant(column, &Key::NAMES),
-            Self::Own => meant(column, &Field::ALL.map(Field::name)),
+            Self::Keys => meant(column, &key_names()),
+            Self::Own => meant(column, &Field::all().map(Field::name).collect::<Vec<_>>()),
         }
     }
 }
@@ -93,8 +93,8 @@ impl Columns {
             if known.iter().any(|known| known.key == key) {
                 return Err(Error::new(ErrorKind::InvalidInput, format!("the Parquet file has two columns {name}")));
             }
-            let form = Form::of(key, field.data_type()).ok_or_else(|| {
-                let (given, allowed) = (field.data_type(), Form::allowed(key));
+            let form = Form::of(key.field, field.data_type()).ok_or_else(|| {
+                let (given, allowed) = (field.data_type(), Form::allowed(key.field));
                 Error::new(
                     ErrorKind::InvalidInput,
                     format!("column {name} has the type {given}; allowed are {allowed}"),
@@ -138,31 +138,10 @@ impl Columns {
 fn flow(cells: &[(&Column, Cells)], row: usize) -> Result<Flow, String> {
     let mut draft = Draft::new();
     for (column, cells) in cells {
-        let set = cells.get(row).and_then(|value| draft.set(column.key, value));
+        let set = cells.get(row).and_then(|value| draft.set(column.key.field, value));
         set.map_err(|reason| format!("{}: {reason}", column.name))?;
     }
     draft.finish()
-}
-
-/// The key that a column of an archive is.
-fn own_key(column: &str) -> Option<Key> {
-    Some(match Field::ALL.into_iter().find(|field| field.name() == column)? {
-        Field::FlowId => return None,
-        Field::StartTime => Key::StartTime,
-        Field::EndTime => Key::EndTime,
-        Field::Protocol => Key::Protocol,
-        Field::SrcIp => Key::SourceIp,
-        Field::DstIp => Key::DestIp,
-        Field::SrcPort => Key::SourcePort,
-        Field::DstPort => Key::DestPort,
-        Field::SrcBytes => Key::SourceBytes,
-        Field::DstBytes => Key::DestBytes,
-        Field::TcpFlags => Key::TcpFlags,
-        Field::SrcNode => Key::SourceNode,
-        Field::DstNode => Key::DestNode,
-        Field::NodeId => Key::NodeId,
-        Field::ActivityId => Key::ActivityId,
-    })
 }
 
 #[cfg(test)]

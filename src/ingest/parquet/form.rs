@@ -2,7 +2,7 @@
 
 use arrow::datatypes::{DataType, TimeUnit};
 
-use crate::import::Key;
+use crate::flow::{Field, Kind};
 
 /// What the values of a column are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,18 +25,9 @@ pub(super) enum Form {
     Nothing,
 }
 
-/// The values that a key takes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Time,
-    Address,
-    Number,
-    Name,
-}
-
 impl Form {
-    /// What the values of a column of this type are; `None` where the key does not take them.
-    pub(super) fn of(key: Key, column: &DataType) -> Option<Self> {
+    /// What the values of a column of this type are; `None` where the field does not take them.
+    pub(super) fn of(field: Field, column: &DataType) -> Option<Self> {
         let form = match column {
             DataType::Null => Self::Nothing,
             DataType::Utf8 | DataType::Binary => Self::Text,
@@ -50,33 +41,22 @@ impl Form {
         };
         let taken = match form {
             Self::Nothing | Self::Text => true,
-            Self::Time(_) => kind(key) == Kind::Time,
+            Self::Time(_) => field.kind() == Kind::Time,
             Self::Signed | Self::Unsigned | Self::Float | Self::Decimal => {
-                matches!(kind(key), Kind::Number | Kind::Time)
+                matches!(field.kind(), Kind::Number | Kind::Time)
             }
-            Self::Address => kind(key) == Kind::Address,
+            Self::Address => field.kind() == Kind::Address,
         };
         taken.then_some(form)
     }
 
-    /// The types of columns that a key takes.
-    pub(super) fn allowed(key: Key) -> &'static str {
-        match kind(key) {
+    /// The types of columns that a field takes.
+    pub(super) fn allowed(field: Field) -> &'static str {
+        match field.kind() {
             Kind::Time => "timestamps, text and numbers",
             Kind::Address => "text and binary of a fixed length of 16 bytes",
             Kind::Number => "numbers and text",
-            Kind::Name => "text",
-        }
-    }
-}
-
-fn kind(key: Key) -> Kind {
-    match key {
-        Key::StartTime | Key::EndTime => Kind::Time,
-        Key::SourceIp | Key::DestIp => Kind::Address,
-        Key::SourceNode | Key::DestNode | Key::Node | Key::NodeId | Key::ActivityId => Kind::Name,
-        Key::SourcePort | Key::DestPort | Key::SourceBytes | Key::DestBytes | Key::Protocol | Key::TcpFlags => {
-            Kind::Number
+            Kind::Text => "text",
         }
     }
 }

@@ -75,7 +75,7 @@ struct Zones<'a, B>(&'a [B]);
 
 impl<B: Bounds> Zones<'_, B> {
     fn spans<'a>(&'a self, column: &Column) -> Option<(Field, impl Iterator<Item = Option<Span<'a>>> + use<'a, B>)> {
-        let field = Field::ALL.into_iter().find(|field| field.name() == column.name)?;
+        let field = Field::all().find(|field| field.name() == column.name)?;
         Some((field, self.0.iter().map(move |bounds| bounds.field(field))))
     }
 

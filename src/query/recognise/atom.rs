@@ -54,7 +54,7 @@ impl Atom {
 
 /// The field of a column.
 pub(super) fn field(column: &Column) -> Option<Field> {
-    Field::ALL.into_iter().find(|field| field.name() == column.name)
+    Field::all().find(|field| field.name() == column.name)
 }
 
 /// A column as an expression compares it.

@@ -218,7 +218,7 @@ fn decode_bounds(input: &mut Input<'_>) -> Result<BoundsTable> {
     }
     let rows = (0..blocks).map(|_| input.number()).collect::<Result<_>>()?;
     let flags = (0..blocks).map(|_| input.array::<2>().map(|[any, all]| (any, all))).collect::<Result<_>>()?;
-    let lanes = Field::ALL.into_iter().map(|field| decode_lane(input, field, blocks)).collect::<Result<_>>()?;
+    let lanes = Field::all().map(|field| decode_lane(input, field, blocks)).collect::<Result<_>>()?;
     Ok(BoundsTable { rows, lanes, flags })
 }
 

@@ -13,7 +13,7 @@ use super::{
         RowSet, Tally,
         names::{AllRanks, Ranks, named},
     },
-    Blocks, Built, Directory, Found, LISTS, PlaceRows,
+    Blocks, Built, Directory, Found, PlaceRows,
     build::{Cut, build_cut},
     input::Input,
     postings::Listed,
@@ -47,7 +47,7 @@ fn built(
     let batch = builder.finish(FlowId::new(1)).unwrap();
     let names: AllRanks<'_> = named().into_iter().map(|field| (field, Ranks::of(&batch, field).unwrap())).collect();
     let cut = Cut { blocks: Blocks { rows: flows.len(), block_rows, page_rows }, chunk_bytes };
-    let lists = LISTS.iter().map(|fields| build_cut(&names, fields, &batch, &cut).unwrap()).collect();
+    let lists = super::lists().iter().map(|fields| build_cut(&names, fields, &batch, &cut).unwrap()).collect();
     let flows = Flows::new(&batch).unwrap().iter().collect();
     (lists, cut, flows)
 }

@@ -28,7 +28,7 @@ pub(super) use found::{Found, PlaceRows};
 pub(super) use list::List;
 pub(super) use lookup::Within;
 pub(super) use pages::{PageTable, checksum};
-pub(super) use postings::{Directory, LISTS, Listed};
+pub(super) use postings::{Directory, Listed, lists};
 pub(super) use rows::{PIECE_BYTES, RowLists};
 pub(crate) use values::{ListValue, Valued};
 

@@ -53,7 +53,7 @@ impl PageTable {
             return Err(damaged());
         }
         let mut table = Self { rows, times, checksums: Vec::new(), dictionaries: Vec::new() };
-        for _ in Field::ALL {
+        for _ in Field::all() {
             table.checksums.push((0..pages).map(|_| input.number()).collect::<Result<_>>()?);
             table.dictionaries.push((0..groups).map(|_| input.number()).collect::<Result<_>>()?);
         }

@@ -3,7 +3,7 @@
 //! The values are sorted and cut into chunks of a few kilobytes, each a run of entries. A directory of the chunks stays
 //! in memory; of the chunks only those are read that a question touches.
 
-use std::{collections::BTreeSet, ops::RangeInclusive};
+use std::{collections::BTreeSet, ops::RangeInclusive, sync::LazyLock};
 
 use twox_hash::XxHash64;
 
@@ -17,21 +17,23 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     filter::{Filter, Test},
-    flow::Field,
+    flow::{Field, columns::Listing},
 };
 
 /// The lists: of columns whose values are in some blocks and not in others. Columns with few values that are asked for
-/// together share one.
-pub(in super::super) const LISTS: [&[Field]; 8] = [
-    &[Field::Protocol, Field::TcpFlags],
-    &[Field::SrcIp],
-    &[Field::DstIp],
-    &[Field::DstPort],
-    &[Field::SrcNode],
-    &[Field::DstNode],
-    &[Field::NodeId],
-    &[Field::ActivityId],
-];
+/// together share one, which comes at the place of the first of them.
+pub(in super::super) fn lists() -> &'static [Vec<Field>] {
+    static LISTS: LazyLock<Vec<Vec<Field>>> = LazyLock::new(|| {
+        let jointly: Vec<Field> = Field::all().filter(|field| field.column().listing == Listing::Jointly).collect();
+        let list = |field: Field| match field.column().listing {
+            Listing::No => None,
+            Listing::Alone => Some(vec![field]),
+            Listing::Jointly => (jointly.first() == Some(&field)).then(|| jointly.clone()),
+        };
+        Field::all().filter_map(list).collect()
+    });
+    LISTS.as_slice()
+}
 
 /// How hard chunks are compressed.
 const ZSTD_LEVEL: i32 = 3;

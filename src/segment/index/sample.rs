@@ -14,7 +14,7 @@ pub(super) fn index() -> Index {
         checksums: vec![vec![7, 8]; Field::ALL.len()],
         dictionaries: vec![vec![0]; Field::ALL.len()],
     };
-    let lanes = Field::ALL.map(|field| Lane {
+    let lanes = Field::all().map(|field| Lane {
         presence: vec![(false, true); 2],
         extents: match field.kind() {
             Kind::Time | Kind::Number => Extents::Numbers(vec![(0, 0); 2]),
@@ -22,6 +22,6 @@ pub(super) fn index() -> Index {
             Kind::Text => Extents::Texts { names: Vec::new(), places: vec![(0, 0); 2] },
         },
     });
-    let bounds = BoundsTable { lanes: lanes.to_vec(), flags: vec![(0, 255); 2], ..BoundsTable::unknown(7, 4) };
+    let bounds = BoundsTable { lanes: lanes.collect(), flags: vec![(0, 255); 2], ..BoundsTable::unknown(7, 4) };
     Index { bounds, directory: Directory::default(), pages }
 }

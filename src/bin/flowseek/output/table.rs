@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use flowseek::{
     StoredFlow,
     flow::{Field, Kind},
-    wire::{Cell, FIELDS},
+    wire::{Cell, fields},
 };
 
 use super::{
@@ -22,9 +22,10 @@ impl Pages for Table {
         let cell = |stored: &StoredFlow, field| {
             Cell::of(&stored.flow, field, FLAGS).map(|cell| printable(&cell.to_string(), &[])).unwrap_or_default()
         };
-        let rows = flows.iter().map(|stored| FIELDS.iter().map(|(_, field)| cell(stored, *field)).collect()).collect();
-        let header = FIELDS.iter().map(|(name, _)| (*name).to_owned()).collect();
-        let lines = self.0.lines(header, rows, |at| FIELDS.get(at).is_some_and(|(_, field)| is_number(*field)));
+        let rows =
+            flows.iter().map(|stored| fields().iter().map(|(_, field)| cell(stored, *field)).collect()).collect();
+        let header = fields().iter().map(|(name, _)| (*name).to_owned()).collect();
+        let lines = self.0.lines(header, rows, |at| fields().get(at).is_some_and(|(_, field)| is_number(*field)));
         lines.iter().try_for_each(|line| writeln!(out, "{line}"))
     }
 }

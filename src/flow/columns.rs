@@ -1,0 +1,231 @@
+//! The table of columns: all that differs from one column to another is said here, once.
+//!
+//! The record, its builder and batches, the keys of JSON, the names to sort by, the columns of an archive and their
+//! encodings, the index, the import of Parquet and the endpoint's document follow from it.
+
+use super::Field;
+
+/// Calls a macro with the table. The row in braces is the number that the archive gives; a flow has the others.
+///
+/// - *no*: the number of the column in files. It is frozen: a column is only ever added at the end.
+/// - *column*: its name in an archive, and the name of the member of [`Flow`](super::Flow).
+/// - *values*: a [`ValueType`].
+/// - *presence*: `required` where every flow has a value, else `nullable`.
+/// - *encoding*: an [`Encoding`].
+/// - *listed*: whether the index lists its values: `alone`, `jointly` with the others that are, or not at all.
+/// - *answers*: an [`Answers`]: which answers show it.
+/// - *keys*: its name in answers and in JSON, and then others that are read.
+/// - *also sorted as*: other names in `sort` and `by`.
+/// - *filter*: the parameter that filters by it, or `-`.
+macro_rules! columns {
+    ($derive:ident) => {
+        $derive! {
+//  no  field       column        values    presence  encoding    listed   answers  keys             also sorted as       filter
+{
+    /// The unique number of the flow in its archive.
+    0   FlowId      flow_id:      Id        required  Plain       No       Never    []                []                   -
+}
+    /// When the flow began.
+    1   StartTime   start_time:   Time      required  Packed      No       All      ["startTime"]     ["sTime" "eTime"]    "sTime"
+    /// When it ended; absent where that is unknown.
+    2   EndTime     end_time:     Time      nullable  Plain       No       All      ["endTime"]       []                   "eTime"
+    /// The IANA protocol number; [`Protocol::UNKNOWN`](super::Protocol::UNKNOWN), 255, where it is unknown.
+    3   Protocol    protocol:     Protocol  required  Dictionary  Jointly  All      ["protocol"]      []                   "protocol"
+    /// The address that opened the flow.
+    4   SrcIp       src_ip:       Address   nullable  Dictionary  Alone    All      ["sourceIP"]      ["srcIp"]            "srcIp"
+    /// The address it was opened to.
+    5   DstIp       dst_ip:       Address   nullable  Dictionary  Alone    All      ["destIP"]        ["dstIp"]            "dstIp"
+    /// The port that opened the flow.
+    6   SrcPort     src_port:     Port      nullable  Packed      No       All      ["sourcePort"]    ["srcPort"]          "srcPort"
+    /// The port it was opened to.
+    7   DstPort     dst_port:     Port      nullable  Plain       Alone    All      ["destPort"]      ["dstPort" "port"]   "dstPort"
+    /// Bytes sent by the source.
+    8   SrcBytes    src_bytes:    Bytes     nullable  Plain       No       All      ["sourceBytes"]   ["srcBytes"]         -
+    /// Bytes sent back.
+    9   DstBytes    dst_bytes:    Bytes     nullable  Plain       No       All      ["destBytes"]     ["dstBytes"]         -
+    /// The OR of the TCP flags of the flow's packets.
+    10  TcpFlags    tcp_flags:    TcpFlags  nullable  Dictionary  Jointly  All      ["tcpFlags"]      []                   "tcpFlags"
+    /// Name of the source's node, 1 to [`MAX_TEXT_BYTES`](super::MAX_TEXT_BYTES) bytes.
+    11  SrcNode     src_node:     Name      nullable  Names       Alone    All      ["sourceNode"]    ["srcNode"]          "srcNode"
+    /// Name of the destination's node, likewise.
+    12  DstNode     dst_node:     Name      nullable  Names       Alone    All      ["destNode"]      ["dstNode"]          "dstNode"
+    /// ID of the node that logged the flow, likewise.
+    13  NodeId      node_id:      Name      nullable  Names       Alone    Never    ["nodeId" "node"] ["node"]             "node"
+    /// Threat-intelligence activity ID, likewise.
+    14  ActivityId  activity_id:  Name      nullable  Names       Alone    All      ["activityID"]    []                   -
+        }
+    };
+}
+pub(crate) use columns;
+
+/// The type of Rust that holds the values of a [`ValueType`].
+macro_rules! value {
+    (Id) => {
+        $crate::flow::FlowId
+    };
+    (Time) => {
+        $crate::flow::Timestamp
+    };
+    (Protocol) => {
+        $crate::flow::Protocol
+    };
+    (Address) => {
+        $crate::flow::Address
+    };
+    (Port) => {
+        u16
+    };
+    (Bytes) => {
+        u64
+    };
+    (TcpFlags) => {
+        $crate::flow::TcpFlags
+    };
+    (Name) => {
+        String
+    };
+}
+pub(crate) use value;
+
+/// The type of a member of a record: an `Option` where it is nullable.
+macro_rules! member {
+    (required $values:ident) => { $crate::flow::columns::value!($values) };
+    (nullable $values:ident) => { Option<$crate::flow::columns::value!($values)> };
+}
+pub(crate) use member;
+
+/// What the values of a column are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ValueType {
+    /// Numbers of flows.
+    Id,
+    /// Points in time.
+    Time,
+    /// Protocols.
+    Protocol,
+    /// IP addresses.
+    Address,
+    /// Ports.
+    Port,
+    /// Numbers of bytes.
+    Bytes,
+    /// Sets of TCP flags.
+    TcpFlags,
+    /// Names and IDs.
+    Name,
+}
+
+/// How the pages of a column are encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// Values one after the other, compressed.
+    Plain,
+    /// Differences, packed to the bit: smaller for start times, which are sorted, and for source ports, which are drawn
+    /// evenly; of the other numbers Zstandard finds more. Not compressed.
+    Packed,
+    /// Places in a dictionary: addresses and small numbers recur within a row group.
+    Dictionary,
+    /// Places in a dictionary where a segment has few different names, else plain.
+    Names,
+}
+
+/// Whether the index lists the values of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listing {
+    /// It does not.
+    No,
+    /// In a list of this column.
+    Alone,
+    /// In one list of all columns that are listed jointly.
+    Jointly,
+}
+
+/// Which answers show a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// All.
+    All,
+    /// None.
+    Never,
+}
+
+/// A row of the table.
+#[derive(Debug)]
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    pub(crate) values: ValueType,
+    pub(crate) is_required: bool,
+    pub(crate) encoding: Encoding,
+    pub(crate) listing: Listing,
+    pub(crate) answers: Answers,
+    /// Its name in answers, and then others that JSON may have.
+    pub(crate) keys: &'static [&'static str],
+    /// Other names in `sort`.
+    pub(crate) aliases: &'static [&'static str],
+    /// The parameter that filters by it.
+    pub(crate) parameter: Option<&'static str>,
+}
+
+/// A key of JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    /// The field whose value it has.
+    pub(crate) field: Field,
+    /// Its number among all keys.
+    pub(crate) number: u8,
+}
+
+macro_rules! is_required {
+    (required) => {
+        true
+    };
+    (nullable) => {
+        false
+    };
+}
+
+macro_rules! parameter {
+    (-) => {
+        None
+    };
+    ($name:literal) => {
+        Some($name)
+    };
+}
+
+macro_rules! rows {
+    ({ $($id:tt)* } $($others:tt)*) => { rows! { $($id)* $($others)* } };
+    ($($(#[$doc:meta])* $number:literal $field:ident $column:ident: $values:ident $presence:ident $encoding:ident
+        $listing:ident $answers:ident [$($key:literal)*] [$($alias:literal)*] $parameter:tt)*) => {
+        impl Field {
+            /// Its row in the table.
+            pub(crate) const fn column(self) -> &'static Column {
+                match self {
+                    $(Self::$field => &Column {
+                        name: stringify!($column),
+                        values: ValueType::$values,
+                        is_required: is_required!($presence),
+                        encoding: Encoding::$encoding,
+                        listing: Listing::$listing,
+                        answers: Answers::$answers,
+                        keys: &[$($key),*],
+                        aliases: &[$($alias),*],
+                        parameter: parameter!($parameter),
+                    },)*
+                }
+            }
+        }
+
+        impl Key {
+            /// The key with this name.
+            pub(crate) fn named(name: &str) -> Option<Self> {
+                let keys: &[(&str, Field)] = &[$($(($key, Field::$field),)*)*];
+                let mut numbered = (0..).zip(keys);
+                let found = numbered.find(|(_, (known, _))| *known == name);
+                found.map(|(number, (_, field))| Self { field: *field, number })
+            }
+        }
+    };
+}
+
+columns!(rows);
