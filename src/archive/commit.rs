@@ -40,13 +40,19 @@ pub struct Commit {
     pub first: FlowId,
 }
 
-impl Writer {
-    pub(super) fn new(archive: &Archive) -> Result<Self> {
-        let exclusive = Exclusive::take(archive)?;
+impl Archive {
+    /// The right to write to the archive: one process and one writer at a time. What a crash has left is cleared away.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Locked`] where another writer has it; [`ErrorKind::Io`]; as [`snapshot`](Self::snapshot).
+    pub fn writer(&self) -> Result<Writer> {
+        let exclusive = Exclusive::take(self)?;
         let next = FlowId::new(exclusive.newest().next_flow_id);
-        Ok(Self { exclusive, staged: Vec::new(), first: next, next })
+        Ok(Writer { exclusive, staged: Vec::new(), first: next, next })
     }
+}
 
+impl Writer {
     /// The ID that the next flow gets.
     pub fn next_id(&self) -> FlowId {
         self.next

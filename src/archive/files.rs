@@ -9,7 +9,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{Manifest, SegmentEntry, Settings, lease::Lease, retire::is_segment};
+use super::{Manifest, SegmentEntry, Settings, lease::Lease};
 use crate::{
     error::{Error, ErrorKind, Result},
     resources::{Descriptors, Random, SharedFile, Storage, default_open_files, io_error},
@@ -292,4 +292,13 @@ pub(super) fn version_of(path: &Path) -> Option<u64> {
 /// What the segment at `target` is called while it is written.
 pub(super) fn unfinished(target: &Path) -> PathBuf {
     target.with_extension(format!("parquet.{UNFINISHED}"))
+}
+
+/// Whether a file is named as a segment, finished or not: `2022-11-01-<32 hex digits>.parquet`. Other files are not
+/// the archive's, whoever put them there.
+pub(super) fn is_segment(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let stem = name.strip_suffix(&format!(".{UNFINISHED}")).unwrap_or(name).strip_suffix(".parquet");
+    let id = stem.and_then(|stem| stem.rsplit_once('-')).map_or("", |(_, id)| id);
+    id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit())
 }

@@ -100,18 +100,19 @@ mod identity;
 mod lease;
 mod lock;
 mod manifest;
+mod merge;
 mod quarantine;
 mod repair;
 mod retain;
 mod retire;
+mod settings;
 mod snapshot;
 mod stage;
 mod verify;
 
 use std::{
-    collections::HashSet,
     path::Path,
-    sync::{Arc, PoisonError, RwLock, Weak},
+    sync::{Arc, RwLock, Weak},
 };
 
 pub use commit::{Commit, Writer};
@@ -121,6 +122,7 @@ pub use manifest::{Manifest, Retired, SegmentEntry};
 use quick_cache::{Weighter, sync::Cache};
 pub use repair::{Loss, Rebuilt, Repaired};
 pub use retain::{Retained, Retention};
+pub use settings::Settings;
 pub use snapshot::Snapshot;
 pub(crate) use snapshot::WeakSnapshot;
 pub use verify::{Depth, Extent, Finding, FindingKind, Report};
@@ -128,66 +130,9 @@ pub use verify::{Depth, Extent, Finding, FindingKind, Report};
 use self::{counts::CountCache, files::Files, lease::Lease};
 use crate::{
     error::{Error, ErrorKind, Result},
-    order::CursorKey,
-    resources::{Clock, LocalStorage, MemoryPool, Random, RuntimeWorkers, Storage, SystemClock, SystemRandom, Workers},
-    segment::{PageCache, SegmentOptions, SegmentReader, ZoneMap},
+    resources::MemoryPool,
+    segment::{PageCache, SegmentReader, ZoneMap},
 };
-
-/// How often a reader looks again for the newest version when a writer has just replaced it.
-const LOOKS: usize = 1000;
-
-/// How an archive is written, and how much memory it may hold on to.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// How segments are cut into blocks.
-    pub segment: SegmentOptions,
-    /// Flows of a segment, at most, and at most 8,388,608. While it is written the next one is gathered: the flows of
-    /// both are in memory, at some 100 bytes each.
-    pub segment_rows: usize,
-    /// Bytes of memory for the footers and indexes of segments. Three quarters of them are for what was used before, and
-    /// the rest for what queries hold at the moment: a query waits until there is room.
-    pub index_cache_bytes: u64,
-    /// Bytes of memory for pages, decoded, and for lists of the indexes, likewise.
-    pub page_cache_bytes: u64,
-    /// Bytes of memory for exact counts: how many flows of a segment match a filter, for the filters asked for last. A
-    /// count that its budget has interrupted goes on from there, where it is remembered.
-    pub count_cache_bytes: u64,
-    /// The key that cursors are sealed with, in place of the archive's own, which its manifest has. Cursors that were
-    /// sealed with another are refused.
-    pub cursor_key: Option<CursorKey>,
-    /// Segments that are open at a time, at most: file descriptors. `None` is a quarter of what the process may open,
-    /// at least 8 and at most 1,024. A search opens and closes files as it needs them.
-    pub open_files: Option<usize>,
-    /// What reads and changes the files.
-    pub storage: Arc<dyn Storage>,
-    /// The threads that wait for the files.
-    pub workers: Arc<dyn Workers>,
-    /// The clock.
-    pub clock: Arc<dyn Clock>,
-    /// What names of files and keys are made of.
-    pub random: Arc<dyn Random>,
-}
-
-impl Default for Settings {
-    /// Segments of 2,097,152 flows; 256 MiB for indexes, 512 MiB for pages, 4 MiB for counts; the archive's own key for
-    /// cursors; a local file system, the threads of the runtime in which a query is polled, and the clock and the random
-    /// numbers of the system.
-    fn default() -> Self {
-        Self {
-            segment: SegmentOptions::default(),
-            segment_rows: 1 << 21,
-            index_cache_bytes: 256 << 20,
-            page_cache_bytes: 512 << 20,
-            count_cache_bytes: 4 << 20,
-            cursor_key: None,
-            open_files: None,
-            storage: Arc::new(LocalStorage),
-            workers: Arc::new(RuntimeWorkers),
-            clock: Arc::new(SystemClock),
-            random: Arc::new(SystemRandom),
-        }
-    }
-}
 
 /// What an archive holds at the moment; each is bounded by one of its [`Settings`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -319,58 +264,6 @@ impl Archive {
         let pages = Arc::new(PageCache::with_workers(settings.page_cache_bytes, Arc::clone(&settings.workers)));
         let counts = CountCache::new(settings.count_cache_bytes);
         Self { inner: Arc::new(Inner { files, settings, newest, indexes, readers, pages, counts }) }
-    }
-
-    /// The archive as it is now, whichever process wrote it last.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Damaged`], [`ErrorKind::Unsupported`] or [`ErrorKind::Io`] where a new manifest cannot be read, and
-    /// [`ErrorKind::NotFound`] where the archive is there no more.
-    pub fn snapshot(&self) -> Result<Snapshot> {
-        let files = self.files();
-        for _ in 0..LOOKS {
-            let Newest { manifest, lease } = self.inner.newest.read().unwrap_or_else(PoisonError::into_inner).clone();
-            if !files.is_newest(manifest.version)? {
-                let newer = files.newest_manifest()?.ok_or_else(|| nothing_at(self.path()))?;
-                self.adopt(&Arc::new(newer));
-                continue;
-            }
-            let lease = match lease.upgrade() {
-                Some(lease) => Some(lease),
-                None => files.lease(manifest.version)?.map(Arc::new),
-            };
-            if let Some(lease) = lease {
-                let mut newest = self.inner.newest.write().unwrap_or_else(PoisonError::into_inner);
-                if newest.manifest.version == manifest.version {
-                    newest.lease = Arc::downgrade(&lease);
-                }
-                drop(newest);
-                return Ok(Snapshot::new(self.clone(), manifest, lease));
-            }
-        }
-        let message = format!("the newest version of the archive {} cannot be held", self.path().display());
-        Err(Error::new(ErrorKind::Io, message))
-    }
-
-    /// Takes notice of a new version.
-    fn adopt(&self, manifest: &Arc<Manifest>) {
-        let mut newest = self.inner.newest.write().unwrap_or_else(PoisonError::into_inner);
-        if manifest.version <= newest.manifest.version {
-            return;
-        }
-        *newest = Newest { manifest: Arc::clone(manifest), lease: Weak::new() };
-        drop(newest);
-        // An open file that is deleted would take its room on the disk for as long as it is cached.
-        let named: HashSet<&str> = manifest.segments.iter().map(|segment| segment.path.as_str()).collect();
-        self.inner.readers.retain(|path, _| named.contains(path.as_str()));
-    }
-
-    /// The right to write to the archive: one process and one writer at a time. What a crash has left is cleared away.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Locked`] where another writer has it; [`ErrorKind::Io`]; as [`snapshot`](Self::snapshot).
-    pub fn writer(&self) -> Result<Writer> {
-        Writer::new(self)
     }
 
     /// How it is written and what it may hold on to.

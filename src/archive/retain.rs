@@ -8,9 +8,9 @@ use std::{
 
 use super::{
     Manifest, SegmentEntry, Snapshot,
-    compact::{Merge, merge},
     exclusive::{Change, Exclusive},
     manifest::Edit,
+    merge::{Merge, merge},
 };
 use crate::{
     error::{Error, Result},

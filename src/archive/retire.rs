@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Manifest,
-    files::{DATA, Files, MANIFESTS, RETIRED, UNFINISHED, version_of},
+    files::{DATA, Files, MANIFESTS, RETIRED, UNFINISHED, is_segment, version_of},
 };
 use crate::error::Result;
 
@@ -159,13 +159,4 @@ fn retired_version(path: &Path) -> Option<u64> {
 
 fn is_unfinished(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == UNFINISHED)
-}
-
-/// Whether a file is named as a segment, finished or not: `2022-11-01-<32 hex digits>.parquet`. Other files are not
-/// the archive's, whoever put them there.
-pub(super) fn is_segment(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let stem = name.strip_suffix(&format!(".{UNFINISHED}")).unwrap_or(name).strip_suffix(".parquet");
-    let id = stem.and_then(|stem| stem.rsplit_once('-')).map_or("", |(_, id)| id);
-    id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit())
 }

@@ -1,10 +1,13 @@
 //! An archive as it was at one moment.
 
-use std::sync::{Arc, Weak};
+use std::{
+    collections::HashSet,
+    sync::{Arc, PoisonError, Weak},
+};
 
-use super::{Archive, Manifest, SegmentEntry, files::Files, lease::Lease};
+use super::{Archive, Manifest, Newest, SegmentEntry, files::Files, lease::Lease, nothing_at};
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     filter::Bounds,
     flow::Field,
     order::Seal,
@@ -14,6 +17,9 @@ use crate::{
 
 /// About what a footer and an index take of a segment of few flows.
 const SMALLEST_INDEX: u64 = 16 << 10;
+
+/// How often a reader looks again for the newest version when a writer has just replaced it.
+const LOOKS: usize = 1000;
 
 /// A version of an archive: whatever is committed, compacted or removed later, in this process or another, it answers
 /// from the same flows.
@@ -42,8 +48,54 @@ impl WeakSnapshot {
     }
 }
 
+impl Archive {
+    /// The archive as it is now, whichever process wrote it last.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Damaged`], [`ErrorKind::Unsupported`] or [`ErrorKind::Io`] where a new manifest cannot be read, and
+    /// [`ErrorKind::NotFound`] where the archive is there no more.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        let files = self.files();
+        for _ in 0..LOOKS {
+            let Newest { manifest, lease } = self.inner.newest.read().unwrap_or_else(PoisonError::into_inner).clone();
+            if !files.is_newest(manifest.version)? {
+                let newer = files.newest_manifest()?.ok_or_else(|| nothing_at(self.path()))?;
+                self.adopt(&Arc::new(newer));
+                continue;
+            }
+            let lease = match lease.upgrade() {
+                Some(lease) => Some(lease),
+                None => files.lease(manifest.version)?.map(Arc::new),
+            };
+            if let Some(lease) = lease {
+                let mut newest = self.inner.newest.write().unwrap_or_else(PoisonError::into_inner);
+                if newest.manifest.version == manifest.version {
+                    newest.lease = Arc::downgrade(&lease);
+                }
+                drop(newest);
+                return Ok(Snapshot::new(self.clone(), manifest, lease));
+            }
+        }
+        let message = format!("the newest version of the archive {} cannot be held", self.path().display());
+        Err(Error::new(ErrorKind::Io, message))
+    }
+
+    /// Takes notice of a new version.
+    pub(super) fn adopt(&self, manifest: &Arc<Manifest>) {
+        let mut newest = self.inner.newest.write().unwrap_or_else(PoisonError::into_inner);
+        if manifest.version <= newest.manifest.version {
+            return;
+        }
+        *newest = Newest { manifest: Arc::clone(manifest), lease: Weak::new() };
+        drop(newest);
+        // An open file that is deleted would take its room on the disk for as long as it is cached.
+        let named: HashSet<&str> = manifest.segments.iter().map(|segment| segment.path.as_str()).collect();
+        self.inner.readers.retain(|path, _| named.contains(path.as_str()));
+    }
+}
+
 impl Snapshot {
-    pub(super) fn new(archive: Archive, manifest: Arc<Manifest>, lease: Arc<Lease>) -> Self {
+    fn new(archive: Archive, manifest: Arc<Manifest>, lease: Arc<Lease>) -> Self {
         Self { archive, manifest, _lease: lease }
     }
 

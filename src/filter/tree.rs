@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, mem, ops::Not};
 
-use super::{Ranges, walk::Join};
+use super::Ranges;
 use crate::flow::Field;
 
 /// Which flows a query wants.
@@ -60,6 +60,17 @@ pub enum Set {
         /// Whether at least one is wanted (or none).
         carried: bool,
     },
+}
+
+/// What joins the parts of a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Join {
+    /// All of them.
+    And,
+    /// Any of them.
+    Or,
+    /// Not the one part.
+    Not,
 }
 
 impl Filter {

@@ -2,18 +2,7 @@
 
 use std::{mem, slice};
 
-use super::{Filter, Test};
-
-/// What joins the parts of a filter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Join {
-    /// All of them.
-    And,
-    /// Any of them.
-    Or,
-    /// Not the one part.
-    Not,
-}
+use super::{Filter, Test, tree::Join};
 
 /// A filter in prefix notation: `not (a and b)` is `Open(Not) Open(And) Test(a) Test(b) End End`.
 ///

@@ -24,13 +24,12 @@ use super::{
     metrics::Metrics,
     problem::Problem,
     render::Renderer,
-    service::Inner,
+    shared::{Inner, aside},
 };
 use crate::{
     archive::Snapshot,
     error::{Error, ErrorKind, Result},
     query::{Explain, Page, Query},
-    resources::{RuntimeWorkers, blocking},
     wire::{Extent, MAX_QUERY_BYTES, Request as FlowRequest},
 };
 
@@ -282,11 +281,6 @@ pub(super) async fn timed<A, T>(inner: &Inner<A>, work: impl Future<Output = Res
         Ok(done) => Ok(done?),
         Err(_) => Err(Problem::busy("the time for this request has run out; narrow the filter")),
     }
-}
-
-/// Runs on a thread that may be kept waiting.
-pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    blocking(&RuntimeWorkers, work).await
 }
 
 #[cfg(test)]

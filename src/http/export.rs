@@ -5,7 +5,11 @@ use std::{io, sync::Arc, time::Duration};
 use axum::body::Bytes;
 use futures::{Stream, stream};
 
-use super::{answer::aside, gate::Pass, render::Renderer, service::Shared};
+use super::{
+    gate::Pass,
+    render::Renderer,
+    shared::{Shared, aside},
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     query::{Page, Pages, Query},

@@ -60,6 +60,7 @@ mod render;
 mod server;
 mod service;
 mod settings;
+mod shared;
 mod summary;
 mod watched;
 
@@ -67,5 +68,6 @@ pub use authorizer::{Authorizer, Grant, Loopback, PERMISSION, Refusal};
 pub use jwt::{Jwt, KeySource};
 #[cfg(feature = "serve")]
 pub use server::{Connections, Server, Tls};
-pub use service::{FlowLogs, PATH, SUMMARY_PATH, not_found};
+pub use service::{FlowLogs, not_found};
 pub use settings::Settings;
+pub use shared::{PATH, SUMMARY_PATH};

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{
     accept::Form,
     authorizer::PERMISSION,
-    service::{PATH, SUMMARY_PATH},
+    shared::{PATH, SUMMARY_PATH},
 };
 use crate::{
     flow::{Field, MAX_TEXT_BYTES, TcpFlags, columns::ValueType},

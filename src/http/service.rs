@@ -14,23 +14,19 @@ use axum::{
 };
 
 use super::{
-    answer::{self, Asked, aside},
+    answer::{self, Asked},
     authorizer::Authorizer,
     gate::Gate,
     metrics::{Gauges, Metrics},
     openapi,
     problem::Problem,
     settings::Settings,
+    shared::{Inner, PATH, SUMMARY_PATH, Shared, aside},
 };
 use crate::{
     archive::Archive,
     wire::{Exports, Limits},
 };
-
-/// The path of the endpoint.
-pub const PATH: &str = "/v2/audit/flow-logs";
-/// The path of its summaries.
-pub const SUMMARY_PATH: &str = "/v2/audit/flow-logs/summary";
 
 /// The endpoint over an archive: make routes of it, and mount them into a server.
 ///
@@ -54,27 +50,6 @@ impl<A> Clone for FlowLogs<A> {
     fn clone(&self) -> Self {
         Self { inner: Arc::clone(&self.inner) }
     }
-}
-
-#[derive(Debug)]
-pub(super) struct Inner<A> {
-    pub(super) archive: Archive,
-    pub(super) authorizer: A,
-    pub(super) settings: Settings,
-    /// The limits that queries are held to.
-    pub(super) limits: Limits,
-    pub(super) shared: Arc<Shared>,
-    stopping: AtomicBool,
-}
-
-/// What outlives a request, because its answer may.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) queries: Gate,
-    /// A place is a KiB of an answer.
-    pub(super) answers: Gate,
-    pub(super) exports: Gate,
-    pub(super) metrics: Metrics,
 }
 
 impl<A: Authorizer> FlowLogs<A> {

@@ -7,11 +7,11 @@ use axum::{
 
 use super::{
     accept::{Coding, Form},
-    answer::{aside, enter, is_of_files, note, timed},
+    answer::{enter, is_of_files, note, timed},
     authorizer::Authorizer,
     problem::Problem,
     render::compress,
-    service::Inner,
+    shared::{Inner, aside},
 };
 use crate::{
     error::{Error, ErrorKind, Result},

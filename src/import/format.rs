@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{head::is_mute, object::Object, parser::BYTE_ORDER_MARK};
+use super::{head::is_mute, object::Object};
+
+/// U+FEFF in UTF-8, which some programs put in front of a text.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A format that flows come in.
 ///

@@ -1,24 +1,10 @@
 //! Lines to flows, one at a time.
 
-use super::{Format, Remarks, flow_json, zeek};
-use crate::flow::Flow;
-
-/// U+FEFF in UTF-8, which some programs put in front of a text.
-pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// What a line is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "nearly every line is a flow, and a box would cost each an allocation")]
-pub enum Parsed {
-    /// A flow.
-    Flow(Flow),
-    /// A record of something else than a flow, such as a line of another log in a mixed stream.
-    Skipped,
-    /// Neither: the reason, with the key, what was given and what is allowed.
-    Rejected(String),
-    /// Nothing to count: a blank line or a header.
-    Blank,
-}
+use super::{
+    Parsed, Remarks, flow_json,
+    format::{BYTE_ORDER_MARK, Format},
+    zeek,
+};
 
 /// Reads the lines of one format. It holds what the header lines said, and what is to be [remarked](Remarks) of the lines
 /// so far.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{object::is_number, protocol};
+use super::protocol;
 use crate::flow::{Address, Instant, MAX_TEXT_BYTES, Protocol, TcpFlags, Timestamp};
 
 /// How much of a value a reason shows, in characters.
@@ -247,6 +247,24 @@ fn whole_float(number: f64) -> Option<u64> {
     /// 2^64, the least whole number that is too large.
     const END: f64 = 18_446_744_073_709_551_616.0;
     (number.trunc() == number && (0.0..END).contains(&number)).then_some(number as u64)
+}
+
+/// Whether a text is a number as RFC 8259, section 6, has it.
+pub(super) fn is_number(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (text, None),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (mantissa, None),
+    };
+    let whole = whole.strip_prefix('-').unwrap_or(whole);
+    digits(whole)
+        && (whole.len() == 1 || !whole.starts_with('0'))
+        && fraction.is_none_or(digits)
+        && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
 }
 
 #[cfg(test)]

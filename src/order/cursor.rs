@@ -6,13 +6,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
     Order,
-    place::{self, MOST_PLACE_BYTES, Place},
+    place::{self, MAX_CURSOR_BYTES, MOST_PLACE_BYTES, Place},
     seal::{OVERHEAD, Seal},
 };
 use crate::error::{Error, ErrorKind, Result};
-
-/// The longest cursor, in bytes of its text.
-pub const MAX_CURSOR_BYTES: usize = 512;
 
 /// The version of the form of cursors: their first byte.
 const VERSION: u8 = 2;

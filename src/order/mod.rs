@@ -7,7 +7,8 @@ mod reach;
 mod seal;
 mod sort;
 
-pub use cursor::{Cursor, MAX_CURSOR_BYTES};
+pub use cursor::Cursor;
+pub use place::MAX_CURSOR_BYTES;
 pub(crate) use place::Place;
 pub use position::{Position, Side};
 pub use reach::first_key;

@@ -1,10 +1,13 @@
 //! The bytes of a place in an order, as a cursor seals them.
 
-use super::{Key, MAX_CURSOR_BYTES, Order, Position, Side, seal::OVERHEAD};
+use super::{Key, Order, Position, Side, seal::OVERHEAD};
 use crate::{
     encoding::{Input, number, significant},
     flow::{Field, Kind, MAX_TEXT_BYTES, Value},
 };
+
+/// The longest cursor, in bytes of its text.
+pub const MAX_CURSOR_BYTES: usize = 512;
 
 /// Ends the values; what follows it is padding.
 const END: u8 = 0;

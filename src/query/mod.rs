@@ -38,6 +38,7 @@
 
 mod addresses;
 mod answer;
+mod best_first;
 mod block_reader;
 mod budget;
 mod builder;
@@ -56,12 +57,14 @@ mod gaps;
 mod goal;
 mod keyed;
 mod lead;
+mod leave_out;
 mod page;
 mod pages;
 mod provider;
 mod pruner;
 mod recognise;
 mod round;
+mod run;
 mod scan;
 mod search;
 mod seek;

@@ -10,7 +10,7 @@ use arrow::{
 use super::{
     cores::on_all_cores,
     names::{AllRanks, Ranks},
-    writer::block_range,
+    shape::block_range,
 };
 use crate::{
     error::Result,

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{RowSet, Selection};
+use crate::resources::Pin;
 
 /// Rows that may match, of some blocks.
 #[derive(Debug, Default)]
@@ -122,5 +123,24 @@ impl Candidates {
     pub(super) fn memory(&self) -> usize {
         let open = self.blocks.iter().map(|block| size_of_val(block.open.as_slice())).sum::<usize>();
         size_of_val(self.blocks.as_slice()) + size_of_val(self.rows.as_slice()) + open
+    }
+}
+
+/// What was joined, and the memory that it takes.
+#[derive(Debug)]
+pub(super) struct Joined {
+    candidates: Candidates,
+    _pin: Pin,
+}
+
+impl Joined {
+    /// What is left of the candidates of a join.
+    pub(super) fn new(candidates: Candidates, pin: Pin) -> Self {
+        Self { candidates, _pin: pin }
+    }
+
+    /// The rows of a block, out of `size`; `None` where it was not joined.
+    pub(super) fn selection(&self, block: usize, size: usize) -> Option<Selection> {
+        self.candidates.selection(self.candidates.number(block)?, size)
     }
 }

@@ -105,7 +105,7 @@ impl SegmentReader {
     /// # Errors
     /// [`ErrorKind::Internal`](crate::ErrorKind::Internal) where these are not columns of a segment.
     pub(crate) fn contradictions(&self, flows: &RecordBatch) -> Result<Vec<String>> {
-        let blocks = self.shape().blocks();
+        let blocks = Blocks::of(self.shape());
         let Blocks { block_rows, page_rows, .. } = blocks;
         let names: AllRanks<'_> =
             on_all_cores(named(), |field| Ok((field, Ranks::of(flows, field)?)))?.into_iter().collect();

@@ -8,28 +8,14 @@
 use std::sync::Arc;
 
 use super::{
-    Probes, RowReader, SegmentReader, Selection,
-    candidates::Candidates,
+    Probes, RowReader, SegmentReader,
+    candidates::{Candidates, Joined},
     listed_rows::{At, ListedRows},
 };
-use crate::{error::Result, resources::Pin};
+use crate::error::Result;
 
 /// Blocks in which more flows pass each part are left to be joined by bits.
 const MOST_ROWS: u32 = 512;
-
-/// What was joined, and the memory that it takes.
-#[derive(Debug)]
-pub(super) struct Joined {
-    candidates: Candidates,
-    _pin: Pin,
-}
-
-impl Joined {
-    /// The rows of a block, out of `size`; `None` where it was not joined.
-    pub(super) fn selection(&self, block: usize, size: usize) -> Option<Selection> {
-        self.candidates.selection(self.candidates.number(block)?, size)
-    }
-}
 
 impl Probes {
     /// Joins blocks, ascending, before their [`rows`](Self::rows) are asked for one by one: the blocks among them of which
@@ -60,7 +46,7 @@ impl Probes {
         self.narrow_further(at, &mut candidates, &joined).await?;
         let none = candidates.take_empty();
         let pin = reader.cache().pin_told(candidates.memory());
-        self.joined = pin.map(|pin| Joined { candidates, _pin: pin });
+        self.joined = pin.map(|pin| Joined::new(candidates, pin));
         Ok(none)
     }
 

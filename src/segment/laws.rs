@@ -73,7 +73,7 @@ impl Asked<'_> {
         let Self { segment: Segment { reader, flows, .. }, filter, probes } = self;
         let mut holding = Vec::new();
         let mut total = 0;
-        for number in 0..reader.shape().blocks().len() {
+        for number in 0..reader.blocks().len() {
             let rows = reader.block_rows(number);
             let matching: Vec<usize> = (0..rows.len()).filter(|row| filter.matches(&flows[rows.start + row])).collect();
             let block = probes.block(reader, number);

@@ -1,9 +1,8 @@
 //! Which rows of a page have a value.
 
 use arrow::{array::BooleanBufferBuilder, buffer::NullBuffer};
-use parquet::errors::Result as ParquetResult;
+use parquet::errors::{ParquetError, Result as ParquetResult};
 
-use super::places::damaged;
 use crate::encoding::Input;
 
 /// Which of the rows of a page have a value, of which `nulls` have none: `None` where all have one.
@@ -38,6 +37,10 @@ pub(super) fn validity(levels: &[u8], rows: usize, nulls: usize) -> ParquetResul
     }
     let valid = NullBuffer::new(valid.finish());
     if valid.null_count() == nulls { Ok(Some(valid)) } else { Err(damaged()) }
+}
+
+pub(super) fn damaged() -> ParquetError {
+    ParquetError::General("a page of places in a dictionary is damaged".to_owned())
 }
 
 #[cfg(test)]

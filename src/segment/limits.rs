@@ -1,6 +1,13 @@
 //! How much is made of the lists of a segment for one filter.
 
-use super::Effort;
+/// How much is read of the lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// What finds a page sooner than without.
+    Page,
+    /// All that tells how many flows match.
+    Count,
+}
 
 /// What is more is passed over: a query reads more then, and its answer is the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use super::{
-    PageCache, RowReader, RowSet, SegmentReader, Tally,
+    PageCache, RowReader, RowSet, SegmentReader,
     candidates::Candidates,
-    index::{Found, PIECE_BYTES, PlaceRows},
+    index::{Found, PIECE_BYTES, PlaceRows, Tally},
     row_pieces::{RowPieces, row_lists},
     selection::{Rows, inverted},
 };

@@ -10,7 +10,10 @@ use parquet::file::{
     page_index::offset_index::OffsetIndexMetaData,
 };
 
-use super::{Shape, footer::with_offsets, writer::block_range};
+use super::{
+    footer::with_offsets,
+    shape::{Shape, block_range},
+};
 use crate::{
     error::{Error, Result},
     flow::Field,

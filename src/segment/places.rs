@@ -4,13 +4,9 @@
 //! wanted, as they stand in the page: in runs of one place, and in runs of places of a few bits each (RLE_DICTIONARY).
 
 use arrow::array::UInt16Array;
-use parquet::{
-    basic::Encoding,
-    column::page::Page,
-    errors::{ParquetError, Result as ParquetResult},
-};
+use parquet::{basic::Encoding, column::page::Page, errors::Result as ParquetResult};
 
-use super::levels::validity;
+use super::levels::{damaged, validity};
 use crate::encoding::Input;
 
 /// A place has no more bits than this.
@@ -102,10 +98,6 @@ fn unpack(packed: &[u8], bits: usize, count: usize, numbers: &mut Vec<u16>) -> P
     }
     numbers.truncate(end);
     Ok(())
-}
-
-pub(super) fn damaged() -> ParquetError {
-    ParquetError::General("a page of places in a dictionary is damaged".to_owned())
 }
 
 #[cfg(test)]

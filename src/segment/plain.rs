@@ -12,7 +12,7 @@ use arrow::{
 };
 use parquet::{basic::Encoding, column::page::Page, errors::Result as ParquetResult};
 
-use super::{levels::validity, places::damaged};
+use super::levels::{damaged, validity};
 use crate::{flow::Field, schema::column_type};
 
 /// The numbers of some pages, each given with how many rows it has; `None` where one of them does not hold numbers that

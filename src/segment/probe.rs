@@ -6,35 +6,18 @@ use std::{
 };
 
 use super::{
-    BlockBounds, RowReader, RowSet, SegmentReader,
-    index::{Found, lists},
-    join::Joined,
-    limits::Limits,
+    BlockBounds, RowReader, RowSet, SegmentReader, Selection,
+    candidates::Joined,
+    index::{Blocks, Found, lists, Tally},
+    limits::{Effort, Limits},
     listed_rows::{At, ListedRows},
-    selection::{Plan, Selection},
+    row_plan::Plan,
 };
 use crate::{
     error::Result,
     filter::{Bounds, Filter, Meaning, Test, Verdict, evaluate},
     flow::{Field, Span},
 };
-
-/// How much is read of the lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effort {
-    /// What finds a page sooner than without.
-    Page,
-    /// All that tells how many flows match.
-    Count,
-}
-
-/// The flows of a block that pass a part of a filter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally {
-    pub(super) count: u32,
-    /// The pages of the block that hold them: bit 0 is the first.
-    pub(super) pages: u8,
-}
 
 /// Which flows of each block pass the parts of a filter that the lists of a segment answer.
 #[derive(Debug)]
@@ -122,7 +105,7 @@ impl Probes {
             let lists = reader.cache().lists(segment, &chunks, reader.counters()).await?;
             let is_whole = std::ptr::eq(part, filter.as_ref());
             let places = if is_whole { limits.places_of_whole } else { limits.places };
-            let mut found = Found::new(segment.shape().blocks(), blocks.clone(), places);
+            let mut found = Found::new(Blocks::of(segment.shape()), blocks.clone(), places);
             for (chunk, bytes) in touched.chunks.iter().zip(lists) {
                 let taken = found.take(touched.listed, chunk, &bytes, asked);
                 taken.map_err(|error| segment.named(error))?;

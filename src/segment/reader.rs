@@ -17,9 +17,9 @@ use super::{
     RowRanges,
     bounds::{BlockBounds, BoundsTable},
     footer::{footer, with_offsets},
-    index::{self, Blocks, Directory, Index, PageTable},
+    index::{self, Directory, Index, PageTable},
     offsets::PageOffsets,
-    writer::block_range,
+    shape::{Shape, block_range},
 };
 use crate::{
     error::{Error, Result},
@@ -58,26 +58,6 @@ pub(super) struct PagePlace {
     pub(super) offset: u64,
     pub(super) length: usize,
     pub(super) checksum: u32,
-}
-
-/// How the rows of a segment are cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// All rows.
-    pub rows: usize,
-    /// Rows of a row group, but the last.
-    pub group_rows: usize,
-    /// Rows of a block, but the last.
-    pub block_rows: usize,
-    /// Rows of a page, but the last.
-    pub page_rows: usize,
-}
-
-impl Shape {
-    /// How the rows are cut into blocks and pages.
-    pub(super) fn blocks(&self) -> Blocks {
-        Blocks { rows: self.rows, block_rows: self.block_rows, page_rows: self.page_rows }
-    }
 }
 
 impl SegmentReader {

@@ -24,7 +24,8 @@ use super::{
     decode::our_columns,
     index::{self, Index, MAGIC, PageTable, checksum},
     page_header::page_header,
-    writer::{block_range, compression},
+    shape::block_range,
+    writer::compression,
 };
 use crate::{
     error::{Error, ErrorKind, Result},

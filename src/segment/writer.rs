@@ -1,9 +1,6 @@
 //! Flows to a segment.
 
-use std::{
-    io::{self, Write},
-    ops::Range,
-};
+use std::io::{self, Write};
 
 use arrow::array::RecordBatch;
 use parquet::{
@@ -27,6 +24,7 @@ use super::{
     cores::on_all_cores,
     index::{self, Blocks, Built, Directory, Index, PageTable},
     names::{AllRanks, Ranks, named},
+    shape::block_range,
     zone_map::ZoneMap,
 };
 use crate::{
@@ -302,10 +300,4 @@ fn failed(error: ParquetError) -> Error {
 
 fn unwritten(error: io::Error) -> Error {
     Error::with(ErrorKind::Io, "a segment could not be written")(error)
-}
-
-/// The rows of a block.
-pub(super) fn block_range(block: usize, block_rows: usize, rows: usize) -> Range<usize> {
-    let start = block.saturating_mul(block_rows).min(rows);
-    start..start.saturating_add(block_rows).min(rows)
 }

@@ -1,7 +1,6 @@
 //! Compaction: many small segments to few large ones, in the order of time.
 
-mod cutter;
-mod merge;
+mod job;
 mod pick;
 
 use std::{
@@ -14,61 +13,19 @@ use std::{
     time::Duration,
 };
 
-pub(super) use self::merge::{Merge, merge};
+pub use self::job::{Effort, Job};
 use self::pick::{PickOptions, pick};
 use super::{
-    Retained, Retention, SegmentEntry,
+    Retained, Retention,
     exclusive::{Change, Exclusive},
     manifest::Edit,
+    merge::{MOST_ROWS, Merge, merge},
     retain,
 };
 use crate::error::{Error, ErrorKind, Result};
 
-/// Flows of a segment, at most, whatever the settings say: as many of the longest names still have 32-bit offsets.
-const MOST_ROWS: usize = 1 << 23;
 /// How often another job is picked where the last one was out of date.
 const ATTEMPTS: usize = 100;
-
-/// How much work compaction does for how few segments.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Effort {
-    /// For an archive that grows all the time: segments are merged with eight or more neighbours of about their size,
-    /// and late flows wait until they weigh a quarter of what has to be written anew for them. A flow is written again
-    /// about once for each time the archive's segments have become four to eight times as large.
-    #[default]
-    Background,
-    /// For an archive that is left alone afterwards: besides, all small neighbours are merged, and segments that an earlier
-    /// version has written, which do not list the rows of values, are written anew. Queries for several values at once then
-    /// read only the flows that match.
-    Thorough,
-    /// Besides, all segments that overlap in time are merged, however little it is. This may write everything anew.
-    Full,
-}
-
-/// What is to be merged, or written anew, next.
-#[derive(Clone, Debug)]
-pub struct Job {
-    inputs: Vec<SegmentEntry>,
-    /// Times, descending, where a segment may end early.
-    cuts: Vec<i64>,
-}
-
-impl Job {
-    /// The files it merges, as the manifest names them.
-    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
-        self.inputs.iter().map(|input| input.path.as_str())
-    }
-
-    /// How many segments it merges.
-    pub fn segments(&self) -> usize {
-        self.inputs.len()
-    }
-
-    /// How many flows it writes anew.
-    pub fn rows(&self) -> u64 {
-        self.inputs.iter().map(|input| input.rows).sum()
-    }
-}
 
 /// What a compaction has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

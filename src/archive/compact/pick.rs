@@ -14,7 +14,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Effort, Job, SegmentEntry};
+use super::job::{Effort, Job};
+use crate::archive::SegmentEntry;
 
 /// Neighbours that are merged at the least by [`Effort::Background`].
 const FEW: usize = 8;

@@ -3,10 +3,10 @@
 use proptest::{collection::vec, prelude::*};
 
 use super::{
-    Effort, Job, SegmentEntry,
-    cutter::Cutter,
+    job::{Effort, Job},
     pick::{GAP, PickOptions, pick},
 };
+use crate::archive::{SegmentEntry, merge::cutter::Cutter};
 
 /// An archive: of each segment the start times, descending.
 #[derive(Clone, Debug, Default)]

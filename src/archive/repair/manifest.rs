@@ -8,9 +8,8 @@ use crate::{
     archive::{
         Finding, FindingKind, Manifest, SegmentEntry,
         exclusive::overtaken,
-        files::{DATA, Files, Publication, RETIRED},
+        files::{DATA, Files, Publication, RETIRED, is_segment},
         quarantine::Quarantine,
-        retire::is_segment,
     },
     error::{Error, ErrorKind, Result},
     resources::{SharedFile, io_error, undamaged},

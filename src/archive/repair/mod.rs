@@ -1,6 +1,7 @@
 //! What can be made good again is; what cannot is put aside and named.
 
 mod manifest;
+mod report;
 mod rescue;
 mod restore;
 
@@ -8,62 +9,18 @@ use std::{collections::HashSet, path::Path};
 
 use arrow::array::RecordBatch;
 
+pub use self::report::{Loss, Rebuilt, Repaired};
 use self::{rescue::rescue, restore::Restorer};
 use super::{
-    Archive, Depth, Extent, Finding, FindingKind, Report, SegmentEntry, Settings,
+    Archive, Depth, Finding, FindingKind, SegmentEntry, Settings,
     exclusive::{Change, Exclusive},
-    files::Files,
+    files::{Files, is_segment},
     manifest::Edit,
     nothing_at,
     quarantine::Quarantine,
-    retire::is_segment,
     verify::{Damage, Examined, foreign_files},
 };
 use crate::error::{Error, ErrorKind, Result};
-
-/// Flows that are gone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Loss {
-    /// The segment that had them.
-    pub path: String,
-    /// Which flows.
-    pub flows: Extent,
-}
-
-/// Flows of a segment that were written anew.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Rebuilt {
-    /// The damaged segment, or the one in `quarantine`.
-    pub from: String,
-    /// The new one.
-    pub path: String,
-    /// How many flows it has.
-    pub rows: u64,
-}
-
-/// What a repair has done.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-#[must_use]
-pub struct Repaired {
-    /// The version of the archive since.
-    pub version: u64,
-    /// What was found before.
-    pub found: Report,
-    /// The segments that were written anew. Their flows keep their IDs.
-    pub rebuilt: Vec<Rebuilt>,
-    /// Segments in `quarantine` with flows that have been taken back, with their IDs, and the segments that have them
-    /// now. The files in quarantine stay there.
-    pub restored: Vec<Rebuilt>,
-    /// The flows that are gone: exactly these, and no others.
-    pub lost: Vec<Loss>,
-    /// The files that were put into `quarantine`, by their paths before.
-    pub quarantined: Vec<String>,
-    /// What was left as it is.
-    pub left: Vec<Finding>,
-}
 
 impl Archive {
     /// Looks for damage as [`verify`](Self::verify) does to the depth of [`Depth::Rows`], and repairs it.

@@ -7,12 +7,11 @@ use arrow::{
     compute::take_record_batch,
 };
 
-use super::{Loss, rescue::in_order};
+use super::{report::Loss, rescue::in_order};
 use crate::{
     archive::{
-        files::{Files, QUARANTINE},
+        files::{Files, QUARANTINE, is_segment},
         id_ranges::IdRanges,
-        retire::is_segment,
         verify::{IdSet, keys, read_pages},
     },
     error::{Error, ErrorKind, Result},

@@ -6,8 +6,7 @@ use super::{Finding, FindingKind};
 use crate::{
     archive::{
         Manifest,
-        files::{DATA, Files, UNFINISHED},
-        retire::is_segment,
+        files::{DATA, Files, UNFINISHED, is_segment},
     },
     error::Result,
 };

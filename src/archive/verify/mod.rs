@@ -11,7 +11,8 @@ pub use self::report::{Depth, Extent, Finding, FindingKind, Report};
 pub(super) use self::{
     foreign::foreign_files,
     ids::IdSet,
-    segment::{Damage, Examiner, all_of, extent_of, keys, read_pages},
+    report::Damage,
+    segment::{Examiner, all_of, extent_of, keys, read_pages},
 };
 use super::{Archive, Settings, files::Files, nothing_at};
 use crate::error::{ErrorKind, Result};

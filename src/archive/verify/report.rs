@@ -2,11 +2,18 @@
 
 use std::fmt;
 
-use super::Damage;
 use crate::{
+    archive::SegmentEntry,
     error::Error,
     flow::{FlowId, Timestamp},
 };
+
+/// A segment, and what is wrong with it: nothing, if it is sound.
+#[derive(Debug)]
+pub(in super::super) struct Damage {
+    pub(in super::super) entry: SegmentEntry,
+    pub(in super::super) findings: Vec<Finding>,
+}
 
 /// How much is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

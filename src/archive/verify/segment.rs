@@ -13,7 +13,10 @@ use arrow::{
     datatypes::{TimestampMillisecondType, UInt64Type},
 };
 
-use super::{Depth, Extent, Finding, FindingKind, ids::IdSet};
+use super::{
+    ids::IdSet,
+    report::{Damage, Depth, Extent, Finding, FindingKind},
+};
 use crate::{
     archive::{Manifest, SegmentEntry, files::Files},
     error::{Error, ErrorKind, Result},
@@ -26,13 +29,6 @@ use crate::{
 
 /// Bytes of dictionaries and pages that are held while a segment is read.
 const CACHE_BYTES: u64 = 16 << 20;
-
-/// A segment, and what is wrong with it: nothing, if it is sound.
-#[derive(Debug)]
-pub(in super::super) struct Damage {
-    pub(in super::super) entry: SegmentEntry,
-    pub(in super::super) findings: Vec<Finding>,
-}
 
 /// Looks through the segments of a version.
 pub(in super::super) struct Examiner<'a> {

@@ -29,10 +29,11 @@ use tokio::{
 };
 
 use super::{
-    Connections, Tls,
     crowd::{Begun, Busy, Place},
     guard::Guard,
+    limits::Connections,
     request::{Rest, read},
+    tls::Tls,
 };
 
 /// The longest head of a request, in bytes.

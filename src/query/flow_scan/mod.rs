@@ -12,6 +12,7 @@
 //! No ordering is ever declared over several partitions.
 
 mod estimate;
+mod lists;
 mod metrics;
 mod narrowing;
 mod ordered;
@@ -32,7 +33,7 @@ use std::{
 use datafusion::{
     common::{DataFusionError, Result as DataFusionResult, Statistics, tree_node::TreeNodeRecursion},
     config::ConfigOptions,
-    execution::{SendableRecordBatchStream, TaskContext},
+    execution::{SendableRecordBatchStream, TaskContext, config::SessionConfig},
     physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr, PhysicalSortExpr, conjunction_opt},
     physical_plan::{
         DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, SortOrderPushdownResult,
@@ -46,19 +47,18 @@ use datafusion::{
 use futures::{StreamExt, stream::try_unfold};
 
 use self::{
+    lists::Lists,
     metrics::ScanMetrics,
     narrowing::Narrowing,
     ordered::OrderedScan,
     ordering::{Sorted, sorted_by},
     paged::Paged,
-    pieces::Lists,
     survey::Survey,
 };
 pub(super) use self::{
-    paged::page,
     parts::PartScan,
     pieces::{BlockPiece, ListPiece, Piece, RowPiece},
-    plan::plan,
+    plan::{page, plan},
     source::{Source, failed},
 };
 use super::{
@@ -139,9 +139,10 @@ impl FlowScanExec {
         Self { paged: Some(page), ..self }
     }
 
-    /// The same as part of a node that counts in `metrics`.
-    fn within(self, metrics: ExecutionPlanMetricsSet) -> Self {
-        Self { metrics, is_inner: true, ..self }
+    /// The flows of `source`, in no order, as part of a node that counts in `metrics`.
+    fn within(source: Source, config: &SessionConfig, metrics: ExecutionPlanMetricsSet) -> Arc<dyn ExecutionPlan> {
+        let scan = Self::new(source, config.target_partitions(), config.batch_size());
+        Arc::new(Self { metrics, is_inner: true, ..scan })
     }
 
     fn partitions(&self) -> usize {
@@ -284,7 +285,7 @@ impl ExecutionPlan for FlowScanExec {
         let metrics = ScanMetrics::new(&self.metrics, partition);
         let batches = match &self.order {
             Some(order) => {
-                let scan = OrderedScan::new(&self.source, order, self.fetch, context, metrics);
+                let scan = OrderedScan::new((&self.source, Self::within), order, self.fetch, context, metrics);
                 try_unfold(scan, |mut scan| async move { Ok(scan.next().await?.map(|batch| (batch, scan))) }).boxed()
             }
             None => {

@@ -8,16 +8,17 @@ use std::{
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use datafusion::{
     common::{DataFusionError, Result as DataFusionResult},
-    execution::{SendableRecordBatchStream, TaskContext},
+    execution::{SendableRecordBatchStream, TaskContext, config::SessionConfig},
     physical_plan::{
         ExecutionPlan,
+        metrics::ExecutionPlanMetricsSet,
         sorts::{sort::SortExec, sort_preserving_merge::SortPreservingMergeExec},
     },
 };
 use futures::StreamExt;
 
 use super::{
-    FlowScanExec, Source,
+    Source,
     metrics::ScanMetrics,
     ordering::{Sorted, exprs},
     source::{failed, slices},
@@ -42,9 +43,13 @@ const MOST: usize = 1 << 16;
 /// all blocks have in common, so the rest is sorted.
 const MOST_SEARCHED: usize = 1 << 12;
 
+/// Makes a scan in no order, as part of a node that counts in these metrics.
+type Unordered = fn(Source, &SessionConfig, ExecutionPlanMetricsSet) -> Arc<dyn ExecutionPlan>;
+
 /// The flows of a source in an order.
 pub(super) struct OrderedScan {
     source: Arc<Source>,
+    unordered: Unordered,
     phases: VecDeque<Query>,
     /// Behind what was found of the first phase.
     position: Option<Position>,
@@ -64,7 +69,7 @@ pub(super) struct OrderedScan {
 
 impl OrderedScan {
     pub(super) fn new(
-        source: &Arc<Source>,
+        (source, unordered): (&Arc<Source>, Unordered),
         order: &Sorted,
         fetch: Option<usize>,
         context: Arc<TaskContext>,
@@ -79,6 +84,7 @@ impl OrderedScan {
             phases: order.phases.iter().map(phase).collect(),
             position: source.position.clone(),
             source: Arc::clone(source),
+            unordered,
             found: 0,
             left: fetch,
             want: fetch.unwrap_or(FIRST).min(MOST),
@@ -157,9 +163,8 @@ impl OrderedScan {
             exprs(&query.order, &fields).ok_or_else(|| DataFusionError::Internal("an order has no keys".to_owned()))?;
         let config = self.context.session_config();
         let source = Source::new(query, self.position.clone(), fields).map_err(failed)?;
-        let scan = FlowScanExec::new(source, config.target_partitions(), config.batch_size());
-        let scan = scan.within(self.metrics.set.clone());
-        let sort = SortExec::new(order.clone(), Arc::new(scan)).with_preserve_partitioning(true).with_fetch(self.left);
+        let scan = (self.unordered)(source, config, self.metrics.set.clone());
+        let sort = SortExec::new(order.clone(), scan).with_preserve_partitioning(true).with_fetch(self.left);
         let merged = SortPreservingMergeExec::new(order, Arc::new(sort)).with_fetch(self.left);
         merged.execute(0, Arc::clone(&self.context))
     }

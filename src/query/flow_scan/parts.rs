@@ -7,9 +7,9 @@ use datafusion::common::Result as DataFusionResult;
 
 use super::{
     Source,
+    lists::Lists,
     metrics::{ScanMetrics, taken},
     narrowing::Narrowing,
-    pieces::Lists,
     source::failed,
     survey::{Looked, Survey},
 };

@@ -1,24 +1,16 @@
 //! A scan in pieces, for a node that adds up what it finds.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use super::{
+    lists::Lists,
     parts::{PartScan, Step},
     survey::Looked,
 };
 use crate::{
     error::{Error, Result},
     flow::Field,
-    query::{
-        Explain,
-        frontier::Block,
-        scan::Scan,
-        segments::OpenSegment,
-        summary::{ListCost, Listing},
-    },
+    query::{Explain, frontier::Block, scan::Scan, segments::OpenSegment, summary::ListCost},
     segment::{Columns, ListValue, RowRanges},
 };
 
@@ -139,26 +131,5 @@ impl PartScan {
             chosen.iter_mut().skip(block.block).take(1).for_each(|chosen| *chosen = true);
         }
         Ok(Some(chosen))
-    }
-}
-
-/// The lists of segments that tell of groups, which all partitions share.
-#[derive(Debug)]
-pub(super) struct Lists {
-    listing: Arc<Listing>,
-    /// For each segment of the scan whether a partition has taken its list.
-    taken: Vec<AtomicBool>,
-}
-
-impl Lists {
-    /// Those of a scan of so many segments, none of them taken.
-    pub(super) fn new(listing: Arc<Listing>, segments: usize) -> Arc<Self> {
-        Arc::new(Self { listing, taken: (0..segments).map(|_| AtomicBool::new(false)).collect() })
-    }
-
-    /// Takes the list of the segment at a place; whether no other partition has. So the one that is through with its own
-    /// sooner goes through more of them.
-    pub(super) fn take(&self, place: usize) -> bool {
-        self.taken.get(place).is_some_and(|taken| !taken.swap(true, Ordering::Relaxed))
     }
 }

@@ -1,5 +1,7 @@
 //! What is known of the rows of a scan before it runs.
 
+use std::sync::Arc;
+
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics, stats::Precision};
 
 use super::{estimate::selectivity, survey::Survey};
@@ -11,8 +13,15 @@ use crate::{
     schema::column_type,
 };
 
+impl Survey {
+    /// What is known of the rows before they are read.
+    pub(super) fn statistics(&self) -> &Arc<Statistics> {
+        self.statistics.get_or_init(|| Arc::new(statistics(self)))
+    }
+}
+
 /// What the zone maps of the segments tell, and the counts that are remembered: exact where they decide.
-pub(super) fn statistics(survey: &Survey) -> Statistics {
+fn statistics(survey: &Survey) -> Statistics {
     let known: Vec<Option<u64>> = (0..survey.segments.len()).map(|place| survey.known(place)).collect();
     let filter = &survey.target.goal.filter;
     let about = |entry: &SegmentEntry| (entry.rows as f64 * selectivity(filter, entry)).ceil() as u64;

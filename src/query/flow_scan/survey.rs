@@ -8,7 +8,7 @@ use std::{
 
 use datafusion::common::Statistics;
 
-use super::{Source, statistics::statistics};
+use super::Source;
 use crate::{
     archive::{Counted, SegmentEntry},
     error::Result,
@@ -39,7 +39,7 @@ pub(super) struct Survey {
     pub(super) segments: Vec<usize>,
     /// What was dropped by the zone maps alone.
     pub(super) planned: Explain,
-    statistics: OnceLock<Arc<Statistics>>,
+    pub(super) statistics: OnceLock<Arc<Statistics>>,
     /// Of each of the segments, how many flows match.
     known: OnceLock<Vec<Option<u64>>>,
     /// The target that filters of the nodes above have left, as the partition knew it that looked last.
@@ -120,11 +120,6 @@ impl Survey {
                 Arc::clone(last.insert(Target::new(goal)))
             }
         }
-    }
-
-    /// What is known of the rows before they are read.
-    pub(super) fn statistics(&self) -> &Arc<Statistics> {
-        self.statistics.get_or_init(|| Arc::new(statistics(self)))
     }
 
     /// The entry of one of the segments.

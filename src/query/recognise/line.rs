@@ -8,6 +8,7 @@ use datafusion::{
     logical_expr::{Cast, Expr, TryCast},
 };
 
+use super::atom::field;
 use crate::{
     filter::Ranges,
     flow::{Field, Kind, Timestamp},
@@ -38,7 +39,7 @@ impl Line {
     pub(super) fn of(expr: &Expr) -> Option<Self> {
         match expr {
             Expr::Column(column) => {
-                let field = super::atom::field(column)?;
+                let field = field(column)?;
                 (field.kind() != Kind::Text).then(|| Self { field, casts: Vec::new(), to: column_type(field) })
             }
             Expr::Alias(alias) => Self::of(&alias.expr),

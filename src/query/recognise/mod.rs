@@ -6,6 +6,7 @@
 //! port is absent.
 
 mod atom;
+mod compare;
 mod implied;
 mod line;
 mod table;
@@ -15,8 +16,8 @@ use datafusion::{
     logical_expr::{BinaryExpr, Case, Expr, Operator},
 };
 
-use self::atom::Atom;
 pub(super) use self::implied::implied;
+use self::{atom::Atom, compare::comparing};
 use crate::filter::Filter;
 
 /// The normal filter that passes just the flows for which `expr` is true; `None` where no filter does, or where that is
@@ -79,7 +80,7 @@ fn look<'e>(expr: &'e Expr, truth: bool, made: &mut Vec<Filter>) -> Option<Vec<S
             if let Some(steps) = decisions(expr, truth) {
                 return Some(steps);
             }
-            let Atom { yes, no } = Atom::of(expr)?;
+            let Atom { yes, no } = comparing(expr)?;
             made.push(if truth { yes } else { no });
             Vec::new()
         }

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use super::super::{RowSet, writer::block_range};
+use super::super::{
+    RowSet,
+    shape::{Shape, block_range},
+};
 
 /// How the rows of a segment are cut into blocks, and these into pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +19,11 @@ pub(in super::super) struct Blocks {
 }
 
 impl Blocks {
+    /// Those of a segment.
+    pub(in super::super) fn of(Shape { rows, block_rows, page_rows, .. }: Shape) -> Self {
+        Self { rows, block_rows, page_rows }
+    }
+
     /// How many blocks there are.
     pub(in super::super) fn len(&self) -> usize {
         self.rows.div_ceil(self.block_rows)

@@ -6,10 +6,13 @@ use bytes::Bytes;
 use twox_hash::XxHash64;
 
 use super::input::damaged;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// No chunk has more bytes: a value that is in every block of the largest segment takes less.
 const LARGEST: usize = 64 << 20;
+
+/// How hard chunks are compressed.
+const ZSTD_LEVEL: i32 = 3;
 
 /// A run of entries of one list, or a piece of its rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,4 +45,9 @@ impl Chunk {
         let bytes = zstd::bulk::decompress(packed, length).map_err(|_| damaged())?;
         if bytes.len() == length { Ok(bytes.into()) } else { Err(damaged()) }
     }
+}
+
+/// Compresses bytes of a list.
+pub(super) fn pack(bytes: &[u8]) -> Result<Vec<u8>> {
+    zstd::bulk::compress(bytes, ZSTD_LEVEL).map_err(Error::with(ErrorKind::Internal, "a list cannot be compressed"))
 }

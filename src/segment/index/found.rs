@@ -10,11 +10,15 @@ use super::{
     positions,
     postings::{Listed, TouchedChunk},
 };
-use crate::{
-    error::Result,
-    filter::Filter,
-    segment::{RowSet, Tally},
-};
+use crate::{error::Result, filter::Filter, segment::RowSet};
+
+/// The flows of a block that pass a part of a filter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in super::super) struct Tally {
+    pub(in super::super) count: u32,
+    /// The pages of the block that hold them: bit 0 is the first.
+    pub(in super::super) pages: u8,
+}
 
 /// The values of a list that pass a part of a filter.
 #[derive(Debug)]

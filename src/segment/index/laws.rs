@@ -10,10 +10,10 @@ use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::{
     super::{
-        RowSet, Tally,
+        RowSet,
         names::{AllRanks, Ranks, named},
     },
-    Blocks, Built, Directory, Found, PlaceRows,
+    Blocks, Built, Directory, Found, PlaceRows, Tally,
     build::{Cut, build_cut},
     input::Input,
     postings::Listed,

@@ -24,7 +24,7 @@ pub(super) use built::{Built, choose};
 pub(super) use chunk::Chunk;
 pub(super) use damaged::{decode_corrected, decode_pages, decode_with};
 pub(super) use format::{Index, MAGIC, decode, encode, prefix};
-pub(super) use found::{Found, PlaceRows};
+pub(super) use found::{Found, PlaceRows, Tally};
 pub(super) use list::List;
 pub(super) use lookup::Within;
 pub(super) use pages::{PageTable, checksum};

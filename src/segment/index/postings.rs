@@ -9,13 +9,13 @@ use twox_hash::XxHash64;
 
 use super::{
     built::Built,
-    chunk::Chunk,
+    chunk::{Chunk, pack},
     input::{Input, damaged, too_large},
     list::List,
     rows::RowLists,
 };
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::Result,
     filter::{Filter, Test},
     flow::{Field, columns::Listing},
 };
@@ -34,9 +34,6 @@ pub(in super::super) fn lists() -> &'static [Vec<Field>] {
     });
     LISTS.as_slice()
 }
-
-/// How hard chunks are compressed.
-const ZSTD_LEVEL: i32 = 3;
 
 /// The chunks of each list, in the order of their values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,11 +68,6 @@ impl Touched<'_> {
         let ranges = self.chunks.iter().filter(|touched| touched.low != touched.high);
         ranges.map(|touched| touched.chunk.bytes()).sum()
     }
-}
-
-/// Compresses bytes of a list.
-pub(super) fn pack(bytes: &[u8]) -> Result<Vec<u8>> {
-    zstd::bulk::compress(bytes, ZSTD_LEVEL).map_err(Error::with(ErrorKind::Internal, "a list cannot be compressed"))
 }
 
 impl Directory {

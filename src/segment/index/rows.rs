@@ -8,9 +8,8 @@ use std::ops::{Range, RangeInclusive};
 use twox_hash::XxHash64;
 
 use super::{
-    chunk::Chunk,
+    chunk::{Chunk, pack},
     input::{Input, damaged, too_large},
-    postings::pack,
 };
 use crate::error::Result;
 

@@ -1,23 +1,18 @@
 //! Flows on standard output, in one of several formats.
 
 pub mod columns;
+mod pages;
 mod table;
 mod text;
 
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 use clap::ValueEnum;
-use flowseek::{
-    StoredFlow,
-    wire::{FlagsFormat, TextForm},
-};
+use flowseek::{StoredFlow, wire::TextForm};
 
-use self::{table::Table, text::Text};
+use self::{pages::Pages, table::Table, text::Text};
 
 const BUFFER_BYTES: usize = 1 << 18;
-/// TCP flags look alike in all formats.
-const FLAGS: FlagsFormat = FlagsFormat::Binary;
-
 /// How flows are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -35,17 +30,6 @@ impl Format {
     /// A table for a terminal, lines for a program.
     pub fn of_stdout() -> Self {
         if io::stdout().is_terminal() { Self::Table } else { Self::Ndjson }
-    }
-}
-
-/// What a format makes of pages of flows.
-trait Pages {
-    /// Writes the flows of one page.
-    fn page(&mut self, out: &mut dyn Write, flows: &[StoredFlow]) -> io::Result<()>;
-
-    /// Writes what stands behind the last page.
-    fn finish(self: Box<Self>, _out: &mut dyn Write) -> io::Result<()> {
-        Ok(())
     }
 }
 

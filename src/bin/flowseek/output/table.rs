@@ -9,8 +9,8 @@ use flowseek::{
 };
 
 use super::{
-    FLAGS, Pages,
     columns::{Columns, printable},
+    pages::{FLAGS, Pages},
 };
 
 /// A table with one header over all pages.

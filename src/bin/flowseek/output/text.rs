@@ -7,7 +7,7 @@ use flowseek::{
     wire::{FlowWriter, TextForm},
 };
 
-use super::{FLAGS, Pages};
+use super::pages::{FLAGS, Pages};
 
 #[derive(Debug)]
 pub struct Text {

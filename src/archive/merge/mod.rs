@@ -1,5 +1,7 @@
 //! Segments to segments: sorted inputs to sorted outputs, in bounded memory.
 
+pub(super) mod cutter;
+
 use std::{
     collections::BinaryHeap,
     sync::{
@@ -8,11 +10,8 @@ use std::{
     },
 };
 
-use super::{
-    super::{Archive, SegmentEntry, Snapshot},
-    MOST_ROWS,
-    cutter::Cutter,
-};
+use self::cutter::Cutter;
+use super::{Archive, SegmentEntry, Snapshot};
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::{Field, Timestamp},
@@ -26,18 +25,20 @@ use arrow::{
     error::ArrowError,
 };
 
+/// Flows of a segment, at most, whatever the settings say: as many of the longest names still have 32-bit offsets.
+pub(super) const MOST_ROWS: usize = 1 << 23;
 /// Rows that are put together in one go.
 const CHUNK_ROWS: usize = 8192;
 /// Bytes of dictionaries and pages of all inputs that are held.
 const CACHE_BYTES: u64 = 32 << 20;
 
 /// What is merged.
-pub(in super::super) struct Merge<'a> {
-    pub(in super::super) inputs: Vec<&'a SegmentEntry>,
+pub(super) struct Merge<'a> {
+    pub(super) inputs: Vec<&'a SegmentEntry>,
     /// Flows that started before are left out.
-    pub(in super::super) from: Option<Timestamp>,
+    pub(super) from: Option<Timestamp>,
     /// Times, descending, where an output may end early.
-    pub(in super::super) cuts: &'a [i64],
+    pub(super) cuts: &'a [i64],
 }
 
 /// Merges segments of a snapshot into staged ones of about the same size, in the order of time, newest first. `None`
@@ -47,7 +48,7 @@ pub(in super::super) struct Merge<'a> {
 ///
 /// # Errors
 /// [`ErrorKind::Io`] or [`ErrorKind::Damaged`].
-pub(in super::super) fn merge(
+pub(super) fn merge(
     snapshot: &Snapshot,
     merge: Merge<'_>,
     is_stopped: &AtomicBool,

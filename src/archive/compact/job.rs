@@ -1,0 +1,44 @@
+//! What is merged, and how much.
+
+use crate::archive::SegmentEntry;
+
+/// How much work compaction does for how few segments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Effort {
+    /// For an archive that grows all the time: segments are merged with eight or more neighbours of about their size,
+    /// and late flows wait until they weigh a quarter of what has to be written anew for them. A flow is written again
+    /// about once for each time the archive's segments have become four to eight times as large.
+    #[default]
+    Background,
+    /// For an archive that is left alone afterwards: besides, all small neighbours are merged, and segments that an earlier
+    /// version has written, which do not list the rows of values, are written anew. Queries for several values at once then
+    /// read only the flows that match.
+    Thorough,
+    /// Besides, all segments that overlap in time are merged, however little it is. This may write everything anew.
+    Full,
+}
+
+/// What is to be merged, or written anew, next.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub(super) inputs: Vec<SegmentEntry>,
+    /// Times, descending, where a segment may end early.
+    pub(super) cuts: Vec<i64>,
+}
+
+impl Job {
+    /// The files it merges, as the manifest names them.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.inputs.iter().map(|input| input.path.as_str())
+    }
+
+    /// How many segments it merges.
+    pub fn segments(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// How many flows it writes anew.
+    pub fn rows(&self) -> u64 {
+        self.inputs.iter().map(|input| input.rows).sum()
+    }
+}

@@ -1,0 +1,42 @@
+//! What the answers to all requests share.
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use super::{gate::Gate, metrics::Metrics, settings::Settings};
+use crate::{
+    archive::Archive,
+    error::Result,
+    resources::{RuntimeWorkers, blocking},
+    wire::Limits,
+};
+
+/// The path of the endpoint.
+pub const PATH: &str = "/v2/audit/flow-logs";
+/// The path of its summaries.
+pub const SUMMARY_PATH: &str = "/v2/audit/flow-logs/summary";
+
+#[derive(Debug)]
+pub(super) struct Inner<A> {
+    pub(super) archive: Archive,
+    pub(super) authorizer: A,
+    pub(super) settings: Settings,
+    /// The limits that queries are held to.
+    pub(super) limits: Limits,
+    pub(super) shared: Arc<Shared>,
+    pub(super) stopping: AtomicBool,
+}
+
+/// What outlives a request, because its answer may.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) queries: Gate,
+    /// A place is a KiB of an answer.
+    pub(super) answers: Gate,
+    pub(super) exports: Gate,
+    pub(super) metrics: Metrics,
+}
+
+/// Runs on a thread that may be kept waiting.
+pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    blocking(&RuntimeWorkers, work).await
+}

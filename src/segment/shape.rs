@@ -1,0 +1,22 @@
+//! How the rows of a segment are cut.
+
+use std::ops::Range;
+
+/// How the rows of a segment are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// All rows.
+    pub rows: usize,
+    /// Rows of a row group, but the last.
+    pub group_rows: usize,
+    /// Rows of a block, but the last.
+    pub block_rows: usize,
+    /// Rows of a page, but the last.
+    pub page_rows: usize,
+}
+
+/// The rows of a block.
+pub(super) fn block_range(block: usize, block_rows: usize, rows: usize) -> Range<usize> {
+    let start = block.saturating_mul(block_rows).min(rows);
+    start..start.saturating_add(block_rows).min(rows)
+}
