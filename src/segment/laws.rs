@@ -117,7 +117,7 @@ fn limits() -> impl Strategy<Value = Limits> {
         places,
         places_of_whole: places,
         values,
-        bytes_of_row: chunks as u64,
+        bytes_of_thousand_rows: (chunks as u64).saturating_mul(1000),
     })
 }
 
@@ -128,7 +128,7 @@ const UNLIMITED: Limits = Limits {
     places: usize::MAX,
     places_of_whole: usize::MAX,
     values: usize::MAX,
-    bytes_of_row: u64::MAX,
+    bytes_of_thousand_rows: u64::MAX,
 };
 
 proptest! {

@@ -24,8 +24,8 @@ pub(super) struct Limits {
     pub(super) places_of_whole: usize,
     /// The values in a block of which the rows are put together.
     pub(super) values: usize,
-    /// The bytes of a list that are gone through, for each row of the blocks that the filter's start times leave.
-    pub(super) bytes_of_row: u64,
+    /// The bytes of a list that are gone through, for each 1,000 rows of the blocks that the filter's start times leave.
+    pub(super) bytes_of_thousand_rows: u64,
 }
 
 impl Limits {
@@ -39,7 +39,8 @@ impl Limits {
             places: 1 << 16,
             places_of_whole: 1 << 16,
             values: 256,
-            bytes_of_row: 1,
+            // A page of so few blocks often has its flows after some thousand rows.
+            bytes_of_thousand_rows: 250,
         };
         match effort {
             Effort::Page => page,
@@ -48,7 +49,7 @@ impl Limits {
                 chunks_inside: usize::MAX,
                 places: 1 << 20,
                 places_of_whole: 0,
-                bytes_of_row: 8,
+                bytes_of_thousand_rows: 8_000,
                 ..page
             },
         }

@@ -84,7 +84,10 @@ impl Probes {
         let mut asked_before: HashMap<&Filter, usize> = HashMap::new();
         let blocks = segment.blocks_in(filter.start_times());
         let most_bytes = match blocks.len() < segment.blocks().len() {
-            true => limits.bytes_of_row.saturating_mul((blocks.len() * segment.shape().block_rows) as u64),
+            true => {
+                let rows = (blocks.len() * segment.shape().block_rows) as u64;
+                limits.bytes_of_thousand_rows.saturating_mul(rows) / 1000
+            }
             false => u64::MAX,
         };
         for part in wanted(filter, segment, limits.parts) {
