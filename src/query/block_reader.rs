@@ -15,7 +15,7 @@ use super::{
 use crate::{
     error::Result,
     order::Direction,
-    segment::{RowRanges, SegmentReader},
+    segment::{PagedRows, RowRanges, SegmentReader, Selection},
 };
 
 /// Reads blocks for a goal.
@@ -143,29 +143,57 @@ impl BlockReader<'_> {
         segment: &Arc<SegmentReader>,
         threshold: Option<&Arc<Condition>>,
     ) -> Result<(RowRanges, Vec<Arc<Condition>>)> {
-        let shape = segment.shape();
-        let rows = segment.block_rows(block.block);
-        if block.whole {
-            return Ok((std::iter::once(rows).collect(), self.conditions.of(Open::Nothing, threshold)));
-        }
-        let page = |row: usize| block.pages & 1 << ((row - rows.start) / shape.page_rows).min(7) != 0;
-        let starts = rows.clone().step_by(shape.page_rows).filter(|row| page(*row));
-        // A page beyond a time is not chosen, whatever lists tell of it.
-        let pages: RowRanges = starts.map(|start| start..(start + shape.page_rows).min(rows.end)).collect();
-        let (chosen, conditions) = match &self.pruner.rows(block, segment, &self.scanner.reader).await? {
-            Some(selection) => {
-                let conditions = self.conditions.of(Open::Parts(&selection.open), threshold);
-                (selection.rows_from(rows.start).and(&pages), conditions)
-            }
-            None => (pages, self.conditions.of(Open::All, threshold)),
+        let (pages, selection, conditions) = self.selected(block, segment, threshold).await?;
+        let chosen = match selection {
+            Some(selection) => selection.rows_from(segment.block_rows(block.block).start).and(&pages),
+            None => pages,
         };
         let order = &self.goal.order;
-        if let (Some(position), Some(direction)) = (&self.goal.position, order.by_time()) {
+        if let (false, Some(position), Some(direction)) = (block.whole, &self.goal.position, order.by_time()) {
             let reader = &self.scanner.reader;
             let ahead = rows_ahead((order, direction), position, segment, &chosen, reader).await?;
             return Ok((chosen.within(&ahead), conditions));
         }
         Ok((chosen, conditions))
+    }
+
+    /// The same, page by page.
+    pub(super) async fn paged_rows(
+        &self,
+        block: &Block,
+        segment: &Arc<SegmentReader>,
+    ) -> Result<(PagedRows, Vec<Arc<Condition>>)> {
+        let page_rows = segment.shape().page_rows;
+        if self.goal.position.is_some() {
+            let (rows, conditions) = self.rows(block, segment, None).await?;
+            return Ok((PagedRows::of(&rows, page_rows, None), conditions));
+        }
+        let (pages, selection, conditions) = self.selected(block, segment, None).await?;
+        let chosen = selection.as_ref().map(|selection| (segment.block_rows(block.block).start, &selection.rows));
+        Ok((PagedRows::of(&pages, page_rows, chosen), conditions))
+    }
+
+    /// The rows of the pages of a block that are chosen, which of them its posting lists tell, if they do, and what these
+    /// must pass.
+    async fn selected(
+        &self,
+        block: &Block,
+        segment: &Arc<SegmentReader>,
+        threshold: Option<&Arc<Condition>>,
+    ) -> Result<(RowRanges, Option<Selection>, Vec<Arc<Condition>>)> {
+        let shape = segment.shape();
+        let rows = segment.block_rows(block.block);
+        if block.whole {
+            return Ok((std::iter::once(rows).collect(), None, self.conditions.of(Open::Nothing, threshold)));
+        }
+        let page = |row: usize| block.pages & 1 << ((row - rows.start) / shape.page_rows).min(7) != 0;
+        let starts = rows.clone().step_by(shape.page_rows).filter(|row| page(*row));
+        // A page beyond a time is not chosen, whatever lists tell of it.
+        let pages: RowRanges = starts.map(|start| start..(start + shape.page_rows).min(rows.end)).collect();
+        let selection = self.pruner.rows(block, segment, &self.scanner.reader).await?;
+        let open = selection.as_ref().map_or(Open::All, |selection| Open::Parts(&selection.open));
+        let conditions = self.conditions.of(open, threshold);
+        Ok((pages, selection, conditions))
     }
 }
 

@@ -9,7 +9,7 @@ use super::{budget::Spending, condition::Condition};
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::Field,
-    segment::{RowRanges, RowReader, SegmentReader, ToldNames},
+    segment::{PagedRows, RowRanges, RowReader, SegmentReader, ToldNames},
 };
 
 /// From so many rows on, scans are handed to the threads of the host's runtime, where there is one.
@@ -42,32 +42,52 @@ pub(super) struct Scanner {
 }
 
 impl Scanner {
-    /// One scan, here and now. Of the rows that one condition turns away the next one decodes nothing.
+    /// One scan, here and now.
     pub(super) async fn scan(&self, scan: &Scan) -> Result<Hits> {
-        let mut rows = scan.rows.clone();
-        for condition in &scan.conditions {
-            if rows.is_empty() {
-                break;
+        let rows = match scan.conditions.as_slice() {
+            [] => scan.rows.clone(),
+            conditions => {
+                let page_rows = scan.segment.shape().page_rows;
+                let rows = PagedRows::of(&scan.rows, page_rows, None);
+                self.passing(&scan.segment, rows, conditions).await?.ranges(page_rows)
             }
-            rows = self.pass(&scan.segment, condition, &rows).await?;
-        }
+        };
         if rows.is_empty() {
             return Ok(Hits::default());
         }
-        let columns = self.reader.columns(&scan.segment, &scan.columns, &rows).await?.select(&rows)?;
+        let columns = match scan.columns.as_slice() {
+            [] => Vec::new(),
+            columns => self.reader.columns(&scan.segment, columns, &rows).await?.select(&rows)?,
+        };
         // A search whose pages are all in memory would otherwise never let go of its thread.
         tokio::task::coop::consume_budget().await;
         Ok(Hits { rows, columns })
     }
 
+    /// Those of some rows for which all conditions are true. Of the rows that one condition turns away the next one decodes
+    /// nothing.
+    pub(super) async fn passing(
+        &self,
+        segment: &Arc<SegmentReader>,
+        mut rows: PagedRows,
+        conditions: &[Arc<Condition>],
+    ) -> Result<PagedRows> {
+        for condition in conditions {
+            if rows.is_empty() {
+                break;
+            }
+            rows = self.pass(segment, condition, &rows).await?;
+        }
+        Ok(rows)
+    }
+
     /// Those of the rows for which a condition is true.
-    async fn pass(&self, segment: &Arc<SegmentReader>, condition: &Condition, rows: &RowRanges) -> Result<RowRanges> {
-        let columns = self.reader.columns(segment, &condition.fields, rows).await?;
-        let mut passing = RowRanges::default();
+    async fn pass(&self, segment: &Arc<SegmentReader>, condition: &Condition, rows: &PagedRows) -> Result<PagedRows> {
+        let columns = self.reader.paged_columns(segment, &condition.fields, rows).await?;
+        let mut passing = PagedRows::default();
         let mut told = ToldNames::default();
-        for (part, start, rows) in columns.parts(rows) {
-            let rows = part.filter(&rows, &mut told, |columns, length| condition.evaluate(columns, length))?;
-            passing.append(&rows, start);
+        for part in columns.parts(rows) {
+            part.filter(&mut passing, &mut told, |columns, length| condition.evaluate(columns, length))?;
         }
         Ok(passing)
     }

@@ -7,13 +7,14 @@ use arrow::{
         Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray, StringBuilder, UInt32Array,
         builder::NullBufferBuilder, new_empty_array, new_null_array,
     },
+    buffer::BooleanBuffer,
     compute::{concat, interleave, take},
     datatypes::UInt16Type,
     error::ArrowError,
 };
 
 use super::{
-    PageCache, ReadCounters, RowRanges, SegmentReader,
+    PageCache, PagedRows, PartRows, ReadCounters, RowRanges, RowSet, SegmentReader,
     cache::{Keep, width},
 };
 use crate::{
@@ -81,9 +82,27 @@ impl RowReader {
     /// [`ErrorKind::Io`] where the file cannot be read, [`ErrorKind::Damaged`] where it is not what was written,
     /// [`ErrorKind::Busy`] where the memory for them is not free in time.
     pub async fn columns(&self, segment: &Arc<SegmentReader>, fields: &[Field], rows: &RowRanges) -> Result<Columns> {
-        let pages = rows.pages(segment.shape().page_rows);
-        let read = self.cache.columns(segment, fields, &pages, self.keep, &self.counters, &self.deadline).await?;
-        Ok(Columns { fields: fields.to_vec(), parts: read.parts, arrays: read.arrays, _pin: Some(read.pin) })
+        self.pages(segment, fields, &rows.pages(segment.shape().page_rows)).await
+    }
+
+    /// The same for rows that are given page by page.
+    ///
+    /// # Errors
+    /// As [`columns`](Self::columns).
+    pub(crate) async fn paged_columns(
+        &self,
+        segment: &Arc<SegmentReader>,
+        fields: &[Field],
+        rows: &PagedRows,
+    ) -> Result<Columns> {
+        let pages: Vec<usize> = rows.pages().iter().map(|(page, _)| *page).collect();
+        self.pages(segment, fields, &pages).await
+    }
+
+    async fn pages(&self, segment: &Arc<SegmentReader>, fields: &[Field], pages: &[usize]) -> Result<Columns> {
+        let read = self.cache.columns(segment, fields, pages, self.keep, &self.counters, &self.deadline).await?;
+        let page_rows = segment.shape().page_rows;
+        Ok(Columns { fields: fields.to_vec(), page_rows, parts: read.parts, arrays: read.arrays, _pin: Some(read.pin) })
     }
 
     /// The values of one page, a column for each field. This blocks on the file system.
@@ -93,7 +112,8 @@ impl RowReader {
     pub(crate) fn page(&self, segment: &SegmentReader, fields: &[Field], page: usize) -> Result<Vec<ArrayRef>> {
         let arrays = self.cache.page(segment, fields, page)?;
         let rows = segment.page_rows(page);
-        let columns = Columns { fields: fields.to_vec(), parts: vec![rows.clone()], arrays, _pin: None };
+        let page_rows = segment.shape().page_rows;
+        let columns = Columns { fields: fields.to_vec(), page_rows, parts: vec![rows.clone()], arrays, _pin: None };
         columns.select(&std::iter::once(rows).collect())
     }
 }
@@ -102,6 +122,7 @@ impl RowReader {
 #[derive(Debug)]
 pub struct Columns {
     fields: Vec<Field>,
+    page_rows: usize,
     /// The rows of each part: of a page, or of several that follow one another.
     parts: Vec<Range<usize>>,
     /// Column by column, each with all parts. Names and addresses may be places in dictionaries.
@@ -111,11 +132,12 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// Each part, where it starts, and those of `rows` that it holds, numbered within the part.
-    pub(crate) fn parts(&self, rows: &RowRanges) -> impl Iterator<Item = (PartColumns<'_>, usize, RowRanges)> {
+    /// Each part, with those of `rows` that it holds.
+    pub(crate) fn parts<'a>(&'a self, rows: &'a PagedRows) -> impl Iterator<Item = PartColumns<'a>> {
         self.parts.iter().enumerate().map(move |(place, part)| {
-            let rows = rows.within(part).moved_back(part.start);
-            (PartColumns { columns: self, place }, part.start, rows)
+            let first = part.start / self.page_rows;
+            let pages = rows.of_pages(&(first..part.end.div_ceil(self.page_rows)));
+            PartColumns { columns: self, place, first, pages }
         })
     }
 
@@ -124,57 +146,82 @@ impl Columns {
     /// # Errors
     /// [`ErrorKind::Internal`] where the rows are not among those that were read.
     pub fn select(&self, rows: &RowRanges) -> Result<Vec<ArrayRef>> {
-        let parts: Vec<(PartColumns<'_>, RowRanges)> =
-            self.parts(rows).map(|(part, _, rows)| (part, rows)).filter(|(_, rows)| !rows.is_empty()).collect();
-        let chosen = Chosen::new(parts.iter().map(|(_, rows)| rows).collect());
+        let parts = self.parts.iter().map(|part| rows.within(part).moved_back(part.start)).enumerate();
+        let (places, rows): (Vec<usize>, Vec<RowRanges>) = parts.filter(|(_, rows)| !rows.is_empty()).unzip();
+        let chosen = Chosen::new(rows.iter().collect());
         let select = |(column, field): (usize, &Field)| {
-            let arrays: Option<Vec<_>> = parts.iter().map(|(part, _)| part.column(column)).collect();
-            let arrays = arrays.ok_or_else(|| Error::internal("a page was not read"))?;
-            gather(*field, &arrays, &chosen)
+            let arrays: Option<Vec<_>> = places.iter().map(|place| self.array(column, *place)).collect();
+            gather(*field, &arrays.ok_or_else(not_read)?, &chosen)
         };
-        self.fields.iter().enumerate().map(|(place, field)| select((place, field))).collect()
+        self.fields.iter().enumerate().map(select).collect()
+    }
+
+    fn array(&self, column: usize, part: usize) -> Option<&ArrayRef> {
+        self.arrays.get(column * self.parts.len() + part)
     }
 }
 
-/// The columns of one part.
+/// The columns of one part, of which some rows are chosen.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PartColumns<'a> {
     columns: &'a Columns,
     place: usize,
+    /// Its first page.
+    first: usize,
+    /// The rows that are chosen.
+    pages: &'a [(usize, RowSet)],
 }
 
 impl<'a> PartColumns<'a> {
     /// A column of the part, as it was decoded: names and addresses may be places in a dictionary.
     pub(crate) fn column(&self, column: usize) -> Option<&'a ArrayRef> {
-        self.columns.arrays.get(column * self.columns.parts.len() + self.place)
+        self.columns.array(column, self.place)
     }
 
-    /// Those of `rows` for which `test` is true.
+    /// The rows that are chosen, numbered within the part.
+    pub(crate) fn rows(&self) -> PartRows {
+        PartRows::of(self.pages, self.first, self.columns.page_rows)
+    }
+
+    /// Adds those of the chosen rows to `passing` for which `test` is true.
     ///
     /// It is given columns of the part, as they are, where most of it is asked for; of few rows, just these. Addresses may be
     /// places in a dictionary. Of values in a small dictionary it is given each once, and `told` remembers what it said of
     /// them.
     pub(crate) fn filter(
         &self,
-        rows: &RowRanges,
+        passing: &mut PagedRows,
         told: &mut ToldNames,
         test: impl Fn(Vec<ArrayRef>, usize) -> Result<BooleanArray>,
-    ) -> Result<RowRanges> {
+    ) -> Result<()> {
         let fields = self.columns.fields.as_slice();
         let arrays: Option<Vec<_>> = (0..fields.len()).map(|column| self.column(column)).collect();
-        let arrays = arrays.ok_or_else(|| Error::internal("a page was not read"))?;
+        let arrays = arrays.ok_or_else(not_read)?;
         let length = arrays.first().map_or(0, |array| array.len());
         if let [array] = arrays.as_slice()
             && let Some(names) = array.as_dictionary_opt::<UInt16Type>()
             && (names.values().len() <= length || told.knows(names))
         {
             told.ask(names, &test)?;
-            return Ok(rows.iter().filter(|row| told.passes(names.key(*row))).map(|row| row..row + 1).collect());
+            self.masked(passing, &BooleanBuffer::collect_bool(length, |row| told.passes(names.key(row))));
+            return Ok(());
         }
-        if arrays.is_empty() || rows.len() * 4 < length {
-            let chosen = Chosen::new(vec![rows]);
+        let count: usize = self.pages.iter().map(|(_, rows)| rows.len()).sum();
+        if arrays.is_empty() || count * 4 < length {
+            let rows = self.rows().ranges();
+            let chosen = Chosen::new(vec![&rows]);
             let gathered = fields.iter().zip(&arrays).map(|(field, array)| gather(*field, &[array], &chosen));
-            return Ok(rows.filter(&test(gathered.collect::<Result<_>>()?, rows.len())?));
+            let mask = test(gathered.collect::<Result<_>>()?, count)?;
+            let mut passes = mask.values().iter();
+            for (page, rows) in self.pages {
+                let mut kept = RowSet::none(rows.rows());
+                rows.iter()
+                    .zip(passes.by_ref().take(rows.len()))
+                    .filter(|(_, passes)| *passes)
+                    .for_each(|(row, _)| kept.insert(row));
+                passing.push(*page, kept);
+            }
+            return Ok(());
         }
         let whole = RowRanges::from_iter(std::iter::once(0..length));
         let whole = Chosen::new(vec![&whole]);
@@ -182,8 +229,24 @@ impl<'a> PartColumns<'a> {
             Kind::Address => Ok(Arc::clone(array)),
             Kind::Time | Kind::Number | Kind::Text => gather(*field, &[array], &whole),
         });
-        Ok(rows.masked(&test(columns.collect::<Result<_>>()?, length)?))
+        self.masked(passing, test(columns.collect::<Result<_>>()?, length)?.values());
+        Ok(())
     }
+
+    /// Adds the chosen rows to `passing` for which `mask` is true; it has a value for each row of the part.
+    fn masked(&self, passing: &mut PagedRows, mask: &BooleanBuffer) {
+        for (page, rows) in self.pages {
+            let start = (page - self.first) * self.columns.page_rows;
+            let length = rows.rows().min(mask.len().saturating_sub(start));
+            let mut kept = rows.clone();
+            kept.intersect(&RowSet::of_bits(&mask.slice(start, length)));
+            passing.push(*page, kept);
+        }
+    }
+}
+
+fn not_read() -> Error {
+    Error::internal("a page was not read")
 }
 
 /// What a test has told of the values of a dictionary, which serves many pages.

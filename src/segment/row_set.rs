@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use arrow::buffer::BooleanBuffer;
+
 /// A set of some of the rows from 0 on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowSet {
@@ -21,6 +23,29 @@ impl RowSet {
         let mut all = Self::none(rows);
         all.invert();
         all
+    }
+
+    /// The rows whose bit is set.
+    pub(super) fn of_bits(bits: &BooleanBuffer) -> Self {
+        let mut words: Vec<u64> = bits.bit_chunks().iter_padded().collect();
+        words.truncate(bits.len().div_ceil(64));
+        Self { words, rows: bits.len() }
+    }
+
+    /// Those of some rows that follow on one another, numbered from the first of them on.
+    pub(super) fn part(&self, rows: Range<usize>) -> Self {
+        let (start, end) = (rows.start.min(self.rows), rows.end.min(self.rows));
+        let mut part = Self::none(end.saturating_sub(start));
+        let shift = start % 64;
+        let mut words = self.words.iter().skip(start / 64).copied();
+        let mut word = words.next().unwrap_or(0);
+        for to in &mut part.words {
+            let next = words.next().unwrap_or(0);
+            *to = if shift == 0 { word } else { word >> shift | next << (64 - shift) };
+            word = next;
+        }
+        part.cut_off();
+        part
     }
 
     /// How many rows it is a set of some of.
@@ -65,9 +90,22 @@ impl RowSet {
         self.words.iter().all(|word| *word == 0)
     }
 
+    /// The first row that it has.
+    pub(super) fn first(&self) -> Option<usize> {
+        let word = self.words.iter().position(|word| *word != 0)?;
+        Some(word * 64 + self.words.get(word)?.trailing_zeros() as usize)
+    }
+
+    /// The last row that it has.
+    pub(super) fn last(&self) -> Option<usize> {
+        let word = self.words.iter().rposition(|word| *word != 0)?;
+        Some(word * 64 + 63 - self.words.get(word)?.leading_zeros() as usize)
+    }
+
     /// Keeps those that `other` has, too.
     pub(crate) fn intersect(&mut self, other: &Self) {
-        self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= other);
+        let others = other.words.iter().copied().chain(std::iter::repeat(0));
+        self.words.iter_mut().zip(others).for_each(|(word, other)| *word &= other);
     }
 
     /// Adds those of `other`.
@@ -78,9 +116,25 @@ impl RowSet {
     /// Just the other rows.
     pub(crate) fn invert(&mut self) {
         self.words.iter_mut().for_each(|word| *word = !*word);
+        self.cut_off();
+    }
+
+    /// Clears the bits behind the last row.
+    fn cut_off(&mut self) {
         let behind = self.words.len() * 64 - self.rows;
         if let Some(last) = self.words.last_mut() {
             *last &= u64::MAX >> behind;
+        }
+    }
+
+    /// Keeps the first rows that it has, so many of them.
+    pub(super) fn keep_first(&mut self, mut rows: usize) {
+        for word in &mut self.words {
+            let held = word.count_ones() as usize;
+            while rows < word.count_ones() as usize {
+                *word ^= 1 << (63 - word.leading_zeros());
+            }
+            rows -= rows.min(held);
         }
     }
 
@@ -106,6 +160,18 @@ impl RowSet {
             before = u64::MAX;
         }
         self.rows
+    }
+
+    /// Puts the rows behind `places`, ascending, of which each is `start` more.
+    pub(super) fn append_to(&self, places: &mut Vec<u32>, start: usize) {
+        places.reserve(self.len());
+        for (number, word) in self.words.iter().enumerate() {
+            let (start, mut left) = ((start + number * 64) as u32, *word);
+            while left != 0 {
+                places.push(start + left.trailing_zeros());
+                left &= left - 1;
+            }
+        }
     }
 
     /// The rows, ascending.
@@ -139,6 +205,7 @@ mod tests {
         fn a_set_has_the_rows_that_were_put_in(
             rows in 0_usize..300,
             ranges in vec((0_usize..310, 0_usize..150), 0..5),
+            part in (0_usize..310, 0_usize..310),
         ) {
             let mut set = RowSet::none(rows);
             let mut wanted = vec![false; rows];
@@ -149,6 +216,16 @@ mod tests {
             let held: Vec<usize> = (0..rows).filter(|row| wanted[*row]).collect();
             prop_assert_eq!(set.iter().collect::<Vec<_>>(), held.clone());
             prop_assert_eq!(set.len(), held.len());
+            prop_assert_eq!((set.first(), set.last()), (held.first().copied(), held.last().copied()));
+            let within: Vec<usize> = held.iter().filter(|row| (part.0..part.1).contains(row)).copied().collect();
+            let mut places = Vec::new();
+            set.part(part.0..part.1).append_to(&mut places, part.0);
+            prop_assert_eq!(places.iter().map(|place| *place as usize).collect::<Vec<_>>(), within);
+            let bits = BooleanBuffer::collect_bool(part.0 + rows, |row| row >= part.0 && wanted[row - part.0]);
+            prop_assert_eq!(&RowSet::of_bits(&bits.slice(part.0, rows)), &set);
+            let mut first = set.clone();
+            first.keep_first(part.0);
+            prop_assert_eq!(first.iter().collect::<Vec<_>>(), held.iter().copied().take(part.0).collect::<Vec<_>>());
             let ranges: Vec<Range<usize>> = set.ranges().collect();
             prop_assert!(ranges.iter().all(|range| !range.is_empty()));
             prop_assert!(ranges.windows(2).all(|pair| pair[0].end < pair[1].start));

@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use arrow::array::BooleanArray;
-
 /// Rows of a segment: ascending ranges that neither touch nor overlap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RowRanges(Vec<Range<usize>>);
@@ -57,46 +55,6 @@ impl RowRanges {
     #[must_use]
     pub(crate) fn and(&self, other: &Self) -> Self {
         Self(other.0.iter().flat_map(|range| self.within(range).0).collect())
-    }
-
-    /// Those of the rows for which `mask` is true; it has a value for each of them.
-    #[must_use]
-    pub fn filter(&self, mask: &BooleanArray) -> Self {
-        let mut kept = Self::default();
-        let mut ranges = self.0.iter();
-        let mut at = 0;
-        let mut current = 0..0;
-        for (mut start, end) in mask.values().set_slices() {
-            while start < end {
-                while start >= at + current.len() {
-                    at += current.len();
-                    match ranges.next() {
-                        Some(next) => current = next.clone(),
-                        None => return kept,
-                    }
-                }
-                let from = current.start + (start - at);
-                let taken = (end - start).min(current.end - from);
-                kept.push(from..from + taken);
-                start += taken;
-            }
-        }
-        kept
-    }
-
-    /// Those of the rows for which `mask` is true; it has a value for each row from 0 on.
-    pub(super) fn masked(&self, mask: &BooleanArray) -> Self {
-        if let [all] = self.0.as_slice()
-            && *all == (0..mask.len())
-        {
-            return Self(mask.values().set_slices().map(|(start, end)| start..end).collect());
-        }
-        let mut kept = Self::default();
-        for range in &self.0 {
-            let part = mask.values().slice(range.start, range.len());
-            part.set_slices().for_each(|(start, end)| kept.push(range.start + start..range.start + end));
-        }
-        kept
     }
 
     /// The same rows, numbered from `start` on.
@@ -179,15 +137,6 @@ fn pieces(range: &Range<usize>, rows: usize) -> impl Iterator<Item = Range<usize
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_mask_is_over_the_rows_and_not_over_the_segment() {
-        let rows: RowRanges = [10..13, 20..21, 30..34].into_iter().collect();
-        let mask = BooleanArray::from(vec![false, true, true, true, false, true, true, false]);
-        assert_eq!(rows.filter(&mask).iter().collect::<Vec<_>>(), [11, 12, 20, 31, 32]);
-        assert_eq!(rows.filter(&BooleanArray::from(vec![false; 8])), RowRanges::default());
-        assert_eq!(rows.filter(&BooleanArray::from(vec![true; 8])), rows);
-    }
 
     #[test]
     fn rows_know_their_pages_and_their_parts() {

@@ -21,7 +21,7 @@ use crate::{
         flow_scan::{BlockPiece, PartScan, RowPiece},
         summary::{PartGroups, Runs, Sums, page_times},
     },
-    segment::{RowRanges, SegmentReader},
+    segment::SegmentReader,
 };
 
 /// The time that stands for a bucket; `None` for that of times that are in none.
@@ -30,10 +30,11 @@ type Bucket = Option<i64>;
 impl Run {
     /// Counts the flows of blocks whose number and buckets are known, and leaves the others.
     pub(super) fn count_blocks(&self, key: &Key, piece: &mut BlockPiece) -> Result<()> {
-        let mut groups = PartGroups::new(&self.groups, 0);
+        let mut groups = PartGroups::new(&self.groups);
         let (segment, all) = (&piece.segment, std::mem::take(&mut piece.blocks));
-        let rows: RowRanges = all.iter().map(|block| segment.block_rows(block.block)).collect();
-        let buckets = buckets(key, segment, &rows);
+        let page_rows = segment.shape().page_rows;
+        let pages = all.iter().flat_map(|block| pages_of(segment.block_rows(block.block), page_rows));
+        let buckets = buckets(key, segment, &pages.collect::<Vec<_>>());
         for block in all {
             let rows = segment.block_rows(block.block);
             let known = match (block.whole, block.matches) {
@@ -63,16 +64,17 @@ impl Run {
         part: &mut PartScan,
     ) -> Result<bool> {
         let (segment, rows) = (Arc::clone(&piece.segment), piece.rows.clone());
-        let buckets = buckets(key, &segment, &rows);
-        let page_rows = segment.shape().page_rows;
+        let pages: Vec<usize> = rows.pages().iter().map(|(page, _)| *page).collect();
+        let buckets = buckets(key, &segment, &pages);
         let bucket = |page: usize| buckets.get(&page).copied();
-        let open = Runs::open(&rows, page_rows, bucket);
+        let open = rows.filter(|page| bucket(page).is_none());
         let columns = part.columns(piece, &shape.added_fields(), &rows).await?;
         let times = part.columns(piece, &[Field::StartTime], &open).await?;
-        let runs = Runs::of(&rows, page_rows, bucket, (&times, &open), |times| divided(key, times))?;
+        let runs = Runs::of(&rows, bucket, (&times, &open), |times| divided(key, times))?;
         let Some(mut runs) = runs else { return Ok(false) };
-        let mut groups = PartGroups::new(&self.groups, 0);
-        for (page, _, rows) in columns.parts(&rows) {
+        let mut groups = PartGroups::new(&self.groups);
+        for page in columns.parts(&rows) {
+            let rows = page.rows();
             let (first, second) = shape.numbers(&page, 0, &rows)?;
             let mut added = 0;
             while added < rows.len() {
@@ -91,9 +93,8 @@ fn add(groups: &mut PartGroups<'_>, bucket: Bucket, sums: &Sums) {
     groups.sums_of(|_| bucket, sums);
 }
 
-/// The buckets of the pages of some rows, of each that belongs to one.
-fn buckets(key: &Key, segment: &SegmentReader, rows: &RowRanges) -> BTreeMap<usize, Bucket> {
-    let pages = rows.pages(segment.shape().page_rows);
+/// The buckets of some pages, of each that belongs to one.
+fn buckets(key: &Key, segment: &SegmentReader, pages: &[usize]) -> BTreeMap<usize, Bucket> {
     let bounds = pages.iter().flat_map(|page| <[i64; 2]>::from(page_times(segment, *page)));
     // A time that has no bucket because of an error may be that of a flow that does not match.
     let Some(told) = key.buckets(bounds) else { return BTreeMap::new() };
@@ -103,7 +104,12 @@ fn buckets(key: &Key, segment: &SegmentReader, rows: &RowRanges) -> BTreeMap<usi
         let bucket = bucket(2 * place).filter(|oldest| bucket(2 * place + 1) == Some(*oldest))?;
         Some((page, Some(bucket)))
     };
-    pages.into_iter().enumerate().filter_map(one).collect()
+    pages.iter().copied().enumerate().filter_map(one).collect()
+}
+
+/// The pages of a block.
+fn pages_of(rows: Range<usize>, page_rows: usize) -> Range<usize> {
+    rows.start / page_rows..rows.end.div_ceil(page_rows)
 }
 
 /// The buckets of a block and their flows, where each of its pages belongs to one.
@@ -113,9 +119,8 @@ fn known_pages(
     rows: Range<usize>,
 ) -> Option<Vec<(Bucket, u64)>> {
     let page_rows = segment.shape().page_rows;
-    let pages = rows.start / page_rows..rows.end.div_ceil(page_rows);
     let flows = |page: usize| (rows.end.min((page + 1) * page_rows) - page * page_rows) as u64;
-    pages.map(|page| Some((*buckets.get(&page)?, flows(page)))).collect()
+    pages_of(rows.clone(), page_rows).map(|page| Some((*buckets.get(&page)?, flows(page)))).collect()
 }
 
 /// The bucket of a block of which so many flows match, where all of its pages belong to the same one.

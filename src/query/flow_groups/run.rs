@@ -21,7 +21,7 @@ use crate::{
         flow_scan::{FlowScanExec, ListPiece, PartScan, Piece, failed},
         summary::{Listing, PartGroups, SharedGroups},
     },
-    segment::{Columns, ListValue, RowRanges},
+    segment::{Columns, ListValue, PagedRows},
 };
 
 /// After so many values of a list it is seen whether there is memory for more.
@@ -67,6 +67,8 @@ impl Run {
     /// Adds the flows of a partition; whether there was memory for their groups, and no function has failed.
     async fn add_part(&self, shape: &Shape, mut part: PartScan) -> Result<bool> {
         let fields: Vec<Field> = shape.key_fields().into_iter().chain(shape.added_fields()).collect();
+        // A row group may be in several pieces: what these add up to is handed over together.
+        let mut groups = PartGroups::new(&self.groups);
         while let Some(piece) = part.next_piece().await? {
             let has_memory = match (piece, shape.bucket()) {
                 (Piece::Blocks(mut piece), Some(key)) if shape.added.is_empty() => {
@@ -78,7 +80,7 @@ impl Run {
                 (Piece::Rows(mut piece), None) => {
                     let rows = piece.rows.clone();
                     let columns = part.columns(&mut piece, &fields, &rows).await?;
-                    self.add(shape, &rows, &columns).map(|()| self.has_memory())?
+                    add(shape, &rows, &columns, &mut groups).map(|()| self.has_memory())?
                 }
                 (Piece::Rows(mut piece), Some(key)) => {
                     self.add_buckets(shape, key, &mut piece, &mut part).await? && self.has_memory()
@@ -89,12 +91,13 @@ impl Run {
                 return Ok(false);
             }
         }
-        Ok(true)
+        groups.finish()?;
+        Ok(self.has_memory())
     }
 
     /// Adds the flows of blocks that a list tells of; whether there was memory for their groups.
     async fn add_listed(&self, piece: &ListPiece, part: &mut PartScan) -> Result<bool> {
-        let mut groups = PartGroups::new(&self.groups, 0);
+        let mut groups = PartGroups::new(&self.groups);
         let (mut values, mut has_memory) = (0, true);
         let add = |value: Option<&ListValue<'_>>, flows| {
             values += 1;
@@ -108,17 +111,6 @@ impl Run {
         Ok(has_memory && self.has_memory())
     }
 
-    fn add(&self, shape: &Shape, rows: &RowRanges, columns: &Columns) -> Result<()> {
-        let mut groups = PartGroups::new(&self.groups, rows.len());
-        for (page, _, rows) in columns.parts(rows) {
-            let keys = (0..shape.keys.len()).map(|place| page.column(place)).collect::<Option<Vec<&ArrayRef>>>();
-            let keys = keys.ok_or_else(|| Error::internal("a page was not read"))?;
-            let (first, second) = shape.numbers(&page, shape.keys.len(), &rows)?;
-            groups.add(&keys, &rows, (&first, &second))?;
-        }
-        groups.finish()
-    }
-
     /// Takes as much memory from the pool as the groups have; whether there was so much.
     fn has_memory(&self) -> bool {
         let has_memory = || {
@@ -130,4 +122,17 @@ impl Run {
             has_memory()
         }
     }
+}
+
+/// Adds rows to groups.
+fn add(shape: &Shape, rows: &PagedRows, columns: &Columns, groups: &mut PartGroups<'_>) -> Result<()> {
+    groups.expect(rows.len());
+    for page in columns.parts(rows) {
+        let rows = page.rows();
+        let keys = (0..shape.keys.len()).map(|place| page.column(place)).collect::<Option<Vec<&ArrayRef>>>();
+        let keys = keys.ok_or_else(|| Error::internal("a page was not read"))?;
+        let (first, second) = shape.numbers(&page, shape.keys.len(), &rows)?;
+        groups.add(&keys, &rows, (&first, &second))?;
+    }
+    Ok(())
 }

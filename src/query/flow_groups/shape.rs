@@ -17,7 +17,7 @@ use crate::{
     error::{Error, Result},
     flow::Field,
     query::{flow_scan::FlowScanExec, summary::bytes},
-    segment::{PartColumns, RowRanges},
+    segment::{PartColumns, PartRows},
 };
 
 /// A session adds bytes up in this type.
@@ -151,7 +151,7 @@ impl Shape {
         &self,
         page: &PartColumns<'p>,
         before: usize,
-        rows: &RowRanges,
+        rows: &PartRows,
     ) -> Result<(Numbers<'p>, Numbers<'p>)> {
         let fields = self.added_fields();
         let number = |added: &Added| {

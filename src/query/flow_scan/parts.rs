@@ -28,7 +28,7 @@ use crate::{
         segments::{OpenSegment, Segments},
     },
     resources::Deadline,
-    segment::{ReadCounters, RowRanges, RowReader},
+    segment::{PagedRows, ReadCounters, RowReader},
 };
 
 /// About how many rows lie side by side in one partition.
@@ -60,7 +60,7 @@ pub(super) enum Step {
     /// Blocks of a segment, in all of which all flows match, or in none of which this is known.
     Read { segment: usize, blocks: Vec<Block>, looked: Arc<Looked> },
     /// Rows of a segment that are few enough to be read in one go.
-    Scan { segment: usize, rows: RowRanges, conditions: Vec<Arc<Condition>> },
+    Scan { segment: usize, rows: PagedRows, conditions: Vec<Arc<Condition>> },
     /// Blocks of a segment whose groups its list tells.
     List { segment: usize, chosen: Vec<bool> },
 }
@@ -231,17 +231,17 @@ impl PartScan {
         let (goal, conditions, scanner) = (&looked.target.goal, &looked.conditions, &self.scanner);
         let reader = BlockReader { goal, conditions, scanner, pruner: &looked.pruner, spending: &spending };
         // Rows side by side that must pass the same are read together.
-        let mut chosen: Vec<(RowRanges, Vec<Arc<Condition>>)> = Vec::new();
+        let mut chosen: Vec<(PagedRows, Vec<Arc<Condition>>)> = Vec::new();
         let mut wanted = self.left;
         for block in &blocks {
-            let (mut rows, conditions) = reader.rows(block, &opened, None).await?;
+            let (mut rows, conditions) = reader.paged_rows(block, &opened).await?;
             if let Some(left) = wanted.as_mut().filter(|_| conditions.is_empty()) {
                 // Of rows that match as they are, no more is read than is wanted.
-                rows = rows.first(*left);
+                rows.keep_first(*left);
                 *left -= rows.len();
             }
             match chosen.last_mut().filter(|(_, before)| are_same(before, &conditions)) {
-                Some((before, _)) => before.append(&rows, 0),
+                Some((before, _)) => before.append(rows),
                 None => chosen.push((rows, conditions)),
             }
         }
@@ -257,10 +257,11 @@ impl PartScan {
 
     /// The flows of some rows. What it holds of the archive's memory is free again when it ends: whoever has asked may wait
     /// for others before asking again.
-    async fn scan(&mut self, segment: usize, rows: RowRanges, conditions: Vec<Arc<Condition>>) -> Result<RecordBatch> {
+    async fn scan(&mut self, segment: usize, rows: PagedRows, conditions: Vec<Arc<Condition>>) -> Result<RecordBatch> {
         let source = Arc::clone(&self.survey.source);
         let opened = self.open(segment).await?;
         self.note_rows(rows.len());
+        let rows = rows.ranges(opened.shape().page_rows);
         let scan = Scan { segment: Arc::clone(&opened), rows, conditions, columns: source.fields.clone() };
         let hits = self.scanner.scan(&scan).await?;
         self.add(Explain::default());

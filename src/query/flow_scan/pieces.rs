@@ -10,8 +10,8 @@ use super::{
 use crate::{
     error::{Error, Result},
     flow::Field,
-    query::{Explain, frontier::Block, scan::Scan, segments::OpenSegment, summary::ListCost},
-    segment::{Columns, ListValue, RowRanges},
+    query::{Explain, frontier::Block, segments::OpenSegment, summary::ListCost},
+    segment::{Columns, ListValue, PagedRows},
 };
 
 /// A piece of a scan.
@@ -35,7 +35,7 @@ pub(in crate::query) struct BlockPiece {
 /// Rows of a segment.
 pub(in crate::query) struct RowPiece {
     pub(in crate::query) segment: OpenSegment,
-    pub(in crate::query) rows: RowRanges,
+    pub(in crate::query) rows: PagedRows,
     /// Whether it was counted that they are read.
     is_read: bool,
 }
@@ -62,9 +62,10 @@ impl PartScan {
                     if is_read {
                         self.note_rows(rows.len());
                     }
-                    let scan = Scan { segment: Arc::clone(&segment), rows, conditions, columns: Vec::new() };
-                    let rows = self.scanner.scan(&scan).await?.rows;
+                    let rows = self.scanner.passing(&segment, rows, &conditions).await?;
                     self.add(Explain::default());
+                    // A scan whose pages are all in memory would otherwise never let go of its thread.
+                    tokio::task::coop::consume_budget().await;
                     if !rows.is_empty() {
                         return Ok(Some(Piece::Rows(RowPiece { segment, rows, is_read })));
                     }
@@ -91,13 +92,13 @@ impl PartScan {
         &mut self,
         piece: &mut RowPiece,
         fields: &[Field],
-        rows: &RowRanges,
+        rows: &PagedRows,
     ) -> Result<Columns> {
         if !piece.is_read && !fields.is_empty() && !rows.is_empty() {
             self.note_rows(rows.len());
             piece.is_read = true;
         }
-        let columns = self.scanner.reader.columns(&piece.segment, fields, rows).await?;
+        let columns = self.scanner.reader.paged_columns(&piece.segment, fields, rows).await?;
         self.add(Explain::default());
         Ok(columns)
     }

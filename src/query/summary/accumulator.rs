@@ -19,13 +19,9 @@ use super::{
 use crate::{
     error::{Error, Result},
     flow::{Field, ValueRef},
-    query::{
-        Pruning,
-        condition::Condition,
-        scan::{Scan, Scanner},
-    },
+    query::{Pruning, condition::Condition, scan::Scanner},
     schema::Values,
-    segment::{Columns, RowRanges, SegmentReader},
+    segment::{Columns, PagedRows, PartRows, RowRanges, SegmentReader},
 };
 
 /// What flows add up to. Bytes are below 2^64 a flow, so that their sums are below 2^128.
@@ -114,37 +110,37 @@ impl Accumulator {
     /// Adds up a part. `buckets` are empty ones.
     pub(super) async fn tally(&self, part: &Part, buckets: Option<Buckets>) -> Result<Tally> {
         let mut tally = Tally { sums: Sums::default(), buckets, rows_read: 0 };
-        let rows = match part.conditions.as_slice() {
-            [] => part.rows.clone(),
-            conditions => {
-                tally.rows_read = part.rows.len() as u64;
-                let (segment, conditions) = (Arc::clone(&part.segment), conditions.to_vec());
-                let scan = Scan { segment, rows: part.rows.clone(), conditions, columns: Vec::new() };
-                self.scanner.scan(&scan).await?.rows
-            }
-        };
+        let page_rows = part.segment.shape().page_rows;
+        let rows = PagedRows::of(&part.rows, page_rows, None);
+        if !part.conditions.is_empty() {
+            tally.rows_read = part.rows.len() as u64;
+        }
+        let rows = self.scanner.passing(&part.segment, rows, &part.conditions).await?;
         let mut fields = self.by.clone();
         if self.adds_bytes {
             fields.extend([Field::SrcBytes, Field::DstBytes]);
         }
-        let page_rows = part.segment.shape().page_rows;
         let bucket = |page: usize| {
             let buckets = tally.buckets.as_ref().filter(|_| self.pruning == Pruning::On)?;
             let times = page_times(&part.segment, page);
             buckets.are_one(times).then(|| buckets.start(times.1))
         };
-        let open = if tally.buckets.is_some() { Runs::open(&rows, page_rows, bucket) } else { RowRanges::default() };
+        let open = match tally.buckets {
+            Some(_) => rows.filter(|page| bucket(page).is_none()),
+            None => PagedRows::default(),
+        };
         if part.conditions.is_empty() {
             tally.rows_read = if fields.is_empty() { open.len() } else { rows.len() } as u64;
         }
-        let columns = self.scanner.reader.columns(&part.segment, &fields, &rows).await?;
-        let times = self.scanner.reader.columns(&part.segment, &[Field::StartTime], &open).await?;
+        let columns = self.scanner.reader.paged_columns(&part.segment, &fields, &rows).await?;
+        let times = self.scanner.reader.paged_columns(&part.segment, &[Field::StartTime], &open).await?;
         let runs = match &tally.buckets {
-            Some(buckets) => Runs::of(&rows, page_rows, bucket, (&times, &open), |times| Some(buckets.divide(times)))?,
+            Some(buckets) => Runs::of(&rows, bucket, (&times, &open), |times| Some(buckets.divide(times)))?,
             None => None,
         };
         tokio::task::coop::consume_budget().await;
-        let mut groups = (!self.by.is_empty()).then(|| PartGroups::new(&self.groups, rows.len()));
+        let mut groups = (!self.by.is_empty()).then(|| PartGroups::new(&self.groups));
+        groups.iter_mut().for_each(|groups| groups.expect(rows.len()));
         self.add(&mut tally, groups.as_mut(), (&rows, &columns), runs)?;
         groups.map_or(Ok(()), PartGroups::finish)?;
         Ok(tally)
@@ -154,7 +150,7 @@ impl Accumulator {
     pub(super) async fn count(&self, part: &ListPart, buckets: Option<Buckets>) -> Result<Tally> {
         let ListPart { segment, blocks, .. } = part;
         let listing = self.listing.as_ref().ok_or_else(|| Error::internal("no list tells of the groups"))?;
-        let mut groups = PartGroups::new(&self.groups, 0);
+        let mut groups = PartGroups::new(&self.groups);
         let chosen = part.chosen();
         let mut frequent = listing.frequent();
         let counted = listing.count(&self.scanner.reader, segment, &chosen, |value, flows| {
@@ -186,11 +182,12 @@ impl Accumulator {
         &self,
         tally: &mut Tally,
         mut groups: Option<&mut PartGroups<'_>>,
-        (rows, columns): (&RowRanges, &Columns),
+        (rows, columns): (&PagedRows, &Columns),
         mut runs: Option<Runs<i64>>,
     ) -> Result<()> {
         let missing = || Error::internal("a page was not read");
-        for (page, _, rows) in columns.parts(rows) {
+        for page in columns.parts(rows) {
+            let rows = page.rows();
             let (mut source, mut dest) = (Cow::default(), Cow::default());
             if self.adds_bytes {
                 let column = |place: usize| page.column(self.by.len() + place).ok_or_else(missing);
@@ -221,23 +218,15 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The bytes of some rows; 0 where they are not known.
-pub(in crate::query) fn bytes<'c>(column: &'c ArrayRef, field: Field, rows: &RowRanges) -> Result<Cow<'c, [u64]>> {
+pub(in crate::query) fn bytes<'c>(column: &'c ArrayRef, field: Field, rows: &PartRows) -> Result<Cow<'c, [u64]>> {
     let Values::Large(array) = Values::new(column.as_ref(), field)? else {
         return Err(Error::internal("bytes are not numbers"));
     };
-    if let ([range], 0) = (rows.as_slice(), array.null_count())
-        && let Some(bytes) = array.values().get(range.clone())
-    {
-        return Ok(bytes.into());
+    if array.null_count() == 0 {
+        return rows.gather(array.values());
     }
-    let mut bytes = Vec::with_capacity(rows.len());
-    for range in rows.as_slice() {
-        match (array.null_count(), array.values().get(range.clone())) {
-            (0, Some(values)) => bytes.extend_from_slice(values),
-            _ => bytes.extend(range.clone().map(|row| if array.is_valid(row) { array.value(row) } else { 0 })),
-        }
-    }
-    Ok(bytes.into())
+    let bytes = |row: usize| if row < array.len() && array.is_valid(row) { array.value(row) } else { 0 };
+    Ok(rows.iter().map(bytes).collect())
 }
 
 /// What bytes of flows add up to.

@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     flow::{Field, Timestamp, ValueRef},
     schema::Values,
-    segment::RowRanges,
+    segment::PartRows,
 };
 
 /// No code yet.
@@ -35,22 +35,11 @@ pub(super) struct Codes {
 #[derive(Debug)]
 pub(super) enum Coded<'p> {
     /// As codes that are places in a dictionary.
-    Places(&'p [u16]),
+    Places(Cow<'p, [u16]>),
     /// As codes.
     Codes(Vec<u32>),
     /// Where they have none.
     Words(Vec<Word>),
-}
-
-impl Coded<'_> {
-    /// The codes, where they have codes.
-    pub(super) fn codes(&self) -> Option<Cow<'_, [u32]>> {
-        match self {
-            Self::Places(places) => Some(places.iter().map(|place| u32::from(*place)).collect()),
-            Self::Codes(codes) => Some(codes.into()),
-            Self::Words(_) => None,
-        }
-    }
 }
 
 impl Codes {
@@ -68,16 +57,7 @@ impl Codes {
         }
     }
 
-    /// How many codes the values of a page have at most, where they have codes.
-    pub(super) fn most(&self, page: &ArrayRef) -> Option<usize> {
-        match self.field {
-            Field::Protocol | Field::TcpFlags => Some((1 << 8) + 1),
-            Field::SrcPort | Field::DstPort => Some((1 << 16) + 1),
-            _ => page.as_dictionary_opt::<UInt16Type>().map(|places| places.values().len() + 1),
-        }
-    }
-
-    /// How many codes there are by now.
+    /// How many codes there are by now; none where values have no codes.
     pub(super) fn len(&self) -> usize {
         self.words.len()
     }
@@ -96,7 +76,7 @@ impl Codes {
     }
 
     /// The values of some rows of a page, in their order.
-    pub(super) fn of<'p>(&mut self, page: &'p ArrayRef, rows: &RowRanges, words: &Words) -> Result<Coded<'p>> {
+    pub(super) fn of<'p>(&mut self, page: &'p ArrayRef, rows: &PartRows, words: &Words) -> Result<Coded<'p>> {
         if let Some(places) = page.as_dictionary_opt::<UInt16Type>() {
             return self.places(places, rows, words);
         }
@@ -123,7 +103,7 @@ impl Codes {
     fn places<'p>(
         &mut self,
         places: &'p DictionaryArray<UInt16Type>,
-        rows: &RowRanges,
+        rows: &PartRows,
         words: &Words,
     ) -> Result<Coded<'p>> {
         let absent = places.values().len() as u32;
@@ -139,22 +119,13 @@ impl Codes {
             let code = |row| places.key(row).map_or(absent, |place| place as u32);
             return Ok(Coded::Codes(rows.iter().map(code).collect()));
         }
-        let missing = || Error::internal("a page has fewer rows than it should");
-        if let [range] = rows.as_slice() {
-            return Ok(Coded::Places(places.keys().values().get(range.clone()).ok_or_else(missing)?));
-        }
-        let mut codes = Vec::with_capacity(rows.len());
-        for range in rows.as_slice() {
-            let places = places.keys().values().get(range.clone()).ok_or_else(missing)?;
-            codes.extend(places.iter().map(|place| u32::from(*place)));
-        }
-        Ok(Coded::Codes(codes))
+        Ok(Coded::Places(rows.gather(places.keys().values())?))
     }
 
     /// The codes of numbers below `end`.
     fn numbers<T: ArrowPrimitiveType<Native: Into<usize>>>(
         &mut self,
-        rows: &RowRanges,
+        rows: &PartRows,
         end: usize,
         words: &Words,
         page: &PrimitiveArray<T>,
@@ -175,12 +146,6 @@ impl Codes {
             let number = |row: usize| page.is_valid(row).then(|| page.value(row).into());
             return Ok(rows.iter().map(|row| code(number(row))).collect());
         }
-        let mut codes = Vec::with_capacity(rows.len());
-        for range in rows.as_slice() {
-            let numbers = page.values().get(range.clone());
-            let numbers = numbers.ok_or_else(|| Error::internal("a page has fewer rows than it should"))?;
-            codes.extend(numbers.iter().map(|number| code(Some((*number).into()))));
-        }
-        Ok(codes)
+        Ok(rows.gather(page.values())?.iter().map(|number| code(Some((*number).into()))).collect())
     }
 }

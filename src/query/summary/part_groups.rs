@@ -1,8 +1,8 @@
 //! The groups of the rows that a thread adds up.
 //!
 //! Where the values of the rows have few codes, there are sums for each code, or for each pair of codes: these are added to
-//! the groups of all threads when the part is through, for which each value is hashed once and not for each of its rows.
-//! Where there are about as many codes as rows, the rows themselves are.
+//! the groups of all threads when other codes come or the thread is through, for which each value is hashed once and not for
+//! each of its rows. Where there are more codes than rows, the rows themselves are.
 
 use arrow::array::ArrayRef;
 
@@ -15,29 +15,29 @@ use super::{
 use crate::{
     error::Result,
     flow::{Field, ValueRef},
-    segment::RowRanges,
+    segment::PartRows,
 };
 
 /// So many entries are handed over in one go: more would not lie in the cache of a processor.
 const HANDED: usize = 1 << 14;
 /// Sums of so many rows fit into 64 bits, whose bytes are below [`NARROW`].
-const NARROW_ROWS: usize = 1 << 16;
+const NARROW_ROWS: usize = 1 << 24;
 /// See [`NARROW_ROWS`].
-const NARROW: u64 = 1 << 48;
+const NARROW: u64 = 1 << 40;
 /// So many sums are few for any number of rows.
 const FEW: usize = 1 << 10;
 
-/// Groups of a part, on their way to those of all threads.
+/// Groups of rows, on their way to those of all threads.
 #[derive(Debug)]
 pub(in crate::query) struct PartGroups<'a> {
     shared: &'a SharedGroups,
     /// Of each field that flows are grouped by.
     codes: Vec<Codes>,
-    /// How many rows the part has.
+    /// How many rows come of one part.
     rows: usize,
     /// The sums of each code of the only field; or of each pair of codes, those with the same first one side by side.
     sums: Vec<Narrow>,
-    /// How many sums lie side by side.
+    /// How many sums lie side by side: one for each code of the second field, and some for others to come.
     width: usize,
     /// How many rows are in the sums.
     summed: usize,
@@ -53,47 +53,39 @@ struct Narrow {
 }
 
 impl<'a> PartGroups<'a> {
-    /// Groups of a part of `rows` rows.
-    pub(in crate::query) fn new(shared: &'a SharedGroups, rows: usize) -> Self {
-        let (codes, entries) = (codes(shared), Vec::with_capacity(HANDED.min(rows)));
-        Self { shared, codes, rows, sums: Vec::new(), width: 1, summed: 0, entries }
+    /// None as yet.
+    pub(in crate::query) fn new(shared: &'a SharedGroups) -> Self {
+        Self { shared, codes: codes(shared), rows: 0, sums: Vec::new(), width: 1, summed: 0, entries: Vec::new() }
+    }
+
+    /// A part of so many rows comes next.
+    pub(in crate::query) fn expect(&mut self, rows: usize) {
+        self.rows = rows;
     }
 
     /// Adds some rows of a page, of which `keys` are the columns. `source` and `dest` are the bytes of each of the rows;
     /// they are empty where bytes are not added up.
-    pub(in crate::query) fn add(
-        &mut self,
-        keys: &[&ArrayRef],
-        rows: &RowRanges,
-        (source, dest): (&[u64], &[u64]),
-    ) -> Result<()> {
+    pub(in crate::query) fn add(&mut self, keys: &[&ArrayRef], rows: &PartRows, bytes: (&[u64], &[u64])) -> Result<()> {
         if !self.codes.iter().zip(keys).all(|(codes, page)| codes.knows(page)) {
             self.hand_sums()?;
             self.codes = codes(self.shared);
         }
-        let most = self.codes.iter().zip(keys).map(|(codes, page)| codes.most(page));
-        let most = most.collect::<Option<Vec<_>>>();
         let coded = self.codes.iter_mut().zip(keys).zip(self.shared.words());
         let coded = coded.map(|((codes, page), words)| codes.of(page, rows, words)).collect::<Result<Vec<_>>>()?;
-        let are_few = rows.len() <= NARROW_ROWS;
-        let is_narrow =
-            are_few && [source, dest].iter().all(|bytes| bytes.iter().fold(0, |all, bytes| all | bytes) < NARROW);
-        let sums = most.as_ref().and_then(|most| most.iter().copied().reduce(usize::saturating_mul));
-        if !is_narrow || !sums.is_some_and(|sums| self.is_worth(sums)) {
-            return self.list(&coded, rows.len(), (source, dest));
+        let is_narrow = [bytes.0, bytes.1].iter().all(|bytes| bytes.iter().fold(0, |all, bytes| all | bytes) < NARROW);
+        let width = self.codes.get(1).map_or(1, |codes| codes.len().next_power_of_two().max(self.width));
+        let sums = self.codes.first().map_or(0, Codes::len).saturating_mul(width);
+        if !is_narrow || rows.len() > NARROW_ROWS || sums > FEW.max(2 * self.rows) {
+            return self.list(&coded, rows.len(), bytes);
         }
         match coded.as_slice() {
-            [Coded::Places(first)] => {
-                self.sum(first.iter().map(|place| usize::from(*place)), rows.len(), 1, (source, dest))
-            }
-            [Coded::Codes(first)] => self.sum(first.iter().map(|code| *code as usize), rows.len(), 1, (source, dest)),
-            [first, second] if let (Some(first), Some(second)) = (first.codes(), second.codes()) => {
-                let width = most.and_then(|most| most.last().copied()).unwrap_or(1);
-                let pairs = first.iter().zip(second.iter());
-                let pairs = pairs.map(|(first, second)| *first as usize * width + *second as usize);
-                self.sum(pairs, rows.len(), width, (source, dest))
-            }
-            coded => self.list(coded, rows.len(), (source, dest)),
+            [Coded::Places(codes)] => self.sum(codes.iter().map(|code| usize::from(*code)), (rows.len(), width), bytes),
+            [Coded::Codes(codes)] => self.sum(codes.iter().map(|code| *code as usize), (rows.len(), width), bytes),
+            [Coded::Places(first), Coded::Places(second)] => self.sum_pairs(first, second, width, bytes),
+            [Coded::Places(first), Coded::Codes(second)] => self.sum_pairs(first, second, width, bytes),
+            [Coded::Codes(first), Coded::Places(second)] => self.sum_pairs(first, second, width, bytes),
+            [Coded::Codes(first), Coded::Codes(second)] => self.sum_pairs(first, second, width, bytes),
+            coded => self.list(coded, rows.len(), bytes),
         }
     }
 
@@ -127,20 +119,26 @@ impl<'a> PartGroups<'a> {
         Ok(())
     }
 
-    /// Whether so many sums are few for the rows of the part.
-    fn is_worth(&self, sums: usize) -> bool {
-        sums <= FEW.max(2 * self.rows)
+    /// Adds rows to the sums of their pairs of codes.
+    fn sum_pairs<A: Copy + Into<u32>, B: Copy + Into<u32>>(
+        &mut self,
+        first: &[A],
+        second: &[B],
+        width: usize,
+        bytes: (&[u64], &[u64]),
+    ) -> Result<()> {
+        let pair = |(first, second): (&A, &B)| (*first).into() as usize * width + (*second).into() as usize;
+        self.sum(first.iter().zip(second).map(pair), (first.len(), width), bytes)
     }
 
-    /// Adds rows to the sums of their codes.
+    /// Adds rows to the sums of their codes, of which `width` lie side by side.
     fn sum(
         &mut self,
         codes: impl Iterator<Item = usize>,
-        rows: usize,
-        width: usize,
+        (rows, width): (usize, usize),
         (source, dest): (&[u64], &[u64]),
     ) -> Result<()> {
-        if self.summed + rows > NARROW_ROWS {
+        if self.summed + rows > NARROW_ROWS || width != self.width {
             self.hand_sums()?;
         }
         self.summed += rows;
@@ -171,8 +169,13 @@ impl<'a> PartGroups<'a> {
             let keys = self.entries.iter_mut().skip(start).filter_map(|entry| entry.key.get_mut(place));
             match coded {
                 Coded::Words(words) => keys.zip(words).for_each(|(key, word)| *key = *word),
-                coded => {
-                    for (key, code) in keys.zip(coded.codes().unwrap_or_default().iter()) {
+                Coded::Places(places) => {
+                    for (key, code) in keys.zip(places.iter()) {
+                        *key = codes.word(usize::from(*code), words)?;
+                    }
+                }
+                Coded::Codes(numbers) => {
+                    for (key, code) in keys.zip(numbers) {
                         *key = codes.word(*code as usize, words)?;
                     }
                 }

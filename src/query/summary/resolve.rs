@@ -39,7 +39,7 @@ pub(super) async fn resolve(accumulator: &mut Accumulator, segments: &mut Segmen
         }
     }
     let shared = Arc::new(SharedGroups::new(&accumulator.by));
-    let mut groups = PartGroups::new(&shared, 0);
+    let mut groups = PartGroups::new(&shared);
     found.iter().for_each(|(key, flows, _)| groups.count(|_| key.map(ValueRef::Number), *flows));
     groups.finish()?;
     accumulator.groups = shared;

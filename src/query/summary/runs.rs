@@ -4,7 +4,7 @@ use crate::{
     error::{Error, Result},
     flow::{Field, Timestamp},
     schema::Values,
-    segment::{Columns, RowRanges, SegmentReader},
+    segment::{Columns, PagedRows, SegmentReader},
 };
 
 /// Runs of rows that began in one bucket: the bucket of each, and how many rows it has.
@@ -23,36 +23,31 @@ pub(in crate::query) struct Runs<B> {
 }
 
 impl<B: Copy + PartialEq> Runs<B> {
-    /// Those of some rows whose pages do not belong to one bucket. `bucket` tells that of a page, if it is one.
-    pub(in crate::query) fn open(rows: &RowRanges, page_rows: usize, bucket: impl Fn(usize) -> Option<B>) -> RowRanges {
-        let open = rows.pages(page_rows).into_iter().filter(|page| bucket(*page).is_none());
-        let open = open.map(|page| rows.within(&(page * page_rows..(page + 1) * page_rows)));
-        open.flat_map(|rows| rows.as_slice().to_vec()).collect()
-    }
-
-    /// The runs of some rows. `times` are the start times of those that are [open](Self::open), and `divide` tells the runs
-    /// of some of them; `None` where it does not.
+    /// The runs of some rows. `bucket` tells that of a page, if it is one; `times` are the start times of the rows of those
+    /// pages that are `open`, which it does not tell; and `divide` tells the runs of some times, `None` where it does not.
     pub(in crate::query) fn of(
-        rows: &RowRanges,
-        page_rows: usize,
+        rows: &PagedRows,
         bucket: impl Fn(usize) -> Option<B>,
-        (times, open): (&Columns, &RowRanges),
+        (times, open): (&Columns, &PagedRows),
         divide: impl Fn(&[i64]) -> Option<Vec<(B, usize)>>,
     ) -> Result<Option<Self>> {
-        let columns = times.select(open)?;
-        let values = columns.first().map(|times| Values::new(times.as_ref(), Field::StartTime)).transpose()?;
-        let mut left: &[i64] = match &values {
-            None => &[],
-            Some(Values::Times(times)) => times.values(),
-            Some(_) => return Err(Error::internal("start times are not times")),
-        };
+        let mut read = Vec::with_capacity(open.len());
+        for part in times.parts(open) {
+            let column = part.column(0).ok_or_else(|| Error::internal("a page was not read"))?;
+            let Values::Times(times) = Values::new(column.as_ref(), Field::StartTime)? else {
+                return Err(Error::internal("start times are not times"));
+            };
+            read.extend_from_slice(&part.rows().gather(times.values())?);
+        }
+        let mut left = read.as_slice();
         let mut runs: Vec<(B, usize)> = Vec::new();
         let mut add = |(bucket, rows): (B, usize)| match runs.last_mut() {
             Some((last, sum)) if *last == bucket => *sum += rows,
             _ => runs.push((bucket, rows)),
         };
-        for (page, rows) in by_page(rows, page_rows) {
-            if let Some(bucket) = bucket(page) {
+        for (page, rows) in rows.pages() {
+            let rows = rows.len();
+            if let Some(bucket) = bucket(*page) {
                 add((bucket, rows));
                 continue;
             }
@@ -82,19 +77,4 @@ impl<B: Copy + PartialEq> Runs<B> {
 pub(in crate::query) fn page_times(segment: &SegmentReader, page: usize) -> (i64, i64) {
     let (oldest, newest) = segment.page_times(page).unwrap_or((0, u64::MAX));
     (Timestamp::ordinal_millis(oldest), Timestamp::ordinal_millis(newest))
-}
-
-/// The pages that hold some rows, ascending, and how many of the rows each of them holds.
-fn by_page(rows: &RowRanges, page_rows: usize) -> Vec<(usize, usize)> {
-    let mut pages: Vec<(usize, usize)> = Vec::new();
-    for range in rows.as_slice() {
-        for page in range.start / page_rows..range.end.div_ceil(page_rows) {
-            let held = range.end.min((page + 1) * page_rows) - range.start.max(page * page_rows);
-            match pages.last_mut() {
-                Some((last, rows)) if *last == page => *rows += held,
-                _ => pages.push((page, held)),
-            }
-        }
-    }
-    pages
 }
