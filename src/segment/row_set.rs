@@ -25,11 +25,17 @@ impl RowSet {
         all
     }
 
-    /// The rows whose bit is set.
+    /// The rows whose bit is set, out of so many.
     pub(super) fn of_bits(bits: &BooleanBuffer) -> Self {
-        let mut words: Vec<u64> = bits.bit_chunks().iter_padded().collect();
-        words.truncate(bits.len().div_ceil(64));
-        Self { words, rows: bits.len() }
+        Self::of_words(bits.bit_chunks().iter_padded().collect(), bits.len())
+    }
+
+    /// The same of bits in words, the lowest bit of a word first.
+    pub(super) fn of_words(mut words: Vec<u64>, rows: usize) -> Self {
+        words.resize(rows.div_ceil(64), 0);
+        let mut set = Self { words, rows };
+        set.cut_off();
+        set
     }
 
     /// Those of some rows that follow on one another, numbered from the first of them on.

@@ -144,13 +144,30 @@ fn pack_rows(out: &mut BitWriter, code: Code, universe: usize, rows: &[u32]) {
 /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where these are not so many rows.
 pub(super) fn unpack(bytes: &[u8], at: usize, universe: usize, count: usize) -> Result<RowSet> {
     let (code, inverted) = code(universe, count);
-    let mut set = RowSet::none(universe);
-    each(&Bits { bytes, at }, code, universe, |row| set.insert(row))?;
+    let bits = Bits { bytes, at };
+    let mut set = match code {
+        Code::Bitmap => bitmap(&bits, universe)?,
+        code => {
+            let mut set = RowSet::none(universe);
+            each(&bits, code, universe, |row| set.insert(row))?;
+            set
+        }
+    };
     if inverted {
         set.invert();
     }
     // A row beyond the last, or the same row twice, is no row more.
     if set.len() == count { Ok(set) } else { Err(damaged()) }
+}
+
+/// The rows of which each has a bit.
+fn bitmap(bits: &Bits<'_>, universe: usize) -> Result<RowSet> {
+    let half = |from: usize| match universe.saturating_sub(from).min(32) {
+        0 => Ok(0),
+        width => bits.read(from, width),
+    };
+    let word = |from: usize| Ok(half(from)? | half(from + 32)? << 32);
+    Ok(RowSet::of_words((0..universe).step_by(64).map(word).collect::<Result<_>>()?, universe))
 }
 
 /// Puts the rows that were packed behind `rows`, ascending. For few rows this is less work than [`unpack`].
