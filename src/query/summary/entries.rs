@@ -34,41 +34,44 @@ const FREE: u32 = u32::MAX;
 /// ```text
 /// a 1, b 1, a 1, c 1      ->  a 2, b 1, c 1      ->  a 2, b 1, c 1, c 1, a 1, d 1   ->  a 3, b 1, c 2, d 1
 /// ```
-///
-/// Those behind the settled ones can be taken back: until they are settled, nothing is put together.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
     all: Vec<Entry>,
     /// So many of the first have different keys.
     different: usize,
-    /// So many of the first stay.
-    settled: usize,
     /// How often the bytes of a group have passed 2^64, those of sources and those of destinations.
     carried: HashMap<Key, (u64, u64)>,
 }
 
 impl Entries {
+    /// Adds entries.
     pub(super) fn extend(&mut self, entries: &[Entry], hasher: &DefaultHashBuilder) {
-        if self.settled == self.all.len() && self.settled >= 2 * self.different.max(FEW) {
+        if self.all.len() >= 2 * self.different.max(FEW) {
             self.join(hasher);
         }
         self.all.extend_from_slice(entries);
     }
 
-    /// Lets all entries stay.
-    pub(super) fn settle(&mut self) {
-        self.settled = self.all.len();
+    /// Adds the entries of another, which then has none.
+    pub(super) fn take(&mut self, other: &mut Self, hasher: &DefaultHashBuilder) {
+        self.extend(&other.all, hasher);
+        for (key, (source, dest)) in other.carried.drain() {
+            let carried = self.carried.entry(key).or_default();
+            *carried = (carried.0 + source, carried.1 + dest);
+        }
+        other.clear();
     }
 
-    /// Takes back all entries that are not settled.
-    pub(super) fn take_back(&mut self) {
-        self.all.truncate(self.settled);
+    /// Forgets all entries.
+    pub(super) fn clear(&mut self) {
+        self.all.clear();
+        self.different = 0;
+        self.carried.clear();
     }
 
-    /// Puts entries with the same key together, and settles them.
+    /// Puts entries with the same key together.
     pub(super) fn join(&mut self, hasher: &DefaultHashBuilder) {
-        self.settle();
-        let Self { all, different, settled, carried } = self;
+        let Self { all, different, carried } = self;
         if *different == all.len() {
             return;
         }
@@ -94,7 +97,7 @@ impl Entries {
             }
         }
         all.truncate(joined);
-        (*different, *settled) = (joined, joined);
+        *different = joined;
     }
 
     /// Lets go of memory that is not in use.
@@ -190,13 +193,21 @@ mod tests {
                 }
                 let (parted, ranges) = parted(&batch, &hasher);
                 prop_assert_eq!(ranges.iter().map(ExactSizeIterator::len).sum::<usize>(), batch.len());
-                let add = |entries: &mut Entries, parted: &[Entry]| {
+                let add = |entries: &mut Entries| {
                     ranges.iter().for_each(|range| entries.extend(&parted[range.clone()], &hasher));
                 };
-                add(&mut entries, &parted);
-                entries.take_back();
-                add(&mut entries, &parted);
-                entries.settle();
+                let mut others = Entries::default();
+                add(&mut others);
+                others.clear();
+                // Some are added at once, some with those of others.
+                if batch.len().is_multiple_of(2) {
+                    add(&mut entries);
+                } else {
+                    add(&mut others);
+                    others.join(&hasher);
+                    entries.take(&mut others, &hasher);
+                }
+                prop_assert!(others.as_slice().is_empty());
             }
             entries.join(&hasher);
             entries.shrink();

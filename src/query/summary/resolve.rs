@@ -42,6 +42,7 @@ pub(super) async fn resolve(accumulator: &mut Accumulator, segments: &mut Segmen
     let mut groups = PartGroups::new(&shared);
     found.iter().for_each(|(key, flows, _)| groups.count(|_| key.map(ValueRef::Number), *flows));
     groups.finish()?;
+    shared.settle();
     accumulator.groups = shared;
     Ok(true)
 }

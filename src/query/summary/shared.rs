@@ -32,10 +32,18 @@ const KEPT: usize = 1 << 10;
 pub(in crate::query) struct SharedGroups {
     /// Of each field that flows are grouped by.
     words: Vec<Words>,
-    shards: Vec<Mutex<Entries>>,
+    shards: Vec<Mutex<Shard>>,
     hasher: DefaultHashBuilder,
     /// Whether what is added can be taken back until it is settled.
     is_open: bool,
+}
+
+/// A shard of the groups.
+#[derive(Debug, Default)]
+struct Shard {
+    settled: Entries,
+    /// What can be taken back.
+    open: Entries,
 }
 
 /// A group among the first: how much it has of the measure, its key and its sums.
@@ -65,7 +73,11 @@ impl SharedGroups {
 
     /// About how many bytes of memory they take.
     pub(in crate::query) fn memory(&self) -> u64 {
-        let shards: usize = self.shards.iter().map(|shard| lock(shard).memory()).sum();
+        let memory = |shard: &Mutex<Shard>| {
+            let Shard { settled, open } = &*lock(shard);
+            settled.memory() + open.memory()
+        };
+        let shards: usize = self.shards.iter().map(memory).sum();
         (shards + self.words.iter().map(Words::memory).sum::<usize>()) as u64
     }
 
@@ -73,8 +85,9 @@ impl SharedGroups {
     pub(in crate::query) fn shrink(&self) {
         for shard in &self.shards {
             let mut shard = lock(shard);
-            shard.join(&self.hasher);
-            shard.shrink();
+            shard.settled.join(&self.hasher);
+            shard.settled.shrink();
+            shard.open.shrink();
         }
     }
 
@@ -83,21 +96,22 @@ impl SharedGroups {
         let (parted, ranges) = parted(entries, &self.hasher);
         for (shard, range) in self.shards.iter().zip(ranges).filter(|(_, range)| !range.is_empty()) {
             let mut shard = lock(shard);
-            shard.extend(parted.get(range).unwrap_or_default(), &self.hasher);
-            if !self.is_open {
-                shard.settle();
-            }
+            let to = if self.is_open { &mut shard.open } else { &mut shard.settled };
+            to.extend(parted.get(range).unwrap_or_default(), &self.hasher);
         }
     }
 
     /// Lets all stay that was added.
     pub(super) fn settle(&self) {
-        self.shards.iter().for_each(|shard| lock(shard).settle());
+        for shard in &self.shards {
+            let Shard { settled, open } = &mut *lock(shard);
+            settled.take(open, &self.hasher);
+        }
     }
 
     /// Takes back what was added and is not settled.
     pub(super) fn take_back(&self) {
-        self.shards.iter().for_each(|shard| lock(shard).take_back());
+        self.shards.iter().for_each(|shard| lock(shard).open.clear());
     }
 
     /// How many flows each group has, by its first value, which is no name.
@@ -106,7 +120,7 @@ impl SharedGroups {
         let coded = words.coded();
         let mut flows = HashMap::new();
         for shard in &self.shards {
-            for entry in lock(shard).as_slice() {
+            for entry in lock(shard).settled.as_slice() {
                 let number = match words.value(entry.key[0], &coded) {
                     Some(ValueRef::Number(number)) => Some(number),
                     _ => None,
@@ -125,7 +139,7 @@ impl SharedGroups {
     /// The groups of a shard.
     pub(in crate::query) fn groups_of(&self, shard: usize) -> Vec<Keyed> {
         let Some(shard) = self.shards.get(shard) else { return Vec::new() };
-        let mut shard = lock(shard);
+        let shard = &mut lock(shard).settled;
         shard.join(&self.hasher);
         shard.as_slice().iter().map(|entry| (entry.key, shard.sums(entry))).collect()
     }
@@ -133,7 +147,7 @@ impl SharedGroups {
     /// The `top` groups that have most of `measure`, in their order: on all threads of the host's runtime where there are
     /// many groups.
     pub(super) async fn top(self: &Arc<Self>, top: usize, measure: Measure, adds_bytes: bool) -> Result<Vec<Group>> {
-        let entries: usize = self.shards.iter().map(|shard| lock(shard).as_slice().len()).sum();
+        let entries: usize = self.shards.iter().map(|shard| lock(shard).settled.as_slice().len()).sum();
         let mut found = Vec::new();
         let Some(runtime) = Handle::try_current().ok().filter(|_| entries >= LARGE_ROWS) else {
             (0..self.shards.len()).for_each(|shard| found.extend(self.top_of(shard, top, measure)));
@@ -156,7 +170,7 @@ impl SharedGroups {
     /// The `top` groups of a shard that have most of `measure`.
     fn top_of(&self, shard: usize, top: usize, measure: Measure) -> Vec<Ranked> {
         let Some(shard) = self.shards.get(shard) else { return Vec::new() };
-        let mut shard = lock(shard);
+        let shard = &mut lock(shard).settled;
         shard.join(&self.hasher);
         let (mut found, mut worst) = (Vec::new(), 0);
         for entry in shard.as_slice() {
@@ -216,7 +230,7 @@ impl SharedGroups {
     }
 }
 
-fn lock(shard: &Mutex<Entries>) -> MutexGuard<'_, Entries> {
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
