@@ -34,6 +34,11 @@ impl Deadline {
         Self { clock: Arc::clone(&self.clock), time: self.time.and_then(|end| end.checked_add(time)) }
     }
 
+    /// The time that is left until then; `None` where it never comes.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        self.time.map(|time| time.saturating_duration_since(self.clock.instant()))
+    }
+
     /// Whether it is over.
     pub(crate) fn is_over(&self) -> bool {
         self.time.is_some_and(|time| self.clock.instant() >= time)
@@ -75,9 +80,10 @@ mod tests {
             assert_eq!(block_on(deadline.wait(ready(7))), Some(7));
             assert_eq!(block_on(deadline.wait(pending::<()>())), None);
             assert!(deadline.is_over() && !deadline.later(Duration::from_secs(3_600)).is_over());
+            assert_eq!(deadline.left(), Some(Duration::ZERO));
         }
         for deadline in [Deadline::never(), Deadline::after(Duration::MAX, clock())] {
-            assert!(!deadline.is_over());
+            assert!(!deadline.is_over() && deadline.left().is_none_or(|left| left > Duration::from_secs(3_600)));
             assert!(block_on(async { futures::poll!(pin!(deadline.wait(pending::<()>()))).is_pending() }));
         }
     }

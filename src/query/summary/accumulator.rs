@@ -11,6 +11,7 @@ use arrow::array::{Array, ArrayRef};
 use super::{
     buckets::Buckets,
     listing::{FrequentPart, ListPart, Listing},
+    matching::Matching,
     part_groups::PartGroups,
     result::{Bytes, Totals},
     runs::{Runs, page_times},
@@ -56,16 +57,37 @@ impl Sums {
 pub(super) struct Part {
     pub(super) segment: Arc<SegmentReader>,
     pub(super) rows: RowRanges,
-    /// Of the rows, only those that pass all of these.
-    pub(super) conditions: Vec<Arc<Condition>>,
+    /// What flows of them must pass; `None` where all match.
+    pub(super) matching: Option<Arc<Matching>>,
 }
 
-/// What a part has added up to, but for its groups.
+/// What parts have added up to, but for their groups.
+#[derive(Debug)]
 pub(super) struct Tally {
     pub(super) sums: Sums,
     pub(super) buckets: Option<Buckets>,
     /// Rows of which something was read.
     pub(super) rows_read: u64,
+}
+
+impl Tally {
+    /// Of no flows. `buckets` are empty ones.
+    pub(super) fn new(buckets: Option<Buckets>) -> Self {
+        Self { sums: Sums::default(), buckets, rows_read: 0 }
+    }
+
+    /// Adds another.
+    pub(super) fn add(&mut self, other: Self) -> Result<()> {
+        self.sums.add(&other.sums);
+        self.rows_read += other.rows_read;
+        match (&mut self.buckets, other.buckets) {
+            (Some(buckets), Some(added)) => {
+                buckets.merge(added);
+                buckets.check()
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Adds up parts, in any thread.
@@ -109,13 +131,12 @@ impl Accumulator {
 
     /// Adds up a part. `buckets` are empty ones.
     pub(super) async fn tally(&self, part: &Part, buckets: Option<Buckets>) -> Result<Tally> {
-        let mut tally = Tally { sums: Sums::default(), buckets, rows_read: 0 };
+        let mut tally = Tally::new(buckets);
         let page_rows = part.segment.shape().page_rows;
-        let rows = PagedRows::of(&part.rows, page_rows, None);
-        if !part.conditions.is_empty() {
-            tally.rows_read = part.rows.len() as u64;
-        }
-        let rows = self.scanner.passing(&part.segment, rows, &part.conditions).await?;
+        let (rows, [tested, known]) = match &part.matching {
+            None => (PagedRows::of(&part.rows, page_rows, None), [0, part.rows.len() as u64]),
+            Some(matching) => matching.of(&self.scanner, &part.segment, &part.rows).await?,
+        };
         let mut fields = self.by.clone();
         if self.adds_bytes {
             fields.extend([Field::SrcBytes, Field::DstBytes]);
@@ -129,9 +150,7 @@ impl Accumulator {
             Some(_) => rows.filter(|page| bucket(page).is_none()),
             None => PagedRows::default(),
         };
-        if part.conditions.is_empty() {
-            tally.rows_read = if fields.is_empty() { open.len() } else { rows.len() } as u64;
-        }
+        tally.rows_read = if fields.is_empty() { tested.max(open.len() as u64) } else { tested + known };
         let columns = self.scanner.reader.paged_columns(&part.segment, &fields, &rows).await?;
         let times = self.scanner.reader.paged_columns(&part.segment, &[Field::StartTime], &open).await?;
         let runs = match &tally.buckets {
@@ -164,7 +183,7 @@ impl Accumulator {
             }
         });
         let counted = counted.await?;
-        let mut tally = Tally { sums: Sums::default(), buckets, rows_read: 0 };
+        let mut tally = Tally::new(buckets);
         for (block, time) in blocks {
             let sums = Sums { flows: counted.get(*block).copied().unwrap_or(0), ..Sums::default() };
             tally.sums.add(&sums);

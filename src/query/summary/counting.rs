@@ -1,6 +1,6 @@
 //! What is counted, and what that may cost.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::{runtime::Handle, task::JoinSet};
 
@@ -29,23 +29,14 @@ use crate::{
 /// A group takes about so many bytes at most, where its values are short.
 const GROUP_BYTES: u64 = 256;
 
-/// What the round has counted that is not through yet, but for groups.
-#[derive(Debug)]
-struct Open {
-    sums: Sums,
-    buckets: Option<Buckets>,
-}
-
 /// The flows that a walk has counted.
 pub(super) struct Counting<'a> {
     query: &'a SummaryQuery,
     pub(super) spending: Spending,
     pub(super) accumulator: Accumulator,
-    sums: Sums,
-    buckets: Option<Buckets>,
-    /// What is not settled.
-    open: Open,
-    rows_read: u64,
+    settled: Tally,
+    /// What the round has counted that is not through yet.
+    open: Tally,
     /// The columns that are read, and of how many rows.
     touched: (Vec<Field>, u64),
 }
@@ -80,10 +71,8 @@ impl<'a> Counting<'a> {
                 groups: Arc::new(SharedGroups::new(&query.by)),
                 frequent: Arc::default(),
             },
-            sums: Sums::default(),
-            buckets: query.every.map(Buckets::new),
-            open: Open { sums: Sums::default(), buckets: query.every.map(Buckets::new) },
-            rows_read: 0,
+            settled: Tally::new(query.every.map(Buckets::new)),
+            open: Tally::new(query.every.map(Buckets::new)),
             touched: (columns, 0),
         }
     }
@@ -91,28 +80,25 @@ impl<'a> Counting<'a> {
     /// Lets what was counted stay: a round is through.
     pub(super) fn settle(&mut self) -> Result<()> {
         let open = self.take_open();
-        self.sums.add(&open.sums);
-        if let (Some(buckets), Some(added)) = (&mut self.buckets, open.buckets) {
-            buckets.merge(added);
-        }
         self.accumulator.settle();
-        self.buckets.as_ref().map_or(Ok(()), Buckets::check)
+        self.settled.add(open)
     }
 
     /// Forgets what was counted since: a round has failed.
     pub(super) fn take_back(&mut self) {
-        self.take_open();
+        let Tally { rows_read, .. } = self.take_open();
+        self.settled.rows_read += rows_read;
         self.accumulator.take_back();
     }
 
-    fn take_open(&mut self) -> Open {
-        let nothing = Open { sums: Sums::default(), buckets: self.empty_buckets() };
+    fn take_open(&mut self) -> Tally {
+        let nothing = Tally::new(self.empty_buckets());
         std::mem::replace(&mut self.open, nothing)
     }
 
     /// There are flows that match and began at these times, the oldest and the newest of some.
     pub(super) fn expect(&mut self, times: (i64, i64)) {
-        self.buckets.iter_mut().for_each(|buckets| buckets.expect(times));
+        self.settled.buckets.iter_mut().for_each(|buckets| buckets.expect(times));
     }
 
     /// Takes note that so many rows more are read. Once their pages would take more of the cache than they may, they are not
@@ -145,7 +131,7 @@ impl<'a> Counting<'a> {
 
     /// Rows of which something was read.
     pub(super) fn rows_read(&self) -> u64 {
-        self.rows_read
+        self.settled.rows_read
     }
 
     /// Whether every row is read where all flows match.
@@ -165,7 +151,7 @@ impl<'a> Counting<'a> {
     }
 
     pub(super) fn is_one_bucket(&self, times: (i64, i64)) -> bool {
-        self.buckets.as_ref().is_none_or(|buckets| buckets.are_one(times))
+        self.settled.buckets.as_ref().is_none_or(|buckets| buckets.are_one(times))
     }
 
     /// Counts flows that began in the bucket of a time.
@@ -179,6 +165,7 @@ impl<'a> Counting<'a> {
 
     /// Adds up parts, on all threads of the host's runtime where there is much to read.
     pub(super) async fn add(&mut self, parts: Vec<Work>) -> Result<()> {
+        self.touch(parts.iter().map(Work::rows_read).sum());
         let rows: usize = parts.iter().map(Work::rows).sum();
         let parts = parts.into_iter().flat_map(Work::split);
         let Some(runtime) = Handle::try_current().ok().filter(|_| rows >= LARGE_ROWS) else {
@@ -188,19 +175,25 @@ impl<'a> Counting<'a> {
             }
             return Ok(());
         };
-        let mut parts = parts.collect::<Vec<_>>().into_iter();
+        let parts = Arc::new(Mutex::new(parts.collect::<Vec<_>>().into_iter()));
         let mut tasks = JoinSet::new();
-        // Dropping the set, be it with this future, ends the tasks.
-        loop {
-            while tasks.len() < runtime.metrics().num_workers()
-                && let Some(part) = parts.next()
-            {
-                let (accumulator, buckets) = (self.accumulator.clone(), self.empty_buckets());
-                tasks.spawn(async move { part.tally(&accumulator, buckets).await });
-            }
-            let Some(joined) = tasks.join_next().await else { return Ok(()) };
+        // Each thread takes the next part as soon as it is through with one. Dropping the set, be it with this future, ends
+        // the tasks.
+        for _ in 0..runtime.metrics().num_workers() {
+            let (accumulator, buckets, parts) = (self.accumulator.clone(), self.empty_buckets(), Arc::clone(&parts));
+            tasks.spawn(async move {
+                let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let mut tally = Tally::new(buckets.clone());
+                while let Some(part) = next() {
+                    tally.add(part.tally(&accumulator, buckets.clone()).await?)?;
+                }
+                Ok::<_, Error>(tally)
+            });
+        }
+        while let Some(joined) = tasks.join_next().await {
             self.merge(joined.map_err(Error::with(ErrorKind::Internal, "a scan was interrupted"))??)?;
         }
+        Ok(())
     }
 
     /// What is counted: all flows that match, or those that began after `cut`.
@@ -208,9 +201,9 @@ impl<'a> Counting<'a> {
         let Accumulator { groups, adds_bytes, .. } = &self.accumulator;
         Ok(Covered {
             cut,
-            sums: self.sums,
+            sums: self.settled.sums,
             groups: groups.top(self.query.top, self.query.measure, *adds_bytes).await?,
-            buckets: self.buckets.clone(),
+            buckets: self.settled.buckets.clone(),
         })
     }
 
@@ -224,17 +217,11 @@ impl<'a> Counting<'a> {
     }
 
     fn empty_buckets(&self) -> Option<Buckets> {
-        self.buckets.as_ref().map(Buckets::empty)
+        self.settled.buckets.as_ref().map(Buckets::empty)
     }
 
     fn merge(&mut self, tally: Tally) -> Result<()> {
-        self.open.sums.add(&tally.sums);
-        self.rows_read += tally.rows_read;
         self.spending.spend(tally.rows_read);
-        self.touch(tally.rows_read);
-        if let (Some(buckets), Some(added)) = (&mut self.open.buckets, tally.buckets) {
-            buckets.merge(added);
-        }
-        self.open.buckets.as_ref().map_or(Ok(()), Buckets::check)
+        self.open.add(tally)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! # How it is done
 //! A walk over the snapshot in rounds, newest first. A round takes, of all segments together, the blocks that hold the
-//! newest flows, some 64 of them; and it ends at a start time, the *cut*: no block that is left has a flow that began
+//! newest flows: some 64 of them at first, and more while its time is far from over ([`pace`]); and it ends at a start time, the *cut*: no block that is left has a flow that began
 //! later. Of the blocks of the round exactly the flows are counted that began after the cut. A segment lies newest
 //! first, so these are the rows before an edge, and the next round goes on from there.
 //!
@@ -18,7 +18,7 @@
 //!
 //! # What is read
 //! Of a block in which no flow matches nothing, of others the columns of the groups and, unless flows alone are counted,
-//! those of bytes; the columns of the filter where bounds and lists do not decide it; and the start time of pages that
+//! those of bytes; the columns of the filter where bounds and lists do not tell which rows match ([`matching`]); and the start time of pages that
 //! belong to several buckets. Where bounds and lists tell the number of matches, and flows alone are counted, nothing is
 //! read. Groups of flows alone are taken from the list of their values where that tells of a block; of lists of addresses only
 //! the most frequent are kept (see [`frequent`]).
@@ -28,7 +28,7 @@
 //! name that is a place in a dictionary is known by its place: a table of sums needs no hash. Its groups then become entries,
 //! in shards by the hash of their key, of which each value is hashed once and not for each of its rows. All threads add to
 //! the shards. Once a shard has twice as many entries as groups they are joined, and a shard is small enough for that to be
-//! done in the cache of a processor. The entries of a round that fails are taken back: they are joined with others only once it
+//! done in the cache of a processor. The entries of a round that fails are taken back: they are put to the others only once it
 //! is through.
 
 mod accumulator;
@@ -42,6 +42,8 @@ mod entries;
 mod frequent;
 mod fronts;
 mod listing;
+mod matching;
+mod pace;
 mod part_groups;
 mod plan;
 mod resolve;

@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
-use super::listing::{ListCost, Listing};
+use super::{
+    listing::{ListCost, Listing},
+    matching::Matching,
+};
 use crate::{
     error::Result,
     filter::{Bounds, Verdict},
@@ -24,6 +27,8 @@ pub(super) struct Plan {
     pub(super) row: usize,
     /// What it costs to go through the list that tells of the groups, where there is one.
     pub(super) list: Option<ListCost>,
+    /// What blocks must pass of which not all flows match; `None` where there are none.
+    pub(super) matching: Option<Arc<Matching>>,
 }
 
 /// A block, and what bounds and lists tell of it.
@@ -63,8 +68,9 @@ impl Planner<'_> {
     ) -> Result<Plan> {
         let filter = &self.goal.filter;
         if self.pruning == Pruning::Off {
-            conditions.get_or_insert_with(|| Conditions::new(self.goal));
-            return all_blocks(segment, explain);
+            let conditions = conditions.get_or_insert_with(|| Conditions::new(self.goal)).clone();
+            let matching = Matching { conditions, probes: None };
+            return Ok(Plan { matching: Some(Arc::new(matching)), ..all_blocks(segment, explain)? });
         }
         if filter.verdict(&segment.whole()) == Verdict::Never {
             explain.segments_never += 1;
@@ -93,6 +99,8 @@ impl Planner<'_> {
         }
         if let Some(conditions) = conditions {
             conditions.order(filter, segment, &probes);
+            let probes = probes.tells_rows().then(|| Arc::new(probes));
+            plan.matching = Some(Arc::new(Matching { conditions: conditions.clone(), probes }));
         }
         Ok(plan)
     }

@@ -14,8 +14,6 @@ use crate::{
     segment::{RowRanges, RowReader, SegmentReader},
 };
 
-/// After about so many rows a summary looks whether its budget has ended.
-pub(super) const ROUND_ROWS: u64 = 64 * 8192;
 /// A block of which no row is read is about as much work as a row in so many of one that is read.
 const DECIDED: u64 = 64;
 

@@ -13,9 +13,10 @@ use super::{
     covered::Covered,
     fronts::Fronts,
     listing::{ListPart, LongLists},
+    pace::Pace,
     plan::{Block, Planner},
     result::Summary,
-    round::{ROUND_ROWS, Round, cut, edge, rows_of_pages},
+    round::{Round, cut, edge, rows_of_pages},
     work::{Chosen, Work},
 };
 use crate::{
@@ -24,8 +25,8 @@ use crate::{
     order::Order,
     query::{
         Explain, Pruning,
-        budget::{LARGEST_ROUND, Spending},
-        condition::{Conditions, Open},
+        budget::Spending,
+        condition::Conditions,
         goal::Goal,
         segments::Segments,
     },
@@ -47,6 +48,7 @@ pub(super) struct Walk<'a> {
     conditions: Option<Conditions>,
     /// The flows that began later are counted.
     cut: Option<i64>,
+    pace: Pace,
     /// Whether a round has failed, for whose flows there was no memory in time.
     is_cut_off: bool,
 }
@@ -69,6 +71,7 @@ impl<'a> Walk<'a> {
             goal: Goal { filter, order: Arc::new(Order::newest_first()), position: None },
             conditions: None,
             cut: None,
+            pace: Pace::new(),
             is_cut_off: false,
         }
     }
@@ -94,6 +97,7 @@ impl<'a> Walk<'a> {
 
     /// Counts what is newest of what is left. A round that fails must be [cut off](Self::cut_off).
     pub(super) async fn round(&mut self, is_begun: bool) -> Result<()> {
+        self.pace.begin(self.counting.spending.deadline());
         let mut round = self.choose(is_begun).await?;
         self.count_whole(&mut round).await?;
         let mut left: Vec<usize> = round.taken.keys().copied().collect();
@@ -107,6 +111,7 @@ impl<'a> Walk<'a> {
             self.counting.add(read).await?;
         }
         self.cut = round.cut;
+        self.pace.end(self.counting.spending.deadline());
         self.counting.settle()
     }
 
@@ -125,15 +130,15 @@ impl<'a> Walk<'a> {
     /// it counts some time, so that the walk gets on.
     async fn choose(&mut self, is_begun: bool) -> Result<Round> {
         let mut round = Round::default();
-        let most = ROUND_ROWS.min(self.counting.spending.rows());
+        let most = self.pace.rows().min(self.counting.spending.rows());
         let most_groups = self.counting.groups_left();
         let newest = self.fronts.newest().map_or(i64::MAX, |(newest, _)| newest);
         let mut is_begun = is_begun;
         while let Some((next, segment)) = self.fronts.newest() {
-            let is_enough = round.work >= ROUND_ROWS
+            let is_enough = round.work >= self.pace.rows()
                 || round.rows >= most.max(1)
                 || round.rows.saturating_add(round.groups) >= most_groups.max(1)
-                || round.reads >= LARGEST_ROUND
+                || round.reads >= self.pace.blocks()
                 || (is_begun && self.counting.spending.is_late());
             if is_enough && next < newest {
                 round.cut = Some(cut(next, newest));
@@ -253,13 +258,13 @@ impl<'a> Walk<'a> {
                 work,
             }));
         }
+        let matching = plan.matching.clone();
         self.fronts.set_plan(segment, plan);
         self.fronts.put_block(segment, 0);
-        let conditions = self.conditions.as_ref().map(|conditions| conditions.of_filter(Open::All)).unwrap_or_default();
-        for (rows, conditions) in [(chosen.always, Vec::new()), (chosen.maybe, conditions)] {
+        for (rows, matching) in [(chosen.always, None), (chosen.maybe, matching)] {
             let rows: RowRanges = rows.into_iter().collect();
             if !rows.is_empty() {
-                read.push(Work::Rows(Part { segment: Arc::clone(reader), rows, conditions }));
+                read.push(Work::Rows(Part { segment: Arc::clone(reader), rows, matching }));
             }
         }
         Ok(())

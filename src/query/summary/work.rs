@@ -27,6 +27,14 @@ impl Work {
         }
     }
 
+    /// How many rows are read.
+    pub(super) fn rows_read(&self) -> u64 {
+        match self {
+            Self::Rows(part) => part.rows.len() as u64,
+            Self::List(_) => 0,
+        }
+    }
+
     /// The same in parts for several threads.
     pub(super) fn split(self) -> Vec<Self> {
         match self {
