@@ -24,7 +24,7 @@ use parquet::{
     schema::types::SchemaDescriptor,
 };
 
-use super::{places::places, plain::numbers};
+use super::{places::places, plain::numbers, small::small_numbers};
 use crate::{flow::Field, schema::schema};
 
 /// The schema of a segment in the terms of Parquet, and for each column what its decoder is made from.
@@ -84,9 +84,10 @@ pub(super) fn decode(
             Some(numbers) => Ok(numbers),
             None => SomePages::new(metadata, None, pages).decode(field, &DECODERS),
         },
-        Some(Dictionary::Page(dictionary)) => {
-            SomePages::new(metadata, Some(Page::clone(dictionary)), pages).decode(field, &DECODERS)
-        }
+        Some(Dictionary::Page(dictionary)) => match small_numbers(field, &pages, dictionary)? {
+            Some(numbers) => Ok(numbers),
+            None => SomePages::new(metadata, Some(Page::clone(dictionary)), pages).decode(field, &DECODERS),
+        },
         Some(Dictionary::Values(values)) => {
             let places = pages.into_iter().map(|(page, rows)| match places(&page, rows)? {
                 Some(places) => Ok(Arc::new(places) as ArrayRef),

@@ -36,6 +36,7 @@ mod rows;
 mod salvage;
 mod selection;
 mod shape;
+mod small;
 mod value_list;
 mod writer;
 mod zone_map;
