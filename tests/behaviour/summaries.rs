@@ -311,3 +311,20 @@ fn there_are_at_most_ten_thousand_buckets_from_the_first_match_to_the_last() {
     let auto = block_on(archive.snapshot().unwrap().summarize(Filter::all()).every(Every::Auto).summary()).unwrap();
     assert_eq!((auto.every, auto.buckets.len()), (Some(Duration::from_millis(100)), 101));
 }
+
+#[test]
+fn bytes_by_time_are_added_up_with_memory_for_one_page() {
+    let at = |second: i64| Flow {
+        src_bytes: Some(second.unsigned_abs()),
+        ..Flow::starting(Timestamp::from_millis(second * 1000).unwrap())
+    };
+    let segment = SegmentOptions { block_rows: 8, row_group_blocks: 2 };
+    let settings = Settings { segment, page_cache_bytes: 1 << 10, ..Settings::default() };
+    let (_directory, archive, flows) = archive(&[(0..100).map(at).collect()], settings);
+    let every = Some(Every::Length(Duration::from_secs(3)));
+    let asked = Asked { by: Vec::new(), measure: Measure::Bytes, top: 1, every, flows_only: false };
+    let soon = Budget { time: Duration::from_millis(100), ..UNLIMITED };
+    let summary = block_on(asked.query(&archive, &Filter::all()).budget(soon).summary()).unwrap();
+    let covered = |flow: &&StoredFlow| summary.searched.is_none_or(|(oldest, _)| flow.flow.start_time >= oldest);
+    asked.check(&summary, &flows.iter().filter(covered).collect::<Vec<_>>());
+}

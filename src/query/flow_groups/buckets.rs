@@ -68,10 +68,13 @@ impl Run {
         let buckets = buckets(key, &segment, &pages);
         let bucket = |page: usize| buckets.get(&page).copied();
         let open = rows.filter(|page| bucket(page).is_none());
-        let columns = part.columns(piece, &shape.added_fields(), &rows).await?;
-        let times = part.columns(piece, &[Field::StartTime], &open).await?;
-        let runs = Runs::of(&rows, bucket, (&times, &open), |times| divided(key, times))?;
+        let runs = {
+            // Two reads at a time would wait for one another's memory.
+            let times = part.columns(piece, &[Field::StartTime], &open).await?;
+            Runs::of(&rows, bucket, (&times, &open), |times| divided(key, times))?
+        };
         let Some(mut runs) = runs else { return Ok(false) };
+        let columns = part.columns(piece, &shape.added_fields(), &rows).await?;
         let mut groups = PartGroups::new(&self.groups);
         for page in columns.parts(&rows) {
             let rows = page.rows();

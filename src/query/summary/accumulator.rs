@@ -20,7 +20,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     flow::{Field, ValueRef},
-    query::{Pruning, condition::Condition, scan::Scanner},
+    query::{Pruning, scan::Scanner},
     schema::Values,
     segment::{Columns, PagedRows, PartRows, RowRanges, SegmentReader},
 };
@@ -151,12 +151,15 @@ impl Accumulator {
             None => PagedRows::default(),
         };
         tally.rows_read = if fields.is_empty() { tested.max(open.len() as u64) } else { tested + known };
-        let columns = self.scanner.reader.paged_columns(&part.segment, &fields, &rows).await?;
-        let times = self.scanner.reader.paged_columns(&part.segment, &[Field::StartTime], &open).await?;
         let runs = match &tally.buckets {
-            Some(buckets) => Runs::of(&rows, bucket, (&times, &open), |times| Some(buckets.divide(times)))?,
+            Some(buckets) => {
+                // Two reads at a time would wait for one another's memory.
+                let times = self.scanner.reader.paged_columns(&part.segment, &[Field::StartTime], &open).await?;
+                Runs::of(&rows, bucket, (&times, &open), |times| Some(buckets.divide(times)))?
+            }
             None => None,
         };
+        let columns = self.scanner.reader.paged_columns(&part.segment, &fields, &rows).await?;
         tokio::task::coop::consume_budget().await;
         let mut groups = (!self.by.is_empty()).then(|| PartGroups::new(&self.groups));
         groups.iter_mut().for_each(|groups| groups.expect(rows.len()));

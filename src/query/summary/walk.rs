@@ -23,13 +23,7 @@ use crate::{
     error::{Error, Result},
     filter::Verdict,
     order::Order,
-    query::{
-        Explain, Pruning,
-        budget::Spending,
-        condition::Conditions,
-        goal::Goal,
-        segments::Segments,
-    },
+    query::{Explain, Pruning, budget::Spending, condition::Conditions, goal::Goal, segments::Segments},
     segment::{Effort, RowRanges, SegmentReader, grouped},
 };
 
