@@ -27,7 +27,7 @@ pub(super) struct Codes {
     dictionary: Option<ArrayRef>,
     /// The codes of numbers, and at the end that of flows without one.
     numbers: Vec<u32>,
-    /// The word of each code, as far as it was asked for.
+    /// The word of each code, as far as it was asked for. Of few rows those of a dictionary are looked up one by one.
     words: Vec<Word>,
 }
 
@@ -47,38 +47,54 @@ impl Codes {
         Self { field, dictionary: None, numbers: Vec::new(), words: Vec::new() }
     }
 
+    /// None as yet, for the values of the same field.
+    pub(super) fn renewed(&self) -> Self {
+        Self::new(self.field)
+    }
+
     /// Whether the codes of a page are those of the pages before.
     pub(super) fn knows(&self, page: &ArrayRef) -> bool {
         match (&self.dictionary, page.as_dictionary_opt::<UInt16Type>()) {
             (Some(dictionary), Some(places)) => Arc::ptr_eq(dictionary, places.values()),
             (None, None) => true,
-            (None, Some(_)) => self.words.is_empty(),
+            (None, Some(_)) => self.numbers.is_empty(),
             (Some(_), None) => false,
         }
     }
 
     /// How many codes there are by now; none where values have no codes.
     pub(super) fn len(&self) -> usize {
-        self.words.len()
+        self.dictionary.as_ref().map_or(self.words.len(), |values| values.len() + 1)
+    }
+
+    /// The words of so many rows are asked for.
+    pub(super) fn expect(&mut self, rows: usize, words: &Words) {
+        let Some(values) = self.dictionary.as_ref().filter(|_| self.words.is_empty()) else { return };
+        // Most of them are asked for, and it takes less to look at them all in a row.
+        if rows >= values.len() / 4 {
+            self.words = vec![NONE; values.len() + 1];
+            words.short(values, &mut self.words);
+        }
     }
 
     /// The word of a code.
     pub(super) fn word(&mut self, code: usize, words: &Words) -> Result<Word> {
         let Self { field, dictionary, words: told, .. } = self;
-        let absent = told.len().saturating_sub(1);
-        let word = told.get_mut(code).ok_or_else(|| Error::internal("a value has no code"))?;
-        if *word == NONE {
-            let dictionary = dictionary.as_ref().filter(|_| code < absent);
-            let value = dictionary.map(|values| Ok(Values::new(values.as_ref(), *field)?.get(code))).transpose()?;
-            *word = words.word(value.flatten());
+        if let Some(word) = told.get(code).filter(|word| **word != NONE) {
+            return Ok(*word);
         }
-        Ok(*word)
+        let values = dictionary.as_ref().filter(|values| code <= values.len());
+        let values = values.ok_or_else(|| Error::internal("a value has no code"))?;
+        let value = if code < values.len() { Values::new(values.as_ref(), *field)?.get(code) } else { None };
+        let word = words.word(value);
+        told.iter_mut().skip(code).take(1).for_each(|told| *told = word);
+        Ok(word)
     }
 
     /// The values of some rows of a page, in their order.
     pub(super) fn of<'p>(&mut self, page: &'p ArrayRef, rows: &PartRows, words: &Words) -> Result<Coded<'p>> {
         if let Some(places) = page.as_dictionary_opt::<UInt16Type>() {
-            return self.places(places, rows, words);
+            return self.places(places, rows);
         }
         let valid = |row: usize| page.is_valid(row);
         Ok(match Values::new(page.as_ref(), self.field)? {
@@ -100,21 +116,9 @@ impl Codes {
     }
 
     /// The codes of values that are places in a dictionary: flows without one have the place behind its last.
-    fn places<'p>(
-        &mut self,
-        places: &'p DictionaryArray<UInt16Type>,
-        rows: &PartRows,
-        words: &Words,
-    ) -> Result<Coded<'p>> {
+    fn places<'p>(&mut self, places: &'p DictionaryArray<UInt16Type>, rows: &PartRows) -> Result<Coded<'p>> {
         let absent = places.values().len() as u32;
-        if self.dictionary.is_none() {
-            self.dictionary = Some(Arc::clone(places.values()));
-            self.words = vec![NONE; places.values().len() + 1];
-            // Most of them are asked for, and it takes less to look at them all in a row.
-            if rows.len() >= places.values().len() / 4 {
-                words.short(places.values(), &mut self.words);
-            }
-        }
+        self.dictionary.get_or_insert_with(|| Arc::clone(places.values()));
         if places.keys().null_count() > 0 {
             let code = |row| places.key(row).map_or(absent, |place| place as u32);
             return Ok(Coded::Codes(rows.iter().map(code).collect()));

@@ -55,7 +55,15 @@ struct Narrow {
 impl<'a> PartGroups<'a> {
     /// None as yet.
     pub(in crate::query) fn new(shared: &'a SharedGroups) -> Self {
-        Self { shared, codes: codes(shared), rows: 0, sums: Vec::new(), width: 1, summed: 0, entries: Vec::new() }
+        Self {
+            shared,
+            codes: shared.words().iter().map(|words| Codes::new(words.field())).collect(),
+            rows: 0,
+            sums: Vec::new(),
+            width: 1,
+            summed: 0,
+            entries: Vec::new(),
+        }
     }
 
     /// A part of so many rows comes next.
@@ -68,14 +76,16 @@ impl<'a> PartGroups<'a> {
     pub(in crate::query) fn add(&mut self, keys: &[&ArrayRef], rows: &PartRows, bytes: (&[u64], &[u64])) -> Result<()> {
         if !self.codes.iter().zip(keys).all(|(codes, page)| codes.knows(page)) {
             self.hand_sums()?;
-            self.codes = codes(self.shared);
+            self.width = 1;
+            let codes = self.codes.iter_mut().zip(keys).filter(|(codes, page)| !codes.knows(page));
+            codes.for_each(|(codes, _)| *codes = codes.renewed());
         }
         let coded = self.codes.iter_mut().zip(keys).zip(self.shared.words());
         let coded = coded.map(|((codes, page), words)| codes.of(page, rows, words)).collect::<Result<Vec<_>>>()?;
         let is_narrow = [bytes.0, bytes.1].iter().all(|bytes| bytes.iter().fold(0, |all, bytes| all | bytes) < NARROW);
         let width = self.codes.get(1).map_or(1, |codes| codes.len().next_power_of_two().max(self.width));
         let sums = self.codes.first().map_or(0, Codes::len).saturating_mul(width);
-        if !is_narrow || rows.len() > NARROW_ROWS || sums > FEW.max(2 * self.rows) {
+        if !is_narrow || rows.len() > NARROW_ROWS || sums > FEW.max(2 * self.rows).max(self.sums.len()) {
             return self.list(&coded, rows.len(), bytes);
         }
         match coded.as_slice() {
@@ -161,6 +171,7 @@ impl<'a> PartGroups<'a> {
 
     /// Lists rows one by one.
     fn list(&mut self, coded: &[Coded<'_>], rows: usize, (source, dest): (&[u64], &[u64])) -> Result<()> {
+        self.codes.iter_mut().zip(self.shared.words()).for_each(|(codes, words)| codes.expect(rows, words));
         let start = self.entries.len();
         let bytes = |bytes: &[u64], row: usize| bytes.get(row).copied().unwrap_or(0);
         let entry = |row| Entry { key: [0; 2], flows: 1, source: bytes(source, row), dest: bytes(dest, row) };
@@ -187,6 +198,8 @@ impl<'a> PartGroups<'a> {
 
     /// Turns sums into entries.
     fn hand_sums(&mut self) -> Result<()> {
+        let summed = self.summed;
+        self.codes.iter_mut().zip(self.shared.words()).for_each(|(codes, words)| codes.expect(summed, words));
         let (width, mut sums) = (self.width, std::mem::take(&mut self.sums));
         self.summed = 0;
         for (place, sums) in sums.iter().enumerate().filter(|(_, sums)| sums.flows > 0) {
@@ -212,8 +225,4 @@ impl<'a> PartGroups<'a> {
             self.entries.clear();
         }
     }
-}
-
-fn codes(shared: &SharedGroups) -> Vec<Codes> {
-    shared.words().iter().map(|words| Codes::new(words.field())).collect()
 }
