@@ -3,7 +3,10 @@
 use std::{
     cmp::Ordering,
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use hashbrown::DefaultHashBuilder;
@@ -36,6 +39,8 @@ pub(in crate::query) struct SharedGroups {
     hasher: DefaultHashBuilder,
     /// Whether what is added can be taken back until it is settled.
     is_open: bool,
+    /// Bytes of the shards.
+    bytes: AtomicUsize,
 }
 
 /// A shard of the groups.
@@ -44,6 +49,12 @@ struct Shard {
     settled: Entries,
     /// What can be taken back.
     open: Entries,
+}
+
+impl Shard {
+    fn memory(&self) -> usize {
+        self.settled.memory() + self.open.memory()
+    }
 }
 
 /// A group among the first: how much it has of the measure, its key and its sums.
@@ -63,7 +74,7 @@ impl SharedGroups {
         let words: Vec<Words> = by.into_iter().map(|(field, apart)| Words::new(field, apart)).collect();
         let shards = if words.is_empty() { 0 } else { SHARDS };
         let shards = (0..shards).map(|_| Mutex::default()).collect();
-        Self { words, shards, hasher: DefaultHashBuilder::default(), is_open: false }
+        Self { words, shards, hasher: DefaultHashBuilder::default(), is_open: false, bytes: AtomicUsize::new(0) }
     }
 
     /// The words of the values of each field.
@@ -73,21 +84,17 @@ impl SharedGroups {
 
     /// About how many bytes of memory they take.
     pub(in crate::query) fn memory(&self) -> u64 {
-        let memory = |shard: &Mutex<Shard>| {
-            let Shard { settled, open } = &*lock(shard);
-            settled.memory() + open.memory()
-        };
-        let shards: usize = self.shards.iter().map(memory).sum();
-        (shards + self.words.iter().map(Words::memory).sum::<usize>()) as u64
+        (self.bytes.load(Relaxed) + self.words.iter().map(Words::memory).sum::<usize>()) as u64
     }
 
     /// Puts the entries of each group together, so that they take no more memory than they must.
     pub(in crate::query) fn shrink(&self) {
         for shard in &self.shards {
-            let mut shard = lock(shard);
-            shard.settled.join(&self.hasher);
-            shard.settled.shrink();
-            shard.open.shrink();
+            self.change(shard, |Shard { settled, open }| {
+                settled.join(&self.hasher);
+                settled.shrink();
+                open.shrink();
+            });
         }
     }
 
@@ -95,23 +102,33 @@ impl SharedGroups {
     pub(super) fn add(&self, entries: &[Entry]) {
         let (parted, ranges) = parted(entries, &self.hasher);
         for (shard, range) in self.shards.iter().zip(ranges).filter(|(_, range)| !range.is_empty()) {
-            let mut shard = lock(shard);
-            let to = if self.is_open { &mut shard.open } else { &mut shard.settled };
-            to.extend(parted.get(range).unwrap_or_default(), &self.hasher);
+            self.change(shard, |Shard { settled, open }| {
+                let to = if self.is_open { open } else { settled };
+                to.extend(parted.get(range).unwrap_or_default(), &self.hasher);
+            });
         }
     }
 
     /// Lets all stay that was added.
     pub(super) fn settle(&self) {
         for shard in &self.shards {
-            let Shard { settled, open } = &mut *lock(shard);
-            settled.take(open, &self.hasher);
+            self.change(shard, |Shard { settled, open }| settled.take(std::mem::take(open), &self.hasher));
         }
     }
 
     /// Takes back what was added and is not settled.
     pub(super) fn take_back(&self) {
-        self.shards.iter().for_each(|shard| lock(shard).open.clear());
+        self.shards.iter().for_each(|shard| self.change(shard, |shard| shard.open = Entries::default()));
+    }
+
+    /// Changes a shard, whose memory is counted.
+    fn change(&self, shard: &Mutex<Shard>, change: impl FnOnce(&mut Shard)) {
+        let mut shard = lock(shard);
+        let before = shard.memory();
+        change(&mut shard);
+        let after = shard.memory();
+        // Wraps around where it is less than before.
+        self.bytes.fetch_add(after.wrapping_sub(before), Relaxed);
     }
 
     /// How many flows each group has, by its first value, which is no name.
