@@ -40,7 +40,7 @@ impl Limits {
             places_of_whole: 1 << 16,
             values: 256,
             // A page of so few blocks often has its flows after some thousand rows.
-            bytes_of_thousand_rows: 250,
+            bytes_of_thousand_rows: 100,
         };
         match effort {
             Effort::Page => page,
