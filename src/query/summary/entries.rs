@@ -54,19 +54,6 @@ impl Entries {
         self.all.extend_from_slice(entries);
     }
 
-    /// Adds the entries of another.
-    pub(super) fn take(&mut self, other: Self, hasher: &DefaultHashBuilder) {
-        if self.all.is_empty() {
-            *self = other;
-            return;
-        }
-        self.extend(&other.all, hasher);
-        for (key, (source, dest)) in other.carried {
-            let carried = self.carried.entry(key).or_default();
-            *carried = (carried.0 + source, carried.1 + dest);
-        }
-    }
-
     /// Puts entries with the same key together.
     pub(super) fn join(&mut self, hasher: &DefaultHashBuilder) {
         let Self { all, different, carried } = self;
@@ -192,18 +179,7 @@ mod tests {
                 }
                 let (parted, ranges) = parted(&batch, &hasher);
                 prop_assert_eq!(ranges.iter().map(ExactSizeIterator::len).sum::<usize>(), batch.len());
-                let add = |entries: &mut Entries| {
-                    ranges.iter().for_each(|range| entries.extend(&parted[range.clone()], &hasher));
-                };
-                // Some are added at once, some with those of others.
-                if batch.len().is_multiple_of(2) {
-                    add(&mut entries);
-                } else {
-                    let mut others = Entries::default();
-                    add(&mut others);
-                    others.join(&hasher);
-                    entries.take(others, &hasher);
-                }
+                ranges.iter().for_each(|range| entries.extend(&parted[range.clone()], &hasher));
             }
             entries.join(&hasher);
             entries.shrink();

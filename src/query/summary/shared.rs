@@ -47,13 +47,13 @@ pub(in crate::query) struct SharedGroups {
 #[derive(Debug, Default)]
 struct Shard {
     settled: Entries,
-    /// What can be taken back.
-    open: Entries,
+    /// What can be taken back: entries of a round, one behind the other. To join them would be done twice.
+    open: Vec<Entry>,
 }
 
 impl Shard {
     fn memory(&self) -> usize {
-        self.settled.memory() + self.open.memory()
+        self.settled.memory() + self.open.capacity() * size_of::<Entry>()
     }
 }
 
@@ -93,7 +93,7 @@ impl SharedGroups {
             self.change(shard, |Shard { settled, open }| {
                 settled.join(&self.hasher);
                 settled.shrink();
-                open.shrink();
+                open.shrink_to_fit();
             });
         }
     }
@@ -103,8 +103,8 @@ impl SharedGroups {
         let (parted, ranges) = parted(entries, &self.hasher);
         for (shard, range) in self.shards.iter().zip(ranges).filter(|(_, range)| !range.is_empty()) {
             self.change(shard, |Shard { settled, open }| {
-                let to = if self.is_open { open } else { settled };
-                to.extend(parted.get(range).unwrap_or_default(), &self.hasher);
+                let entries = parted.get(range).unwrap_or_default();
+                if self.is_open { open.extend_from_slice(entries) } else { settled.extend(entries, &self.hasher) }
             });
         }
     }
@@ -112,13 +112,13 @@ impl SharedGroups {
     /// Lets all stay that was added.
     pub(super) fn settle(&self) {
         for shard in &self.shards {
-            self.change(shard, |Shard { settled, open }| settled.take(std::mem::take(open), &self.hasher));
+            self.change(shard, |Shard { settled, open }| settled.extend(&std::mem::take(open), &self.hasher));
         }
     }
 
     /// Takes back what was added and is not settled.
     pub(super) fn take_back(&self) {
-        self.shards.iter().for_each(|shard| self.change(shard, |shard| shard.open = Entries::default()));
+        self.shards.iter().for_each(|shard| self.change(shard, |shard| shard.open = Vec::new()));
     }
 
     /// Changes a shard, whose memory is counted.
