@@ -42,13 +42,12 @@ impl PartRows {
         }
     }
 
-    /// The rows, ascending.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        let (range, places) = match self {
-            Self::Range(rows) => (rows.clone(), [].as_slice()),
-            Self::Places(places) => (0..0, places.as_slice()),
-        };
-        range.chain(places.iter().map(|place| *place as usize))
+    /// What a function gives for each of the rows, in their order.
+    pub(crate) fn map<T>(&self, mut of: impl FnMut(usize) -> T) -> Vec<T> {
+        match self {
+            Self::Range(rows) => rows.clone().map(of).collect(),
+            Self::Places(places) => places.iter().map(|place| of(*place as usize)).collect(),
+        }
     }
 
     /// The values of these rows, of which `values` has one for each row of the part.
@@ -97,9 +96,9 @@ mod tests {
         let values: Vec<u8> = (0..12).collect();
         for ranges in [&[(11, 17)][..], &[(10, 11), (17, 30)]] {
             let rows = rows(ranges);
-            let expected: Vec<u8> = rows.iter().map(|row| row as u8).collect();
+            let expected: Vec<u8> = rows.map(|row| row as u8);
             assert_eq!((rows.gather(&values).unwrap().to_vec(), rows.len()), (expected, rows.len()));
-            assert_eq!(rows.ranges().iter().collect::<Vec<_>>(), rows.iter().collect::<Vec<_>>());
+            assert_eq!(rows.ranges().iter().collect::<Vec<_>>(), rows.map(|row| row));
             assert!(rows.gather(&values[..8]).is_err());
         }
     }

@@ -160,7 +160,7 @@ impl Shape {
             let column = place.ok_or_else(|| Error::internal("a page was not read"))?;
             match added {
                 Added::Bytes(field) => bytes(column, *field, rows),
-                Added::Known(_) => Ok(rows.iter().map(|row| u64::from(column.is_valid(row))).collect()),
+                Added::Known(_) => Ok(rows.map(|row| u64::from(column.is_valid(row))).into()),
             }
         };
         let mut numbers = self.added.iter().map(number).collect::<Result<Vec<_>>>()?.into_iter();

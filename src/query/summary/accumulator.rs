@@ -248,7 +248,7 @@ pub(in crate::query) fn bytes<'c>(column: &'c ArrayRef, field: Field, rows: &Par
         return rows.gather(array.values());
     }
     let bytes = |row: usize| if row < array.len() && array.is_valid(row) { array.value(row) } else { 0 };
-    Ok(rows.iter().map(bytes).collect())
+    Ok(rows.map(bytes).into())
 }
 
 /// What bytes of flows add up to.

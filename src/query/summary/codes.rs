@@ -102,15 +102,15 @@ impl Codes {
             Values::Ports(array) => Coded::Codes(self.numbers(rows, 1 << 16, words, array)?),
             Values::Large(array) => {
                 let number = |row| valid(row).then(|| ValueRef::Number(array.value(row).into()));
-                Coded::Words(rows.iter().map(|row| words.word(number(row))).collect())
+                Coded::Words(rows.map(|row| words.word(number(row))))
             }
             Values::Times(array) => {
                 let time =
                     |row| valid(row).then(|| ValueRef::Number(Timestamp::millis_ordinal(array.value(row)).into()));
-                Coded::Words(rows.iter().map(|row| words.word(time(row))).collect())
+                Coded::Words(rows.map(|row| words.word(time(row))))
             }
             values @ (Values::Addresses(_) | Values::Texts(_)) => {
-                Coded::Words(rows.iter().map(|row| words.word(values.get(row))).collect())
+                Coded::Words(rows.map(|row| words.word(values.get(row))))
             }
         })
     }
@@ -121,7 +121,7 @@ impl Codes {
         self.dictionary.get_or_insert_with(|| Arc::clone(places.values()));
         if places.keys().null_count() > 0 {
             let code = |row| places.key(row).map_or(absent, |place| place as u32);
-            return Ok(Coded::Codes(rows.iter().map(code).collect()));
+            return Ok(Coded::Codes(rows.map(code)));
         }
         Ok(Coded::Places(rows.gather(places.keys().values())?))
     }
@@ -148,7 +148,7 @@ impl Codes {
         };
         if page.null_count() > 0 {
             let number = |row: usize| page.is_valid(row).then(|| page.value(row).into());
-            return Ok(rows.iter().map(|row| code(number(row))).collect());
+            return Ok(rows.map(|row| code(number(row))));
         }
         Ok(rows.gather(page.values())?.iter().map(|number| code(Some((*number).into()))).collect())
     }
