@@ -8,7 +8,7 @@ use std::{
 use super::{
     BlockBounds, RowReader, RowSet, SegmentReader, Selection,
     candidates::Joined,
-    index::{Blocks, Found, lists, Tally},
+    index::{Blocks, Found, Tally, lists},
     limits::{Effort, Limits},
     listed_rows::{At, ListedRows},
     row_plan::Plan,
