@@ -64,7 +64,8 @@
 //!
 //! - A key may be added to a manifest, and a section or a list to an index: readers pass over what they do not know.
 //! - A column may be added: nullable, and behind all others. Then a segment without it stays what it is, and a later
-//!   reader fills in absent values; an earlier reader refuses a segment with it by the name of the column, as it would
+//!   reader fills in absent values. A segment without values in added columns is still written without them, so that it
+//!   does not grow and an earlier reader reads it; an earlier reader refuses a segment with it by the name of the column, as it would
 //!   leave out a part of each flow otherwise. A compaction by an earlier version can so never drop the column.
 //! - Everything else, and every change of what a byte means, makes format 2.
 //!

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Filter, Ranges, Set, Test};
-use crate::flow::{AddressRange, Field, Instant, Protocol, TcpFlags};
+use crate::flow::{AddressRange, Field, FlowFlags, Instant, Protocol, TcpFlags};
 
 /// Tests on a number. A flow without the number passes none of them, [`ne`](Self::ne) included.
 ///
@@ -225,25 +225,56 @@ impl Names {
     }
 }
 
-/// Tests on the TCP flags. A flow without flags passes none of them.
+/// Tests on flags. A flow without flags passes none of them.
+///
+/// ```
+/// use flowseek::{filter, flow::FlowFlags};
+///
+/// let defunct = filter::flow_flags().carries_any(FlowFlags::DEFUNCT.iter().copied());
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct Flags(());
+pub struct Flags<T> {
+    field: Field,
+    flags: PhantomData<T>,
+}
 
-impl Flags {
+/// Sets of flags that a field can have.
+pub trait FlagSet: Copy {
+    /// The flags, one bit each.
+    fn mask(self) -> u64;
+}
+
+impl FlagSet for TcpFlags {
+    fn mask(self) -> u64 {
+        self.bits().into()
+    }
+}
+
+impl FlagSet for FlowFlags {
+    fn mask(self) -> u64 {
+        self.bits()
+    }
+}
+
+impl<T: FlagSet> Flags<T> {
+    fn of(field: Field) -> Self {
+        Self { field, flags: PhantomData }
+    }
+
     /// All flags of at least one of these are set.
-    pub fn carries_any(self, masks: impl IntoIterator<Item = TcpFlags>) -> Filter {
+    pub fn carries_any(self, masks: impl IntoIterator<Item = T>) -> Filter {
         self.test(masks, true)
     }
 
     /// Of each of these, some flag is not set.
-    pub fn carries_none(self, masks: impl IntoIterator<Item = TcpFlags>) -> Filter {
+    pub fn carries_none(self, masks: impl IntoIterator<Item = T>) -> Filter {
         self.test(masks, false)
     }
 
-    fn test(self, masks: impl IntoIterator<Item = TcpFlags>, carried: bool) -> Filter {
-        let masks = masks.into_iter().map(TcpFlags::bits).collect();
-        Filter::Test(Test { field: Field::TcpFlags, set: Set::Flags { masks, carried }, absent: false })
+    fn test(self, masks: impl IntoIterator<Item = T>, carried: bool) -> Filter {
+        let masks = masks.into_iter().map(T::mask).collect();
+        Filter::Test(Test { field: self.field, set: Set::Flags { masks, carried }, absent: false })
     }
 }
 
@@ -297,7 +328,13 @@ operands! {
     /// Bytes sent by the destination.
     dst_bytes: Numbers<u64> = Numbers::of([Field::DstBytes]);
     /// The TCP flags.
-    tcp_flags: Flags = Flags(());
+    tcp_flags: Flags<TcpFlags> = Flags::of(Field::TcpFlags);
+    /// Packets sent by the source.
+    src_packets: Numbers<u64> = Numbers::of([Field::SrcPackets]);
+    /// Packets sent by the destination.
+    dst_packets: Numbers<u64> = Numbers::of([Field::DstPackets]);
+    /// The flow flags.
+    flow_flags: Flags<FlowFlags> = Flags::of(Field::FlowFlags);
     /// The name of the source's node.
     src_node: Names = Names(vec![Field::SrcNode]);
     /// The name of the destination's node.

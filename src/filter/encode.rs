@@ -53,7 +53,9 @@ impl Test {
             Set::Flags { masks, carried } => {
                 out.push(if *carried { b'f' } else { b'F' });
                 encode_number(masks.len() as u128, out);
-                out.extend(masks);
+                // In as many bytes as a value of the field has.
+                let bytes = (u128::BITS - self.field.greatest().leading_zeros()).div_ceil(8) as usize;
+                masks.iter().for_each(|mask| out.extend(mask.to_le_bytes().iter().take(bytes)));
             }
         }
     }

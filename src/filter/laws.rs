@@ -44,12 +44,13 @@ fn is_normal(filter: &Filter, above: Option<bool>) -> bool {
     };
     let kinds: Vec<_> = parts.iter().filter_map(kind).collect();
     let is_constant = parts.is_empty() && above.is_none();
-    // Several tests on flags agree on those that are absent.
+    // Several tests on flags of a field agree on those that are absent.
     let flags = parts.iter().filter_map(|part| match part {
-        Filter::Test(test) if test.field() == Field::TcpFlags => Some(test.passes_absent()),
+        Filter::Test(test) if test.field().is_flags() => Some((test.field(), test.passes_absent())),
         _ => None,
     });
-    flags.collect::<BTreeSet<_>>().len() < 2
+    let flags: BTreeSet<_> = flags.collect();
+    flags.iter().map(|(field, _)| field).collect::<BTreeSet<_>>().len() == flags.len()
         && (is_constant || parts.len() > 1)
         && above != Some(all)
         && parts.is_sorted_by(|left, right| left < right)

@@ -143,7 +143,7 @@ fn without(mut texts: BTreeSet<String>, others: &BTreeSet<String>) -> BTreeSet<S
 }
 
 /// Flags with `more` masks, and without masks that others imply: what carries SYN and ACK carries SYN.
-fn flags(mut masks: BTreeSet<u8>, more: BTreeSet<u8>, carried: bool) -> Set {
+fn flags(mut masks: BTreeSet<u64>, more: BTreeSet<u64>, carried: bool) -> Set {
     // Every value carries no flag.
     if more.contains(&0) {
         return Set::Flags { masks: BTreeSet::new(), carried: !carried };

@@ -17,8 +17,9 @@ mod tree;
 mod walk;
 
 pub use builder::{
-    Addresses, Flags, Names, Numbers, Times, activity_id, any_node, dst_bytes, dst_ip, dst_node, dst_port, end_time,
-    ip, node_id, port, protocol, src_bytes, src_ip, src_node, src_port, start_time, tcp_flags,
+    Addresses, FlagSet, Flags, Names, Number, Numbers, Times, activity_id, any_node, dst_bytes, dst_ip, dst_node,
+    dst_packets, dst_port, end_time, flow_flags, ip, node_id, port, protocol, src_bytes, src_ip, src_node, src_packets,
+    src_port, start_time, tcp_flags,
 };
 pub use prune::{Bounds, Verdict};
 pub use ranges::Ranges;

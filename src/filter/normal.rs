@@ -176,15 +176,14 @@ impl Parts {
         }
     }
 
-    /// Gives tests on the TCP flags, of which several may be left, one form for all spellings: each lets a flow without
+    /// Gives tests on flags of a field, of which several may be left, one form for all spellings: each lets a flow without
     /// flags pass, or none of them does.
     ///
     /// `lacks SYN or lacks ACK or is absent` is `(lacks SYN or absent) or (lacks ACK or absent)`.
-    fn settle_flags(&mut self) {
-        let field = Field::TcpFlags;
+    fn settle_flags(&mut self, field: Field) {
         let merged = [0, 2].into_iter().filter_map(|kind| self.tests.remove(&(field, kind)));
         let mut tests: Vec<Filter> = merged.map(Merged::into_filter).collect();
-        tests.extend(self.rest.extract_if(.., |part| matches!(part, Filter::Test(_))));
+        tests.extend(self.rest.extract_if(.., |part| matches!(part, Filter::Test(test) if test.field == field)));
         let mut tests: Vec<Test> = tests.iter_mut().filter_map(Filter::take_test).collect();
         let (all, absent) = (self.all, tests.iter().map(|test| test.absent));
         let absent = if all { absent.min() } else { absent.max() };
@@ -203,7 +202,7 @@ impl Parts {
     }
 
     fn finish(mut self) -> Part {
-        self.settle_flags();
+        Field::all().filter(|field| field.is_flags()).for_each(|field| self.settle_flags(field));
         if self.is_decided {
             return Part::Constant(!self.all);
         }

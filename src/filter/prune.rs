@@ -160,7 +160,13 @@ impl Test {
                 verdict.signed(*listed)
             }
             Set::Flags { masks, carried } => {
-                let (any, all) = bounds.flag_masks();
+                let (any, all) = match self.field {
+                    Field::TcpFlags => {
+                        let (any, all) = bounds.flag_masks();
+                        (any.into(), all.into())
+                    }
+                    _ => flags_between(least, greatest),
+                };
                 let verdict = masks.iter().map(|mask| match (all & mask == *mask, any & mask == *mask) {
                     (true, _) => Verdict::Always,
                     (false, true) => Verdict::Maybe,
@@ -204,4 +210,14 @@ fn numbers(ranges: &Ranges, least: ValueRef<'_>, greatest: ValueRef<'_>) -> Verd
     } else {
         Verdict::Never
     }
+}
+
+/// The OR and the AND of all numbers from `least` to `greatest`: they agree in the bits before the first in which these two
+/// differ, and have all values of the others. From 0b1010 to 0b1011 these are 0b1011 and 0b1010.
+fn flags_between(least: ValueRef<'_>, greatest: ValueRef<'_>) -> (u64, u64) {
+    let (ValueRef::Number(least), ValueRef::Number(greatest)) = (least, greatest) else { return (u64::MAX, 0) };
+    let bits = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
+    let (least, greatest) = (bits(least), bits(greatest));
+    let open = u64::MAX.checked_shr((least ^ greatest).leading_zeros()).unwrap_or(0);
+    (greatest | open, least & !open)
 }

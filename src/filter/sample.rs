@@ -6,8 +6,8 @@ use super::Filter;
 use crate::{
     filter,
     flow::{
-        AddressRange, Protocol, TcpFlags,
-        sample::{ADDRESSES, BYTES, FLAGS, NAMES, PORTS, PROTOCOLS, time},
+        AddressRange, FlowFlags, Protocol, TcpFlags,
+        sample::{ADDRESSES, BYTES, FLAGS, FLOW_FLAGS, NAMES, PORTS, PROTOCOLS, time},
     },
 };
 
@@ -38,7 +38,7 @@ fn tree(leaf: impl Strategy<Value = Filter> + 'static) -> impl Strategy<Value = 
     })
 }
 
-const FAMILIES: usize = 8;
+const FAMILIES: usize = 10;
 
 /// Tests on a field, or on two that are alike.
 fn tests(family: usize) -> BoxedStrategy<Filter> {
@@ -78,6 +78,13 @@ fn tests(family: usize) -> BoxedStrategy<Filter> {
     let bytes = (select(&BYTES[..]), any::<bool>()).prop_map(|(bytes, from)| {
         if from { filter::src_bytes().within(bytes..) } else { filter::src_bytes().ne(bytes) }
     });
+    let packets = (select(&BYTES[..]), any::<bool>()).prop_map(|(packets, up_to)| {
+        if up_to { filter::dst_packets().within(..=packets) } else { filter::dst_packets().ne(packets) }
+    });
+    let flow_flags = (vec(select(&FLOW_FLAGS[..]), 0..3), any::<bool>()).prop_map(|(masks, carried)| {
+        let masks = masks.into_iter().map(FlowFlags::new);
+        if carried { filter::flow_flags().carries_any(masks) } else { filter::flow_flags().carries_none(masks) }
+    });
     let times = (time(), 0..6).prop_map(|(time, kind)| match kind {
         0 => filter::start_time().eq(time),
         1 => filter::start_time().ne(time),
@@ -94,6 +101,8 @@ fn tests(family: usize) -> BoxedStrategy<Filter> {
         4 => protocols.boxed(),
         5 => addresses.boxed(),
         6 => bytes.boxed(),
+        7 => packets.boxed(),
+        8 => flow_flags.boxed(),
         _ => times.boxed(),
     }
 }

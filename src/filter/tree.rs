@@ -53,10 +53,10 @@ pub enum Set {
         /// Whether it is these (or all but these).
         listed: bool,
     },
-    /// TCP flags with every bit of at least one of these masks, or of none of them.
+    /// Flags with every bit of at least one of these masks, or of none of them.
     Flags {
         /// The masks.
-        masks: BTreeSet<u8>,
+        masks: BTreeSet<u64>,
         /// Whether at least one is wanted (or none).
         carried: bool,
     },
@@ -155,7 +155,7 @@ impl Filter {
         let values = |test: &Test| match &test.set {
             Set::Numbers(ranges) => size_of_val(ranges.as_slice()),
             Set::Texts { texts, .. } => texts.iter().map(|text| text.len() + size_of::<String>()).sum(),
-            Set::Flags { masks, .. } => masks.len(),
+            Set::Flags { masks, .. } => masks.len() * size_of::<u64>(),
         };
         self.tests().map(|test| values(test) + size_of::<Self>()).sum()
     }

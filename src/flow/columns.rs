@@ -8,6 +8,7 @@ use super::Field;
 /// Calls a macro with the table. The row in braces is the number that the archive gives; a flow has the others.
 ///
 /// - *no*: the number of the column in files. It is frozen: a column is only ever added at the end.
+/// - *since*: the revision of format 1 that introduced it. Older segments do not have the column.
 /// - *column*: its name in an archive, and the name of the member of [`Flow`](super::Flow).
 /// - *values*: a [`ValueType`].
 /// - *presence*: `required` where every flow has a value, else `nullable`.
@@ -20,39 +21,47 @@ use super::Field;
 macro_rules! columns {
     ($derive:ident) => {
         $derive! {
-//  no  field       column        values    presence  encoding    listed   answers  keys             also sorted as       filter
+//  no  since  field       column        values     presence  encoding    listed   answers  keys               also sorted as      filter
 {
     /// The unique number of the flow in its archive.
-    0   FlowId      flow_id:      Id        required  Plain       No       Never    []                []                   -
+    0   0      FlowId      flow_id:      Id         required  Plain       No       Never    []                 []                  -
 }
     /// When the flow began.
-    1   StartTime   start_time:   Time      required  Packed      No       All      ["startTime"]     ["sTime" "eTime"]    "sTime"
+    1   0      StartTime   start_time:   Time       required  Packed      No       All      ["startTime"]      ["sTime" "eTime"]   "sTime"
     /// When it ended; absent where that is unknown.
-    2   EndTime     end_time:     Time      nullable  Plain       No       All      ["endTime"]       []                   "eTime"
+    2   0      EndTime     end_time:     Time       nullable  Plain       No       All      ["endTime"]        []                  "eTime"
     /// The IANA protocol number; [`Protocol::UNKNOWN`](super::Protocol::UNKNOWN), 255, where it is unknown.
-    3   Protocol    protocol:     Protocol  required  Dictionary  Jointly  All      ["protocol"]      []                   "protocol"
+    3   0      Protocol    protocol:     Protocol   required  Dictionary  Jointly  All      ["protocol"]       []                  "protocol"
     /// The address that opened the flow.
-    4   SrcIp       src_ip:       Address   nullable  Dictionary  Alone    All      ["sourceIP"]      ["srcIp"]            "srcIp"
+    4   0      SrcIp       src_ip:       Address    nullable  Dictionary  Alone    All      ["sourceIP"]       ["srcIp"]           "srcIp"
     /// The address it was opened to.
-    5   DstIp       dst_ip:       Address   nullable  Dictionary  Alone    All      ["destIP"]        ["dstIp"]            "dstIp"
+    5   0      DstIp       dst_ip:       Address    nullable  Dictionary  Alone    All      ["destIP"]         ["dstIp"]           "dstIp"
     /// The port that opened the flow.
-    6   SrcPort     src_port:     Port      nullable  Packed      No       All      ["sourcePort"]    ["srcPort"]          "srcPort"
+    6   0      SrcPort     src_port:     Port       nullable  Packed      No       All      ["sourcePort"]     ["srcPort"]         "srcPort"
     /// The port it was opened to.
-    7   DstPort     dst_port:     Port      nullable  Plain       Alone    All      ["destPort"]      ["dstPort" "port"]   "dstPort"
+    7   0      DstPort     dst_port:     Port       nullable  Plain       Alone    All      ["destPort"]       ["dstPort" "port"]  "dstPort"
     /// Bytes sent by the source.
-    8   SrcBytes    src_bytes:    Bytes     nullable  Plain       No       All      ["sourceBytes"]   ["srcBytes"]         -
+    8   0      SrcBytes    src_bytes:    Bytes      nullable  Plain       No       All      ["sourceBytes"]    ["srcBytes"]        -
     /// Bytes sent back.
-    9   DstBytes    dst_bytes:    Bytes     nullable  Plain       No       All      ["destBytes"]     ["dstBytes"]         -
+    9   0      DstBytes    dst_bytes:    Bytes      nullable  Plain       No       All      ["destBytes"]      ["dstBytes"]        -
     /// The OR of the TCP flags of the flow's packets.
-    10  TcpFlags    tcp_flags:    TcpFlags  nullable  Dictionary  Jointly  All      ["tcpFlags"]      []                   "tcpFlags"
+    10  0      TcpFlags    tcp_flags:    TcpFlags   nullable  Dictionary  Jointly  All      ["tcpFlags"]       []                  "tcpFlags"
     /// Name of the source's node, 1 to [`MAX_TEXT_BYTES`](super::MAX_TEXT_BYTES) bytes.
-    11  SrcNode     src_node:     Name      nullable  Names       Alone    All      ["sourceNode"]    ["srcNode"]          "srcNode"
+    11  0      SrcNode     src_node:     Name       nullable  Names       Alone    All      ["sourceNode"]     ["srcNode"]         "srcNode"
     /// Name of the destination's node, likewise.
-    12  DstNode     dst_node:     Name      nullable  Names       Alone    All      ["destNode"]      ["dstNode"]          "dstNode"
+    12  0      DstNode     dst_node:     Name       nullable  Names       Alone    All      ["destNode"]       ["dstNode"]         "dstNode"
     /// ID of the node that logged the flow, likewise.
-    13  NodeId      node_id:      Name      nullable  Names       Alone    Never    ["nodeId" "node"] ["node"]             "node"
+    13  0      NodeId      node_id:      Name       nullable  Names       Alone    Current  ["nodeId" "node"]  ["node"]            "node"
     /// Threat-intelligence activity ID, likewise.
-    14  ActivityId  activity_id:  Name      nullable  Names       Alone    All      ["activityID"]    []                   -
+    14  0      ActivityId  activity_id:  Name       nullable  Names       Alone    All      ["activityID"]     []                  -
+    /// Packets sent by the source.
+    15  1      SrcPackets  src_packets:  Packets    nullable  Plain       No       Asked    ["sourcePackets"]  ["srcPackets"]      -
+    /// Packets sent back.
+    16  1      DstPackets  dst_packets:  Packets    nullable  Plain       No       Asked    ["destPackets"]    ["dstPackets"]      -
+    /// What the logging node says of the flow as a whole.
+    17  1      FlowFlags   flow_flags:   FlowFlags  nullable  Dictionary  Alone    Current  ["flags"]          []                  "flags"
+    /// What else it says of the flow, as a JSON object.
+    18  1      Meta        meta:         Meta       nullable  Names       No       Current  ["meta"]           []                  -
         }
     };
 }
@@ -84,6 +93,15 @@ macro_rules! value {
     (Name) => {
         String
     };
+    (Packets) => {
+        u64
+    };
+    (FlowFlags) => {
+        $crate::flow::FlowFlags
+    };
+    (Meta) => {
+        $crate::flow::Meta
+    };
 }
 pub(crate) use value;
 
@@ -113,6 +131,12 @@ pub(crate) enum ValueType {
     TcpFlags,
     /// Names and IDs.
     Name,
+    /// Numbers of packets.
+    Packets,
+    /// Sets of flow flags.
+    FlowFlags,
+    /// JSON objects.
+    Meta,
 }
 
 /// How the pages of a column are encoded.
@@ -145,6 +169,10 @@ pub(crate) enum Listing {
 pub(crate) enum Answers {
     /// All.
     All,
+    /// Those of the profile `current`, and those that are asked for it.
+    Current,
+    /// Those that are asked for it.
+    Asked,
     /// None.
     Never,
 }
@@ -153,6 +181,7 @@ pub(crate) enum Answers {
 #[derive(Debug)]
 pub(crate) struct Column {
     pub(crate) name: &'static str,
+    pub(crate) since: u8,
     pub(crate) values: ValueType,
     pub(crate) is_required: bool,
     pub(crate) encoding: Encoding,
@@ -195,7 +224,7 @@ macro_rules! parameter {
 
 macro_rules! rows {
     ({ $($id:tt)* } $($others:tt)*) => { rows! { $($id)* $($others)* } };
-    ($($(#[$doc:meta])* $number:literal $field:ident $column:ident: $values:ident $presence:ident $encoding:ident
+    ($($(#[$doc:meta])* $number:literal $since:literal $field:ident $column:ident: $values:ident $presence:ident $encoding:ident
         $listing:ident $answers:ident [$($key:literal)*] [$($alias:literal)*] $parameter:tt)*) => {
         impl Field {
             /// Its row in the table.
@@ -203,6 +232,7 @@ macro_rules! rows {
                 match self {
                     $(Self::$field => &Column {
                         name: stringify!($column),
+                        since: $since,
                         values: ValueType::$values,
                         is_required: is_required!($presence),
                         encoding: Encoding::$encoding,

@@ -11,13 +11,13 @@ pub enum Kind {
     Number,
     /// An IP address.
     Address,
-    /// A name, compared as bytes.
+    /// A text, compared as bytes.
     Text,
 }
 
 macro_rules! fields {
     ({ $($id:tt)* } $($others:tt)*) => { fields! { $($id)* $($others)* } };
-    ($($(#[$doc:meta])* $number:literal $field:ident $column:ident: $values:ident $presence:ident $encoding:ident
+    ($($(#[$doc:meta])* $number:literal $since:literal $field:ident $column:ident: $values:ident $presence:ident $encoding:ident
         $listing:ident $answers:ident [$($key:literal)*] [$($alias:literal)*] $parameter:tt)*) => {
         /// A field of a flow, named as its column in the archive.
         ///
@@ -64,11 +64,20 @@ impl Field {
         match self.column().values {
             ValueType::Time => Kind::Time,
             ValueType::Address => Kind::Address,
-            ValueType::Name => Kind::Text,
-            ValueType::Id | ValueType::Protocol | ValueType::Port | ValueType::Bytes | ValueType::TcpFlags => {
-                Kind::Number
-            }
+            ValueType::Name | ValueType::Meta => Kind::Text,
+            ValueType::Id
+            | ValueType::Protocol
+            | ValueType::Port
+            | ValueType::Bytes
+            | ValueType::Packets
+            | ValueType::TcpFlags
+            | ValueType::FlowFlags => Kind::Number,
         }
+    }
+
+    /// Whether its numbers are sets of flags, one bit each.
+    pub(crate) const fn is_flags(self) -> bool {
+        matches!(self.column().values, ValueType::TcpFlags | ValueType::FlowFlags)
     }
 
     /// Whether every flow has a value here.
@@ -81,8 +90,10 @@ impl Field {
         match self.column().values {
             ValueType::Protocol | ValueType::TcpFlags => u8::MAX as u128,
             ValueType::Port => u16::MAX as u128,
-            ValueType::Id | ValueType::Time | ValueType::Bytes => u64::MAX as u128,
-            ValueType::Address | ValueType::Name => u128::MAX,
+            ValueType::Id | ValueType::Time | ValueType::Bytes | ValueType::Packets | ValueType::FlowFlags => {
+                u64::MAX as u128
+            }
+            ValueType::Address | ValueType::Name | ValueType::Meta => u128::MAX,
         }
     }
 }

@@ -3,6 +3,8 @@
 mod address;
 pub(crate) mod columns;
 mod field;
+mod flow_flags;
+mod meta;
 mod protocol;
 mod record;
 mod tcp_flags;
@@ -11,6 +13,8 @@ mod value;
 
 pub use address::{Address, AddressRange};
 pub use field::{Field, Kind};
+pub use flow_flags::FlowFlags;
+pub use meta::{MAX_META_BYTES, Meta};
 pub use protocol::Protocol;
 pub use record::{Flow, FlowId, MAX_TEXT_BYTES, StoredFlow};
 pub use tcp_flags::TcpFlags;

@@ -25,7 +25,7 @@ macro_rules! unknown {
 }
 
 macro_rules! record {
-    ({ $($id:tt)* } $($(#[$doc:meta])* $number:literal $field:ident $column:ident: $values:ident $presence:ident
+    ({ $($id:tt)* } $($(#[$doc:meta])* $number:literal $since:literal $field:ident $column:ident: $values:ident $presence:ident
         $encoding:ident $listing:ident $answers:ident [$($key:literal)*] [$($alias:literal)*] $parameter:tt)*) => {
         /// A finished flow: who talked to whom, when and how much. `None` is an absent value.
         ///

@@ -1,6 +1,6 @@
 //! Field values in the two forms that filters, orders and bounds compare: a number or a text.
 
-use super::{Address, Field, FlowId, Protocol, StoredFlow, TcpFlags, Timestamp};
+use super::{Address, Field, FlowFlags, FlowId, Meta, Protocol, StoredFlow, TcpFlags, Timestamp};
 
 /// A value of a field, borrowed.
 ///
@@ -103,6 +103,18 @@ impl HasValue for Protocol {
 impl HasValue for TcpFlags {
     fn value(&self) -> Option<ValueRef<'_>> {
         Some(ValueRef::Number(self.bits().into()))
+    }
+}
+
+impl HasValue for FlowFlags {
+    fn value(&self) -> Option<ValueRef<'_>> {
+        Some(ValueRef::Number(self.bits().into()))
+    }
+}
+
+impl HasValue for Meta {
+    fn value(&self) -> Option<ValueRef<'_>> {
+        Some(ValueRef::Text(self.as_str()))
     }
 }
 

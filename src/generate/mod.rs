@@ -14,6 +14,7 @@
 //! | bytes | about log-normal with a long tail, up to gigabytes; of an unanswered flow, 0 or absent from the destination |
 //! | TCP flags | whole conversations mostly, 10 % a SYN alone, resets, some oddities; TCP only |
 //! | nodes | each internal host belongs to one of 200 nodes, `node-000` to `node-199`; one that has an end of the flow logs it, under its ID of 16 hexadecimal digits |
+//! | packets, flow flags, meta | absent |
 //! | activity | 0.1 % have one of 500 IDs, `TI-0000` to `TI-0499`, by Zipf's law |
 //!
 //! Which address and which node has which rank does not depend on the seed. Only whole numbers, sums, products and

@@ -186,9 +186,17 @@ fn shown(field: Field) -> Value {
             "pattern": "^(?:[01]{8}|[0-9]{1,3}|0x[0-9a-f]{2})$",
         }),
         ValueType::Port => json!({"type": "integer", "minimum": 0, "maximum": u16::MAX}),
-        ValueType::Id | ValueType::Bytes => json!({"type": "integer", "minimum": 0, "maximum": u64::MAX}),
+        ValueType::Id | ValueType::Bytes | ValueType::Packets => {
+            json!({"type": "integer", "minimum": 0, "maximum": u64::MAX})
+        }
         ValueType::Time => time(),
         ValueType::Address => json!({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}),
+        ValueType::FlowFlags => json!({
+            "type": "string",
+            "description": "Flow flags, as a decimal number.",
+            "pattern": "^(?:0|[1-9][0-9]{0,19})$",
+        }),
+        ValueType::Meta => json!({"type": "object"}),
         ValueType::Name => json!({"type": "string", "maxLength": MAX_TEXT_BYTES}),
     }
 }

@@ -75,6 +75,15 @@ macro_rules! read {
     (Name $value:ident) => {
         $value.name()
     };
+    (Packets $value:ident) => {
+        $value.packets()
+    };
+    (FlowFlags $value:ident) => {
+        $value.flow_flags()
+    };
+    (Meta $value:ident) => {
+        $value.meta()
+    };
 }
 
 /// Sets a member of a draft.
@@ -91,7 +100,7 @@ macro_rules! set {
 }
 
 macro_rules! draft {
-    ({ $($id:tt)* } $($(#[$doc:meta])* $number:literal $field:ident $column:ident: $values:ident $presence:ident
+    ({ $($id:tt)* } $($(#[$doc:meta])* $number:literal $since:literal $field:ident $column:ident: $values:ident $presence:ident
         $encoding:ident $listing:ident $answers:ident [$($key:literal)*] [$($alias:literal)*] $parameter:tt)*) => {
         impl Draft {
             /// Takes the value of a field; the reason why it is refused is without the key.
@@ -128,12 +137,12 @@ fn merge<T: PartialEq>(known: &mut Option<T>, given: Option<T>, field: Field) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::{Protocol, TcpFlags};
+    use crate::flow::{FlowFlags, Protocol, TcpFlags};
 
     const FULL: &str = r#"{"activityID":"A-1","destBytes":18446744073709551615,"destIP":"::ffff:192.0.2.1",
         "destNode":"db","destPort":443,"endTime":1666012672,"protocol":"tcp","sourceBytes":"12","sourceIP":"2001:DB8::1",
         "sourceNode":"caf\u00e9","sourcePort":40000.0,"startTime":1666012671.001,"tcpFlags":"00100001","nodeId":"n1",
-        "extra":{"startTime":[1,2]}}"#;
+        "sourcePackets":3,"destPackets":"4","flags":"65537","meta":{"rule": 17},"extra":{"startTime":[1,2]}}"#;
 
     fn parse(line: &str) -> Result<Flow, String> {
         super::parse(line, &mut Tally::default())
@@ -160,6 +169,10 @@ mod tests {
             dst_node: Some("db".to_owned()),
             node_id: Some("n1".to_owned()),
             activity_id: Some("A-1".to_owned()),
+            src_packets: Some(3),
+            dst_packets: Some(4),
+            flow_flags: Some(FlowFlags::new(65_537)),
+            meta: Some(r#"{"rule":17}"#.parse().unwrap()),
             ..Flow::starting(Timestamp::from_millis(1_666_012_671_001).unwrap())
         };
         assert_eq!(flow, expected);
@@ -177,7 +190,7 @@ mod tests {
     #[test]
     fn null_and_empty_text_are_absent_values() {
         let keys = ["activityID", "destBytes", "destIP", "destNode", "destPort", "endTime", "nodeId", "node"];
-        let more = ["protocol", "sourceBytes", "sourceIP", "sourceNode", "sourcePort", "tcpFlags"];
+        let more = ["protocol", "sourceBytes", "sourceIP", "sourceNode", "sourcePort", "tcpFlags", "flags", "meta"];
         let bare = with(r#""x":1"#).unwrap();
         for key in keys.iter().chain(&more) {
             assert_eq!(with(&format!(r#""{key}":"""#)).unwrap(), bare, "{key}");
@@ -234,6 +247,9 @@ mod tests {
             ),
             (r#""endTime":true"#, "endTime: true is neither a number of Unix seconds nor an RFC 3339 time"),
             (r#""nodeId":7"#, "nodeId: 7 is not text"),
+            (r#""flags":-1"#, "flags: -1 is not a sum of flow flags from 0 to 18446744073709551615"),
+            (r#""sourcePackets":0.5"#, "sourcePackets: 0.5 is not a number of packets from 0 to 18446744073709551615"),
+            (r#""meta":7"#, "meta: 7 is not a JSON object"),
             (r#""destPort":1,"destPort":1"#, "destPort: the key is given twice"),
             (r#""node":"a","nodeId":"b""#, "nodeId: node and nodeId differ"),
         ] {

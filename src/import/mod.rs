@@ -21,7 +21,8 @@
 //! # JSON
 //! One object a line, with the keys of the endpoint's response (`activityID`, `destBytes`, `destIP`, `destNode`,
 //! `destPort`, `endTime`, `protocol`, `sourceBytes`, `sourceIP`, `sourceNode`, `sourcePort`, `startTime`, `tcpFlags`)
-//! and `nodeId` or `node`, the node that logged the flow. Only `startTime` is required.
+//! `nodeId` or `node`, the node that logged the flow, and what else it may say: `sourcePackets`, `destPackets`, `flags`
+//! (flow flags) and `meta`, an object. Only `startTime` is required.
 //!
 //! - `null` and empty text are absent values; a key given twice is an error.
 //! - Other keys are ignored, whatever they hold. The [remarks](Remarks) say it once, with their count, and the key that
@@ -31,6 +32,7 @@
 //!   millisecond is cut. An end before the start is kept as it is.
 //! - A number may be text (`"443"`) or written with a fraction of zero (`443.0`).
 //! - `protocol` is a name of the IANA registry in any case or a number; absent and `UNKNOWN` are 255.
+//! - `meta` is an object, or the text of one; it is kept as it is written, but for white space.
 //! - `tcpFlags` is 8 binary digits, `0x` and hexadecimal digits, or a decimal number.
 //!
 //! # Zeek

@@ -177,7 +177,7 @@ impl<'a> Token<'a> {
             Self::Number(text) => Scalar::Number(text),
             Self::Text(text) => Scalar::text(text.unescape()?),
             Self::Array => Scalar::Other("an array"),
-            Self::Object(_) => Scalar::Other("an object"),
+            Self::Object(text) => Scalar::Object(text),
         })
     }
 }

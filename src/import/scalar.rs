@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::protocol;
-use crate::flow::{Address, Instant, MAX_TEXT_BYTES, Protocol, TcpFlags, Timestamp};
+use crate::flow::{Address, FlowFlags, Instant, MAX_TEXT_BYTES, Meta, Protocol, TcpFlags, Timestamp};
 
 /// How much of a value a reason shows, in characters.
 const SHOWN_CHARS: usize = 64;
@@ -26,6 +26,8 @@ pub(crate) enum Scalar<'a> {
     Time(Timestamp),
     /// An address as an address.
     Address(Address),
+    /// A JSON object, as it is written.
+    Object(&'a str),
     /// What no field takes, described.
     Other(&'static str),
 }
@@ -57,6 +59,7 @@ impl<'a> Scalar<'a> {
             Self::Float(number) => format!("{number:?}"),
             Self::Time(time) => time.to_string(),
             Self::Address(address) => address.to_string(),
+            Self::Object(_) => "an object".to_owned(),
             Self::Other(what) => (*what).to_owned(),
         }
     }
@@ -74,7 +77,7 @@ impl<'a> Scalar<'a> {
             Self::Text(text) => Some(Cow::Borrowed(text)),
             Self::Integer(number) => Some(Cow::Owned(number.to_string())),
             Self::Float(number) => Some(Cow::Owned(number.to_string())),
-            Self::Absent | Self::Time(_) | Self::Address(_) | Self::Other(_) => None,
+            Self::Absent | Self::Time(_) | Self::Address(_) | Self::Object(_) | Self::Other(_) => None,
         }
     }
 
@@ -85,7 +88,7 @@ impl<'a> Scalar<'a> {
             Self::Text(text) => integer(text),
             Self::Integer(number) => u64::try_from(*number).ok(),
             Self::Float(number) => whole_float(*number),
-            Self::Absent | Self::Time(_) | Self::Address(_) | Self::Other(_) => None,
+            Self::Absent | Self::Time(_) | Self::Address(_) | Self::Object(_) | Self::Other(_) => None,
         }
     }
 
@@ -145,6 +148,24 @@ impl<'a> Scalar<'a> {
 
     pub(crate) fn bytes(&self) -> Result<Option<u64>, String> {
         self.integer("a number of bytes")
+    }
+
+    pub(super) fn packets(&self) -> Result<Option<u64>, String> {
+        self.integer("a number of packets")
+    }
+
+    pub(super) fn flow_flags(&self) -> Result<Option<FlowFlags>, String> {
+        Ok(self.integer("a sum of flow flags")?.map(FlowFlags::new))
+    }
+
+    /// A JSON object, or the text of one.
+    pub(super) fn meta(&self) -> Result<Option<Meta>, String> {
+        match self {
+            Self::Absent => Ok(None),
+            Self::Object(text) => text.parse().map(Some),
+            Self::Text(text) => text.parse().map(Some),
+            _ => Err(format!("{} is not a JSON object", self.shown())),
+        }
     }
 
     /// An IP protocol by name or number; [`Protocol::UNKNOWN`] where it is absent.

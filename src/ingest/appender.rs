@@ -14,8 +14,8 @@ use crate::{
     schema::{FlowBuilder, UnsortedFlows},
 };
 
-/// Flows of a segment, at most, whatever the settings say: as many of the longest names still have 32-bit offsets.
-const MOST_ROWS: usize = 1 << 23;
+/// Flows of a segment, at most, whatever the settings say: as many of the longest texts still have 32-bit offsets.
+const MOST_ROWS: usize = 1 << 21;
 
 /// Appends flows to an archive: old or new, in any order.
 ///

@@ -55,7 +55,7 @@ pub(super) async fn lead(search: &mut Search<'_>, frontier: &mut Frontier, want:
     {
         let is_behind = |last| is_behind(&best, key.direction, last);
         // Whoever comes behind what is known already has nothing to add.
-        let is_enough = last.is_some_and(is_behind) || search.spending.is_late();
+        let is_enough = last.is_some_and(is_behind) || has_no_value(&best) || search.spending.is_late();
         asked.push((best, candidate));
         let (false, Candidate::Segment(segment)) = (is_enough, candidate) else { break };
         let reader = search.segments.open(segment).await?;
@@ -88,6 +88,11 @@ fn last_of(values: &mut Vec<(u128, u64)>, direction: Direction, want: u64) -> Op
     })?;
     values.truncate(place + 1);
     values.last().map(|(value, _)| *value)
+}
+
+/// Whether the flows from a key on have no first sort key: absent values come last, and are in no list.
+fn has_no_value(best: &Key) -> bool {
+    matches!(best.first(), Some(None))
 }
 
 /// Whether the flows from a key on have first sort keys that come after a value.

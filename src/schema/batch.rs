@@ -15,7 +15,7 @@ use crate::{
 };
 
 macro_rules! flows {
-    ({ $($id:tt)* } $($(#[$doc:meta])* $number:literal $field:ident $column:ident: $values:ident $presence:ident
+    ({ $($id:tt)* } $($(#[$doc:meta])* $number:literal $since:literal $field:ident $column:ident: $values:ident $presence:ident
         $encoding:ident $listing:ident $answers:ident [$($key:literal)*] [$($alias:literal)*] $parameter:tt)*) => {
         /// The flows of a batch of an archive's columns.
         ///
@@ -104,9 +104,11 @@ impl<'a> Values<'a> {
             ValueType::Time => Self::Times(typed(array.as_primitive_opt())?),
             ValueType::Protocol | ValueType::TcpFlags => Self::Small(typed(array.as_primitive_opt())?),
             ValueType::Port => Self::Ports(typed(array.as_primitive_opt())?),
-            ValueType::Id | ValueType::Bytes => Self::Large(typed(array.as_primitive_opt())?),
+            ValueType::Id | ValueType::Bytes | ValueType::Packets | ValueType::FlowFlags => {
+                Self::Large(typed(array.as_primitive_opt())?)
+            }
             ValueType::Address => Self::Addresses(typed(array.as_fixed_size_binary_opt())?),
-            ValueType::Name => Self::Texts(typed(array.as_string_opt())?),
+            ValueType::Name | ValueType::Meta => Self::Texts(typed(array.as_string_opt())?),
         })
     }
 

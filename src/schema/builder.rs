@@ -21,7 +21,7 @@ use crate::{
 };
 
 macro_rules! builder {
-    ({ $($id:tt)* } $($(#[$doc:meta])* $number:literal $field:ident $column:ident: $values:ident $presence:ident
+    ({ $($id:tt)* } $($(#[$doc:meta])* $number:literal $since:literal $field:ident $column:ident: $values:ident $presence:ident
         $encoding:ident $listing:ident $answers:ident [$($key:literal)*] [$($alias:literal)*] $parameter:tt)*) => {
         /// Flows in columns, in the order they came, until they are sorted into a batch.
         #[derive(Debug)]

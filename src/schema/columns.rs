@@ -29,8 +29,8 @@ pub fn column_type(field: Field) -> DataType {
         ValueType::Time => DataType::Timestamp(TimeUnit::Millisecond, Some(Arc::from("UTC"))),
         ValueType::Protocol | ValueType::TcpFlags => DataType::UInt8,
         ValueType::Port => DataType::UInt16,
-        ValueType::Id | ValueType::Bytes => DataType::UInt64,
+        ValueType::Id | ValueType::Bytes | ValueType::Packets | ValueType::FlowFlags => DataType::UInt64,
         ValueType::Address => DataType::FixedSizeBinary(16),
-        ValueType::Name => DataType::Utf8,
+        ValueType::Name | ValueType::Meta => DataType::Utf8,
     }
 }

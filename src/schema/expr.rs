@@ -182,8 +182,9 @@ fn test_expr(test: &Test) -> Nested {
             expr.into()
         }
         Set::Flags { masks, carried } => {
-            let carries = |mask: &u8| (column() & lit(*mask)).eq(lit(*mask));
-            let lacks = |mask: &u8| (column() & lit(*mask)).not_eq(lit(*mask));
+            let flags = |mask: u64| Expr::Literal(scalar(test.field(), &Value::Number(mask.into())), None);
+            let carries = |mask: &u64| (column() & flags(*mask)).eq(flags(*mask));
+            let lacks = |mask: &u64| (column() & flags(*mask)).not_eq(flags(*mask));
             match (carried, masks.is_empty()) {
                 (false, true) => column().is_not_null().into(),
                 (true, _) => joined(masks.iter().map(carries), false),
@@ -255,8 +256,12 @@ fn scalar(field: Field, value: &Value) -> ScalarValue {
         }
         ValueType::Protocol | ValueType::TcpFlags => ScalarValue::UInt8(Some(number as u8)),
         ValueType::Port => ScalarValue::UInt16(Some(number as u16)),
-        ValueType::Id | ValueType::Bytes => ScalarValue::UInt64(Some(number as u64)),
-        ValueType::Address | ValueType::Name => ScalarValue::FixedSizeBinary(16, Some(number.to_be_bytes().to_vec())),
+        ValueType::Id | ValueType::Bytes | ValueType::Packets | ValueType::FlowFlags => {
+            ScalarValue::UInt64(Some(number as u64))
+        }
+        ValueType::Address | ValueType::Name | ValueType::Meta => {
+            ScalarValue::FixedSizeBinary(16, Some(number.to_be_bytes().to_vec()))
+        }
     }
 }
 

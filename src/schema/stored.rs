@@ -13,7 +13,7 @@ use arrow::{
 use super::column_type;
 use crate::{
     error::{Error, ErrorKind, Result},
-    flow::{Address, Field, FlowId, Protocol, TcpFlags, Timestamp},
+    flow::{Address, Field, FlowFlags, FlowId, Meta, Protocol, TcpFlags, Timestamp},
 };
 
 /// A member of a flow, in an array of the type of its column.
@@ -134,6 +134,7 @@ stored_as_number! {
     Timestamp, TimestampMillisecondType, Timestamp::from_millis, Timestamp::as_millis;
     Protocol, UInt8Type, |number| Some(Protocol::new(number)), Protocol::number;
     TcpFlags, UInt8Type, |bits| Some(TcpFlags::new(bits)), TcpFlags::bits;
+    FlowFlags, UInt64Type, |bits| Some(FlowFlags::new(bits)), FlowFlags::bits;
     u16, UInt16Type, Some, u16::from;
     u64, UInt64Type, Some, u64::from;
 }
@@ -175,6 +176,24 @@ impl Stored for String {
 
     fn write(value: Option<&Self>, builder: &mut Self::Builder) -> Result<()> {
         builder.append_option(value);
+        Ok(())
+    }
+}
+
+impl Stored for Meta {
+    type Array = StringArray;
+    type Builder = StringBuilder;
+
+    fn array(array: &dyn Array) -> Option<&Self::Array> {
+        array.as_string_opt()
+    }
+
+    fn read(array: &Self::Array, row: usize) -> Option<Self> {
+        Some(Self::from_stored(array.value(row)))
+    }
+
+    fn write(value: Option<&Self>, builder: &mut Self::Builder) -> Result<()> {
+        builder.append_option(value.map(Self::as_str));
         Ok(())
     }
 }

@@ -11,11 +11,12 @@ use super::{
     cores::on_all_cores,
     names::{AllRanks, Ranks},
     shape::block_range,
+    zone_map::{prefix, rounded_up},
 };
 use crate::{
     error::Result,
     filter::Bounds,
-    flow::{Field, Kind, Span, Timestamp, ValueRef},
+    flow::{Field, Kind, MAX_TEXT_BYTES, Span, Timestamp, ValueRef},
     schema::Values,
 };
 
@@ -23,7 +24,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoundsTable {
     pub(super) rows: Vec<u32>,
-    /// One for each field, in the order of [`Field::ALL`].
+    /// One for each column that the segment has; without any, nothing is known.
     pub(super) lanes: Vec<Lane>,
     /// For each block the OR and the AND of the TCP flags.
     pub(super) flags: Vec<(u8, u8)>,
@@ -55,10 +56,15 @@ pub(super) enum Extents {
 
 impl BoundsTable {
     /// The bounds of the blocks of `block_rows` rows each, the last one maybe shorter, that `batch` is cut into.
-    pub(super) fn build(batch: &RecordBatch, block_rows: usize, names: &AllRanks<'_>) -> Result<Self> {
+    pub(super) fn build(
+        batch: &RecordBatch,
+        fields: &[Field],
+        block_rows: usize,
+        names: &AllRanks<'_>,
+    ) -> Result<Self> {
         let starts = || (0..batch.num_rows()).step_by(block_rows.max(1));
         let blocks: Vec<_> = starts().map(|start| start..(start + block_rows).min(batch.num_rows())).collect();
-        let lanes = on_all_cores(Field::ALL.to_vec(), |field| {
+        let lanes = on_all_cores(fields.to_vec(), |field| {
             let spans: Vec<Span<'_>> = match names.get(&field) {
                 Some(names) => blocks.iter().map(|rows| names_span(names, rows)).collect(),
                 None => {
@@ -173,7 +179,10 @@ impl Lane {
 
 fn texts(spans: &[Span<'_>]) -> Extents {
     let bounds = |span: &Span<'_>| match span.values {
-        Some((ValueRef::Text(least), ValueRef::Text(greatest))) => Some((least.to_owned(), greatest.to_owned())),
+        // No index is to grow with long texts. Those of names are never longer.
+        Some((ValueRef::Text(least), ValueRef::Text(greatest))) => {
+            Some((prefix(least, MAX_TEXT_BYTES).to_owned(), rounded_up(greatest, MAX_TEXT_BYTES)))
+        }
         _ => None,
     };
     let bounds: Vec<_> = spans.iter().map(bounds).collect();
@@ -245,7 +254,12 @@ impl BlockBounds<'_> {
 
 impl Bounds for BlockBounds<'_> {
     fn field(&self, field: Field) -> Option<Span<'_>> {
-        self.table.lanes.get(field as usize).map(|lane| lane.span(self.block))
+        match self.table.lanes.get(field as usize) {
+            Some(lane) => Some(lane.span(self.block)),
+            None if self.table.lanes.is_empty() => None,
+            // A segment without the column has no value of it.
+            None => Some(Span { values: None, absent: true }),
+        }
     }
 
     fn rows(&self) -> Option<u64> {

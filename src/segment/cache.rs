@@ -164,7 +164,7 @@ impl PageCache {
         deadline: &Deadline,
     ) -> Result<Decoded> {
         let rows = (pages.len() * segment.shape().page_rows) as u64;
-        let bytes = rows * fields.iter().map(|field| width(*field)).sum::<u64>();
+        let bytes = rows * fields.iter().map(|field| segment.width(*field)).sum::<u64>();
         let pin = self.memory.pin(bytes, deadline).await?;
         let mut held = Vec::with_capacity(fields.len() * pages.len());
         let mut cached = 0;
@@ -342,16 +342,6 @@ impl PageCache {
             Ok(bytes)
         };
         chunks.iter().map(read).collect()
-    }
-}
-
-/// About how many bytes a value takes, decoded. Names are places in a dictionary; so are most addresses, but not where they
-/// are gathered.
-pub(super) fn width(field: Field) -> u64 {
-    match field.kind() {
-        Kind::Time | Kind::Number => 8,
-        Kind::Address => 16,
-        Kind::Text => 2,
     }
 }
 

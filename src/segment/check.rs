@@ -40,7 +40,7 @@ impl SegmentReader {
         let mut places = vec![self.index().clone(), self.index().end..self.file_bytes()];
         for group in 0..self.metadata().num_row_groups() {
             let pages = self.pages_of(group);
-            for field in Field::all() {
+            for field in self.fields().iter().copied() {
                 if let Some(place) = self.dictionary(field, group)? {
                     places.push(place.range());
                     if !self.is_sound(&place)? {
@@ -85,7 +85,7 @@ impl SegmentReader {
             Ok(bytes.map_or(0, |bytes| checksum(&bytes)))
         };
         let mut table = self.pages().clone();
-        for (column, field) in Field::all().enumerate() {
+        for (column, field) in self.fields().iter().copied().enumerate() {
             if let Some(sums) = table.checksums.get_mut(column) {
                 for (page, known) in sums.iter_mut().enumerate() {
                     *known = sum(&self.page(field, page)?)?;
@@ -108,12 +108,12 @@ impl SegmentReader {
         let blocks = Blocks::of(self.shape());
         let Blocks { block_rows, page_rows, .. } = blocks;
         let names: AllRanks<'_> =
-            on_all_cores(named(), |field| Ok((field, Ranks::of(flows, field)?)))?.into_iter().collect();
+            on_all_cores(named(self.fields()), |field| Ok((field, Ranks::of(flows, field)?)))?.into_iter().collect();
         let mut found = Vec::new();
-        if BoundsTable::build(flows, block_rows, &names)? != *self.blocks() {
+        if BoundsTable::build(flows, self.fields(), block_rows, &names)? != *self.blocks() {
             found.push("the bounds of its blocks".to_owned());
         }
-        if page_table(flows, page_rows)?.times != self.pages().times {
+        if page_table(flows, self.fields(), page_rows)?.times != self.pages().times {
             found.push("the times of its pages".to_owned());
         }
         for listed in self.directory().lists() {
@@ -162,7 +162,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        flow::{Flow, FlowId, Protocol, TcpFlags, Timestamp},
+        flow::{Flow, FlowFlags, FlowId, Protocol, TcpFlags, Timestamp},
         schema::{FlowBuilder, schema},
         segment::{SegmentOptions, write_segment},
     };
@@ -187,6 +187,10 @@ mod tests {
                 dst_node: name('d'),
                 node_id: name('n'),
                 activity_id: name('a'),
+                src_packets: Some(n.into()),
+                dst_packets: Some(u64::from(n) * 3),
+                flow_flags: Some(FlowFlags::new(n.into())),
+                meta: Some(format!("{{\"n\":{n}}}").parse().unwrap()),
                 ..Flow::starting(time(0))
             };
             flows.push(&flow).unwrap();

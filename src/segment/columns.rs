@@ -14,8 +14,7 @@ use arrow::{
 };
 
 use super::{
-    PageCache, PagedRows, PartRows, ReadCounters, RowRanges, RowSet, SegmentReader,
-    cache::{Keep, width},
+    PageCache, PagedRows, PartRows, ReadCounters, RowRanges, RowSet, SegmentReader, cache::Keep, reader::width,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -67,7 +66,8 @@ impl RowReader {
 
     /// How many pages of all columns a query holds at a time: an eighth of what all queries may hold, but one at least.
     pub(crate) fn pages_at_once(&self, segment: &SegmentReader) -> usize {
-        let page = segment.shape().page_rows as u64 * Field::all().map(width).sum::<u64>();
+        let row = segment.fields().iter().map(|field| segment.width(*field)).sum::<u64>();
+        let page = segment.shape().page_rows as u64 * row;
         usize::try_from(self.cache.pin_bytes() / 8 / page.max(1)).unwrap_or(usize::MAX).max(1)
     }
 
@@ -100,9 +100,11 @@ impl RowReader {
     }
 
     async fn pages(&self, segment: &Arc<SegmentReader>, fields: &[Field], pages: &[usize]) -> Result<Columns> {
-        let read = self.cache.columns(segment, fields, pages, self.keep, &self.counters, &self.deadline).await?;
+        let stored = stored(segment, fields);
+        let read = self.cache.columns(segment, &stored, pages, self.keep, &self.counters, &self.deadline).await?;
+        let arrays = with_absent(segment, fields, &read.parts, read.arrays);
         let page_rows = segment.shape().page_rows;
-        Ok(Columns { fields: fields.to_vec(), page_rows, parts: read.parts, arrays: read.arrays, _pin: Some(read.pin) })
+        Ok(Columns { fields: fields.to_vec(), page_rows, parts: read.parts, arrays, _pin: Some(read.pin) })
     }
 
     /// The values of one page, a column for each field. This blocks on the file system.
@@ -110,12 +112,35 @@ impl RowReader {
     /// # Errors
     /// As [`columns`](Self::columns).
     pub(crate) fn page(&self, segment: &SegmentReader, fields: &[Field], page: usize) -> Result<Vec<ArrayRef>> {
-        let arrays = self.cache.page(segment, fields, page)?;
-        let rows = segment.page_rows(page);
-        let page_rows = segment.shape().page_rows;
-        let columns = Columns { fields: fields.to_vec(), page_rows, parts: vec![rows.clone()], arrays, _pin: None };
-        columns.select(&std::iter::once(rows).collect())
+        let parts = vec![segment.page_rows(page)];
+        let read = self.cache.page(segment, &stored(segment, fields), page)?;
+        let arrays = with_absent(segment, fields, &parts, read);
+        let (rows, page_rows) = (parts.iter().cloned().collect(), segment.shape().page_rows);
+        Columns { fields: fields.to_vec(), page_rows, parts, arrays, _pin: None }.select(&rows)
     }
+}
+
+/// Those of some fields that a segment has columns of.
+fn stored(segment: &SegmentReader, fields: &[Field]) -> Vec<Field> {
+    fields.iter().copied().filter(|field| segment.fields().contains(field)).collect()
+}
+
+/// The parts of all of some fields, column by column, where those are given that a segment has columns of: of the others
+/// all values are absent.
+fn with_absent(
+    segment: &SegmentReader,
+    fields: &[Field],
+    parts: &[Range<usize>],
+    read: Vec<ArrayRef>,
+) -> Vec<ArrayRef> {
+    let mut read = read.into_iter();
+    let column = |field: &Field| -> Vec<ArrayRef> {
+        match segment.fields().contains(field) {
+            true => read.by_ref().take(parts.len()).collect(),
+            false => parts.iter().map(|part| new_null_array(&column_type(*field), part.len())).collect(),
+        }
+    };
+    fields.iter().flat_map(column).collect()
 }
 
 /// Pages of some columns, decoded.

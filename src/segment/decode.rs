@@ -24,10 +24,10 @@ use parquet::{
     schema::types::SchemaDescriptor,
 };
 
-use super::{places::places, plain::numbers, small::small_numbers};
+use super::{places::places, plain::numbers, revision::fields_with, small::small_numbers};
 use crate::{flow::Field, schema::schema};
 
-/// The schema of a segment in the terms of Parquet, and for each column what its decoder is made from.
+/// The schema of a segment with all columns in the terms of Parquet, and for each column what its decoder is made from.
 static DECODERS: LazyLock<Option<(SchemaDescriptor, Vec<FieldLevels>)>> = LazyLock::new(|| levels(&schema()));
 
 /// No dictionary of values has more of them, so that a place in it takes two bytes.
@@ -49,17 +49,20 @@ fn levels(schema: &Schema) -> Option<(SchemaDescriptor, Vec<FieldLevels>)> {
     Some((columns, levels))
 }
 
-/// The columns of a segment.
-pub(super) fn our_columns() -> ParquetResult<SchemaDescriptor> {
-    DECODERS.as_ref().map(|(columns, _)| columns.clone()).ok_or_else(short)
+/// The columns of a segment that has these fields, the first of all.
+pub(super) fn columns_of(fields: &[Field]) -> ParquetResult<SchemaDescriptor> {
+    let columns: Vec<_> = schema().fields().iter().take(fields.len()).cloned().collect();
+    ArrowSchemaConverter::new().convert(&Schema::new(columns))
 }
 
-/// The columns of a file that come after all those of a segment: a later version may have added them.
+/// The columns of a file that come after all those that this version knows: a later version may have added them. `None`
+/// where the others are not those of a segment.
 pub(super) fn further_columns(columns: &SchemaDescriptor) -> Option<Vec<&str>> {
     let (ours, _) = DECODERS.as_ref()?;
     let (ours, theirs) = (ours.root_schema().get_fields(), columns.root_schema().get_fields());
-    let (known, further) = theirs.split_at_checked(ours.len())?;
-    (known == ours).then(|| further.iter().map(|column| column.name()).collect())
+    let (known, further) = theirs.split_at(ours.len().min(theirs.len()));
+    let fields = fields_with(known.len())?;
+    (ours.get(..fields.len()) == Some(known)).then(|| further.iter().map(|column| column.name()).collect())
 }
 
 /// What the values of a page refer to.

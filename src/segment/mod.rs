@@ -29,6 +29,7 @@ mod places;
 mod plain;
 mod probe;
 mod reader;
+mod revision;
 mod row_pieces;
 mod row_plan;
 mod row_set;

@@ -62,7 +62,7 @@ impl<'a> Ranks<'a> {
     }
 }
 
-/// The fields that are names.
-pub(super) fn named() -> Vec<Field> {
-    Field::all().filter(|field| field.kind() == Kind::Text).collect()
+/// Those of some fields that are names.
+pub(super) fn named(fields: &[Field]) -> Vec<Field> {
+    fields.iter().copied().filter(|field| field.kind() == Kind::Text).collect()
 }

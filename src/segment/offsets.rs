@@ -16,7 +16,6 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    flow::Field,
     resources::SharedFile,
 };
 
@@ -28,6 +27,7 @@ pub(super) struct PageOffsets {
     pages: usize,
     /// Pages of a column in each row group but the last.
     group_pages: usize,
+    columns: usize,
 }
 
 /// Where the pages of a row group lie, column by column. Each column has as many.
@@ -48,7 +48,8 @@ impl PageOffsets {
         let pages = shape.rows.div_ceil(shape.page_rows);
         let group_pages = shape.group_rows.div_ceil(shape.page_rows);
         let groups = (0..metadata.num_row_groups()).map(|_| OnceLock::new()).collect();
-        let offsets = Self { groups, pages, group_pages };
+        let columns = metadata.file_metadata().schema_descr().num_columns();
+        let offsets = Self { groups, pages, group_pages, columns };
         for (group, columns) in metadata.offset_index().into_iter().flatten().enumerate() {
             offsets.set(group, columns)?;
         }
@@ -88,11 +89,14 @@ impl PageOffsets {
     /// About how many bytes of memory those of all row groups take, read or not.
     pub(super) fn memory(&self) -> usize {
         let page = size_of::<u64>() + size_of::<u32>();
-        self.groups.len() * size_of::<OnceLock<GroupOffsets>>() + self.pages * Field::ALL.len() * page
+        self.groups.len() * size_of::<OnceLock<GroupOffsets>>() + self.pages * self.columns * page
     }
 
     fn set(&self, group: usize, columns: &[OffsetIndexMetaData]) -> Result<()> {
         let place = self.groups.get(group).ok_or_else(damaged)?;
+        if columns.len() != self.columns {
+            return Err(damaged());
+        }
         let offsets = GroupOffsets::new(columns, block_range(group, self.group_pages, self.pages).len());
         let offsets = offsets.ok_or_else(damaged)?;
         // Another thread may have read them meanwhile: the two are the same.
@@ -104,7 +108,7 @@ impl PageOffsets {
 impl GroupOffsets {
     /// Those of columns that have so many pages each; `None` where they have others.
     fn new(columns: &[OffsetIndexMetaData], pages: usize) -> Option<Self> {
-        if columns.len() != Field::ALL.len() || columns.iter().any(|column| column.page_locations().len() != pages) {
+        if columns.iter().any(|column| column.page_locations().len() != pages) {
             return None;
         }
         let all = || columns.iter().flat_map(|column| column.page_locations());
@@ -141,7 +145,7 @@ mod tests {
     use super::*;
     use crate::{
         error::ErrorKind,
-        flow::{Flow, FlowId, Timestamp},
+        flow::{Field, Flow, FlowId, Timestamp},
         schema::FlowBuilder,
         segment::{SegmentOptions, SegmentReader, write_segment},
     };

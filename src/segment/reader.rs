@@ -19,11 +19,12 @@ use super::{
     footer::{footer, with_offsets},
     index::{self, Directory, Index, PageTable},
     offsets::PageOffsets,
+    revision::fields_with,
     shape::{Shape, block_range},
 };
 use crate::{
     error::{Error, Result},
-    flow::Field,
+    flow::{Field, Kind},
     resources::{Counted, MemoryPool, SharedFile, io_error},
 };
 
@@ -43,6 +44,8 @@ pub struct SegmentReader {
     blocks: BoundsTable,
     directory: Directory,
     pages: PageTable,
+    /// The fields that it has columns of, the first of all.
+    fields: &'static [Field],
     shape: Shape,
     /// Where the index lies in the file, without the lists.
     index: Range<u64>,
@@ -116,11 +119,26 @@ impl SegmentReader {
         let Index { bounds: blocks, directory, pages } = index;
         let whole = blocks.folded();
         let shape = shape(&metadata, &blocks, &pages).ok_or_else(|| Error::damaged("its index is not of its rows"))?;
+        let fields =
+            fields(&metadata, &blocks, &pages).ok_or_else(|| Error::damaged("its index is not of its columns"))?;
         let offsets = PageOffsets::new(&metadata, shape)?;
         let metadata = Arc::new(metadata.into_builder().set_offset_index(None).build());
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
         let index = place;
-        Ok(Self { number, file, metadata, offsets, whole, blocks, directory, pages, shape, index, _counted: None })
+        Ok(Self {
+            number,
+            file,
+            metadata,
+            offsets,
+            whole,
+            blocks,
+            directory,
+            pages,
+            fields,
+            shape,
+            index,
+            _counted: None,
+        })
     }
 
     /// The same, counted for as long as anybody has it.
@@ -178,6 +196,20 @@ impl SegmentReader {
     /// Where the index lies in the file, without the lists.
     pub(super) fn index(&self) -> &Range<u64> {
         &self.index
+    }
+
+    /// The fields that it has columns of; all others are absent in its flows.
+    pub(crate) fn fields(&self) -> &'static [Field] {
+        self.fields
+    }
+
+    /// About how many bytes a value of a field takes, decoded. Texts without a dictionary, such as objects, are as long as
+    /// they are.
+    pub(super) fn width(&self, field: Field) -> u64 {
+        let chunks = || self.metadata.row_groups().iter().filter_map(|group| group.columns().get(field as usize));
+        let bytes = || chunks().map(|chunk| u64::try_from(chunk.uncompressed_size()).unwrap_or(0)).sum::<u64>();
+        let stored = if field.kind() == Kind::Text { bytes() / self.shape.rows as u64 } else { 0 };
+        width(field).max(stored)
     }
 
     /// How it is cut into pages.
@@ -311,12 +343,29 @@ impl SegmentReader {
     }
 }
 
+/// About how many bytes a value takes, decoded, where nothing is known of the segment. Names are places in a dictionary; so are most addresses, but not where they
+/// are gathered.
+pub(super) fn width(field: Field) -> u64 {
+    match field.kind() {
+        Kind::Time | Kind::Number => 8,
+        Kind::Address => 16,
+        Kind::Text => 2,
+    }
+}
+
 /// The bytes of an index.
 fn read_index(file: &SharedFile, place: &Range<u64>) -> Result<Vec<u8>> {
     let length = usize::try_from(place.end - place.start).map_err(|_| Error::damaged("its index is too large"))?;
     let mut index = vec![0; length];
     file.read_exact_at(&mut index, place.start).map_err(io_error("its index cannot be read"))?;
     Ok(index)
+}
+
+/// The fields of the columns, where footer and index agree on them.
+fn fields(metadata: &ParquetMetaData, blocks: &BoundsTable, pages: &PageTable) -> Option<&'static [Field]> {
+    let fields = fields_with(metadata.file_metadata().schema_descr().num_columns())?;
+    let is_bounded = blocks.lanes.is_empty() || blocks.lanes.len() == fields.len();
+    (is_bounded && pages.checksums.len() == fields.len()).then_some(fields)
 }
 
 /// How the rows are cut, where footer and index agree on it.

@@ -21,7 +21,7 @@ use parquet::{
 use super::{
     SegmentReader,
     check::PARQUET_MAGIC,
-    decode::our_columns,
+    decode::columns_of,
     index::{self, Index, MAGIC, PageTable, checksum},
     page_header::page_header,
     shape::block_range,
@@ -154,12 +154,13 @@ fn matching(bytes: &[u8], groups: &[Vec<Parts>], table: &PageTable) -> usize {
 
 /// A footer that says where the pages lie.
 fn build(groups: &[Vec<Parts>], rows: usize, group_pages: usize, page_rows: usize) -> ParquetResult<ParquetMetaData> {
-    let columns = Arc::new(our_columns()?);
+    let fields = Field::ALL.get(..groups.first().map_or(0, Vec::len)).unwrap_or_default();
+    let columns = Arc::new(columns_of(fields)?);
     let mut row_groups = Vec::with_capacity(groups.len());
     let mut offsets = Vec::with_capacity(groups.len());
     for (group, parts) in groups.iter().enumerate() {
         let rows = block_range(group, group_pages.saturating_mul(page_rows), rows);
-        let chunks = Field::all().zip(parts).map(|(field, parts)| chunk(&columns, field, parts, rows.len()));
+        let chunks = fields.iter().zip(parts).map(|(field, parts)| chunk(&columns, *field, parts, rows.len()));
         let chunks = chunks.collect::<ParquetResult<Vec<_>>>()?;
         let bytes = chunks.iter().map(ColumnChunkMetaData::compressed_size).sum();
         let builder = RowGroupMetaData::builder(Arc::clone(&columns)).set_num_rows(rows.len() as i64);

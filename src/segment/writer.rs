@@ -24,6 +24,7 @@ use super::{
     cores::on_all_cores,
     index::{self, Blocks, Built, Directory, Index, PageTable},
     names::{AllRanks, Ranks, named},
+    revision::{fields_for, projected},
     shape::block_range,
     zone_map::ZoneMap,
 };
@@ -89,21 +90,23 @@ pub fn write_segment(flows: &RecordBatch, sink: impl Write + Send, options: Segm
     if flows.num_rows() == 0 {
         return Err(Error::new(ErrorKind::InvalidInput, "a segment has at least one flow"));
     }
+    let fields = fields_for(flows);
+    let flows = &projected(flows, fields)?;
     let block_rows = options.block_rows.max(1);
-    let names = on_all_cores(named(), |field| Ok((field, Ranks::of(flows, field)?)))?.into_iter().collect();
-    let bounds = BoundsTable::build(flows, block_rows, &names)?;
+    let names = on_all_cores(named(fields), |field| Ok((field, Ranks::of(flows, field)?)))?.into_iter().collect();
+    let bounds = BoundsTable::build(flows, fields, block_rows, &names)?;
     let group_rows = block_rows.saturating_mul(options.row_group_blocks.max(1));
     let page_rows = page_rows(block_rows);
     let sink = Recorder { sink, recorded: Vec::new() };
-    let writer = ArrowWriter::try_new(sink, flows.schema(), Some(properties(&names, page_rows, group_rows)?));
+    let writer = ArrowWriter::try_new(sink, flows.schema(), Some(properties(fields, &names, page_rows, group_rows)?));
     let (mut file, row_groups) = writer.and_then(ArrowWriter::into_serialized_writer).map_err(failed)?;
     file.flush().map_err(unwritten)?;
-    let mut pages = page_table(flows, page_rows)?;
+    let mut pages = page_table(flows, fields, page_rows)?;
     for (group, start) in (0..flows.num_rows()).step_by(group_rows).enumerate() {
         let rows = flows.slice(start, group_rows.min(flows.num_rows() - start));
         let columns = row_groups.create_column_writers(group).map_err(failed)?;
         let mut row_group = file.next_row_group().map_err(failed)?;
-        let mut lengths = Vec::with_capacity(Field::ALL.len());
+        let mut lengths = Vec::with_capacity(fields.len());
         for chunk in encode_columns(&rows, columns)? {
             lengths.push(page_lengths(chunk.close()).ok_or_else(|| Error::internal("a column tells no pages"))?);
             chunk.append_to_row_group(&mut row_group).map_err(failed)?;
@@ -113,7 +116,7 @@ pub fn write_segment(flows: &RecordBatch, sink: impl Write + Send, options: Segm
         file.inner_mut().take_checksums(&lengths, &mut pages);
     }
     let blocks = Blocks { rows: flows.num_rows(), block_rows, page_rows };
-    let lists = lists(flows, &names, blocks)?;
+    let lists = lists(flows, fields, &names, blocks)?;
     let columns = file.bytes_written();
     let (directory, chunks) = Directory::place(&lists, columns as u64)?;
     file.write_all(&chunks).map_err(unwritten)?;
@@ -146,8 +149,9 @@ fn encode_columns(rows: &RecordBatch, writers: Vec<ArrowColumnWriter>) -> Result
 }
 
 /// Lists the values of the columns whose values are listed.
-fn lists(flows: &RecordBatch, names: &AllRanks<'_>, blocks: Blocks) -> Result<Vec<Built>> {
-    on_all_cores(index::lists().to_vec(), |fields| index::build(flows, names, &fields, blocks))
+fn lists(flows: &RecordBatch, fields: &[Field], names: &AllRanks<'_>, blocks: Blocks) -> Result<Vec<Built>> {
+    let lists = index::lists().iter().filter(|list| list.iter().all(|field| fields.contains(field)));
+    on_all_cores(lists.collect(), |list| index::build(flows, names, list, blocks))
 }
 
 /// How many bytes the rows of lists may take, beside columns and an index of so many bytes: so many that the index is with
@@ -158,7 +162,7 @@ fn rows_bytes(columns: usize, index: usize) -> usize {
 }
 
 /// The table of the pages of `flows`, without their checksums.
-pub(super) fn page_table(flows: &RecordBatch, page_rows: usize) -> Result<PageTable> {
+pub(super) fn page_table(flows: &RecordBatch, fields: &[Field], page_rows: usize) -> Result<PageTable> {
     let times = Values::of(flows, Field::StartTime)?;
     let time = |row: usize| match times.get(row) {
         Some(ValueRef::Number(time)) => u64::try_from(time).unwrap_or(0),
@@ -170,8 +174,8 @@ pub(super) fn page_table(flows: &RecordBatch, page_rows: usize) -> Result<PageTa
         rows: page_rows,
         // They are sorted, newest first.
         times: pages.map(|rows| (time(rows.end.saturating_sub(1)), time(rows.start))).collect(),
-        checksums: vec![Vec::new(); Field::ALL.len()],
-        dictionaries: vec![Vec::new(); Field::ALL.len()],
+        checksums: vec![Vec::new(); fields.len()],
+        dictionaries: vec![Vec::new(); fields.len()],
     })
 }
 
@@ -228,7 +232,7 @@ fn page_rows(block_rows: usize) -> usize {
     if block_rows.is_multiple_of(4) { block_rows / 4 } else { block_rows }
 }
 
-fn properties(names: &AllRanks<'_>, page_rows: usize, group_rows: usize) -> Result<WriterProperties> {
+fn properties(fields: &[Field], names: &AllRanks<'_>, page_rows: usize, group_rows: usize) -> Result<WriterProperties> {
     let newest_first = |field: Field| SortingColumn { column_idx: field as i32, descending: true, nulls_first: false };
     let mut properties = WriterProperties::builder()
         // The first version has no dictionaries of addresses.
@@ -244,7 +248,7 @@ fn properties(names: &AllRanks<'_>, page_rows: usize, group_rows: usize) -> Resu
         .set_data_page_size_limit(usize::MAX)
         .set_dictionary_page_size_limit(usize::MAX);
     let has_few_names = |field: Field| names.get(&field).is_some_and(|names| names.names().len() <= LARGEST_DICTIONARY);
-    for field in Field::all() {
+    for field in fields.iter().copied() {
         let column = ColumnPath::from(field.name());
         let (dictionary, encoding) = match field.column().encoding {
             ColumnEncoding::Packed => (false, Encoding::DELTA_BINARY_PACKED),

@@ -145,7 +145,8 @@ fn push(number: usize, absent: bool, extent: Option<(Vec<u8>, Vec<u8>)>, out: &m
     out.push((number << 2) as u8 | u8::from(absent) << 1 | u8::from(extent.is_some()));
     if let Some((least, greatest)) = extent {
         for value in [least, greatest] {
-            // A text has at most 255 bytes, and fewer where it is rounded up.
+            // A name has at most 255 bytes, and fewer where it is rounded up. An object begins with a letter that has a
+            // next one, so that it always can be.
             out.push(value.len() as u8);
             out.extend(value);
         }
@@ -159,23 +160,23 @@ fn extent((least, greatest): (ValueRef<'_>, ValueRef<'_>)) -> Option<(Vec<u8>, V
             Some((significant(least), significant(greatest.checked_sub(least)?)))
         }
         (ValueRef::Text(least), ValueRef::Text(greatest)) => {
-            Some((prefix(least).as_bytes().to_vec(), rounded_up(greatest).into_bytes()))
+            Some((prefix(least, TEXT_BYTES).as_bytes().to_vec(), rounded_up(greatest, TEXT_BYTES).into_bytes()))
         }
         _ => None,
     }
 }
 
-/// A text that does not come after `text` and has at most [`TEXT_BYTES`].
-fn prefix(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(TEXT_BYTES)).unwrap_or(text)
+/// A text that does not come after `text` and has at most so many bytes.
+pub(super) fn prefix(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
 }
 
 /// A text that does not come before `text`, nor before any other with the same prefix, and is short where one is: the
 /// prefix, with its last letter that has a next one replaced by that. `node-7...` becomes `node-8`.
 ///
 /// Texts compare as bytes, and UTF-8 keeps the order of the letters' numbers.
-fn rounded_up(text: &str) -> String {
-    let prefix = prefix(text);
+pub(super) fn rounded_up(text: &str, bytes: usize) -> String {
+    let prefix = prefix(text, bytes);
     if prefix.len() == text.len() {
         return text.to_owned();
     }
@@ -328,7 +329,8 @@ mod tests {
     #[test]
     fn long_names_are_rounded_where_they_can_be() {
         let long = |tail: &str| format!("{}{tail}", "n".repeat(20));
-        assert_eq!(prefix(&long("abcdefgh")), long("abcd"));
+        assert_eq!(prefix(&long("abcdefgh"), TEXT_BYTES), long("abcd"));
+        let rounded_up = |text: &str| super::rounded_up(text, TEXT_BYTES);
         assert_eq!(rounded_up(&long("abcdefgh")), long("abce"));
         assert_eq!(rounded_up(&long("abcd")), long("abcd"));
         assert_eq!(rounded_up(&long("\u{10ffff}x")), format!("{}o", "n".repeat(19)));

@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::flow::{Address, Field, Flow, Kind, Protocol, TcpFlags, Timestamp, Value, ValueRef, columns::ValueType};
+use crate::flow::{
+    Address, Field, Flow, FlowFlags, Protocol, TcpFlags, Timestamp, Value, ValueRef, columns::ValueType,
+};
 
 /// How TCP flags are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -44,6 +46,10 @@ pub enum Cell<'a> {
     Time(Timestamp),
     /// A protocol by its name: `TCP`, `UDP`, `ICMP` or `UNKNOWN`.
     Protocol(Protocol),
+    /// Flow flags: a decimal number as text.
+    FlowFlags(FlowFlags),
+    /// A JSON object, by its text.
+    Object(&'a str),
     /// TCP flags in a format.
     Flags(TcpFlags, FlagsFormat),
 }
@@ -61,19 +67,28 @@ impl<'a> Cell<'a> {
 
     fn shown(value: ValueRef<'a>, field: Field, flags: FlagsFormat) -> Option<Self> {
         let number = match value {
-            ValueRef::Text(text) => return (field.kind() == Kind::Text).then_some(Self::Text(text)),
+            ValueRef::Text(text) => {
+                return match field.column().values {
+                    ValueType::Name => Some(Self::Text(text)),
+                    ValueType::Meta => Some(Self::Object(text)),
+                    _ => None,
+                };
+            }
             ValueRef::Number(number) => number,
         };
         match field.column().values {
             ValueType::Protocol => u8::try_from(number).ok().map(|number| Self::Protocol(Protocol::new(number))),
             ValueType::TcpFlags => u8::try_from(number).ok().map(|bits| Self::Flags(TcpFlags::new(bits), flags)),
-            ValueType::Id | ValueType::Port | ValueType::Bytes => u64::try_from(number).ok().map(Self::Number),
+            ValueType::FlowFlags => u64::try_from(number).ok().map(|bits| Self::FlowFlags(FlowFlags::new(bits))),
+            ValueType::Id | ValueType::Port | ValueType::Bytes | ValueType::Packets => {
+                u64::try_from(number).ok().map(Self::Number)
+            }
             ValueType::Address => Some(Self::Address(Address::from_bits(number))),
             ValueType::Time => {
                 let millis = Timestamp::ordinal_millis(u64::try_from(number).ok()?);
                 Timestamp::from_millis(millis).map(Self::Time)
             }
-            ValueType::Name => None,
+            ValueType::Name | ValueType::Meta => None,
         }
     }
 }
@@ -83,7 +98,8 @@ impl fmt::Display for Cell<'_> {
         match self {
             Self::Number(number) => number.fmt(f),
             Self::Sum(sum) => sum.fmt(f),
-            Self::Text(text) => f.write_str(text),
+            Self::Text(text) | Self::Object(text) => f.write_str(text),
+            Self::FlowFlags(flags) => flags.fmt(f),
             Self::Address(address) => address.fmt(f),
             Self::Time(time) => time.fmt(f),
             Self::Protocol(protocol) => protocol.fmt(f),
@@ -101,7 +117,13 @@ impl Serialize for Cell<'_> {
             Self::Sum(sum) => serializer.serialize_u128(*sum),
             Self::Text(text) => serializer.serialize_str(text),
             Self::Protocol(protocol) => serializer.serialize_str(protocol.name()),
-            Self::Address(_) | Self::Time(_) | Self::Flags(..) => serializer.collect_str(self),
+            Self::Object(text) => object(text).serialize(serializer),
+            Self::Address(_) | Self::Time(_) | Self::FlowFlags(_) | Self::Flags(..) => serializer.collect_str(self),
         }
     }
+}
+
+/// An object for a serializer that takes no text of JSON.
+fn object(text: &str) -> serde_json::Map<String, serde_json::Value> {
+    serde_json::from_str(text).unwrap_or_default()
 }

@@ -84,7 +84,7 @@ pub fn write_line(out: &mut impl io::Write, flow: &Flow, flags: FlagsFormat) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::{FlowId, Protocol, TcpFlags, Timestamp};
+    use crate::flow::{FlowFlags, FlowId, Protocol, TcpFlags, Timestamp};
 
     fn full() -> Flow {
         Flow {
@@ -102,6 +102,10 @@ mod tests {
             dst_node: Some("local".to_owned()),
             node_id: Some("never shown".to_owned()),
             activity_id: Some("A1".to_owned()),
+            src_packets: Some(1),
+            dst_packets: Some(2),
+            flow_flags: Some(FlowFlags::new(3)),
+            meta: Some("{}".parse().unwrap()),
         }
     }
 

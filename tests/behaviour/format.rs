@@ -9,20 +9,27 @@ use std::{
 use arrow::{
     array::{ArrayRef, RecordBatch, new_null_array},
     datatypes::{DataType, Field as Column, Schema},
+    util::pretty::pretty_format_batches,
 };
+use datafusion::prelude::SessionConfig;
 use flowseek::{
-    Archive, Cursor, ErrorKind, FlowId, Settings,
+    Archive, Cursor, ErrorKind, Flow, FlowId, Order, Settings,
     archive::{Depth, Effort, FindingKind},
     filter,
-    flow::{AddressRange, Protocol, TcpFlags, Timestamp},
-    query::{Count, Pruning, Start},
+    flow::{AddressRange, Field, FlowFlags, Protocol, TcpFlags, Timestamp},
+    order::{Direction, SortKey},
+    query::{Count, Pruning, Start, archive_session, limited_memory},
     schema::{FlowBuilder, schema},
     segment::SegmentReader,
     wire::{FlagsFormat, Request, write_line},
 };
 use parquet::{
     arrow::ArrowWriter,
-    file::{metadata::KeyValue, properties::WriterProperties},
+    file::{
+        metadata::KeyValue,
+        properties::WriterProperties,
+        reader::{FileReader, SerializedFileReader},
+    },
 };
 use proptest::{collection::vec, prelude::*};
 use twox_hash::XxHash64;
@@ -202,6 +209,120 @@ fn an_archive_of_version_1_is_sound_and_can_be_written_on() {
     assert!(after == before, "other flows than before");
     assert_eq!(fs::read_dir(directory.path().join("retired")).unwrap().count(), 0);
     assert!(Archive::verify(directory.path(), Depth::Rows, &mut |_| {}).unwrap().is_sound());
+}
+
+/// Flows of which every other has values in the columns that segments of version 1 did not have at first.
+fn newer() -> Vec<Flow> {
+    let newer = |at: i64| Flow {
+        src_packets: Some(at as u64),
+        flow_flags: Some(FlowFlags::new((1 << 16) | (at as u64 % 2))),
+        meta: Some(format!("{{\"at\":{at}}}").parse().unwrap()),
+        ..flow(at)
+    };
+    (0..40).map(|at| if at % 2 == 0 { flow(at) } else { newer(at) }).collect()
+}
+
+/// The names of the columns of each segment.
+fn columns(archive: &Archive) -> Vec<Vec<String>> {
+    let snapshot = archive.snapshot().unwrap();
+    let files = snapshot.manifest().segments.iter().map(|segment| archive.path().join(&segment.path));
+    let columns = files.map(|file| {
+        let footer = SerializedFileReader::new(fs::File::open(file).unwrap()).unwrap();
+        let columns = footer.metadata().file_metadata().schema_descr().columns().iter();
+        columns.map(|column| column.name().to_owned()).collect()
+    });
+    columns.collect()
+}
+
+#[test]
+fn an_archive_of_segments_with_and_without_the_newer_columns_answers_right_and_is_compacted() {
+    let directory = copied();
+    let archive = Archive::open(directory.path()).unwrap();
+    let mut flows = now(&archive);
+    flows.extend(append(&archive, &[newer(), vec![flow(50)]]));
+    let known = |flags: u64| filter::flow_flags().carries_any([FlowFlags::new(flags)]);
+    let filters = [
+        known(1 << 16),
+        known(1 << 16 | 1).or(filter::dst_port().eq(443)),
+        !known(1),
+        filter::src_packets().within(10..),
+        filter::dst_packets().ne(1),
+        filter::protocol().eq(Protocol::TCP).and(!filter::src_packets().within(..)),
+    ];
+    let by = |field: Field| Order::new([SortKey { field, direction: Direction::Descending }], Direction::Ascending);
+    let orders = [Order::newest_first(), by(Field::SrcPackets), by(Field::FlowFlags), by(Field::Meta)];
+    let check = || {
+        for filter in &filters {
+            for order in &orders {
+                let expected = oracle(&flows, filter, order);
+                let query = archive.snapshot().unwrap().query(filter.clone()).order(order.clone()).limit(10_000);
+                let page = block_on(query.clone().count(Count::Exact).page()).unwrap();
+                assert!(page.flows().unwrap() == expected, "{filter}");
+                assert_eq!(page.total, Some(expected.len() as u64), "{filter}");
+                let all = block_on(query.pruning(Pruning::Off).page()).unwrap();
+                assert!(all.flows().unwrap() == expected, "{filter}");
+            }
+        }
+        let sum: u64 = flows.iter().filter_map(|flow| flow.flow.src_packets).sum();
+        let sql = "SELECT count(meta) AS metas, count(*) AS flows, sum(src_packets) AS packets FROM flows";
+        let rows = block_on(async {
+            let context =
+                archive_session(archive.clone(), SessionConfig::new(), limited_memory(1 << 30).unwrap()).unwrap();
+            context.sql(sql).await.unwrap().collect().await.unwrap()
+        });
+        let shown = pretty_format_batches(&rows).unwrap().to_string();
+        let row = shown.lines().nth(3).unwrap().replace(' ', "");
+        assert_eq!(row, format!("|20|{}|{sum}|", flows.len()));
+    };
+    check();
+    let counts = |archive: &Archive| columns(archive).iter().map(Vec::len).collect::<Vec<_>>();
+    assert_eq!(counts(&archive).iter().filter(|count| **count == 19).count(), 1);
+    assert!(counts(&archive).contains(&15));
+    let compactor = archive.writer().unwrap().compactor();
+    while compactor.run_once(Effort::Full).unwrap().is_some() {}
+    drop(compactor);
+    assert_eq!(counts(&archive), [19]);
+    assert!(
+        now(&archive) == {
+            flows.sort_by_key(|flow| (flow.flow.start_time, flow.id));
+            flows.clone()
+        }
+    );
+    assert!(Archive::verify(directory.path(), Depth::Rows, &mut |_| {}).unwrap().is_sound());
+}
+
+#[test]
+fn a_segment_without_values_in_the_newer_columns_is_as_it_was_before_there_were_these() {
+    let directory = Folder::new();
+    let archive = Archive::open_or_create(directory.path()).unwrap();
+    append(&archive, &[(0..40).map(flow).collect(), newer()]);
+    let mut columns = columns(&archive);
+    columns.sort_by_key(Vec::len);
+    let first = "flow_id start_time end_time protocol src_ip dst_ip src_port dst_port src_bytes dst_bytes tcp_flags \
+                 src_node dst_node node_id activity_id";
+    let newer = "src_packets dst_packets flow_flags meta";
+    let expected = [first.to_owned(), format!("{first} {newer}")];
+    assert_eq!(columns.iter().map(|columns| columns.join(" ")).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_damaged_segment_with_the_newer_columns_is_repaired_like_any_other() {
+    let directory = Folder::new();
+    directory.expect_damage();
+    let archive = Archive::open_or_create(directory.path()).unwrap();
+    let stored = append(&archive, &[newer()]);
+    let file = directory.path().join(&archive.snapshot().unwrap().manifest().segments[0].path);
+    drop(archive);
+    // Its footer is lost.
+    let mut bytes = fs::read(&file).unwrap();
+    let end = bytes.len();
+    bytes[end - 40..].fill(0);
+    fs::write(&file, bytes).unwrap();
+    assert!(!Archive::verify(directory.path(), Depth::Rows, &mut |_| {}).unwrap().is_sound());
+    let _ = Archive::repair(directory.path(), Settings::default(), &mut |_| {}).unwrap();
+    let archive = Archive::open(directory.path()).unwrap();
+    assert_eq!(now(&archive), stored);
+    assert_eq!(columns(&archive)[0].len(), 19);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 
 use flowseek::{
     Archive, Settings,
-    flow::{Flow, FlowId, Instant, Protocol, StoredFlow, TcpFlags},
+    flow::{Flow, FlowFlags, FlowId, Instant, Protocol, StoredFlow, TcpFlags},
     query::Start,
     segment::SegmentOptions,
     wire::{Request, problem_list},
@@ -148,13 +148,16 @@ struct Line {
     node_id: Option<String>,
     #[serde(rename = "activityID")]
     activity_id: Option<String>,
+    source_packets: Option<u64>,
+    dest_packets: Option<u64>,
+    flags: Option<String>,
+    meta: Option<Value>,
 }
 
 fn flow(line: &str) -> Flow {
     let line: Line = serde_json::from_str(line).unwrap();
     let time = |text: &str| text.parse::<Instant>().unwrap().floor();
     Flow {
-        start_time: time(&line.start_time),
         end_time: line.end_time.as_deref().map(time),
         protocol: match line.protocol {
             None => Protocol::UNKNOWN,
@@ -172,5 +175,10 @@ fn flow(line: &str) -> Flow {
         dst_node: line.dest_node,
         node_id: line.node_id,
         activity_id: line.activity_id,
+        flow_flags: line.flags.map(|flags| FlowFlags::new(flags.parse().unwrap())),
+        meta: line.meta.map(|meta| meta.to_string().parse().unwrap()),
+        src_packets: line.source_packets,
+        dst_packets: line.dest_packets,
+        ..Flow::starting(time(&line.start_time))
     }
 }

@@ -158,7 +158,7 @@ fn a_commit_makes_what_every_clone_appended_visible_and_receipts_say_which_is_wh
 fn flows_become_visible_by_themselves_when_they_are_many_or_large_or_old() {
     for options in [
         LiveOptions { flush_rows: 3, ..NEVER },
-        LiveOptions { flush_bytes: 3 * 88, ..NEVER },
+        LiveOptions { flush_bytes: 3 * 116, ..NEVER },
         LiveOptions { flush_age: Duration::from_millis(20), ..NEVER },
         LiveOptions { flush_age: Duration::ZERO, ..NEVER },
     ] {
@@ -318,7 +318,7 @@ fn to_close_the_last_clone_commits_and_frees_the_archive() {
 fn where_nothing_can_be_written_the_queue_fills_every_caller_is_told_and_nothing_is_lost() {
     let scratch = Scratch::new(4);
     block_on(async {
-        let appender = scratch.appender(LiveOptions { queue_bytes: 10 * 88, ..NEVER });
+        let appender = scratch.appender(LiveOptions { queue_bytes: 10 * 116, ..NEVER });
         appender.append([numbered(0)]).await.unwrap();
         let _ = appender.commit().await.unwrap();
         scratch.break_disk();
@@ -442,7 +442,7 @@ fn a_disk_that_is_away_just_after_a_commit_is_not_taken_for_another_writer() {
 fn an_append_that_is_dropped_while_it_waits_has_appended_nothing() {
     let scratch = Scratch::new(2);
     block_on(async {
-        let appender = scratch.appender(LiveOptions { queue_bytes: 2 * 88, ..NEVER });
+        let appender = scratch.appender(LiveOptions { queue_bytes: 2 * 116, ..NEVER });
         scratch.break_disk();
         let (begin, mut number) = (Instant::now(), 0);
         let refused = loop {
@@ -511,8 +511,7 @@ fn a_batch_with_a_wrong_column_or_value_is_refused_as_a_whole() {
     let good = || starts(vec![Some(1), Some(2)]);
     let ends = Arc::new(TimestampMillisecondArray::from(vec![None, Some(i64::MAX)]).with_timezone("UTC"));
     let names = Arc::new(StringArray::from(vec![Some("a"), Some("")]));
-    let all = "flow_id, start_time, end_time, protocol, src_ip, dst_ip, src_port, dst_port, src_bytes, dst_bytes, \
-               tcp_flags, src_node, dst_node, node_id, activity_id";
+    let all = Field::all().map(Field::name).collect::<Vec<_>>().join(", ");
     let scratch = Scratch::new(1000);
     block_on(async {
         let appender = scratch.appender(NEVER);

@@ -25,7 +25,7 @@ use crate::{
 
 const QUEUE_BYTES: u64 = 16 << 20;
 /// Bytes of a flow without texts.
-const FLOW_BYTES: u64 = 88;
+const FLOW_BYTES: u64 = 116;
 
 /// What a call brings.
 enum Call {

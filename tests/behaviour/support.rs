@@ -10,7 +10,7 @@ use flowseek::{
     Archive, Filter, Flow, FlowId, Order, Settings, StoredFlow,
     archive::Depth,
     filter,
-    flow::{AddressRange, Field, Protocol, TcpFlags, Timestamp},
+    flow::{AddressRange, Field, FlowFlags, Meta, Protocol, TcpFlags, Timestamp},
     import::Format,
     order::{Direction, SortKey},
     segment::SegmentOptions,
@@ -33,6 +33,9 @@ pub const NAMES: [&str; 8] = [
 const ADDRESSES: [&str; 7] = ["0.0.0.0", "10.0.0.1", "10.0.0.2", "10.255.255.255", "::", "::1", "2001:db8::1"];
 const BLOCKS: [&str; 6] = ["10.0.0.0/8", "10.0.0.0/31", "0.0.0.0/0", "::/0", "::1", "2001:db8::/32"];
 
+pub const FLOW_FLAGS: [u64; 5] = [0, 1, 1 << 16, 1 << 16 | 1, 1 << 29 | 1 << 16];
+const METAS: [&str; 3] = ["{}", r#"{"rule":17,"cost":0.10}"#, r#"{"rule":18}"#];
+
 /// The samples of `testdata/import` that are lines, and their formats.
 pub const SAMPLES: [(&str, Format); 5] = [
     ("westermo.ndjson", Format::Json),
@@ -42,12 +45,20 @@ pub const SAMPLES: [(&str, Format); 5] = [
     ("apt29-zeek.log.gz", Format::Zeek),
 ];
 
+/// What older segments have no columns for: most flows have none of it, so that segments with and without lie side by side.
+fn more() -> impl Strategy<Value = (Option<u64>, Option<u64>, Option<FlowFlags>, Option<Meta>)> {
+    let flags = of(select(FLOW_FLAGS.to_vec()).prop_map(FlowFlags::new));
+    let meta = of(select(METAS.to_vec()).prop_map(|text| text.parse().unwrap()));
+    let some = (of(bytes()), of(bytes()), flags, meta);
+    prop_oneof![5 => Just((None, None, None, None)), 1 => some]
+}
+
 pub fn flow() -> impl Strategy<Value = Flow> {
     let times = (0i64..6, of(0i64..6));
     let ends = (of(select(&ADDRESSES[..])), of(select(&ADDRESSES[..])), of(port()), of(port()));
     let sizes = (of(bytes()), of(bytes()), of(select(vec![0u8, 1, 2, 16, 18, 255])));
     let names = (of(select(&NAMES[..])), of(select(&NAMES[..])), of(select(&NAMES[..])), of(select(&NAMES[..])));
-    (times, protocol(), ends, sizes, names).prop_map(|((start, end), protocol, ends, sizes, names)| {
+    (times, protocol(), ends, sizes, names, more()).prop_map(|((start, end), protocol, ends, sizes, names, more)| {
         let time = |millis| Timestamp::from_millis(1_666_000_000_000 + millis).unwrap();
         let address = |text: Option<&str>| text.map(|text| text.parse().unwrap());
         let name = |name: Option<&str>| name.map(str::to_owned);
@@ -65,6 +76,10 @@ pub fn flow() -> impl Strategy<Value = Flow> {
             dst_node: name(names.1),
             node_id: name(names.2),
             activity_id: name(names.3),
+            src_packets: more.0,
+            dst_packets: more.1,
+            flow_flags: more.2,
+            meta: more.3,
             ..Flow::starting(time(start))
         }
     })
@@ -124,8 +139,14 @@ fn test() -> impl Strategy<Value = Filter> {
     let protocols = (vec(protocol(), 0..3), any::<bool>()).prop_map(|(protocols, listed)| {
         if listed { filter::protocol().any_of(protocols) } else { filter::protocol().none_of(protocols) }
     });
+    let packets =
+        bytes().prop_map(|packets| filter::src_packets().within(..=packets).or(filter::dst_packets().ne(packets)));
     let bytes = bytes().prop_map(|bytes| filter::src_bytes().within(bytes..).or(filter::dst_bytes().eq(bytes)));
-    prop_oneof![time, ports, addresses, names, flags, protocols, bytes]
+    let flow_flags = (vec(select(FLOW_FLAGS.to_vec()), 0..3), any::<bool>()).prop_map(|(masks, carried)| {
+        let masks = masks.into_iter().map(FlowFlags::new);
+        if carried { filter::flow_flags().carries_any(masks) } else { filter::flow_flags().carries_none(masks) }
+    });
+    prop_oneof![time, ports, addresses, names, flags, protocols, bytes, packets, flow_flags]
 }
 
 pub fn filter() -> impl Strategy<Value = Filter> {

@@ -25,8 +25,8 @@ use arrow::{
     error::ArrowError,
 };
 
-/// Flows of a segment, at most, whatever the settings say: as many of the longest names still have 32-bit offsets.
-pub(super) const MOST_ROWS: usize = 1 << 23;
+/// Flows of a segment, at most, whatever the settings say: as many of the longest texts still have 32-bit offsets.
+pub(super) const MOST_ROWS: usize = 1 << 21;
 /// Rows that are put together in one go.
 const CHUNK_ROWS: usize = 8192;
 /// Bytes of dictionaries and pages of all inputs that are held.

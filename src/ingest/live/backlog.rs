@@ -150,7 +150,7 @@ mod tests {
         push(2000);
         push(1);
         push(1);
-        assert_eq!(taken(backlog, &room), [(30, 1_000_000 - 2002 * 88), (2000, 1_000_000 - 2 * 88), (2, 1_000_000)]);
+        assert_eq!(taken(backlog, &room), [(30, 1_000_000 - 2002 * 116), (2000, 1_000_000 - 2 * 116), (2, 1_000_000)]);
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
         let room = Arc::new(Semaphore::new(10_000_000));
         let single = |number: i64| {
             let mut backlog = Backlog::default();
-            let permit = Arc::clone(&room).try_acquire_many_owned(88).unwrap();
+            let permit = Arc::clone(&room).try_acquire_many_owned(116).unwrap();
             backlog.push(rows(number..number + 1), permit).unwrap();
             backlog
         };
@@ -166,7 +166,7 @@ mod tests {
         (0..7000).for_each(|number| all.append(single(number)).unwrap());
         let parts = taken(all, &room);
         assert_eq!(parts.iter().map(|(count, _)| count).sum::<usize>(), 7000);
-        assert!(parts.len() <= 7000 * 88 / PART_BYTES as usize + 1, "{parts:?}");
+        assert!(parts.len() <= 7000 * 116 / PART_BYTES as usize + 1, "{parts:?}");
         assert_eq!(parts.last().unwrap().1, 10_000_000);
     }
 

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch, UInt8Array, new_null_array},
+    array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt8Array, new_null_array},
     datatypes::{TimestampMillisecondType, UInt8Type},
 };
 
 use super::rows::{Rows, refused};
 use crate::{
     error::{Error, ErrorKind, Result},
-    flow::{Field, Protocol, Timestamp},
+    flow::{Field, Meta, Protocol, Timestamp, columns::ValueType},
     schema::{check_text, column_type},
 };
 
@@ -21,8 +21,10 @@ pub(super) fn rows(batch: &RecordBatch) -> Result<Rows> {
     let fields = Field::all().filter(|field| *field != Field::FlowId);
     let columns = fields.map(|field| {
         let column = column(batch, field)?;
-        check_values(field, &column)?;
-        Ok(column)
+        match field.column().values {
+            ValueType::Meta => objects(field, &column),
+            _ => check_values(field, &column).map(|()| column),
+        }
     });
     Rows::of_columns(columns.collect::<Result<_>>()?)
 }
@@ -51,6 +53,17 @@ fn check_values(field: Field, column: &ArrayRef) -> Result<()> {
     }
     let texts = column.as_string_opt::<i32>().into_iter().flatten();
     (0..).zip(texts).try_for_each(|(row, text)| check_text(field, text).map_err(|error| refused(row, error)))
+}
+
+/// JSON objects as they are stored.
+fn objects(field: Field, column: &ArrayRef) -> Result<ArrayRef> {
+    let texts = column.as_string_opt::<i32>().into_iter().flatten();
+    let objects = (0..).zip(texts).map(|(row, text)| {
+        let object = text.map(str::parse::<Meta>).transpose();
+        object.map_err(|reason| refused(row, invalid(format!("{}: {reason}", field.name()))))
+    });
+    let objects = objects.collect::<Result<Vec<_>>>()?;
+    Ok(Arc::new(objects.iter().map(|object| object.as_ref().map(Meta::as_str)).collect::<StringArray>()))
 }
 
 fn column(batch: &RecordBatch, field: Field) -> Result<ArrayRef> {

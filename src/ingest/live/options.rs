@@ -8,7 +8,7 @@ use crate::archive::Effort;
 /// in order.
 ///
 /// Whichever limit is reached first makes a commit of everything that was appended. The bytes of a flow are those it
-/// takes in memory: 88, and those of its names and IDs.
+/// takes in memory: 116, and those of its names and IDs.
 ///
 /// ```
 /// use std::time::Duration;

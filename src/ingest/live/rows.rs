@@ -6,12 +6,12 @@ use arrow::array::{ArrayRef, AsArray};
 
 use crate::{
     error::{Error, Result},
-    flow::Flow,
+    flow::{Field, Flow, Kind, ValueRef},
     schema::{FlowBuilder, UnsortedFlows},
 };
 
 /// Bytes of a flow without its texts: its columns, the ends of its texts, and what says which values are there.
-const FLOW_BYTES: u64 = 88;
+const FLOW_BYTES: u64 = 116;
 /// Flows of a part, at most: the texts of a column stay far below the limit of their 32-bit offsets.
 const PART_ROWS: usize = 1 << 16;
 
@@ -75,8 +75,8 @@ impl RowsBuilder {
             self.rows.parts.push(self.part.unsorted()?.shrunk()?);
         }
         self.part.push(flow).map_err(|error| refused(self.rows.count, error))?;
-        let texts = [&flow.src_node, &flow.dst_node, &flow.node_id, &flow.activity_id];
-        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        let texts = Field::all().filter(|field| field.kind() == Kind::Text).filter_map(|field| flow.value(field));
+        let texts: usize = texts.map(|text| if let ValueRef::Text(text) = text { text.len() } else { 0 }).sum();
         self.rows.count += 1;
         self.rows.bytes += FLOW_BYTES + texts as u64;
         Ok(())

@@ -48,7 +48,7 @@ fn passing(test: &Test, bounds: &impl Bounds) -> f64 {
 /// About which part of the flows have one certain value of a field.
 fn typical(field: Field) -> f64 {
     match (field, field.kind()) {
-        (Field::Protocol | Field::TcpFlags, _) => 0.2,
+        (Field::Protocol | Field::TcpFlags | Field::FlowFlags, _) => 0.2,
         (_, Kind::Address) => 1e-5,
         (_, Kind::Number) => 0.005,
         (_, Kind::Text) => 0.02,

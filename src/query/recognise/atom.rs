@@ -41,7 +41,7 @@ pub(super) fn field(column: &Column) -> Option<Field> {
 pub(super) fn absence(field: Field) -> Atom {
     let any = match field.kind() {
         Kind::Text => Set::Texts { texts: BTreeSet::new(), listed: false },
-        _ if field == Field::TcpFlags => Set::Flags { masks: BTreeSet::new(), carried: false },
+        Kind::Number if field.is_flags() => Set::Flags { masks: BTreeSet::new(), carried: false },
         _ => Set::Numbers(Ranges::full()),
     };
     let present = Test { field, set: any, absent: false };

@@ -26,7 +26,9 @@ pub(super) fn comparing(expr: &Expr) -> Option<Atom> {
     let atom = match expr {
         Expr::IsNull(operand) => is_null(operand),
         Expr::IsNotNull(operand) => is_null(operand).map(Atom::negated),
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) => comparison(left, *op, right),
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            comparison(left, *op, right).or_else(|| carries(left, *op, right))
+        }
         Expr::Between(between) => within(between),
         Expr::InList(list) => listed(list),
         _ => None,
@@ -129,6 +131,26 @@ fn comparison(left: &Expr, operator: Operator, right: &Expr) -> Option<Atom> {
         (Operator::NotEq | Operator::GtEq | Operator::LtEq, None) => Atom { yes: no, no: yes },
         _ => Atom { yes, no },
     })
+}
+
+/// `flow_flags & 3 = 3`, and likewise `!=`: of columns with so many values that they cannot be tried one by one.
+fn carries(left: &Expr, operator: Operator, right: &Expr) -> Option<Atom> {
+    let Expr::BinaryExpr(BinaryExpr { left: column, op: Operator::BitwiseAnd, right: mask }) = left else {
+        return None;
+    };
+    let Expr::Column(column) = column.as_ref() else { return None };
+    let field = field(column).filter(|field| field.is_flags())?;
+    match (literal(mask)?, literal(right)?) {
+        (ScalarValue::UInt64(Some(mask)), ScalarValue::UInt64(Some(flags))) if mask == flags => {
+            let carried = match operator {
+                Operator::Eq => true,
+                Operator::NotEq => false,
+                _ => return None,
+            };
+            Some(Atom::splitting(field, Set::Flags { masks: BTreeSet::from([mask]), carried }))
+        }
+        _ => None,
+    }
 }
 
 /// `dst_port BETWEEN 8000 AND 8999`

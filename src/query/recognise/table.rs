@@ -129,6 +129,7 @@ fn values(field: Field, is: &impl Fn(usize) -> bool) -> Option<Filter> {
 }
 
 fn flags(masks: BTreeSet<u8>, carried: bool) -> Filter {
+    let masks = masks.into_iter().map(u64::from).collect();
     Filter::Test(Test { field: Field::TcpFlags, set: Set::Flags { masks, carried }, absent: false })
 }
 

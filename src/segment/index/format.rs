@@ -15,10 +15,11 @@
 //! the lists, tag 3 the table of the pages, tag 4 the rows of the lists, which older segments do not have.
 //!
 //! Bounds: the number of blocks (4), the rows of each (4), the OR and the AND of the TCP flags of each (1 and 1), then
-//! for each column, in the order of the schema: a byte for each block (bit 0: some flow has a value, bit 1: some flow
+//! for each column of the segment: a byte for each block (bit 0: some flow has a value, bit 1: some flow
 //! has none), and the least and the greatest value of each, zero where there is none. A value has 8 bytes, an address
 //! 16. A time is its milliseconds plus 2^63. For a name the values are places (4) in a list of names, which comes
-//! first: its length (4), and each name as its length (2) and its bytes, in byte order.
+//! first: its length (4), and each name as its length (2) and its bytes, in byte order. Of a text of more than 255 bytes the
+//! least value is a prefix, and the greatest a text after all that begin with its prefix.
 //!
 //! Directory: the number of lists (1); for each the number of its columns (1) and their places in the schema (1 each),
 //! the number of its chunks (4), and for each chunk its first value as its length (2) and its bytes, the byte of the file
@@ -66,14 +67,17 @@
 //! rarest, of which hardly a page holds two. Source ports are not listed: the blocks alone would take 0.9.
 //!
 //! Pages: the rows of a page (4), the number of pages (4), the oldest and the newest start time of each (8 and 8, as in
-//! the bounds), the number of row groups (4); then for each column the checksum (4) of each page, and the checksum (4)
-//! of the dictionary of each row group, 0 where there is none. A checksum is the low half of the XXH64 with seed 0 of the
+//! the bounds), the number of row groups (4); then for each column of the segment the checksum (4) of each page, and the
+//! checksum (4) of the dictionary of each row group, 0 where there is none. A checksum is the low half of the XXH64 with seed 0 of the
 //! bytes of the page in the file, with its header.
 
 use twox_hash::XxHash64;
 
 use super::{
-    super::bounds::{BoundsTable, Extents, Lane},
+    super::{
+        bounds::{BoundsTable, Extents, Lane},
+        revision::fields_with,
+    },
     input::{Input, damaged, too_large},
     pages::PageTable,
     postings::Directory,
@@ -218,7 +222,13 @@ fn decode_bounds(input: &mut Input<'_>) -> Result<BoundsTable> {
     }
     let rows = (0..blocks).map(|_| input.number()).collect::<Result<_>>()?;
     let flags = (0..blocks).map(|_| input.array::<2>().map(|[any, all]| (any, all))).collect::<Result<_>>()?;
-    let lanes = Field::all().map(|field| decode_lane(input, field, blocks)).collect::<Result<_>>()?;
+    let mut lanes = Vec::new();
+    // A segment has the columns of its revision.
+    let mut fields = Field::all();
+    while let Some(field) = fields.next().filter(|_| input.left() > 0) {
+        lanes.push(decode_lane(input, field, blocks)?);
+    }
+    fields_with(lanes.len()).ok_or_else(damaged)?;
     Ok(BoundsTable { rows, lanes, flags })
 }
 

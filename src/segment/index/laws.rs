@@ -45,7 +45,8 @@ fn built(
     let mut builder = FlowBuilder::default();
     flows.iter().for_each(|flow| builder.push(flow).unwrap());
     let batch = builder.finish(FlowId::new(1)).unwrap();
-    let names: AllRanks<'_> = named().into_iter().map(|field| (field, Ranks::of(&batch, field).unwrap())).collect();
+    let names: AllRanks<'_> =
+        named(Field::ALL).into_iter().map(|field| (field, Ranks::of(&batch, field).unwrap())).collect();
     let cut = Cut { blocks: Blocks { rows: flows.len(), block_rows, page_rows }, chunk_bytes };
     let lists = super::lists().iter().map(|fields| build_cut(&names, fields, &batch, &cut).unwrap()).collect();
     let flows = Flows::new(&batch).unwrap().iter().collect();

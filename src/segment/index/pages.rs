@@ -2,8 +2,11 @@
 
 use twox_hash::XxHash64;
 
-use super::input::{Input, damaged, too_large};
-use crate::{error::Result, flow::Field};
+use super::{
+    super::revision::fields_with,
+    input::{Input, damaged, too_large},
+};
+use crate::error::Result;
 
 /// The pages of a segment: in every column they hold the same rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,11 +52,12 @@ impl PageTable {
         let time = |input: &mut Input<'_>| Ok((u64::from_le_bytes(input.array()?), u64::from_le_bytes(input.array()?)));
         let times = (0..pages).map(|_| time(input)).collect::<Result<_>>()?;
         let groups = input.number()? as usize;
-        if input.left() != pages.saturating_add(groups).saturating_mul(4 * Field::ALL.len()) {
-            return Err(damaged());
-        }
+        let column = pages.saturating_add(groups).saturating_mul(4);
+        let columns =
+            input.left().checked_div(column).filter(|columns| columns.checked_mul(column) == Some(input.left()));
+        let fields = columns.and_then(fields_with).ok_or_else(damaged)?;
         let mut table = Self { rows, times, checksums: Vec::new(), dictionaries: Vec::new() };
-        for _ in Field::all() {
+        for _ in fields {
             table.checksums.push((0..pages).map(|_| input.number()).collect::<Result<_>>()?);
             table.dictionaries.push((0..groups).map(|_| input.number()).collect::<Result<_>>()?);
         }
@@ -69,7 +73,8 @@ impl PageTable {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::sample::index, *};
+    use super::super::sample::index;
+    use crate::flow::Field;
 
     #[test]
     fn the_memory_of_a_table_is_that_of_its_times_and_checksums() {
