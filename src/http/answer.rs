@@ -30,13 +30,14 @@ use crate::{
     archive::Snapshot,
     error::{Error, ErrorKind, Result},
     query::{Explain, Page, Query},
-    wire::{Extent, MAX_QUERY_BYTES, Request as FlowRequest},
+    wire::{Extent, MAX_QUERY_BYTES, Profile, Request as FlowRequest},
 };
 
 /// Rows that are written on the spot; more would keep other requests of the thread waiting.
 const ROWS_ON_THE_SPOT: usize = 2000;
 
 pub(super) const NEXT_PAGE: HeaderName = HeaderName::from_static("x-next-page");
+pub(super) const CURSOR: HeaderName = HeaderName::from_static("x-cursor");
 pub(super) const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
 /// What is asked for.
@@ -166,11 +167,11 @@ impl<A: Authorizer> Inner<A> {
         let shared = &self.shared;
         let turn = enter(&shared.queries, 1).await?;
         let (form, coding) = (Form::accepted(&parts.headers), Coding::accepted(&parts.headers));
-        let flags = self.settings.flags;
+        let view = self.settings.view().with(request.fields.clone());
         let work = async {
             let (_, page) = self.first_page(request).await?;
             let render = move || -> Result<_> {
-                let mut renderer = Renderer::new(form, coding, flags)?;
+                let mut renderer = Renderer::new(form, coding, view)?;
                 let mut body = renderer.page(&page)?;
                 body.extend(renderer.finish()?);
                 Ok((body, page))
@@ -183,7 +184,11 @@ impl<A: Authorizer> Inner<A> {
         self.head(&mut response, form, coding);
         let headers = response.headers_mut();
         if let Some(next) = &page.next {
-            insert(headers, NEXT_PAGE, HeaderValue::from_str(&next.to_string()).ok());
+            let cursor = HeaderValue::from_str(&next.to_string()).ok();
+            if self.settings.profile == Profile::Current {
+                insert(headers, CURSOR, cursor.clone());
+            }
+            insert(headers, NEXT_PAGE, cursor);
             insert(headers, header::LINK, link::next(parts.uri.query().unwrap_or_default(), next));
         }
         insert(headers, TOTAL_COUNT, page.total.map(HeaderValue::from));
@@ -198,7 +203,7 @@ impl<A: Authorizer> Inner<A> {
         // Its first page is there before its head, so that what can be told by a status is.
         let (query, page) = timed(self, self.first_page(request)).await?;
         let total = page.total;
-        let renderer = Renderer::new(form, coding, self.settings.flags)?;
+        let renderer = Renderer::new(form, coding, self.settings.view().with(request.fields.clone()))?;
         let time = (self.settings.export_time, Arc::clone(&self.archive.settings().clock));
         let export = Export::new(query, page, renderer, pass, Arc::clone(shared), time);
         let mut response = Response::new(Body::from_stream(export.stream()));

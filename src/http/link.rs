@@ -38,7 +38,7 @@ fn is_page(pair: &str) -> bool {
             Some(_) => letter,
         });
     }
-    decoded == b"page"
+    decoded == b"page" || decoded == b"cursor"
 }
 
 /// What a browser sends as it is and a URL in a header may not hold, escaped.
@@ -69,7 +69,7 @@ mod tests {
             ("", "?"),
             ("page=2", "?"),
             ("p%61ge=2&&limit=5", "?limit=5&"),
-            ("cursor=2&limit=5", "?cursor=2&limit=5&"),
+            ("cursor=2&limit=5&cursors=3", "?limit=5&cursors=3&"),
             ("dstPort=80&page=2&limit=5&pages=3", "?dstPort=80&limit=5&pages=3&"),
             ("srcNode={a}", "?srcNode=%7Ba%7D&"),
         ] {

@@ -17,12 +17,13 @@
 //! # What is answered
 //!
 //! `GET` [`PATH`] with the [parameters](crate::wire::PARAMETERS) answers a page: 200 and a JSON array of objects with the
-//! [fields](crate::wire::fields), or what `Accept` prefers of `application/x-ndjson`, `text/csv` and
+//! [fields](crate::wire::Profile::fields) of the profile in the [`Settings`], or those that `fields` names; or what `Accept` prefers of `application/x-ndjson`, `text/csv` and
 //! `application/vnd.apache.arrow.stream`; compressed with gzip or zstd where `Accept-Encoding` names them.
 //!
 //! | header | when |
 //! |---|---|
 //! | `x-next-page` | there may be more: the cursor to hand in as `page` |
+//! | `x-cursor` | likewise with [`Profile::Current`](crate::wire::Profile::Current): the same |
 //! | `link` | likewise: the query of the next page, with `rel="next"`; left out where it is longer than 2 KiB |
 //! | `x-total-count` | the number of all matches is known |
 //!

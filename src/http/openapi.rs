@@ -11,7 +11,7 @@ use crate::{
     flow::{Field, MAX_TEXT_BYTES, TcpFlags, columns::ValueType},
     order::MAX_CURSOR_BYTES,
     query::{LARGEST_TOP, MOST_BUCKETS},
-    wire::{Exports, Limits, PARAMETERS, Parameter, ParameterKind, TextForm, fields, sortable},
+    wire::{Exports, Limits, PARAMETERS, Parameter, ParameterKind, Profile, TextForm, all_fields, sortable},
 };
 
 /// The version of the endpoint, not of this crate.
@@ -137,6 +137,15 @@ fn schema(name: &str, kind: ParameterKind, limits: &Limits) -> Value {
                 {"type": "string", "pattern": list(&item)},
             ]}, "examples": [[2, 16]]})
         }
+        ParameterKind::FlowFlags => json!({"type": "array", "items": {"anyOf": [
+            {"type": "integer", "minimum": 1, "maximum": u64::MAX},
+            {"type": "string", "pattern": list("[1-9][0-9]{0,18}")},
+        ]}, "examples": [[65536]]}),
+        ParameterKind::Fields => {
+            let names: Vec<&str> = all_fields().iter().map(|(name, _)| *name).collect();
+            // Each field once, which no pattern says.
+            json!({"type": "string", "pattern": format!("^(?:\\*|{})$", names.join("|")), "examples": ["destPort"]})
+        }
         ParameterKind::Limit => {
             let number = json!({"type": "integer", "minimum": 0, "maximum": limits.largest, "default": limits.default});
             match limits.exports {
@@ -211,10 +220,16 @@ fn time() -> Value {
 
 fn flow() -> Value {
     let properties: Map<String, Value> =
-        fields().iter().map(|(name, field)| ((*name).to_owned(), shown(*field))).collect();
-    let required: Vec<&str> =
-        fields().iter().filter(|(_, field)| field.always_present()).map(|(name, _)| *name).collect();
-    json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+        all_fields().iter().map(|(name, field)| ((*name).to_owned(), shown(*field))).collect();
+    let names = |fields: &[(&str, Field)]| fields.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let usual = Profile::Seed.fields();
+    let added: Vec<_> = Profile::Current.fields().iter().filter(|shown| !usual.contains(shown)).copied().collect();
+    let about = format!(
+        "With `fields` a flow has these. Without, it has {}; and, as the server is set up, {}.",
+        names(usual),
+        names(&added)
+    );
+    json!({"type": "object", "description": about, "properties": properties, "additionalProperties": false})
 }
 
 /// A summary: some sums, and those of groups and buckets.
@@ -271,6 +286,10 @@ fn page_answer() -> Value {
         "headers": {
             "x-next-page": {
                 "description": "The cursor to hand in as `page`. Absent only where nothing more can match.",
+                "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": MAX_CURSOR_BYTES},
+            },
+            "x-cursor": {
+                "description": "The same as `x-next-page`, as the server is set up.",
                 "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": MAX_CURSOR_BYTES},
             },
             "Link": {

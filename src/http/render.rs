@@ -9,12 +9,12 @@ use super::accept::{Coding, Form};
 use crate::{
     error::{Error, ErrorKind, Result},
     query::Page,
-    wire::{FlagsFormat, FlowWriter, table, table_schema},
+    wire::{FlowWriter, View, table, table_schema},
 };
 
 /// Writes pages of one answer; its bytes are taken out as they come.
 pub(super) struct Renderer {
-    flags: FlagsFormat,
+    view: View,
     forming: Forming,
 }
 
@@ -25,16 +25,16 @@ enum Forming {
 
 impl Renderer {
     /// Nothing is written yet.
-    pub(super) fn new(form: Form, coding: Coding, flags: FlagsFormat) -> Result<Self> {
+    pub(super) fn new(form: Form, coding: Coding, view: View) -> Result<Self> {
         let compressor = Compressor::new(coding).map_err(unwritable)?;
         let forming = match form {
-            Form::Text(form) => Forming::Text(FlowWriter::new(form, flags), compressor),
+            Form::Text(form) => Forming::Text(FlowWriter::new(form, view.clone()), compressor),
             Form::Arrow => {
-                let writer = StreamWriter::try_new(compressor, &table_schema()).map_err(unwritable)?;
+                let writer = StreamWriter::try_new(compressor, &table_schema(&view)).map_err(unwritable)?;
                 Forming::Arrow(Box::new(writer))
             }
         };
-        Ok(Self { flags, forming })
+        Ok(Self { view, forming })
     }
 
     /// Writes a page; what of it is ready.
@@ -45,7 +45,7 @@ impl Renderer {
                 Ok(compressor.take())
             }
             Forming::Arrow(writer) => {
-                writer.write(&table(&page.batch, self.flags)?).map_err(unwritable)?;
+                writer.write(&table(&page.batch, &self.view)?).map_err(unwritable)?;
                 Ok(writer.get_mut().take())
             }
         }

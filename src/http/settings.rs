@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use crate::{
     query::Budget,
-    wire::{FlagsFormat, Limits},
+    wire::{FlagsFormat, Limits, Profile, View},
 };
 
 /// What the endpoint answers, and what it may spend on that.
@@ -19,7 +19,9 @@ use crate::{
 pub struct Settings {
     /// How many rows a page has. Whether `limit=all` is one of them is decided by [`exports`](Self::exports).
     pub limits: Limits,
-    /// How TCP flags are written.
+    /// Which fields a page shows that is not asked for certain ones.
+    pub profile: Profile,
+    /// How TCP flags are written; with [`Profile::Current`] they always are decimal numbers.
     pub flags: FlagsFormat,
     /// What one page or one summary may cost. A search that has used it up answers what it has, and where to go on; a summary
     /// what it has, and which time that covers.
@@ -45,12 +47,20 @@ pub struct Settings {
     pub export_time: Duration,
 }
 
+impl Settings {
+    /// How flows are shown where a request does not say.
+    pub(super) fn view(&self) -> View {
+        View::new(self.profile, self.flags)
+    }
+}
+
 impl Default for Settings {
     /// Pages as the contract has them; 4 queries a core at a time, 1,024 waiting for at most 10 seconds; 256 MiB of
     /// answers, and 64 MiB of groups for each summary; no exports.
     fn default() -> Self {
         Self {
             limits: Limits::default(),
+            profile: Profile::Seed,
             flags: FlagsFormat::Binary,
             budget: Budget::default(),
             group_bytes: 64 << 20,

@@ -27,7 +27,7 @@ impl<A: Authorizer> Inner<A> {
         request.filter = request.filter.and(grant);
         let turn = enter(&self.shared.queries, 1).await?;
         let coding = Coding::accepted(&parts.headers);
-        let flags = self.settings.flags;
+        let flags = self.settings.view().flags();
         let body = timed(self, async {
             let summary = self.summarize(&request).await?;
             // Thousands of buckets would keep other requests of the thread waiting.

@@ -36,6 +36,11 @@ impl Arguments {
         arguments
     }
 
+    /// The parameter of this name, if it is known here.
+    pub(super) fn parameter(&self, name: &str) -> Option<&'static Parameter> {
+        self.0.iter().find(|(parameter, _)| parameter.name == name).map(|(parameter, _)| *parameter)
+    }
+
     /// The values of the parameter of this name; none where it is absent or empty.
     pub(super) fn values(&self, name: &str) -> &[String] {
         let found = self.0.iter().find(|(parameter, _)| parameter.name == name);
@@ -86,7 +91,7 @@ mod tests {
     use super::*;
     use crate::{
         flow::Field,
-        wire::{PARAMETERS, fields},
+        wire::{PARAMETERS, all_fields},
     };
 
     fn suggestion(name: &str) -> Option<String> {
@@ -110,7 +115,7 @@ mod tests {
             ("node_id", "node"),
         ] {
             let field = Field::named(column).unwrap();
-            let shown = fields().iter().filter(|(_, shown)| *shown == field).map(|(name, _)| *name);
+            let shown = all_fields().iter().filter(|(_, shown)| *shown == field).map(|(name, _)| *name);
             for name in shown.chain([column]).filter(|name| Parameter::named(name).is_none()) {
                 assert_eq!(suggestion(name).as_deref(), Some(parameter), "{name}");
                 assert_eq!(suggestion(&name.to_uppercase()).as_deref(), Some(parameter), "{name}");

@@ -6,11 +6,12 @@ use super::{
     operator::Operator,
     problem::Wrong,
     reader::Reader,
-    values::{addresses, flags, instant, ports, protocol},
+    sort::switch,
+    values::{addresses, flags, flow_flags, instant, ports, protocol},
 };
 use crate::{
     filter::{self, Addresses, Filter, Names, Numbers, Ranges, Times},
-    flow::Protocol,
+    flow::{FlowFlags, Protocol},
 };
 
 /// Reads the parameters that filter; a flow matches if all of them hold.
@@ -30,6 +31,8 @@ pub(super) fn read(reader: &mut Reader) -> Filter {
         name(reader, ("anyNode", "anyNodeOp"), filter::any_node()),
         name(reader, ("node", "nodeOp"), filter::node_id()),
         reader.list("tcpFlags", flags).map(|masks| filter::tcp_flags().carries_any(masks)),
+        reader.list("flags", flow_flags).map(|masks| filter::flow_flags().carries_any(masks)),
+        defunct(reader),
     ];
     tests.into_iter().flatten().fold(Filter::all(), Filter::and)
 }
@@ -45,6 +48,15 @@ fn time(reader: &mut Reader, (name, operator): (&str, &str), default: Operator, 
         Operator::Lt => field.lt(time),
         Operator::Lte => field.lte(time),
     })
+}
+
+fn defunct(reader: &mut Reader) -> Option<Filter> {
+    let is_defunct = reader.one("defunct", switch)?;
+    if is_defunct && reader.is_given("flags") {
+        let wrong = Wrong::because("it does not go with `flags`, which it stands for");
+        reader.refuse("defunct", &wrong.allowed("one of the two"));
+    }
+    is_defunct.then(|| filter::flow_flags().carries_any(FlowFlags::DEFUNCT.iter().copied()))
 }
 
 fn protocols(reader: &mut Reader, field: Numbers<Protocol>) -> Option<Filter> {

@@ -20,6 +20,10 @@ pub enum ParameterKind {
     Names,
     /// A list of sets of TCP flags.
     Flags,
+    /// A list of sets of flow flags.
+    FlowFlags,
+    /// A list of the fields of an answer.
+    Fields,
     /// A number of rows.
     Limit,
     /// A cursor or the number of a page.
@@ -90,16 +94,17 @@ impl Parameter {
             | Kind::Addresses
             | Kind::Ports
             | Kind::Names
-            | Kind::Flags => true,
+            | Kind::Flags
+            | Kind::FlowFlags => true,
             Kind::Switch => self.name != "reverse",
-            Kind::Limit | Kind::Page | Kind::Sort | Kind::Count => false,
+            Kind::Limit | Kind::Page | Kind::Sort | Kind::Count | Kind::Fields => false,
             Kind::By | Kind::Measure | Kind::Top | Kind::Every | Kind::Sums => false,
         }
     }
 
     /// Whether it may be given more than once; all its values then make one list.
     pub fn is_repeatable(&self) -> bool {
-        self.kind == ParameterKind::Flags
+        matches!(self.kind, ParameterKind::Flags | ParameterKind::FlowFlags)
     }
 }
 
@@ -117,6 +122,8 @@ impl ParameterKind {
             Self::Flags => {
                 "1 to 255, hexadecimal such as 0x12, FIN, SYN, RST, PSH, ACK, URG, ECE, CWR, sums such as SYN+ACK, and comma lists of these"
             }
+            Self::FlowFlags => "decimal numbers from 1 to 18446744073709551615, and comma lists of these",
+            Self::Fields => "names of fields of an answer, with commas between several, or * for all",
             Self::Limit => "a whole number of rows from 0 to the largest limit",
             Self::Page => "the cursor of the page before, or a page number from 1 on",
             Self::Sort => "field:asc or field:desc, with commas between several",
@@ -137,7 +144,7 @@ impl ParameterKind {
 
     /// Whether an unescaped `+` stands for itself and not for a space: it is part of sums, offsets and exponents.
     pub(super) const fn keeps_plus(self) -> bool {
-        matches!(self, Self::Time | Self::Ports | Self::Flags | Self::Limit | Self::Top)
+        matches!(self, Self::Time | Self::Ports | Self::Flags | Self::FlowFlags | Self::Limit | Self::Top)
     }
 
     /// An item without the spaces around it that do not belong to it, whichever way they are written.
@@ -154,7 +161,8 @@ const fn parameter(name: &'static str, kind: ParameterKind, about: &'static str)
 /// Every parameter of the endpoint. Names, values and meanings are its contract.
 pub const PARAMETERS: &[Parameter] = {
     use ParameterKind::{
-        Addresses, Comparison, Count, Equality, Flags, Limit, Names, Page, Ports, Protocols, Sort, Switch, Time,
+        Addresses, Comparison, Count, Equality, Fields, Flags, FlowFlags, Limit, Names, Page, Ports, Protocols, Sort,
+        Switch, Time,
     };
     &[
         parameter("sTime", Time, "A bound on when the flow began, by default the earliest time."),
@@ -208,8 +216,22 @@ pub const PARAMETERS: &[Parameter] = {
             Flags,
             "Sets of TCP flags: the flow carries all flags of at least one of them. It may be repeated.",
         ),
+        parameter(
+            "flags",
+            FlowFlags,
+            "Sums of flow flags: the flow carries all flags of at least one of them. It may be repeated.",
+        ),
+        parameter(
+            "defunct",
+            Switch,
+            "true: flows that could not be carried, by their flow flags: without an ACL match, a rule match or a route, with \
+             invalid TCP, or with a certificate that is expired, of another name or self-signed, or without one where mutual \
+             TLS is needed. It does not go with flags.",
+        ),
         parameter("limit", Limit, "The most rows in the answer."),
         parameter("page", Page, "Where the answer begins."),
+        parameter("cursor", Page, "Another name of page."),
+        parameter("fields", Fields, "The fields that a row of the answer has; those of the profile if left out."),
         parameter("sort", Sort, "The fields to sort by; then always by start time, which reverse turns round."),
         parameter("reverse", Switch, "true: newer flows first; false, as if left out: older flows first."),
         parameter("count", Count, "Whether matches are counted: auto, if left out, where that costs nothing."),

@@ -30,13 +30,13 @@ impl Reader {
     /// The value of a parameter; `None` where it is absent or wrong.
     pub(super) fn one<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
         let value = self.arguments.values(name).first()?;
-        let parsed = parse(Parameter::named(name)?.kind.trim(value));
+        let parsed = parse(self.arguments.parameter(name)?.kind.trim(value));
         self.keep(name, parsed)
     }
 
     /// The items of a comma list; `None` where it is absent or any item is wrong.
     pub(super) fn list<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<Vec<T>> {
-        let parameter = Parameter::named(name)?;
+        let parameter = self.arguments.parameter(name)?;
         let given = self.arguments.values(name);
         let given = if parameter.is_repeatable() { given } else { given.get(..1).unwrap_or_default() };
         let items = given.iter().flat_map(|value| items(parameter.kind, value));
@@ -53,13 +53,14 @@ impl Reader {
 
     /// The operator that a parameter holds, wrong or not the operand's: `default` where it is absent or wrong.
     pub(super) fn operator(&mut self, name: &str, default: Operator) -> Operator {
-        let equal_only = Parameter::named(name).is_some_and(|parameter| parameter.kind == ParameterKind::Equality);
+        let equal_only =
+            self.arguments.parameter(name).is_some_and(|parameter| parameter.kind == ParameterKind::Equality);
         self.one(name, if equal_only { equality } else { comparison }).unwrap_or(default)
     }
 
     /// Notes what is wrong with the value of a parameter.
     pub(super) fn refuse(&mut self, name: &str, wrong: &Wrong) {
-        let allowed = Parameter::named(name).map_or("", |parameter| parameter.kind.allowed());
+        let allowed = self.arguments.parameter(name).map_or("", |parameter| parameter.kind.allowed());
         self.problems.push(|| wrong.sentence(name, allowed));
     }
 

@@ -1,7 +1,7 @@
 //! A query string as a typed request.
 
 use super::{
-    filters,
+    fields, filters,
     limits::{Exports, Extent, Limits},
     number::whole_number,
     operator::word,
@@ -14,6 +14,7 @@ use crate::{
     archive::Snapshot,
     error::{Error, Result},
     filter::Filter,
+    flow::Field,
     order::Order,
     query::{Count, Query, Start},
 };
@@ -59,6 +60,8 @@ pub struct Request {
     pub start: Start,
     /// Whether they are counted.
     pub count: Count,
+    /// The fields that they are shown by, each under its name in an answer; `None` where the profile says it.
+    pub fields: Option<Vec<(&'static str, Field)>>,
 }
 
 impl Request {
@@ -92,12 +95,17 @@ impl Request {
         let filter = filters::read(&mut reader);
         let rows = reader.one("limit", |text| limit(text, limits));
         let (limit, extent) = rows.unwrap_or((limits.default, Extent::Page));
-        let start = reader.one("page", |text| page(text, extent)).unwrap_or(Ok(Start::First));
+        if reader.is_given("page") && reader.is_given("cursor") {
+            reader.refuse("cursor", &Wrong::because("it is another name of `page`").allowed("one of the two"));
+        }
+        let starts = ["page", "cursor"].map(|name| reader.one(name, |text| page(name, text, extent)));
+        let start = starts.into_iter().flatten().next().unwrap_or(Ok(Start::First));
+        let fields = fields::read(&mut reader);
         let order = sort::read(&mut reader);
         let count = reader.one("count", count).unwrap_or_default();
         let mut problems = reader.problems;
         match start {
-            Ok(start) if problems.is_empty() => Ok(Self { filter, order, limit, extent, start, count }),
+            Ok(start) if problems.is_empty() => Ok(Self { filter, order, limit, extent, start, count, fields }),
             Err(cursor) if problems.is_empty() => Err(cursor),
             Ok(_) => Err(Error::invalid_query(problems.finish())),
             Err(cursor) => {
@@ -121,7 +129,7 @@ fn limit(text: &str, limits: &Limits) -> Result<(usize, Extent), Wrong> {
 }
 
 /// Reads a page number or a cursor; what is wrong with a cursor is an error of its own kind.
-fn page(text: &str, extent: Extent) -> Result<Result<Start>, Wrong> {
+fn page(name: &str, text: &str, extent: Extent) -> Result<Result<Start>, Wrong> {
     // No archive has so many pages that a greater number would be another one.
     let digits = text.bytes().all(|digit| digit.is_ascii_digit());
     match whole_number(text).or(digits.then_some(u64::MAX)) {
@@ -133,10 +141,10 @@ fn page(text: &str, extent: Extent) -> Result<Result<Start>, Wrong> {
         Some(number) => Ok(Ok(Start::Number(number))),
         // A number all the same, such as -1 or 1.5; no cursor is one.
         None if text.parse::<f64>().is_ok() => Err(Wrong::value(text, "is not a page")),
-        None => Ok(text
-            .parse()
-            .map(Start::At)
-            .map_err(|error: Error| Error::new(error.kind(), format!("{error}; given: {}", quote(text))))),
+        None => Ok(text.parse().map(Start::At).map_err(|error: Error| {
+            let place = if name == "page" { String::new() } else { format!(" as `{name}`") };
+            Error::new(error.kind(), format!("{error}; given{place}: {}", quote(text)))
+        })),
     }
 }
 
@@ -165,6 +173,7 @@ mod tests {
             extent: Extent::Page,
             start: Start::First,
             count: Count::Auto,
+            fields: None,
         };
         for query in ["", "?", "&", "tcpFlags=&dstPort&srcPortOp=ne", "protocol=all", "protocol=TCP,ALL&protocolOp=ne"]
         {
@@ -226,6 +235,50 @@ mod tests {
             let allowed = "allowed: the cursor of the page before, or a page number from 1 on";
             assert_eq!(problems(&format!("page={text}")), [format!("`page`: {text:?} is not a page; {allowed}")]);
         }
+    }
+
+    #[test]
+    fn a_cursor_is_a_page_and_there_is_one_of_them() {
+        let cursor: Cursor = format!("Ag{}", "A".repeat(60)).parse().unwrap();
+        assert_eq!(
+            Request::parse(&format!("cursor={cursor}")).unwrap(),
+            Request::parse(&format!("page={cursor}")).unwrap()
+        );
+        assert_eq!(Request::parse("cursor=2&page=").unwrap().start, Start::Number(2));
+        let both = problems("cursor=2&page=2");
+        assert_eq!(both, ["`cursor`: it is another name of `page`; allowed: one of the two"]);
+    }
+
+    #[test]
+    fn defunct_stands_for_flow_flags_and_does_not_go_with_others() {
+        let flags = "flags=65536,131072&flags=262144,524288,67108864,134217728,268435456,536870912";
+        let filter = |query: &str| Request::parse(query).unwrap().filter.normal();
+        assert_eq!(filter("defunct=true"), filter(flags));
+        assert_eq!(filter("defunct=false&flags=3"), filter("flags=3"));
+        assert_ne!(filter("flags=3"), filter("flags=1,2"));
+        let both = problems("defunct=true&flags=1");
+        assert_eq!(both, ["`defunct`: it does not go with `flags`, which it stands for; allowed: one of the two"]);
+        for text in ["0", "-1", "1.5", "0x10", "SYN", "18446744073709551616"] {
+            let allowed = "allowed: decimal numbers from 1 to 18446744073709551615, and comma lists of these";
+            let told = problems(&format!("flags={text}"));
+            assert!(told[0].ends_with(allowed), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn fields_are_those_of_an_answer() {
+        let names = |query: &str| -> Vec<&str> {
+            Request::parse(query).unwrap().fields.into_iter().flatten().map(|(name, _)| name).collect()
+        };
+        assert_eq!(names("fields=sourcePackets,startTime"), ["sourcePackets", "startTime"]);
+        assert_eq!(names("fields=*").len(), 18);
+        assert_eq!(names("fields=*"), names("fields=nodeId,*"));
+        assert_eq!(Request::parse("fields=").unwrap().fields, None);
+        assert_eq!(problems("fields=meta,meta"), ["`fields`: meta is given twice; allowed: each field once"]);
+        let told = problems("fields=srcPort,meta,flow_id");
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains(r#"`fields`: "srcPort" is not a field of an answer"#), "{told:?}");
+        assert!(told[0].ends_with("did you mean `sourcePort`?"), "{told:?}");
     }
 
     #[test]

@@ -1,24 +1,16 @@
 //! Flows as the endpoint's JSON objects.
 
-use std::{io, sync::LazyLock};
+use std::io;
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::{Cell, FlagsFormat};
-use crate::flow::{Field, Flow, StoredFlow, columns::Answers};
+use super::{Cell, View};
+use crate::flow::{Flow, StoredFlow};
 
-/// The fields of an answer in its order, with the fields of a flow that they show: what JSON, CSV and tables hold.
-pub fn fields() -> &'static [(&'static str, Field)] {
-    static FIELDS: LazyLock<Vec<(&str, Field)>> = LazyLock::new(|| {
-        let shown = Field::all().filter(|field| field.column().answers == Answers::All);
-        let mut fields: Vec<_> = shown.filter_map(|field| Some((field.key()?, field))).collect();
-        fields.sort_unstable();
-        fields
-    });
-    FIELDS.as_slice()
-}
-
-/// A flow as an object with the [`fields`] of an answer; those without a value are left out.
+/// A flow as an object with the fields of a [`View`]; those without a value are left out.
+///
+/// A serializer takes no text of JSON, so the numbers of `meta` are those that `serde_json` makes of them, and its members
+/// are in the order of their names. [`write_line`] and [`FlowWriter`](super::FlowWriter) write it as it is.
 ///
 /// ```
 /// use flowseek::{flow::Flow, wire::{FlagsFormat, FlowView}};
@@ -28,24 +20,24 @@ pub fn fields() -> &'static [(&'static str, Field)] {
 /// assert_eq!(json, r#"{"destPort":443,"protocol":"UNKNOWN","startTime":"2022-11-01T22:46:01.000Z"}"#);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct FlowView<'a> {
     flow: &'a Flow,
-    flags: FlagsFormat,
+    view: View,
 }
 
 impl<'a> FlowView<'a> {
-    /// A view of a flow, its TCP flags written in a format.
-    pub fn new(flow: &'a Flow, flags: FlagsFormat) -> Self {
-        Self { flow, flags }
+    /// A flow in a view.
+    pub fn new(flow: &'a Flow, view: impl Into<View>) -> Self {
+        Self { flow, view: view.into() }
     }
 }
 
 impl Serialize for FlowView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_map(None)?;
-        for (name, field) in fields() {
-            if let Some(cell) = Cell::of(self.flow, *field, self.flags) {
+        for (name, field) in self.view.fields() {
+            if let Some(cell) = Cell::of(self.flow, *field, self.view.flags()) {
                 object.serialize_entry(name, &cell)?;
             }
         }
@@ -60,14 +52,15 @@ impl Serialize for FlowView<'_> {
 pub fn write_array<'a>(
     out: &mut impl io::Write,
     flows: impl IntoIterator<Item = &'a StoredFlow>,
-    flags: FlagsFormat,
+    view: impl Into<View>,
 ) -> io::Result<()> {
+    let view = view.into();
     out.write_all(b"[")?;
     for (index, stored) in flows.into_iter().enumerate() {
         if index > 0 {
             out.write_all(b",")?;
         }
-        serde_json::to_writer(&mut *out, &FlowView::new(&stored.flow, flags))?;
+        write_object(out, &stored.flow, &view)?;
     }
     out.write_all(b"]")
 }
@@ -76,15 +69,32 @@ pub fn write_array<'a>(
 ///
 /// # Errors
 /// What `out` fails with; writing into a `Vec` never fails.
-pub fn write_line(out: &mut impl io::Write, flow: &Flow, flags: FlagsFormat) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &FlowView::new(flow, flags))?;
+pub fn write_line(out: &mut impl io::Write, flow: &Flow, view: impl Into<View>) -> io::Result<()> {
+    write_object(out, flow, &view.into())?;
     out.write_all(b"\n")
+}
+
+/// Writes a flow as one JSON object.
+pub(super) fn write_object(out: &mut (impl io::Write + ?Sized), flow: &Flow, view: &View) -> io::Result<()> {
+    let cells = view.fields().iter().filter_map(|(name, field)| Some((name, Cell::of(flow, *field, view.flags())?)));
+    let mut before = '{';
+    for (name, cell) in cells {
+        // No name needs an escape.
+        write!(out, "{before}\"{name}\":")?;
+        before = ',';
+        match cell {
+            Cell::Object(text) => out.write_all(text.as_bytes())?,
+            cell => serde_json::to_writer(&mut *out, &cell)?,
+        }
+    }
+    out.write_all(if before == '{' { b"{}" } else { b"}" })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::flow::{FlowFlags, FlowId, Protocol, TcpFlags, Timestamp};
+    use crate::wire::{FlagsFormat, Profile, all_fields};
 
     fn full() -> Flow {
         Flow {
@@ -125,10 +135,29 @@ mod tests {
             "\n"
         );
         assert_eq!(line(FlagsFormat::Binary), expected);
-        let names: Vec<&str> = fields().iter().map(|(name, _)| *name).collect();
+        let names: Vec<&str> = Profile::Seed.fields().iter().map(|(name, _)| *name).collect();
         let contract = "activityID destBytes destIP destNode destPort endTime protocol sourceBytes sourceIP sourceNode \
                         sourcePort startTime tcpFlags";
         assert_eq!(names, contract.split(' ').collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn other_fields_are_shown_where_they_are_asked_for() {
+        let flow = Flow { meta: Some(r#"{"cost":0.10,"a":1}"#.parse().unwrap()), ..full() };
+        let shown = |view: View| {
+            let mut out = Vec::new();
+            write_line(&mut out, &flow, view.clone()).unwrap();
+            let line = String::from_utf8(out).unwrap();
+            let parsed: serde_json::Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(serde_json::to_value(FlowView::new(&flow, view)).unwrap(), parsed);
+            line
+        };
+        let current = shown(View::new(Profile::Current, FlagsFormat::Binary));
+        let expected = r#","flags":"3","meta":{"cost":0.10,"a":1},"nodeId":"never shown","protocol":"UNKNOWN","#;
+        assert!(current.contains(expected) && current.ends_with("\"tcpFlags\":\"33\"}\n"), "{current}");
+        let some = all_fields().iter().copied().filter(|(name, _)| name.ends_with("Packets")).collect();
+        assert_eq!(shown(View::default().with(Some(some))), "{\"destPackets\":2,\"sourcePackets\":1}\n");
+        assert_eq!(shown(View::default().with(Some(Vec::new()))), "{}\n");
     }
 
     #[test]

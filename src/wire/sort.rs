@@ -1,6 +1,12 @@
 //! The order that the arguments ask for.
 
-use super::{field_name::field_names, operator::word, problem::Wrong, reader::Reader, response::fields};
+use super::{
+    field_name::field_names,
+    operator::word,
+    problem::Wrong,
+    reader::Reader,
+    view::{Profile, all_fields},
+};
 use crate::{
     flow::Field,
     order::{Direction, Order, SortKey},
@@ -34,11 +40,13 @@ fn sort_key(item: &str) -> Result<(&'static str, SortKey), Wrong> {
     Ok((name, SortKey { field, direction }))
 }
 
-/// The names of the fields that flows can be sorted by: those of a response, and then those of parameters and what their
-/// analogy makes.
+/// The names of the fields that flows can be sorted by: those of a response, those of parameters and what their analogy
+/// makes, and then those of a response that is asked for them. An object has no order, and may be too long for a cursor.
 pub(crate) fn sortable() -> impl Iterator<Item = (&'static str, Field)> {
+    let usual = Profile::Seed.fields();
+    let others = all_fields().iter().filter(|shown| !usual.contains(shown) && shown.1 != Field::Meta);
     let aliases = Field::all().flat_map(|field| field.column().aliases.iter().map(move |alias| (*alias, field)));
-    fields().iter().copied().chain(aliases)
+    usual.iter().copied().chain(aliases).chain(others.copied())
 }
 
 /// A field by the name of a response or of a parameter; and that name.
@@ -53,7 +61,8 @@ pub(super) fn field(name: &str) -> Result<(&'static str, Field), Wrong> {
     })
 }
 
-fn switch(text: &str) -> Result<bool, Wrong> {
+/// Reads `true` or `false`.
+pub(super) fn switch(text: &str) -> Result<bool, Wrong> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),

@@ -3,7 +3,7 @@
 use super::{number::whole_number, parameter::ParameterKind, problem::Wrong};
 use crate::{
     filter::Ranges,
-    flow::{AddressRange, Instant, Protocol, TcpFlags},
+    flow::{AddressRange, FlowFlags, Instant, Protocol, TcpFlags},
 };
 
 /// The longest text of an address, a block or a time that is looked at, in bytes.
@@ -87,6 +87,15 @@ pub(super) fn flags(text: &str) -> Result<TcpFlags, Wrong> {
         }
     }
     if bits == 0 { Err(Wrong::value(text, "holds no flag")) } else { Ok(TcpFlags::new(bits)) }
+}
+
+/// Reads a sum of flow flags.
+pub(super) fn flow_flags(text: &str) -> Result<FlowFlags, Wrong> {
+    match whole_number(text) {
+        Some(0) => Err(Wrong::value(text, "holds no flag")),
+        Some(bits) => Ok(FlowFlags::new(bits)),
+        None => Err(Wrong::value(text, "is not a sum of flow flags")),
+    }
 }
 
 fn flag_term(term: &str) -> Option<u8> {

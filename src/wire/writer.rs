@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use csv::{Terminator, Writer, WriterBuilder};
 
-use super::{Cell, FlagsFormat, FlowView, fields, write_line};
+use super::{Cell, View, response::write_object};
 use crate::flow::{Flow, StoredFlow};
 
 /// How flows are written as text.
@@ -39,14 +39,14 @@ pub enum TextForm {
 #[derive(Clone, Debug)]
 pub struct FlowWriter {
     form: TextForm,
-    flags: FlagsFormat,
+    view: View,
     begun: bool,
 }
 
 impl FlowWriter {
     /// A writer that has written nothing yet.
-    pub fn new(form: TextForm, flags: FlagsFormat) -> Self {
-        Self { form, flags, begun: false }
+    pub fn new(form: TextForm, view: impl Into<View>) -> Self {
+        Self { form, view: view.into(), begun: false }
     }
 
     /// Writes the flows of one page.
@@ -59,13 +59,16 @@ impl FlowWriter {
                 for stored in flows {
                     out.write_all(if self.begun { b"," } else { b"[" })?;
                     self.begun = true;
-                    serde_json::to_writer(&mut *out, &FlowView::new(&stored.flow, self.flags))?;
+                    write_object(out, &stored.flow, &self.view)?;
                 }
                 Ok(())
             }
             TextForm::Ndjson => {
-                let mut out = out;
-                flows.iter().try_for_each(|stored| write_line(&mut out, &stored.flow, self.flags))
+                for stored in flows {
+                    write_object(out, &stored.flow, &self.view)?;
+                    out.write_all(b"\n")?;
+                }
+                Ok(())
             }
             TextForm::Csv => self.write_csv(out, flows),
         }
@@ -88,17 +91,17 @@ impl FlowWriter {
         let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(out);
         if !self.begun {
             self.begun = true;
-            writer.write_record(fields().iter().map(|(name, _)| name)).map_err(into_io)?;
+            writer.write_record(self.view.fields().iter().map(|(name, _)| name)).map_err(into_io)?;
         }
-        flows.iter().try_for_each(|stored| csv_line(&mut writer, &stored.flow, self.flags)).map_err(into_io)?;
+        flows.iter().try_for_each(|stored| csv_line(&mut writer, &stored.flow, &self.view)).map_err(into_io)?;
         writer.flush()
     }
 }
 
-fn csv_line(writer: &mut Writer<impl Write>, flow: &Flow, flags: FlagsFormat) -> csv::Result<()> {
-    for (_, field) in fields() {
-        match Cell::of(flow, *field, flags) {
-            Some(Cell::Text(text)) => writer.write_field(text)?,
+fn csv_line(writer: &mut Writer<impl Write>, flow: &Flow, view: &View) -> csv::Result<()> {
+    for (_, field) in view.fields() {
+        match Cell::of(flow, *field, view.flags()) {
+            Some(Cell::Text(text) | Cell::Object(text)) => writer.write_field(text)?,
             Some(cell) => writer.write_field(cell.to_string())?,
             None => writer.write_field("")?,
         }
@@ -117,7 +120,7 @@ fn into_io(error: csv::Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::FlowId;
+    use crate::{flow::FlowId, wire::FlagsFormat};
 
     fn stored(id: u64) -> StoredFlow {
         let start_time = format!("2022-11-01T22:46:0{id}Z").parse().unwrap();

@@ -342,6 +342,11 @@ fn next_leads_to_the_last_page_and_all_is_the_pages_joined() {
     let json = flowseek(&["query", &archive, query, "--all", "--format", "json"]).done();
     let objects: Vec<Value> = pages.concat().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(serde_json::from_str::<Vec<Value>>(&json).unwrap(), objects);
+    let some = format!("{query}&fields=destPort,startTime");
+    for format in ["csv", "table", "ndjson"] {
+        let shown = flowseek(&["query", &archive, &some, "--all", "--format", format]).done();
+        assert!(shown.contains("startTime") && !shown.contains("sourceIP"), "{shown}");
+    }
     let csv = flowseek(&["query", &archive, query, "--all", "--format", "csv"]).done();
     assert_eq!(csv.lines().filter(|line| line.starts_with("activityID,")).count(), 1);
     assert_eq!(csv.lines().count(), objects.len() + 1);

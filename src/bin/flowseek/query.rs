@@ -13,7 +13,7 @@ use clap::{
 use flowseek::{
     Archive,
     query::{Count, Page, Pages, Start},
-    wire::{PARAMETERS, Parameter, Request},
+    wire::{PARAMETERS, Parameter, Request, View},
 };
 use tokio::runtime::Runtime;
 
@@ -75,7 +75,10 @@ impl Query {
         let archive = ManuallyDrop::new(Archive::open(&self.archive)?);
         let runtime = runtime()?;
         let query = request.query(&archive.snapshot()?);
-        let mut output = Output::to_stdout(self.format.unwrap_or_else(Format::of_stdout));
+        let mut output = Output::to_stdout(
+            self.format.unwrap_or_else(Format::of_stdout),
+            View::default().with(request.fields.clone()),
+        );
 
         if self.all {
             return self.print_all(query, &request, &runtime, output);

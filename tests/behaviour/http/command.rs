@@ -449,6 +449,14 @@ fn settings_are_flags() {
     assert_eq!(limit["anyOf"][0]["maximum"], 3);
 }
 
+#[test]
+fn a_profile_is_a_flag() {
+    let serving = Serving::start(&["--no-auth", "--profile", "current"]);
+    let answer = serving.get("/v2/audit/flow-logs?tcpFlags=1&limit=1", &[]);
+    assert!(answer.header("x-cursor").is_some() && answer.header("x-cursor") == answer.header("x-next-page"));
+    assert!(answer.flows()[0]["tcpFlags"].as_str().unwrap().parse::<u8>().is_ok());
+}
+
 /// A connection of a client that trusts this certificate.
 fn tls_stream(serving: &Serving, certificate: &Path) -> StreamOwned<ClientConnection, TcpStream> {
     let mut roots = RootCertStore::empty();

@@ -8,16 +8,18 @@ use std::{
 
 use axum::Router;
 use flowseek::{
-    Archive,
+    Archive, Flow,
     flow::StoredFlow,
     http::{Connections, FlowLogs, Settings},
+    import::{Format, Item, Reader},
     query::Budget,
-    wire::{FlagsFormat, Limits, Request},
+    wire::{FlagsFormat, Limits, Profile, Request},
 };
 use serde_json::Value;
 
 use super::{Answer, Running, archive_in_blocks, encoded, golden_archive, many, open, shown};
 use crate::{
+    folder::Folder,
     golden_queries,
     support::{append, block_on},
 };
@@ -169,6 +171,48 @@ fn limits_and_flags_are_settings() {
     assert!(running.ask("limit=4").problems(422)[0].ends_with("allowed: 0 to 3"));
     let flags = running.ask("tcpFlags=SYN&limit=1").flows()[0]["tcpFlags"].clone();
     assert!(flags.as_str().unwrap().starts_with("0x"), "{flags}");
+}
+
+/// Two flows, of which the first has values in every column.
+fn full() -> (Folder, Archive) {
+    let line =
+        r#"{"startTime":7,"flags":65537,"meta":{"cost":0.10,"a":1},"sourcePackets":3,"destPackets":4,"nodeId":"n1",
+        "tcpFlags":"00010010","destPort":443}"#
+            .replace('\n', " ");
+    let items = Reader::new(Format::Json, line.as_bytes()).collect::<flowseek::Result<Vec<_>>>().unwrap();
+    let [Item::Flow(flow)] = items.as_slice() else { panic!("{items:?}") };
+    archive_in_blocks(&[flow.clone(), Flow::starting(flow.start_time)], 10)
+}
+
+#[test]
+fn a_page_has_the_fields_of_the_profile_or_those_that_it_is_asked_for() {
+    let seed = r#"{"destPort":443,"protocol":"UNKNOWN","startTime":"1970-01-01T00:00:07.000Z","tcpFlags":"00010010"}"#;
+    let current = r#"{"destPort":443,"flags":"65537","meta":{"cost":0.10,"a":1},"nodeId":"n1","protocol":"UNKNOWN","startTime":"1970-01-01T00:00:07.000Z","tcpFlags":"18"}"#;
+    let some = r#"{"sourcePackets":3,"meta":{"cost":0.10,"a":1}}"#;
+    for (profile, usual) in [(Profile::Seed, seed), (Profile::Current, current)] {
+        let running = Running::with(full(), open, Settings { profile, ..Settings::default() });
+        let first = running.ask("limit=1");
+        assert_eq!(first.text(), format!("[{usual}]"));
+        let next = first.header("x-next-page").unwrap();
+        assert_eq!(first.header("x-cursor"), (profile == Profile::Current).then_some(next));
+        let second = running.ask(&format!("limit=1&cursor={next}"));
+        assert_eq!(second.text(), running.ask(&format!("limit=1&page={next}")).text());
+        assert_eq!((second.flows().len(), second.header("x-cursor")), (1, None));
+        assert_eq!(running.ask("fields=sourcePackets,meta&flags=65536").text(), format!("[{some}]"));
+        assert_eq!(
+            running.ask("fields=meta").flows(),
+            [serde_json::json!({"meta": {"cost": 0.1, "a": 1}}), serde_json::json!({})]
+        );
+        let all = running.ask("fields=*&defunct=true").flows();
+        assert_eq!((all.len(), all[0].as_object().unwrap().len()), (1, 9), "{all:?}");
+        let flags = if profile == Profile::Seed { "00010010" } else { "18" };
+        assert_eq!(all[0]["tcpFlags"], flags);
+        let accept = [("accept", "text/csv")];
+        let csv = running.get("/v2/audit/flow-logs?fields=flags,destPort&limit=1", &accept);
+        assert_eq!(csv.text(), "flags,destPort\r\n65537,443\r\n");
+        assert_eq!(running.ask("sort=flags:desc&fields=flags").flows()[0]["flags"], "65537");
+        assert!(running.ask("sort=meta").problems(422)[0].contains("\"meta\" is not a field"));
+    }
 }
 
 #[test]

@@ -3,12 +3,12 @@
 use std::{fs, path::Path};
 
 use flowseek::{
-    http::openapi,
-    wire::{Limits, PARAMETERS, fields},
+    http::{Settings, openapi},
+    wire::{Limits, PARAMETERS, Profile, all_fields},
 };
 use serde_json::Value;
 
-use super::Running;
+use super::{Running, golden_archive, open};
 
 fn document() -> Value {
     openapi::document(&Limits::default())
@@ -41,8 +41,9 @@ fn every_parameter_field_and_header_is_described() {
     );
     let shown: Vec<&String> =
         document["components"]["schemas"]["Flow"]["properties"].as_object().unwrap().keys().collect();
-    assert_eq!(shown, fields().iter().map(|(name, _)| *name).collect::<Vec<_>>());
-    let running = Running::golden();
+    assert_eq!(shown, all_fields().iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    let settings = Settings { profile: Profile::Current, ..Settings::default() };
+    let running = Running::with(golden_archive(), open, settings);
     let answer = running.ask("limit=1");
     let described = operation["responses"]["200"]["headers"].as_object().unwrap();
     for name in described.keys() {

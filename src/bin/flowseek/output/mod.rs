@@ -8,7 +8,10 @@ mod text;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 use clap::ValueEnum;
-use flowseek::{StoredFlow, wire::TextForm};
+use flowseek::{
+    StoredFlow,
+    wire::{TextForm, View},
+};
 
 use self::{pages::Pages, table::Table, text::Text};
 
@@ -40,13 +43,13 @@ pub struct Output {
 }
 
 impl Output {
-    /// Nothing is written yet.
-    pub fn to_stdout(format: Format) -> Self {
+    /// Nothing is written yet. Flows are shown in this view.
+    pub fn to_stdout(format: Format, view: View) -> Self {
         let pages: Box<dyn Pages> = match format {
-            Format::Table => Box::new(Table::default()),
-            Format::Ndjson => Box::new(Text::new(TextForm::Ndjson)),
-            Format::Json => Box::new(Text::new(TextForm::Json)),
-            Format::Csv => Box::new(Text::new(TextForm::Csv)),
+            Format::Table => Box::new(Table::new(view)),
+            Format::Ndjson => Box::new(Text::new(TextForm::Ndjson, view)),
+            Format::Json => Box::new(Text::new(TextForm::Json, view)),
+            Format::Csv => Box::new(Text::new(TextForm::Csv, view)),
         };
         Self { out: BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock()), pages }
     }

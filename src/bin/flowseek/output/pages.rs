@@ -2,10 +2,7 @@
 
 use std::io::{self, Write};
 
-use flowseek::{StoredFlow, wire::FlagsFormat};
-
-/// TCP flags look alike in all formats.
-pub const FLAGS: FlagsFormat = FlagsFormat::Binary;
+use flowseek::StoredFlow;
 
 /// What a format makes of pages of flows.
 pub trait Pages {

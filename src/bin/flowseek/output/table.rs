@@ -5,34 +5,44 @@ use std::io::{self, Write};
 use flowseek::{
     StoredFlow,
     flow::{Field, Kind},
-    wire::{Cell, fields},
+    wire::{Cell, View},
 };
 
 use super::{
     columns::{Columns, printable},
-    pages::{FLAGS, Pages},
+    pages::Pages,
 };
 
 /// A table with one header over all pages.
-#[derive(Debug, Default)]
-pub struct Table(Columns);
+#[derive(Debug)]
+pub struct Table {
+    columns: Columns,
+    view: View,
+}
+
+impl Table {
+    /// Without rows yet.
+    pub fn new(view: View) -> Self {
+        Self { columns: Columns::default(), view }
+    }
+}
 
 impl Pages for Table {
     fn page(&mut self, out: &mut dyn Write, flows: &[StoredFlow]) -> io::Result<()> {
+        let (fields, flags) = (self.view.fields(), self.view.flags());
         let cell = |stored: &StoredFlow, field| {
-            Cell::of(&stored.flow, field, FLAGS).map(|cell| printable(&cell.to_string(), &[])).unwrap_or_default()
+            Cell::of(&stored.flow, field, flags).map(|cell| printable(&cell.to_string(), &[])).unwrap_or_default()
         };
-        let rows =
-            flows.iter().map(|stored| fields().iter().map(|(_, field)| cell(stored, *field)).collect()).collect();
-        let header = fields().iter().map(|(name, _)| (*name).to_owned()).collect();
-        let lines = self.0.lines(header, rows, |at| fields().get(at).is_some_and(|(_, field)| is_number(*field)));
+        let rows = flows.iter().map(|stored| fields.iter().map(|(_, field)| cell(stored, *field)).collect()).collect();
+        let header = fields.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let lines = self.columns.lines(header, rows, |at| fields.get(at).is_some_and(|(_, field)| is_number(*field)));
         lines.iter().try_for_each(|line| writeln!(out, "{line}"))
     }
 }
 
 /// Whether the field is shown as a number: protocols and flags are not.
 fn is_number(field: Field) -> bool {
-    field.kind() == Kind::Number && !matches!(field, Field::Protocol | Field::TcpFlags)
+    field.kind() == Kind::Number && !matches!(field, Field::Protocol | Field::TcpFlags | Field::FlowFlags)
 }
 
 #[cfg(test)]
@@ -42,7 +52,7 @@ mod tests {
     use super::*;
 
     fn lines(pages: &[&[StoredFlow]]) -> Vec<String> {
-        let (mut table, mut out) = (Table::default(), Vec::new());
+        let (mut table, mut out) = (Table::new(View::default()), Vec::new());
         pages.iter().for_each(|page| table.page(&mut out, page).unwrap());
         String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
     }

@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use flowseek::{
     StoredFlow,
-    wire::{FlowWriter, TextForm},
+    wire::{FlowWriter, TextForm, View},
 };
 
-use super::pages::{FLAGS, Pages};
+use super::pages::Pages;
 
 #[derive(Debug)]
 pub struct Text {
@@ -18,8 +18,8 @@ pub struct Text {
 
 impl Text {
     /// Nothing is written yet.
-    pub fn new(form: TextForm) -> Self {
-        Self { writer: FlowWriter::new(form, FLAGS), end: if form == TextForm::Json { b"\n" } else { b"" } }
+    pub fn new(form: TextForm, view: View) -> Self {
+        Self { writer: FlowWriter::new(form, view), end: if form == TextForm::Json { b"\n" } else { b"" } }
     }
 }
 

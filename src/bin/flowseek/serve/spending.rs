@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use flowseek::{
     http::{Connections, Settings},
     query::Budget,
-    wire::{FlagsFormat, Limits},
+    wire::{FlagsFormat, Limits, Profile},
 };
 
 /// Open files that are left for the archive.
@@ -25,7 +25,10 @@ pub struct Spending {
     /// The largest limit that a request may name.
     #[arg(long, value_name = "ROWS", default_value_t = Limits::default().largest)]
     max_limit: usize,
-    /// How TCP flags are written.
+    /// Which fields a page shows that is not asked for certain ones.
+    #[arg(long, value_enum, default_value_t = Shown::Seed)]
+    profile: Shown,
+    /// How TCP flags are written; with --profile current they are decimal numbers.
     #[arg(long, value_enum, default_value_t = Flags::Binary)]
     tcp_flags: Flags,
     /// Seconds that the search for one page may take; then what is found is answered, and where to go on.
@@ -65,12 +68,25 @@ enum Flags {
     Hex,
 }
 
+/// Which fields a page shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Shown {
+    /// The thirteen that there were from the beginning.
+    Seed,
+    /// In addition nodeId, flags and meta; and the header x-cursor.
+    Current,
+}
+
 impl Spending {
     /// The settings of the endpoint.
     pub fn settings(&self) -> Settings {
         let default = self.default_limit.min(self.max_limit);
         Settings {
             limits: Limits { default, largest: self.max_limit, ..Limits::default() },
+            profile: match self.profile {
+                Shown::Seed => Profile::Seed,
+                Shown::Current => Profile::Current,
+            },
             flags: match self.tcp_flags {
                 Flags::Binary => FlagsFormat::Binary,
                 Flags::Decimal => FlagsFormat::Decimal,
