@@ -5,6 +5,7 @@ mod archive;
 mod budgets;
 mod child;
 mod clock;
+mod columns;
 mod command_line;
 mod compaction;
 mod cost;
