@@ -8,20 +8,31 @@ use crate::{
     query::{Pruning, budget::Spending},
 };
 
-/// Answers a query.
-pub(super) async fn summary(query: &SummaryQuery) -> Result<Summary> {
-    let started = Instant::now();
-    let spending = match query.pruning {
-        Pruning::On => Spending::new(query.budget, Arc::clone(&query.snapshot.archive().settings().clock)),
-        Pruning::Off => Spending::unlimited(),
-    };
-    match walked(query, spending, LongLists::Frequent, started).await? {
-        Walked::Done(summary) => Ok(*summary),
-        // The values are about as frequent as one another.
-        Walked::Undecided(spending) => match walked(query, spending, LongLists::Whole, started).await? {
+impl SummaryQuery {
+    /// The summary. The work is done where the future is polled, on all threads of its runtime where it is large, and ends
+    /// when it is dropped.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidQuery`](crate::ErrorKind::InvalidQuery) where what is asked for is not within its limits, or the
+    /// flows that match begin in more than [`MOST_BUCKETS`](super::MOST_BUCKETS) buckets; [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) or
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where a segment cannot be read; [`ErrorKind::Busy`](crate::ErrorKind::Busy)
+    /// where other queries hold the memory that it needs for a second longer than its time, before it has counted anything,
+    /// or where some addresses must still be looked up in lists to tell which have most.
+    pub async fn summary(&self) -> Result<Summary> {
+        self.check()?;
+        let started = Instant::now();
+        let spending = match self.pruning {
+            Pruning::On => Spending::new(self.budget, Arc::clone(&self.snapshot.archive().settings().clock)),
+            Pruning::Off => Spending::unlimited(),
+        };
+        match walked(self, spending, LongLists::Frequent, started).await? {
             Walked::Done(summary) => Ok(*summary),
-            Walked::Undecided(_) => Err(Error::internal("whole lists do not tell which values are frequent")),
-        },
+            // The values are about as frequent as one another.
+            Walked::Undecided(spending) => match walked(self, spending, LongLists::Whole, started).await? {
+                Walked::Done(summary) => Ok(*summary),
+                Walked::Undecided(_) => Err(Error::internal("whole lists do not tell which values are frequent")),
+            },
+        }
     }
 }
 

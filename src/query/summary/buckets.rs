@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    accumulator::Sums,
     builder::{Every, MOST_BUCKETS},
     result::Bucket,
+    sums::Sums,
 };
 use crate::{
     error::{Error, Result},

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::{answer, result::Summary};
 use crate::{
     archive::Snapshot,
     error::{Error, Result},
@@ -149,26 +148,12 @@ impl SummaryQuery {
         self
     }
 
-    /// The summary. The work is done where the future is polled, on all threads of its runtime where it is large, and ends
-    /// when it is dropped.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidQuery`](crate::ErrorKind::InvalidQuery) where what is asked for is not within its limits, or the
-    /// flows that match begin in more than [`MOST_BUCKETS`] buckets; [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) or
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where a segment cannot be read; [`ErrorKind::Busy`](crate::ErrorKind::Busy)
-    /// where other queries hold the memory that it needs for a second longer than its time, before it has counted anything,
-    /// or where some addresses must still be looked up in lists to tell which have most.
-    pub async fn summary(&self) -> Result<Summary> {
-        self.check()?;
-        answer::summary(self).await
-    }
-
     /// Whether bytes are added up.
     pub(super) fn adds_bytes(&self) -> bool {
         !self.flows_only || self.measure != Measure::Flows
     }
 
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         let mut problems = Vec::new();
         if self.by.len() > MOST_FIELDS {
             problems.push(format!("`by`: {} fields are given; allowed: at most {MOST_FIELDS}", self.by.len()));

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::{runtime::Handle, task::JoinSet};
 
 use super::{
-    accumulator::{Accumulator, Sums, Tally},
+    accumulator::{Accumulator, Tally},
     buckets::Buckets,
     builder::SummaryQuery,
     covered::Covered,
     listing::{Listing, LongLists},
     shared::SharedGroups,
+    sums::Sums,
     work::Work,
 };
 use crate::{

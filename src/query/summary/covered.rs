@@ -1,10 +1,10 @@
 //! What is counted of a summary whose budget has ended, or of a whole one.
 
 use super::{
-    accumulator::Sums,
     buckets::Buckets,
     builder::SummaryQuery,
     result::{Group, Summary},
+    sums::Sums,
 };
 use crate::{flow::Timestamp, query::Explain};
 

@@ -7,7 +7,7 @@ use std::{
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 
-use super::{accumulator::Sums, words::Word};
+use super::{sums::Sums, words::Word};
 
 /// The word of each field that flows are grouped by; 0 where there is no second one.
 pub(in crate::query) type Key = [Word; 2];

@@ -51,15 +51,16 @@ mod result;
 mod round;
 mod runs;
 mod shared;
+mod sums;
 mod walk;
 mod words;
 mod work;
 
-pub(super) use accumulator::{Sums, bytes};
 pub use builder::{Every, LARGEST_TOP, MOST_BUCKETS, Measure, SummaryQuery};
 pub(super) use listing::{ListCost, Listing, LongLists};
 pub(super) use part_groups::PartGroups;
 pub use result::{Bucket, Bytes, Group, Summary, Totals};
 pub(super) use runs::{Runs, page_times};
 pub(super) use shared::{Keyed, SharedGroups};
+pub(super) use sums::{Sums, bytes};
 pub(super) use words::Apart;

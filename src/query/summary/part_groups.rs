@@ -7,10 +7,10 @@
 use arrow::array::ArrayRef;
 
 use super::{
-    accumulator::Sums,
     codes::{Coded, Codes},
     entries::Entry,
     shared::SharedGroups,
+    sums::Sums,
 };
 use crate::{
     error::Result,

@@ -13,11 +13,11 @@ use hashbrown::DefaultHashBuilder;
 use tokio::{runtime::Handle, task::JoinSet};
 
 use super::{
-    accumulator::Sums,
     builder::Measure,
     entries::{Entries, Entry, Key, SHARDS, parted},
     frequent,
     result::Group,
+    sums::Sums,
     words::{Apart, Words},
 };
 use crate::{
