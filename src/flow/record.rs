@@ -1,9 +1,7 @@
 //! A flow, and a flow as an archive holds it.
 
-use std::{fmt, num::ParseIntError, str::FromStr};
-
 use super::{
-    Field, Protocol, Timestamp, ValueRef,
+    Field, FlowId, Protocol, Timestamp, ValueRef,
     columns::{columns, member},
     value::HasValue as _,
 };
@@ -66,36 +64,6 @@ macro_rules! record {
 
 columns!(record);
 
-/// The number of a flow: unique in its archive, and the same for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FlowId(u64);
-
-impl FlowId {
-    /// The ID with this number.
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// Its number.
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-}
-
-impl fmt::Display for FlowId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for FlowId {
-    type Err = ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, ParseIntError> {
-        text.parse().map(Self)
-    }
-}
-
 /// A flow in an archive: its ID and what was appended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StoredFlow {
@@ -103,4 +71,14 @@ pub struct StoredFlow {
     pub id: FlowId,
     /// The flow.
     pub flow: Flow,
+}
+
+impl StoredFlow {
+    /// The value of a field; `None` where it is absent.
+    pub fn value(&self, field: Field) -> Option<ValueRef<'_>> {
+        match field {
+            Field::FlowId => Some(self.id.into()),
+            _ => self.flow.value(field),
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Field values in the two forms that filters, orders and bounds compare: a number or a text.
 
-use super::{Address, Field, FlowFlags, FlowId, Meta, Protocol, StoredFlow, TcpFlags, Timestamp};
+use super::{Address, FlowFlags, FlowId, Meta, Protocol, TcpFlags, Timestamp};
 
 /// A value of a field, borrowed.
 ///
@@ -133,15 +133,5 @@ impl HasValue for u64 {
 impl HasValue for String {
     fn value(&self) -> Option<ValueRef<'_>> {
         Some(ValueRef::Text(self))
-    }
-}
-
-impl StoredFlow {
-    /// The value of a field; `None` where it is absent.
-    pub fn value(&self, field: Field) -> Option<ValueRef<'_>> {
-        match field {
-            Field::FlowId => Some(self.id.into()),
-            _ => self.flow.value(field),
-        }
     }
 }

@@ -11,6 +11,7 @@ mod compaction;
 mod cost;
 mod crash;
 mod cursors;
+mod cycles;
 mod descriptors;
 mod faults;
 mod folder;
