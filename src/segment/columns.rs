@@ -1,6 +1,10 @@
 //! Chosen rows of chosen columns.
 
-use std::{cell::OnceCell, ops::Range, sync::Arc};
+use std::{
+    cell::OnceCell,
+    ops::Range,
+    sync::{Arc, LazyLock, OnceLock},
+};
 
 use arrow::{
     array::{
@@ -25,6 +29,9 @@ use crate::{
 
 /// Of at least so many rows on average, ranges are copied one by one, and not row by row.
 const COHERENT_ROWS: usize = 16;
+
+/// So many absent values of a field are held once they were needed.
+const ABSENT_ROWS: usize = 1 << 12;
 
 /// Reads rows of segments, page by page, through a cache.
 #[derive(Clone, Debug)]
@@ -137,10 +144,22 @@ fn with_absent(
     let column = |field: &Field| -> Vec<ArrayRef> {
         match segment.fields().contains(field) {
             true => read.by_ref().take(parts.len()).collect(),
-            false => parts.iter().map(|part| new_null_array(&column_type(*field), part.len())).collect(),
+            false => parts.iter().map(|part| absent(*field, part.len())).collect(),
         }
     };
     fields.iter().flat_map(column).collect()
+}
+
+/// So many values of a field, all of them absent. To make an array takes as long as to copy a page: of one that was made before,
+/// short ones are parts.
+fn absent(field: Field, rows: usize) -> ArrayRef {
+    static MADE: LazyLock<Vec<OnceLock<ArrayRef>>> =
+        LazyLock::new(|| Field::ALL.iter().map(|_| OnceLock::new()).collect());
+    let make = |rows| new_null_array(&column_type(field), rows);
+    match MADE.get(field as usize).filter(|_| rows <= ABSENT_ROWS) {
+        Some(made) => made.get_or_init(|| make(ABSENT_ROWS)).slice(0, rows),
+        None => make(rows),
+    }
 }
 
 /// Pages of some columns, decoded.
