@@ -1,0 +1,33 @@
+# The steps of `.ci/run`, by `just STEP`; `just` alone lists them.
+
+_:
+    @just --list
+
+# All that must hold before a change lands.
+ci:
+    .ci/run
+
+# The core pulls no heavy crates.
+core:
+    .ci/run core
+
+format:
+    cargo fmt
+
+# All tests, or those that are named.
+test *NAMES:
+    cargo test --locked --features cli {{NAMES}}
+
+# The served endpoint against its document.
+endpoint:
+    .ci/run endpoint
+
+lints:
+    .ci/run lints
+
+docs:
+    .ci/run docs
+
+# Pages, needles, sorts and counts beside DataFusion SQL.
+bench *WORDS:
+    cargo bench --features sql --bench queries -- {{WORDS}}
