@@ -12,6 +12,7 @@ use arrow::{
 use crate::{
     filter::{Filter, Set},
     flow::{Field, Kind},
+    segment::bit_words,
 };
 
 /// A column of addresses.
@@ -53,8 +54,11 @@ impl<'a> Addresses<'a> {
     fn mask_of_bytes(&self, absent: bool, passes: impl Fn(&[u8; 16]) -> bool) -> BooleanBuffer {
         let mask = match self.places {
             // An absent value has some place.
-            Some(places) => bits(places, |place| self.values.get(usize::from(*place)).is_some_and(&passes)),
-            None => bits(self.values, &passes),
+            Some(places) => {
+                let words = bit_words(places, |place| self.values.get(usize::from(*place)).is_some_and(&passes));
+                BooleanBuffer::new(words.into(), 0, places.len())
+            }
+            None => BooleanBuffer::new(bit_words(self.values, &passes).into(), 0, self.values.len()),
         };
         match self.nulls {
             None => mask,
@@ -62,13 +66,6 @@ impl<'a> Addresses<'a> {
             Some(nulls) => &mask & nulls.inner(),
         }
     }
-}
-
-/// A bit for each item: whether it passes.
-fn bits<T>(items: &[T], passes: impl Fn(&T) -> bool) -> BooleanBuffer {
-    let word = |items: &[T]| (0..).zip(items).fold(0, |word, (bit, item)| word | u64::from(passes(item)) << bit);
-    let words: Vec<u64> = items.chunks(64).map(word).collect();
-    BooleanBuffer::new(words.into(), 0, items.len())
 }
 
 /// Whether a filter is made of tests on addresses alone.

@@ -5,7 +5,11 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use arrow::{array::RecordBatch, compute::interleave_record_batch, datatypes::SchemaRef};
+use arrow::{
+    array::{RecordBatch, new_null_array},
+    compute::interleave_record_batch,
+    datatypes::SchemaRef,
+};
 
 use super::{
     budget::Spending,
@@ -16,15 +20,18 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::Field,
-    schema::schema,
+    schema::{column_type, schema},
     segment::SegmentReader,
 };
 
 /// Pages that are fetched between two looks at the time.
 const MOST_PAGES: usize = 8;
 
-/// A batch of no flows. It has fifteen empty columns, which are made once.
+/// A batch of no flows. Its empty columns are made once.
 static NO_FLOWS: LazyLock<RecordBatch> = LazyLock::new(|| RecordBatch::new_empty(schema()));
+
+/// Columns that are read, and their schema.
+type Wanted<'a> = (&'a [Field], SchemaRef);
 
 /// Columns of the found flows as one batch, in their order: all of them, or the first where the time ends before.
 ///
@@ -38,6 +45,11 @@ pub(super) async fn fetch(
     scanner: &Scanner,
     spending: &Spending,
 ) -> Result<RecordBatch> {
+    // What none of the segments has a column of is absent in all flows, and is put to them at the end.
+    let fields = found.iter().map(|found| open.fields(found.item.segment)).max_by_key(|fields| fields.len());
+    let has = |field: &Field| fields.is_some_and(|fields| fields.contains(field));
+    let stored: Vec<Field> = columns.iter().copied().filter(has).collect();
+    let wanted = (stored.as_slice(), projected(&stored)?);
     // Where each flow is: a batch, and its row there.
     let mut places: Vec<Option<(usize, usize)>> = vec![None; found.len()];
     let mut batches = Vec::new();
@@ -46,7 +58,7 @@ pub(super) async fn fetch(
         if !batches.is_empty() && deadline.is_over() {
             break;
         }
-        match step(pages, columns, open, scanner, &mut batches, &mut places).await {
+        match step(pages, &wanted, open, scanner, &mut batches, &mut places).await {
             // The flows before are answered.
             Err(error) if places.first().is_some_and(Option::is_some) && spending.ends_at(&error) => break,
             step => step?,
@@ -54,22 +66,34 @@ pub(super) async fn fetch(
     }
     let places: Vec<(usize, usize)> = places.into_iter().map_while(|place| place).collect();
     let in_order = places.iter().enumerate().all(|(place, at)| *at == (0, place));
-    match batches.as_slice() {
-        [] if columns == Field::ALL => Ok(NO_FLOWS.clone()),
-        [] => Ok(RecordBatch::new_empty(projected(columns)?)),
-        [batch] if in_order && batch.num_rows() == places.len() => Ok(batch.clone()),
+    let batch = match batches.as_slice() {
+        [] if columns == Field::ALL => return Ok(NO_FLOWS.clone()),
+        [] => return Ok(RecordBatch::new_empty(projected(columns)?)),
+        [batch] if in_order && batch.num_rows() == places.len() => batch.clone(),
         batches => {
             let batches: Vec<&RecordBatch> = batches.iter().collect();
             let batch = interleave_record_batch(&batches, &places);
-            batch.map_err(Error::with(ErrorKind::Internal, "the flows of a page could not be put together"))
+            batch.map_err(Error::with(ErrorKind::Internal, "the flows of a page could not be put together"))?
         }
-    }
+    };
+    if stored == columns { Ok(batch) } else { with_absent(&batch, &stored, columns) }
+}
+
+/// The same flows with all of some columns, of which `batch` has the `stored` ones.
+fn with_absent(batch: &RecordBatch, stored: &[Field], columns: &[Field]) -> Result<RecordBatch> {
+    let mut read = stored.iter().zip(batch.columns()).peekable();
+    let column = |field: &Field| match read.next_if(|(stored, _)| *stored == field) {
+        Some((_, column)) => Arc::clone(column),
+        None => new_null_array(&column_type(*field), batch.num_rows()),
+    };
+    let batch = RecordBatch::try_new(projected(columns)?, columns.iter().map(column).collect());
+    batch.map_err(Error::with(ErrorKind::Internal, "absent values could not be put to flows"))
 }
 
 /// Reads columns of some pages, one segment after the other, and notes where their flows are.
 async fn step(
     pages: &[FoundPage],
-    columns: &[Field],
+    wanted: &Wanted<'_>,
     open: &mut Segments<'_>,
     scanner: &Scanner,
     batches: &mut Vec<RecordBatch>,
@@ -83,7 +107,7 @@ async fn step(
         let segment = open.open(segment).await?;
         rows.sort_unstable();
         for rows in by_pages(&rows, segment.shape().page_rows, scanner.reader.pages_at_once(&segment)) {
-            let batch = read(&segment, rows, columns, scanner).await?;
+            let batch = read(&segment, rows, wanted, scanner).await?;
             for (row, (_, place)) in rows.iter().enumerate() {
                 if let Some(at) = places.get_mut(*place) {
                     *at = Some((batches.len(), row));
@@ -113,7 +137,7 @@ fn by_pages(rows: &[(usize, usize)], page_rows: usize, most: usize) -> Vec<&[(us
 async fn read(
     segment: &Arc<SegmentReader>,
     rows: &[(usize, usize)],
-    columns: &[Field],
+    (columns, schema): &Wanted<'_>,
     scanner: &Scanner,
 ) -> Result<RecordBatch> {
     let scan = Scan {
@@ -122,7 +146,7 @@ async fn read(
         conditions: Vec::new(),
         columns: columns.to_vec(),
     };
-    let batch = RecordBatch::try_new(projected(columns)?, scanner.scan(&scan).await?.columns);
+    let batch = RecordBatch::try_new(Arc::clone(schema), scanner.scan(&scan).await?.columns);
     batch.map_err(Error::with(ErrorKind::Damaged, "a segment holds other flows than it should"))
 }
 

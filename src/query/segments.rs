@@ -11,6 +11,7 @@ use futures::future::{join, join_all};
 use crate::{
     archive::{SegmentEntry, Snapshot},
     error::{Error, Result},
+    flow::Field,
     resources::{Deadline, Pin},
     segment::SegmentReader,
 };
@@ -27,8 +28,8 @@ pub(super) struct Segments<'a> {
     snapshot: &'a Snapshot,
     /// Memory is waited for until then.
     deadline: Deadline,
-    /// The segments that were opened, and how many rows a page of each has.
-    opened: BTreeMap<usize, usize>,
+    /// The segments that were opened, how many rows a page of each has, and which columns it has.
+    opened: BTreeMap<usize, (usize, &'static [Field])>,
 }
 
 /// Segments that are open, and the memory that they take, until this is dropped.
@@ -90,7 +91,7 @@ impl<'a> Segments<'a> {
                 join(self.snapshot.reader(entry), self.open_ahead(&next)).await.0?
             }
         };
-        self.opened.insert(segment, reader.shape().page_rows);
+        self.opened.insert(segment, (reader.shape().page_rows, reader.fields()));
         Ok(OpenSegment { reader, _pin: pin })
     }
 
@@ -139,13 +140,18 @@ impl<'a> Segments<'a> {
 
     async fn reader(&mut self, segment: usize) -> Result<Arc<SegmentReader>> {
         let reader = self.snapshot.reader(self.entry(segment)?).await?;
-        self.opened.insert(segment, reader.shape().page_rows);
+        self.opened.insert(segment, (reader.shape().page_rows, reader.fields()));
         Ok(reader)
     }
 
     /// How many rows a page has of a segment that was opened before.
     pub(super) fn page_rows(&self, segment: usize) -> Option<usize> {
-        self.opened.get(&segment).copied()
+        self.opened.get(&segment).map(|(page_rows, _)| *page_rows)
+    }
+
+    /// The columns that a segment has that was opened before.
+    pub(super) fn fields(&self, segment: usize) -> &'static [Field] {
+        self.opened.get(&segment).map_or(Field::ALL, |(_, fields)| fields)
     }
 
     /// How many different segments were opened.

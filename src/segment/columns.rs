@@ -3,7 +3,7 @@
 use std::{
     cell::OnceCell,
     ops::Range,
-    sync::{Arc, LazyLock, OnceLock},
+    sync::{Arc, OnceLock},
 };
 
 use arrow::{
@@ -18,7 +18,8 @@ use arrow::{
 };
 
 use super::{
-    PageCache, PagedRows, PartRows, ReadCounters, RowRanges, RowSet, SegmentReader, cache::Keep, reader::width,
+    PageCache, PagedRows, PartRows, ReadCounters, RowRanges, RowSet, SegmentReader, bit_words, cache::Keep,
+    reader::width,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -29,9 +30,6 @@ use crate::{
 
 /// Of at least so many rows on average, ranges are copied one by one, and not row by row.
 const COHERENT_ROWS: usize = 16;
-
-/// So many absent values of a field are held once they were needed.
-const ABSENT_ROWS: usize = 1 << 12;
 
 /// Reads rows of segments, page by page, through a cache.
 #[derive(Clone, Debug)]
@@ -109,9 +107,9 @@ impl RowReader {
     async fn pages(&self, segment: &Arc<SegmentReader>, fields: &[Field], pages: &[usize]) -> Result<Columns> {
         let stored = stored(segment, fields);
         let read = self.cache.columns(segment, &stored, pages, self.keep, &self.counters, &self.deadline).await?;
-        let arrays = with_absent(segment, fields, &read.parts, read.arrays);
+        let columns = with_absent(segment, fields, read.parts.len(), read.arrays);
         let page_rows = segment.shape().page_rows;
-        Ok(Columns { fields: fields.to_vec(), page_rows, parts: read.parts, arrays, _pin: Some(read.pin) })
+        Ok(Columns { fields: fields.to_vec(), page_rows, parts: read.parts, columns, _pin: Some(read.pin) })
     }
 
     /// The values of one page, a column for each field. This blocks on the file system.
@@ -121,9 +119,9 @@ impl RowReader {
     pub(crate) fn page(&self, segment: &SegmentReader, fields: &[Field], page: usize) -> Result<Vec<ArrayRef>> {
         let parts = vec![segment.page_rows(page)];
         let read = self.cache.page(segment, &stored(segment, fields), page)?;
-        let arrays = with_absent(segment, fields, &parts, read);
+        let columns = with_absent(segment, fields, parts.len(), read);
         let (rows, page_rows) = (parts.iter().cloned().collect(), segment.shape().page_rows);
-        Columns { fields: fields.to_vec(), page_rows, parts, arrays, _pin: None }.select(&rows)
+        Columns { fields: fields.to_vec(), page_rows, parts, columns, _pin: None }.select(&rows)
     }
 }
 
@@ -132,34 +130,22 @@ fn stored(segment: &SegmentReader, fields: &[Field]) -> Vec<Field> {
     fields.iter().copied().filter(|field| segment.fields().contains(field)).collect()
 }
 
-/// The parts of all of some fields, column by column, where those are given that a segment has columns of: of the others
-/// all values are absent.
-fn with_absent(
-    segment: &SegmentReader,
-    fields: &[Field],
-    parts: &[Range<usize>],
-    read: Vec<ArrayRef>,
-) -> Vec<ArrayRef> {
+/// The parts of all of some fields, where those are given that a segment has columns of.
+fn with_absent(segment: &SegmentReader, fields: &[Field], parts: usize, read: Vec<ArrayRef>) -> Vec<Column> {
     let mut read = read.into_iter();
-    let column = |field: &Field| -> Vec<ArrayRef> {
-        match segment.fields().contains(field) {
-            true => read.by_ref().take(parts.len()).collect(),
-            false => parts.iter().map(|part| absent(*field, part.len())).collect(),
-        }
+    let column = |field: &Field| match segment.fields().contains(field) {
+        true => Column::Stored(read.by_ref().take(parts).collect()),
+        false => Column::Absent(vec![OnceLock::new(); parts]),
     };
-    fields.iter().flat_map(column).collect()
+    fields.iter().map(column).collect()
 }
 
-/// So many values of a field, all of them absent. To make an array takes as long as to copy a page: of one that was made before,
-/// short ones are parts.
-fn absent(field: Field, rows: usize) -> ArrayRef {
-    static MADE: LazyLock<Vec<OnceLock<ArrayRef>>> =
-        LazyLock::new(|| Field::ALL.iter().map(|_| OnceLock::new()).collect());
-    let make = |rows| new_null_array(&column_type(field), rows);
-    match MADE.get(field as usize).filter(|_| rows <= ABSENT_ROWS) {
-        Some(made) => made.get_or_init(|| make(ABSENT_ROWS)).slice(0, rows),
-        None => make(rows),
-    }
+/// A column of several parts.
+#[derive(Debug)]
+enum Column {
+    Stored(Vec<ArrayRef>),
+    /// The segment does not have it: all values are absent. The parts are made when they are asked for.
+    Absent(Vec<OnceLock<ArrayRef>>),
 }
 
 /// Pages of some columns, decoded.
@@ -169,8 +155,8 @@ pub struct Columns {
     page_rows: usize,
     /// The rows of each part: of a page, or of several that follow one another.
     parts: Vec<Range<usize>>,
-    /// Column by column, each with all parts. Names and addresses may be places in dictionaries.
-    arrays: Vec<ArrayRef>,
+    /// For each field its parts. Names and addresses may be places in dictionaries.
+    columns: Vec<Column>,
     /// The memory that they take, where a query holds them.
     _pin: Option<Pin>,
 }
@@ -193,7 +179,11 @@ impl Columns {
         let parts = self.parts.iter().map(|part| rows.within(part).moved_back(part.start)).enumerate();
         let (places, rows): (Vec<usize>, Vec<RowRanges>) = parts.filter(|(_, rows)| !rows.is_empty()).unzip();
         let chosen = Chosen::new(rows.iter().collect());
+        let count = rows.iter().map(RowRanges::len).sum();
         let select = |(column, field): (usize, &Field)| {
+            if let Some(Column::Absent(_)) = self.columns.get(column) {
+                return Ok(new_null_array(&column_type(*field), count));
+            }
             let arrays: Option<Vec<_>> = places.iter().map(|place| self.array(column, *place)).collect();
             gather(*field, &arrays.ok_or_else(not_read)?, &chosen)
         };
@@ -201,7 +191,13 @@ impl Columns {
     }
 
     fn array(&self, column: usize, part: usize) -> Option<&ArrayRef> {
-        self.arrays.get(column * self.parts.len() + part)
+        match self.columns.get(column)? {
+            Column::Stored(parts) => parts.get(part),
+            Column::Absent(parts) => {
+                let (field, rows) = (self.fields.get(column)?, self.parts.get(part)?.len());
+                Some(parts.get(part)?.get_or_init(|| new_null_array(&column_type(*field), rows)))
+            }
+        }
     }
 }
 
@@ -247,7 +243,10 @@ impl<'a> PartColumns<'a> {
             && (names.values().len() <= length || told.knows(names))
         {
             told.ask(names, &test)?;
-            self.masked(passing, &BooleanBuffer::collect_bool(length, |row| told.passes(names.key(row))));
+            for (page, rows) in self.pages {
+                let start = (page - self.first) * self.columns.page_rows;
+                passing.push(*page, told.passing(names, rows, start));
+            }
             return Ok(());
         }
         let count: usize = self.pages.iter().map(|(_, rows)| rows.len()).sum();
@@ -324,8 +323,20 @@ impl ToldNames {
         Ok(())
     }
 
-    fn passes(&self, place: Option<usize>) -> bool {
-        place.map_or(self.absent, |place| self.present.get(place).copied().unwrap_or(false))
+    /// Those of some rows whose names pass, where row 0 of them is row `start` of `names`.
+    fn passing(&self, names: &DictionaryArray<UInt16Type>, rows: &RowSet, start: usize) -> RowSet {
+        let passes = |place: usize| self.present.get(place).copied().unwrap_or(false);
+        if rows.len() * 4 < rows.rows() || names.keys().null_count() > 0 {
+            let mut kept = RowSet::none(rows.rows());
+            let is_kept = |row: &usize| names.key(start + row).map_or(self.absent, passes);
+            rows.iter().filter(is_kept).for_each(|row| kept.insert(row));
+            return kept;
+        }
+        let places = names.keys().values().get(start..).unwrap_or_default();
+        let places = places.get(..rows.rows()).unwrap_or(places);
+        let mut kept = RowSet::of_words(bit_words(places, |place| passes(usize::from(*place))), rows.rows());
+        kept.intersect(rows);
+        kept
     }
 }
 

@@ -56,6 +56,7 @@ pub(crate) use part_rows::PartRows;
 pub use probe::{ProbedBlock, Probes, grouped};
 pub use reader::SegmentReader;
 pub use row_set::RowSet;
+pub(crate) use row_set::bit_words;
 pub use rows::RowRanges;
 pub use selection::Selection;
 pub use shape::Shape;

@@ -200,6 +200,12 @@ impl Iterator for Bits {
     }
 }
 
+/// A bit for each item, whether it passes: 64 of them in a word, the lowest first.
+pub(crate) fn bit_words<T>(items: &[T], passes: impl Fn(&T) -> bool) -> Vec<u64> {
+    let word = |items: &[T]| (0..).zip(items).fold(0, |word, (bit, item)| word | u64::from(passes(item)) << bit);
+    items.chunks(64).map(word).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::{collection::vec, prelude::*};

@@ -1,6 +1,6 @@
 //! Few file descriptors: an archive of many small segments does everything it does with many.
 
-use std::{env, fs, process::Command};
+use std::{env, fs, process::Command, time::Duration};
 
 use flowseek::{
     Archive, Filter, Order, Settings,
@@ -8,7 +8,7 @@ use flowseek::{
     filter,
     flow::{Field, Timestamp},
     order::{Direction, SortKey},
-    query::{Count, FlowTable},
+    query::{Budget, Count, FlowTable},
     segment::SegmentOptions,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -20,6 +20,8 @@ use crate::{
     ten_thousand::{fixture, flows, some},
 };
 
+/// However busy the machine is.
+const PATIENT: Budget = Budget { rows: u64::MAX, time: Duration::MAX };
 const SEGMENTS: i64 = 1200;
 const DESCRIPTORS: u64 = 64;
 
@@ -69,13 +71,14 @@ fn every_query_is_answered() {
 fn queries() {
     let Some(archive) = limited() else { return };
     let snapshot = archive.snapshot().unwrap();
-    let all = block_on(snapshot.query(Filter::all()).limit(2000).page()).unwrap().flows().unwrap();
+    let all = block_on(snapshot.query(Filter::all()).limit(2000).budget(PATIENT).page()).unwrap().flows().unwrap();
     assert_eq!(all.len() as i64, SEGMENTS);
     for field in Field::all() {
         for direction in [Direction::Ascending, Direction::Descending] {
             let order = Order::new([SortKey { field, direction }], direction);
             for filter in [Filter::all(), filter::src_node().eq("node-3"), filter::dst_port().within(100..=103)] {
-                let query = snapshot.query(filter.clone()).order(order.clone()).limit(50).count(Count::Exact);
+                let query =
+                    snapshot.query(filter.clone()).order(order.clone()).limit(50).count(Count::Exact).budget(PATIENT);
                 let page = block_on(query.page()).unwrap();
                 let mut expected = oracle(&all, &filter, &order);
                 assert_eq!(page.total, Some(expected.len() as u64));
@@ -122,7 +125,8 @@ fn changes() {
     let sound = |flows: i64| {
         let report = Archive::verify(archive.path(), Depth::Rows, &mut |_| {}).unwrap();
         assert!(report.is_sound(), "{report:?}");
-        let page = block_on(archive.snapshot().unwrap().query(Filter::all()).limit(2000).page()).unwrap();
+        let page =
+            block_on(archive.snapshot().unwrap().query(Filter::all()).limit(2000).budget(PATIENT).page()).unwrap();
         assert_eq!(ids(&page.flows().unwrap()).len() as i64, flows);
     };
     sound(SEGMENTS);
