@@ -44,7 +44,8 @@ impl Archive {
     /// The right to write to the archive: one process and one writer at a time. What a crash has left is cleared away.
     ///
     /// # Errors
-    /// [`ErrorKind::Locked`] where another writer has it; [`ErrorKind::Io`]; as [`snapshot`](Self::snapshot).
+    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) where another writer has it; [`ErrorKind::Io`](crate::ErrorKind::Io); as
+    /// [`snapshot`](Self::snapshot).
     pub fn writer(&self) -> Result<Writer> {
         let exclusive = Exclusive::take(self)?;
         let next = FlowId::new(exclusive.newest().next_flow_id);

@@ -12,7 +12,7 @@ pub enum Gaps {
     /// The page is an error, which names it.
     #[default]
     Error,
-    /// The page is answered from the other segments, and [`Page::gaps`] names it.
+    /// The page is answered from the other segments, and [`Page::gaps`](super::Page::gaps) names it.
     ///
     /// A walk by cursors goes on: each flow that it answers comes once, in order, and each page names what it left out.
     /// A segment of which only parts are damaged is left out of the pages for which one of these would have to be read.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use arrow::{
-    array::{RecordBatch, UInt32Array},
+    array::{RecordBatch, UInt32Array, new_null_array},
     compute::take_record_batch,
 };
 use datafusion::prelude::{SessionContext, col};
@@ -765,7 +765,11 @@ fn flows_out_of_order_are_found_and_put_in_order() {
     // All bytes and the index are right; only two neighbours have changed places.
     let order: UInt32Array = (0..5).chain([6, 5]).chain(7..60).collect::<Vec<u32>>().into();
     let flows = take_record_batch(&flows, &order).unwrap();
-    let flows = RecordBatch::try_new(flowseek::schema::schema(), flows.columns().to_vec()).unwrap();
+    // What the segment has no column of is absent.
+    let schema = flowseek::schema::schema();
+    let absent = schema.fields()[flows.num_columns()..].iter().map(|field| new_null_array(field.data_type(), 60));
+    let columns = flows.columns().iter().cloned().chain(absent).collect();
+    let flows = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
     let summary = write_segment(&flows, fs::File::create(&file).unwrap(), place.settings(64).segment).unwrap();
     edit_manifest(&place.path, |manifest| {
         manifest["segments"][1]["bytes"] = summary.bytes.into();

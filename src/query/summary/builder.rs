@@ -127,7 +127,7 @@ impl SummaryQuery {
         self
     }
 
-    /// What it may cost. A summary that has used it up tells what it [covers](Summary::searched): never nothing, as it gets a
+    /// What it may cost. A summary that has used it up tells what it [covers](super::Summary::searched): never nothing, as it gets a
     /// little further than its budget.
     pub fn budget(mut self, budget: Budget) -> Self {
         self.budget = budget;
