@@ -29,6 +29,7 @@ pub use parameter::{PARAMETERS, Parameter, ParameterKind};
 pub use problem::problem_list;
 pub use request::{MAX_QUERY_BYTES, Request};
 pub use response::{FlowView, write_array, write_line};
+#[cfg(feature = "http")]
 pub(crate) use sort::sortable;
 pub use summary_request::SummaryRequest;
 pub use summary_view::{Row, RowView, Shown, SummaryView};
