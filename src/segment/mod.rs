@@ -66,3 +66,5 @@ pub use zone_map::ZoneMap;
 
 #[cfg(test)]
 mod laws;
+#[cfg(test)]
+mod sample;

@@ -105,7 +105,7 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
-    use crate::encoding::write_leb128;
+    use crate::{encoding::write_leb128, segment::sample};
 
     /// Numbers, packed: each of the runs is repeated, or is of groups of eight.
     fn packed(runs: &[(u16, usize, bool)], bits: usize) -> (Vec<u8>, Vec<u16>) {
@@ -165,17 +165,8 @@ mod tests {
             let levels: Vec<_> = expected.iter().map(|place| (u16::from(place.is_some()), 1, true)).collect();
             let places: Vec<_> = expected.iter().flatten().map(|place| (*place, 1, true)).collect();
             let (levels, _) = packed(&levels, 1);
-            let page = Page::DataPageV2 {
-                buf: [&levels[..], &[bits as u8], &packed(&places, bits).0].concat().into(),
-                num_values: rows.len() as u32,
-                encoding: Encoding::RLE_DICTIONARY,
-                num_nulls: expected.iter().filter(|place| place.is_none()).count() as u32,
-                num_rows: rows.len() as u32,
-                def_levels_byte_len: levels.len() as u32,
-                rep_levels_byte_len: 0,
-                is_compressed: false,
-                statistics: None,
-            };
+            let places = [&[bits as u8], &packed(&places, bits).0[..]].concat();
+            let page = sample::page(&expected, Encoding::RLE_DICTIONARY, &levels, &places);
             let read = super::places(&page, rows.len()).unwrap().unwrap();
             prop_assert_eq!(read.iter().collect::<Vec<_>>(), expected);
             prop_assert!(super::places(&page, rows.len() + 1).is_err());

@@ -108,23 +108,12 @@ mod tests {
     use proptest::{collection::vec, option::of, prelude::*};
 
     use super::*;
+    use crate::segment::sample;
 
     /// A page of numbers; its levels are of one run a row.
     fn page(rows: &[Option<u64>], encoding: Encoding) -> (Page, usize) {
-        let levels: Vec<u8> = rows.iter().flat_map(|row| [2, u8::from(row.is_some())]).collect();
         let values: Vec<u8> = rows.iter().flatten().flat_map(|number| number.to_le_bytes()).collect();
-        let page = Page::DataPageV2 {
-            buf: [&levels[..], &values[..]].concat().into(),
-            num_values: rows.len() as u32,
-            encoding,
-            num_nulls: rows.iter().filter(|row| row.is_none()).count() as u32,
-            num_rows: rows.len() as u32,
-            def_levels_byte_len: levels.len() as u32,
-            rep_levels_byte_len: 0,
-            is_compressed: false,
-            statistics: None,
-        };
-        (page, rows.len())
+        (sample::page(rows, encoding, &sample::levels(rows), &values), rows.len())
     }
 
     proptest! {

@@ -56,6 +56,7 @@ mod tests {
     use proptest::{collection::vec, option::of, prelude::*};
 
     use super::*;
+    use crate::segment::sample;
 
     fn dictionary(values: &[u32]) -> Page {
         Page::DictionaryPage {
@@ -68,20 +69,9 @@ mod tests {
 
     /// A page of places in so many bits; its levels and its places are of one run a row.
     fn page(rows: &[Option<u8>]) -> (Page, usize) {
-        let levels: Vec<u8> = rows.iter().flat_map(|row| [2, u8::from(row.is_some())]).collect();
         let places = rows.iter().flatten().flat_map(|place| [2, *place]);
-        let page = Page::DataPageV2 {
-            buf: levels.iter().copied().chain([8]).chain(places).collect::<Vec<_>>().into(),
-            num_values: rows.len() as u32,
-            encoding: Encoding::RLE_DICTIONARY,
-            num_nulls: rows.iter().filter(|row| row.is_none()).count() as u32,
-            num_rows: rows.len() as u32,
-            def_levels_byte_len: levels.len() as u32,
-            rep_levels_byte_len: 0,
-            is_compressed: false,
-            statistics: None,
-        };
-        (page, rows.len())
+        let places: Vec<u8> = [8].into_iter().chain(places).collect();
+        (sample::page(rows, Encoding::RLE_DICTIONARY, &sample::levels(rows), &places), rows.len())
     }
 
     proptest! {
