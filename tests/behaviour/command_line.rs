@@ -454,6 +454,60 @@ fn help_lists_every_parameter() {
     }
 }
 
+/// The names of the commands that the help lists.
+fn commands() -> Vec<String> {
+    let help = flowseek(&["--help"]).done();
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    lines.map(|line| line.split_whitespace().next().unwrap().to_owned()).filter(|name| name != "help").collect()
+}
+
+#[test]
+fn shells_complete_commands_flags_and_values() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = flowseek(&["completions", shell]).done();
+        for command in commands() {
+            assert!(script.contains(&command), "{shell}: {command}");
+        }
+    }
+    let script = flowseek(&["completions", "bash"]).done();
+    for (words, last, before, completed) in [
+        ("flowseek summ", "summ", "flowseek", "summary\n"),
+        ("flowseek query --exp", "--exp", "query", "--explain\n"),
+        ("flowseek query --format ''", "''", "--format", "table\nndjson\njson\ncsv\n"),
+    ] {
+        let words = format!("COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))");
+        let complete =
+            format!("{script}\n{words}\n_flowseek flowseek {last} {before}\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"");
+        let said = Command::new("bash").args(["--norc", "-c", &complete]).output().unwrap();
+        assert_eq!(Said::from(said).done(), completed);
+    }
+    let said = flowseek(&["completions", "tcsh"]);
+    assert!(said.status == 2 && said.err.contains("bash, elvish, fish, powershell, zsh"), "{said:?}");
+}
+
+#[test]
+fn each_command_has_a_page_in_the_manual() {
+    let place = Place::new();
+    let missing = place.path("missing");
+    let said = flowseek(&["man", &missing]);
+    assert!(said.status == 1 && said.err.contains(&missing), "{said:?}");
+    let pages = place.directory.path();
+    assert_eq!(flowseek(&["man", pages.to_str().unwrap()]).done(), "");
+    let main = fs::read_to_string(pages.join("flowseek.1")).unwrap();
+    assert_eq!(flowseek(&["man"]).done(), main);
+    let commands = commands();
+    assert_eq!(fs::read_dir(pages).unwrap().count(), commands.len() + 1);
+    for command in commands {
+        assert!(main.contains(&format!("flowseek\\-{command}(1)")), "{command}");
+        let page = fs::read_to_string(pages.join(format!("flowseek-{command}.1"))).unwrap();
+        assert!(page.contains(&format!("\nflowseek\\-{command} \\- ")), "{command}");
+    }
+    let query = fs::read_to_string(pages.join("flowseek-query.1")).unwrap();
+    for parameter in flowseek::wire::PARAMETERS {
+        assert!(query.contains(&format!("  {} ", parameter.name)), "{}", parameter.name);
+    }
+}
+
 #[test]
 fn a_closed_pipe_ends_quietly() {
     let place = Place::new();

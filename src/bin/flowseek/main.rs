@@ -3,9 +3,11 @@
 mod amount;
 mod archive_path;
 mod compact;
+mod completions;
 mod failure;
 mod generate;
 mod import;
+mod man;
 mod output;
 mod progress;
 mod query;
@@ -20,7 +22,7 @@ mod verify;
 
 use std::{panic, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use self::failure::Failure;
 
@@ -48,6 +50,8 @@ enum Command {
     Compact(compact::Compact),
     Retain(retain::Retain),
     Verify(verify::Verify),
+    Completions(completions::Completions),
+    Man(man::Manual),
 }
 
 fn main() -> ExitCode {
@@ -71,6 +75,8 @@ fn main() -> ExitCode {
         Command::Compact(command) => command.run(),
         Command::Retain(command) => command.run(),
         Command::Verify(command) => command.run(),
+        Command::Completions(command) => command.run(Arguments::command()),
+        Command::Man(command) => command.run(Arguments::command()),
     };
     done.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
 }
