@@ -5,6 +5,7 @@ mod encoding;
 pub mod error;
 pub mod filter;
 pub mod flow;
+#[cfg(feature = "generate")]
 pub mod generate;
 #[cfg(feature = "http")]
 pub mod http;

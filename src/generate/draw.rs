@@ -12,8 +12,17 @@ pub(super) struct Draw {
 impl Draw {
     /// The seed is the key of the cipher and the chunk its stream, so no two chunks share numbers.
     pub(super) fn new(seed: u64, chunk: u64) -> Self {
+        Self::with(seed, 0, chunk)
+    }
+
+    /// Other random numbers of the same chunk.
+    pub(super) fn beside(seed: u64, chunk: u64) -> Self {
+        Self::with(seed, 1, chunk)
+    }
+
+    fn with(seed: u64, series: u8, chunk: u64) -> Self {
         let mut key = [0; 32];
-        for (byte, of_seed) in key.iter_mut().zip(seed.to_le_bytes()) {
+        for (byte, of_seed) in key.iter_mut().zip(seed.to_le_bytes().into_iter().chain([series])) {
             *byte = of_seed;
         }
         let mut rng = ChaCha8Rng::from_seed(key);

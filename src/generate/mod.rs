@@ -14,7 +14,7 @@
 //! | bytes | about log-normal with a long tail, up to gigabytes; of an unanswered flow, 0 or absent from the destination |
 //! | TCP flags | whole conversations mostly, 10 % a SYN alone, resets, some oddities; TCP only |
 //! | nodes | each internal host belongs to one of 200 nodes, `node-000` to `node-199`; one that has an end of the flow logs it, under its ID of 16 hexadecimal digits |
-//! | packets, flow flags, meta | absent |
+//! | packets, flow flags, meta | absent, but for [`Generator::all_columns`]: packets of 60 to 1,459 bytes; 5 % without flow flags, 90 % of the others with none set, 7 % defunct; one flow in ten has a `meta` with a rule and a zone |
 //! | activity | 0.1 % have one of 500 IDs, `TI-0000` to `TI-0499`, by Zipf's law |
 //!
 //! Which address and which node has which rank does not depend on the seed. Only whole numbers, sums, products and
@@ -23,6 +23,7 @@
 mod conversation;
 mod draw;
 mod hosts;
+mod later;
 
 use crate::flow::{Flow, Timestamp};
 
@@ -50,12 +51,29 @@ const GAP_MILLIS: f64 = 129.6;
 #[derive(Clone, Copy, Debug)]
 pub struct Generator {
     seed: u64,
+    all_columns: bool,
 }
 
 impl Generator {
     /// The stream of a seed: the same seed, the same flows.
     pub const fn new(seed: u64) -> Self {
-        Self { seed }
+        Self { seed, all_columns: false }
+    }
+
+    /// The same flows, which have packets, flow flags and meta, too.
+    ///
+    /// ```
+    /// use flowseek::{Flow, generate::Generator};
+    ///
+    /// let mut flow = Generator::new(7).all_columns().flows(1).next().ok_or("no flow")?;
+    /// assert!(flow.src_packets.is_some());
+    /// flow = Flow { src_packets: None, dst_packets: None, flow_flags: None, meta: None, ..flow };
+    /// assert_eq!(Some(flow), Generator::new(7).flows(1).next());
+    /// # Ok::<(), &str>(())
+    /// ```
+    #[must_use]
+    pub const fn all_columns(self) -> Self {
+        Self { all_columns: true, ..self }
     }
 
     /// The chunk with this number, from 0 on: [`CHUNK_FLOWS`] flows of the stream. It depends on no other chunk, so
@@ -76,11 +94,17 @@ impl Generator {
 
     fn part(self, index: u64, flows: usize) -> impl Iterator<Item = Flow> {
         let mut draw = Draw::new(self.seed, index);
+        // With numbers of their own the later columns leave the others as they are.
+        let mut later = self.all_columns.then(|| Draw::beside(self.seed, index));
         let first = index as f64 * CHUNK_FLOWS as f64;
         let begin = instant(0.0);
         (0..flows).map(move |place| {
             let number = first + place as f64 + draw.fraction();
-            flow_ending(instant(number), begin, &mut draw)
+            let mut flow = flow_ending(instant(number), begin, &mut draw);
+            if let Some(draw) = &mut later {
+                later::fill(&mut flow, draw);
+            }
+            flow
         })
     }
 }
@@ -101,7 +125,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::flow::Protocol;
+    use crate::flow::{FlowFlags, Protocol};
 
     fn share(flows: &[Flow], is: impl Fn(&Flow) -> bool) -> f64 {
         flows.iter().filter(|flow| is(flow)).count() as f64 / flows.len() as f64
@@ -125,6 +149,30 @@ mod tests {
             assert_eq!((flow.dst_port, flow.dst_bytes), (Some(dst_port), Some(dst_bytes)));
             assert_eq!(flow.node_id.as_deref(), Some(node_id));
         }
+    }
+
+    #[test]
+    fn flows_with_all_columns_are_otherwise_the_same() {
+        let complete: Vec<Flow> = Generator::new(7).all_columns().chunk(1);
+        let without = complete.iter().cloned().map(|flow| Flow {
+            src_packets: None,
+            dst_packets: None,
+            flow_flags: None,
+            meta: None,
+            ..flow
+        });
+        assert!(without.eq(Generator::new(7).chunk(1)));
+        let near = |is: &dyn Fn(&Flow) -> bool, expected: f64| (share(&complete, is) - expected).abs() < expected / 5.0;
+        assert!(near(&|flow| flow.flow_flags.is_none(), 0.05));
+        let is_defunct = |flags: FlowFlags| FlowFlags::DEFUNCT.iter().any(|defunct| flags.contains(*defunct));
+        assert!(near(&|flow| flow.flow_flags.is_some_and(is_defunct), 0.07 * 0.95));
+        assert!(near(&|flow| flow.meta.is_some(), 0.1));
+        let fits = |bytes: Option<u64>, packets: Option<u64>| match (bytes, packets) {
+            (Some(bytes), Some(packets)) => bytes.div_ceil(1459) <= packets && packets <= bytes.div_ceil(60),
+            (bytes, packets) => bytes == packets,
+        };
+        assert!(complete.iter().all(|flow| fits(flow.src_bytes, flow.src_packets)));
+        assert!(complete.iter().all(|flow| fits(flow.dst_bytes, flow.dst_packets)));
     }
 
     #[test]

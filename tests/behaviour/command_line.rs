@@ -553,6 +553,13 @@ fn one_seed_generates_one_archive() {
     let seven = answer("default", &[]);
     assert_eq!(seven, answer("seven", &["--seed", "7"]));
     assert_ne!(seven, answer("eight", &["--seed", "8"]));
+    assert_eq!(seven, answer("more", &["--all-columns"]));
+    let packets = |name: &str| {
+        let query =
+            ["query", &place.path(name), "sort=sourceBytes:desc&limit=500&fields=sourcePackets,destPackets,flags,meta"];
+        flowseek(&query).done().matches("sourcePackets").count()
+    };
+    assert_eq!((packets("seven"), packets("more")), (0, 500));
 }
 
 #[test]

@@ -36,6 +36,9 @@ pub struct Generate {
     /// What tells this stream of flows from others.
     #[arg(long, value_name = "N", default_value_t = 7)]
     seed: u64,
+    /// Give the flows packets, flow flags and meta, too; otherwise they are the same.
+    #[arg(long)]
+    all_columns: bool,
 }
 
 impl Generate {
@@ -45,7 +48,8 @@ impl Generate {
         let mut appender = archive.appender()?;
         let before = archive.snapshot()?.manifest().bytes();
         let bar = progress::flows(self.flows);
-        let generator = Generator::new(self.seed);
+        let plain = Generator::new(self.seed);
+        let generator = if self.all_columns { plain.all_columns() } else { plain };
         let (sender, chunks) = sync_channel(AHEAD);
         thread::scope(|scope| {
             let size = CHUNK_FLOWS as u64;
