@@ -11,6 +11,10 @@ ci:
 core:
     .ci/run core
 
+# Licences, registries and duplicates of all that is linked.
+dependencies:
+    .ci/run dependencies
+
 format:
     cargo fmt
 
