@@ -21,7 +21,7 @@ use flowseek::{
     query::{Count, Pruning, Start, archive_session, limited_memory},
     schema::{FlowBuilder, schema},
     segment::SegmentReader,
-    wire::{FlagsFormat, Request, write_line},
+    wire::{Request, View, write_line},
 };
 use parquet::{
     arrow::ArrowWriter,
@@ -46,10 +46,14 @@ fn frozen() -> PathBuf {
 
 /// A copy of the frozen archive.
 fn copied() -> Folder {
+    copy_of(&frozen())
+}
+
+fn copy_of(archive: &Path) -> Folder {
     let directory = Folder::new();
-    for folder in ["data", "manifests", "retired"] {
+    for folder in ["data", "manifests", "retired"].into_iter().filter(|folder| archive.join(folder).exists()) {
         fs::create_dir(directory.path().join(folder)).unwrap();
-        for file in fs::read_dir(frozen().join(folder)).unwrap() {
+        for file in fs::read_dir(archive.join(folder)).unwrap() {
             let file = file.unwrap();
             fs::copy(file.path(), directory.path().join(folder).join(file.file_name())).unwrap();
         }
@@ -60,6 +64,7 @@ fn copied() -> Folder {
 /// All flows of a query, page by page, as the endpoint answers them, with their IDs and the nodes that logged them.
 fn answer(archive: &Archive, query: &str) -> String {
     let snapshot = archive.snapshot().unwrap();
+    let view = View::default().with(Request::parse(query).unwrap().fields);
     let mut text = String::new();
     let mut cursor: Option<Cursor> = None;
     loop {
@@ -70,7 +75,7 @@ fn answer(archive: &Archive, query: &str) -> String {
         let page = block_on(query.page()).unwrap();
         for stored in page.flows().unwrap() {
             let mut line = Vec::new();
-            write_line(&mut line, &stored.flow, FlagsFormat::Binary).unwrap();
+            write_line(&mut line, &stored.flow, view.clone()).unwrap();
             let node = stored.flow.node_id.as_deref().unwrap_or("-");
             text += &format!("{} {node} {}", stored.id.get(), String::from_utf8(line).unwrap());
         }
@@ -289,6 +294,55 @@ fn an_archive_of_segments_with_and_without_the_newer_columns_answers_right_and_i
         }
     );
     assert!(Archive::verify(directory.path(), Depth::Rows, &mut |_| {}).unwrap().is_sound());
+}
+
+/// An archive of revision 1: a segment without the columns that this revision added, one with made-up values in all of
+/// them, and one with handmade ones.
+fn frozen_with_newer_columns() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "testdata", "format", "v1-revision-1"].iter().collect()
+}
+
+#[test]
+fn an_archive_of_revision_1_gives_the_answers_that_it_gave_when_it_was_written() {
+    let directory = copy_of(&frozen_with_newer_columns());
+    let archive = Archive::open(directory.path()).unwrap();
+    let check = |segments: &[usize]| {
+        let answers = [
+            "limit=47&fields=*",
+            "limit=31&sort=sourcePackets:desc,flags&fields=meta,flags,destPackets",
+            "defunct=true&sort=destPackets&fields=sourcePackets,flags",
+        ]
+        .map(|query| {
+            let answer = answer(&archive, query);
+            (answer.lines().count(), sum(&answer))
+        });
+        let counts = [
+            filter::flow_flags().carries_any([FlowFlags::new(1 << 16)]),
+            filter::src_packets().within(10..),
+            !filter::dst_packets().within(..),
+            filter::flow_flags().carries_any([FlowFlags::new(1)]).and(filter::protocol().eq(Protocol::TCP)),
+        ]
+        .map(|filter| {
+            let matching = now(&archive).iter().filter(|flow| filter.matches(flow)).count() as u64;
+            assert_eq!(count(&archive, filter), matching);
+            matching
+        });
+        let sums = [1_874_173_821_484_212_824, 3_186_485_463_395_250_202, 7_100_339_510_622_777_358];
+        assert_eq!(answers, [(240, sums[0]), (240, sums[1]), (32, sums[2])]);
+        assert_eq!(counts, [28, 37, 78, 2]);
+        let mut counts = columns(&archive).iter().map(Vec::len).collect::<Vec<_>>();
+        counts.sort_unstable();
+        assert_eq!(counts, segments);
+        let report = Archive::verify(directory.path(), Depth::Rows, &mut |_| {}).unwrap();
+        assert_eq!((report.findings, report.segments), (Vec::new(), segments.len() as u64));
+    };
+    check(&[15, 19, 19]);
+    let compactor = archive.writer().unwrap().compactor();
+    while compactor.run_once(Effort::Full).unwrap().is_some() {}
+    drop(compactor);
+    check(&[19]);
+    let added = append(&archive, &[newer()]);
+    assert_eq!(added[0].id, FlowId::new(241));
 }
 
 #[test]
