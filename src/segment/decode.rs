@@ -24,7 +24,7 @@ use parquet::{
     schema::types::SchemaDescriptor,
 };
 
-use super::{places::places, plain::numbers, revision::fields_with, small::small_numbers};
+use super::{numbers::numbers, places::places, revision::fields_with, small::small_numbers};
 use crate::{flow::Field, schema::schema};
 
 /// The schema of a segment with all columns in the terms of Parquet, and for each column what its decoder is made from.

@@ -6,7 +6,9 @@
 
 use std::{ops::Range, sync::Arc};
 
+use bytes::Bytes;
 use parquet::{
+    basic::Compression,
     errors::Result as ParquetResult,
     file::{
         metadata::{
@@ -15,13 +17,14 @@ use parquet::{
         },
         page_index::offset_index::OffsetIndexMetaData,
     },
-    schema::types::SchemaDescriptor,
+    schema::types::ColumnDescPtr,
 };
 
 use super::{
     SegmentReader,
     check::PARQUET_MAGIC,
     decode::columns_of,
+    decompress::Decompressor,
     index::{self, Index, MAGIC, PageTable, checksum},
     page_header::page_header,
     shape::block_range,
@@ -80,7 +83,7 @@ fn without_footer(file: &Arc<SharedFile>) -> Result<SegmentReader> {
     let metadata = candidates.filter_map(|group_pages| {
         let groups = group_into(&pages, &index.pages, group_pages)?;
         let matching = matching(&bytes, &groups, &index.pages);
-        Some((matching, build(&groups, rows, group_pages, index.pages.rows)))
+        Some((matching, build(&bytes, &groups, rows, group_pages, index.pages.rows)))
     });
     let (_, metadata) = metadata.max_by_key(|(matching, _)| *matching).ok_or_else(lost)?;
     let metadata = metadata.map_err(Error::with(ErrorKind::Damaged, "its footer cannot be made anew"))?;
@@ -153,14 +156,21 @@ fn matching(bytes: &[u8], groups: &[Vec<Parts>], table: &PageTable) -> usize {
 }
 
 /// A footer that says where the pages lie.
-fn build(groups: &[Vec<Parts>], rows: usize, group_pages: usize, page_rows: usize) -> ParquetResult<ParquetMetaData> {
+fn build(
+    bytes: &[u8],
+    groups: &[Vec<Parts>],
+    rows: usize,
+    group_pages: usize,
+    page_rows: usize,
+) -> ParquetResult<ParquetMetaData> {
     let fields = Field::ALL.get(..groups.first().map_or(0, Vec::len)).unwrap_or_default();
     let columns = Arc::new(columns_of(fields)?);
     let mut row_groups = Vec::with_capacity(groups.len());
     let mut offsets = Vec::with_capacity(groups.len());
     for (group, parts) in groups.iter().enumerate() {
         let rows = block_range(group, group_pages.saturating_mul(page_rows), rows);
-        let chunks = fields.iter().zip(parts).map(|(field, parts)| chunk(&columns, *field, parts, rows.len()));
+        let chunks = fields.iter().zip(parts);
+        let chunks = chunks.map(|(field, parts)| chunk(bytes, columns.column(*field as usize), parts, rows.len()));
         let chunks = chunks.collect::<ParquetResult<Vec<_>>>()?;
         let bytes = chunks.iter().map(ColumnChunkMetaData::compressed_size).sum();
         let builder = RowGroupMetaData::builder(Arc::clone(&columns)).set_num_rows(rows.len() as i64);
@@ -173,20 +183,31 @@ fn build(groups: &[Vec<Parts>], rows: usize, group_pages: usize, page_rows: usiz
 }
 
 fn chunk(
-    columns: &SchemaDescriptor,
-    field: Field,
+    bytes: &[u8],
+    column: ColumnDescPtr,
     (dictionary, pages): &Parts,
     rows: usize,
 ) -> ParquetResult<ColumnChunkMetaData> {
-    let bytes: usize = dictionary.iter().chain(pages).map(ExactSizeIterator::len).sum();
-    let compression = compression(field).map_err(|error| parquet::errors::ParquetError::External(error.into()))?;
-    ColumnChunkMetaData::builder(columns.column(field as usize))
-        .set_compression(compression)
-        .set_num_values(rows as i64)
-        .set_total_compressed_size(bytes as i64)
-        .set_dictionary_page_offset(dictionary.as_ref().map(|page| page.start as i64))
-        .set_data_page_offset(pages.first().map_or(0, |page| page.start as i64))
-        .build()
+    let length: usize = dictionary.iter().chain(pages).map(ExactSizeIterator::len).sum();
+    let chunk = |compression: Compression| {
+        ColumnChunkMetaData::builder(Arc::clone(&column))
+            .set_compression(compression)
+            .set_num_values(rows as i64)
+            .set_total_compressed_size(length as i64)
+            .set_dictionary_page_offset(dictionary.as_ref().map(|page| page.start as i64))
+            .set_data_page_offset(pages.first().map_or(0, |page| page.start as i64))
+            .build()
+    };
+    // The header of a page says how it is encoded, and that tells how the column is compressed.
+    let as_it_is = chunk(Compression::UNCOMPRESSED)?;
+    let encoding = |page: &Range<usize>| {
+        let page = Bytes::copy_from_slice(bytes.get(page.clone())?);
+        Decompressor::default().decompress(page, &as_it_is).ok().map(|page| page.encoding())
+    };
+    match pages.iter().find_map(encoding) {
+        Some(encoding) => chunk(compression(encoding)?),
+        None => Ok(as_it_is),
+    }
 }
 
 fn offset_index(pages: &[Range<usize>], rows: &dyn Fn(usize) -> usize) -> OffsetIndexMetaData {

@@ -10,7 +10,7 @@ use parquet::{
     },
     basic::{Compression, Encoding, ZstdLevel},
     column::writer::ColumnCloseResult,
-    errors::ParquetError,
+    errors::{ParquetError, Result as ParquetResult},
     file::{
         metadata::{KeyValue, SortingColumn},
         properties::{EnabledStatistics, WriterProperties, WriterVersion},
@@ -227,6 +227,9 @@ impl<W> Recorder<W> {
     }
 }
 
+/// A page is compressed where it then has less than this part of its bytes.
+const WORTHWHILE: f64 = 0.9;
+
 /// Rows of a page: a fourth of a block, where that divides it. For one flow of a block, so much is read.
 fn page_rows(block_rows: usize) -> usize {
     if block_rows.is_multiple_of(4) { block_rows / 4 } else { block_rows }
@@ -242,6 +245,8 @@ fn properties(fields: &[Field], names: &AllRanks<'_>, page_rows: usize, group_ro
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_sorting_columns(Some(vec![newest_first(Field::StartTime), newest_first(Field::FlowId)]))
         .set_max_row_group_row_count(Some(group_rows))
+        // What compression saves little of is read faster without.
+        .set_data_page_v2_compression_ratio_threshold(WORTHWHILE)
         // Pages end where blocks end: the row limit must be reached first, in every column.
         .set_data_page_row_count_limit(page_rows)
         .set_write_batch_size(page_rows)
@@ -252,25 +257,25 @@ fn properties(fields: &[Field], names: &AllRanks<'_>, page_rows: usize, group_ro
         let column = ColumnPath::from(field.name());
         let (dictionary, encoding) = match field.column().encoding {
             ColumnEncoding::Packed => (false, Encoding::DELTA_BINARY_PACKED),
+            ColumnEncoding::Split => (false, Encoding::BYTE_STREAM_SPLIT),
             ColumnEncoding::Dictionary => (true, Encoding::PLAIN),
             ColumnEncoding::Names => (has_few_names(field), Encoding::PLAIN),
-            ColumnEncoding::Plain => (false, Encoding::PLAIN),
         };
         properties = properties
             .set_column_dictionary_enabled(column.clone(), dictionary)
             .set_column_encoding(column.clone(), encoding)
-            .set_column_compression(column, compression(field)?);
+            .set_column_compression(column, compression(encoding).map_err(failed)?);
     }
     Ok(properties.build())
 }
 
-/// How the pages of a column are compressed.
-pub(super) fn compression(field: Field) -> Result<Compression> {
-    Ok(match field.column().encoding {
-        ColumnEncoding::Packed => Compression::UNCOMPRESSED,
+/// How the pages of a column with this encoding are compressed, be they of this version or of an earlier one.
+pub(super) fn compression(encoding: Encoding) -> ParquetResult<Compression> {
+    Ok(match encoding {
+        Encoding::DELTA_BINARY_PACKED => Compression::UNCOMPRESSED,
         // Of pages this small, higher levels make more, and not less; from the seventh on a little less, in twice the
         // time.
-        _ => Compression::ZSTD(ZstdLevel::try_new(1).map_err(failed)?),
+        _ => Compression::ZSTD(ZstdLevel::try_new(1)?),
     })
 }
 
