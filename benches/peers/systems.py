@@ -70,7 +70,7 @@ class Flowseek:
     """The bench program `peers`: a line in, a line out."""
 
     def __init__(self, words):
-        command = ["cargo", "bench", "--quiet", "--locked", "--features", "sql", "--bench", "peers", "--", *words]
+        command = ["cargo", "bench", "--quiet", "--locked", "--features", "cli", "--bench", "peers", "--", *words]
         self.process = subprocess.Popen(
             command, cwd=os.path.dirname(BENCHES), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )

@@ -52,34 +52,60 @@ const FUNCTIONS: [&str; 13] = [
     "date_trunc('second', end_time)",
 ];
 
+/// What is added up for each group, and whether that is done without a row of SQL.
+const ADDED: [(&str, bool); 14] = [
+    ("sum(src_bytes)", true),
+    ("sum(src_bytes), sum(dst_bytes)", true),
+    ("sum(src_bytes) + sum(dst_bytes), count(*)", true),
+    ("sum(src_bytes + dst_bytes)", true),
+    ("sum(coalesce(src_bytes, 0) + coalesce(dst_bytes, 0)), sum(src_bytes), sum(dst_bytes)", true),
+    ("sum(coalesce(dst_bytes, 0) + src_bytes)", true),
+    ("sum(src_bytes + coalesce(dst_bytes, 0)), count(1)", true),
+    ("sum(coalesce(dst_bytes, 0))", true),
+    ("count(src_bytes), sum(dst_packets)", true),
+    ("sum(src_packets + dst_packets)", true),
+    ("sum(coalesce(src_bytes, 1))", false),
+    ("sum(src_bytes + src_bytes)", false),
+    ("sum(src_bytes - dst_bytes)", false),
+    ("sum(src_bytes), count(src_bytes), count(dst_bytes)", false),
+];
+
 fn groups() -> impl Strategy<Value = String> {
     let limit = (0usize..12, 0usize..3).prop_map(|(limit, offset)| format!("LIMIT {limit} OFFSET {offset}"));
     let limit = prop_oneof![Just(String::new()), limit];
     let condition = prop_oneof![3 => select(&OWN[..]).prop_map(str::to_owned), 2 => condition()];
     let keys = (select(&LISTED[..]), select(&FUNCTIONS[..]));
-    (0..9, keys, condition, limit).prop_map(|(form, (key, function), condition, limit)| {
-        let from = format!("FROM flows WHERE {condition}");
-        match form {
-            0 => format!("SELECT {key} AS k, count(*) AS n {from} GROUP BY {key} ORDER BY n DESC, k {limit}"),
-            1 => {
-                format!("SELECT count(1) AS n, {key} AS k {from} GROUP BY {key} HAVING count(*) > 1 ORDER BY k {limit}")
-            }
-            2 => format!(
-                "SELECT protocol, tcp_flags, count(*) AS n {from} GROUP BY tcp_flags, protocol \
+    (0..10, keys, select(&ADDED[..]), condition, limit).prop_map(
+        |(form, (key, function), (added, _), condition, limit)| {
+            let from = format!("FROM flows WHERE {condition}");
+            match form {
+                0 => format!("SELECT {key} AS k, count(*) AS n {from} GROUP BY {key} ORDER BY n DESC, k {limit}"),
+                1 => {
+                    format!(
+                        "SELECT count(1) AS n, {key} AS k {from} GROUP BY {key} HAVING count(*) > 1 ORDER BY k {limit}"
+                    )
+                }
+                2 => format!(
+                    "SELECT protocol, tcp_flags, count(*) AS n {from} GROUP BY tcp_flags, protocol \
                  ORDER BY protocol, tcp_flags {limit}"
-            ),
-            3 => format!("SELECT DISTINCT {key} AS k {from} ORDER BY k {limit}"),
-            4 => format!("SELECT count(DISTINCT {key}) AS n {from}"),
-            5 => {
-                format!("SELECT {function} AS k, {key} AS l, count(*) AS n {from} GROUP BY k, l ORDER BY k, l {limit}")
-            }
-            6 => format!(
-                "SELECT sum(dst_bytes) AS s, count(dst_bytes) AS m, {function} AS k, count(*) AS n {from} \
+                ),
+                3 => format!("SELECT DISTINCT {key} AS k {from} ORDER BY k {limit}"),
+                4 => format!("SELECT count(DISTINCT {key}) AS n {from}"),
+                5 => {
+                    format!(
+                        "SELECT {function} AS k, {key} AS l, count(*) AS n {from} GROUP BY k, l ORDER BY k, l {limit}"
+                    )
+                }
+                6 => format!(
+                    "SELECT sum(dst_bytes) AS s, count(dst_bytes) AS m, {function} AS k, count(*) AS n {from} \
                  GROUP BY {function} ORDER BY k {limit}"
-            ),
-            _ => format!("SELECT {function} AS k, count(*) AS n {from} GROUP BY 1 ORDER BY n DESC, k {limit}"),
-        }
-    })
+                ),
+                7 => format!("SELECT {key} AS k, {added} {from} GROUP BY k ORDER BY k {limit}"),
+                8 => format!("SELECT {function} AS k, {added} {from} GROUP BY k ORDER BY k {limit}"),
+                _ => format!("SELECT {function} AS k, count(*) AS n {from} GROUP BY 1 ORDER BY n DESC, k {limit}"),
+            }
+        },
+    )
 }
 
 proptest! {
@@ -163,6 +189,17 @@ fn no_row_is_read_where_lists_tell_of_groups() {
     let sql = "SELECT ip_text(src_ip), sum(src_bytes) FROM flows WHERE cidr_contains(dst_ip, '10.0.0.0/8') GROUP BY 1";
     let (_, _, plan) = asked(&archive, sql);
     assert!(plan.contains("FlowGroupsExec: by=[ip_text(src_ip@0)], filter="), "{plan}");
+}
+
+#[test]
+fn sums_of_two_columns_are_added_up_without_rows_of_sql() {
+    let (_directory, archive, _) = generated(20_000);
+    for (added, is_grouped) in ADDED {
+        let sql =
+            format!("SELECT src_node, {added} FROM flows WHERE dst_port = 443 GROUP BY src_node ORDER BY src_node");
+        let (_, _, plan) = asked(&archive, &sql);
+        assert_eq!(plan.contains("FlowGroupsExec: by=[src_node]"), is_grouped, "{added}: {plan}");
+    }
 }
 
 #[test]

@@ -119,9 +119,11 @@ fn numbers(answer: Answer, of: &DataType, groups: &[Keyed]) -> Result<ArrayRef> 
         (Answer::Count(place), DataType::Int64) => {
             Arc::new(added(place).map(|count| count as i64).collect::<Int64Array>())
         }
-        (Answer::Sum(place, known), DataType::Decimal128(..)) => {
-            let known = known.map(added).into_iter().flatten().chain(std::iter::repeat(1));
-            let sums = added(place).zip(known).map(|(sum, known)| (known > 0).then_some(sum as i128));
+        (Answer::Sum { first, second, needs }, DataType::Decimal128(..)) => {
+            let second = second.map(added).into_iter().flatten().chain(std::iter::repeat(0));
+            let is_known = groups.iter().map(|(_, sums)| needs.is_none_or(|place| sums.known.has(place)));
+            let sums = added(first).zip(second).zip(is_known);
+            let sums = sums.map(|((first, second), is_known)| is_known.then_some((first + second) as i128));
             Arc::new(sums.collect::<Decimal128Array>().with_data_type(of.clone()))
         }
         (_, of) => return Err(unknown(of)),

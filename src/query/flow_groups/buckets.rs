@@ -78,11 +78,11 @@ impl Run {
         let mut groups = PartGroups::new(&self.groups);
         for page in columns.parts(&rows) {
             let rows = page.rows();
-            let (first, second) = shape.numbers(&page, 0, &rows)?;
+            let numbers = shape.numbers(&page, 0, &rows)?;
             let mut added = 0;
             while added < rows.len() {
                 let (bucket, length) = runs.next(rows.len() - added)?;
-                add(&mut groups, bucket, &Sums::of_rows(added..added + length, (&first, &second)));
+                add(&mut groups, bucket, &Sums::of_rows(added..added + length, &numbers));
                 added += length;
             }
         }

@@ -15,6 +15,7 @@
 
 mod answer;
 mod buckets;
+mod input;
 mod key;
 mod rule;
 mod run;

@@ -19,8 +19,7 @@ use datafusion::{
     },
 };
 
-use super::{FlowGroupsExec, shape::Shape};
-use crate::query::flow_scan::FlowScanExec;
+use super::{FlowGroupsExec, input::Input, shape::Shape};
 
 /// The rule before which this one comes: until then, nothing is between the two halves of an aggregation.
 const NEXT: &str = "EnsureRequirements";
@@ -76,10 +75,8 @@ fn grouped(node: &Arc<dyn ExecutionPlan>, partitions: usize) -> DataFusionResult
         },
         _ => return Ok(None),
     };
-    let Some(scan) = inner.input().downcast_ref::<FlowScanExec>().filter(|scan| scan.is_plain()) else {
-        return Ok(None);
-    };
-    let Some(shape) = Shape::of(inner, scan).filter(|_| outer.limit_options().is_none()) else { return Ok(None) };
+    let Some(input) = Input::of(inner.input()) else { return Ok(None) };
+    let Some(shape) = Shape::of(inner, &input).filter(|_| outer.limit_options().is_none()) else { return Ok(None) };
     let halves: Option<Arc<dyn ExecutionPlan>> = match outer.mode() {
         AggregateMode::FinalPartitioned => {
             let hashed = Partitioning::Hash(outer.group_expr().input_exprs(), partitions.max(1));
@@ -92,5 +89,5 @@ fn grouped(node: &Arc<dyn ExecutionPlan>, partitions: usize) -> DataFusionResult
         Some(halves) => replace_children_if_necessary(Arc::clone(node), vec![halves])?,
         None => Arc::clone(node),
     };
-    Ok(Some(FlowGroupsExec::new(shape, scan, plain)))
+    Ok(Some(FlowGroupsExec::new(shape, input.scan, plain)))
 }

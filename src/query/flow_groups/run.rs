@@ -131,8 +131,7 @@ fn add(shape: &Shape, rows: &PagedRows, columns: &Columns, groups: &mut PartGrou
         let rows = page.rows();
         let keys = (0..shape.keys.len()).map(|place| page.column(place)).collect::<Option<Vec<&ArrayRef>>>();
         let keys = keys.ok_or_else(|| Error::internal("a page was not read"))?;
-        let (first, second) = shape.numbers(&page, shape.keys.len(), &rows)?;
-        groups.add(&keys, &rows, (&first, &second))?;
+        groups.add(&keys, &rows, &shape.numbers(&page, shape.keys.len(), &rows)?)?;
     }
     Ok(())
 }

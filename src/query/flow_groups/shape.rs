@@ -1,33 +1,38 @@
 //! The questions for groups that are answered without a row of SQL.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
-use arrow::{array::Array, datatypes::DataType};
+use arrow::{
+    array::{Array, ArrayRef},
+    datatypes::DataType,
+};
 use datafusion::{
+    common::ScalarValue,
+    logical_expr::Operator,
     physical_expr::{
         PhysicalExpr,
         aggregate::AggregateFunctionExpr,
-        expressions::{CastExpr, Column, Literal},
+        expressions::{BinaryExpr, CaseExpr, CastExpr, IsNotNullExpr, Literal},
     },
     physical_plan::aggregates::AggregateExec,
 };
 
-use super::key::Key;
+use super::{input::Input, key::Key};
 use crate::{
     error::{Error, Result},
     flow::Field,
-    query::{flow_scan::FlowScanExec, summary::bytes},
+    query::summary::{Known, Numbers, bytes},
     segment::{PartColumns, PartRows},
 };
 
-/// A session adds bytes up in this type.
+/// A session adds numbers up in this type.
 const SUMMED: DataType = DataType::Decimal128(20, 0);
 /// Flows are grouped by so many columns at most.
 const MOST_KEYS: usize = 2;
 /// So many numbers are added up for each group at most, beside its flows.
-pub(super) const MOST_ADDED: usize = 2;
+const MOST_ADDED: usize = 2;
 
-/// What is asked of groups: their keys, numbers of flows, and sums of bytes.
+/// What is asked of groups: their keys, numbers of flows, and sums of bytes or packets.
 #[derive(Clone, Debug)]
 pub(super) struct Shape {
     pub(super) keys: Vec<Key>,
@@ -36,16 +41,15 @@ pub(super) struct Shape {
     pub(super) answers: Vec<Answer>,
 }
 
-/// A number of each of some rows.
-pub(super) type Numbers<'p> = Cow<'p, [u64]>;
-
 /// A number that each flow adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Added {
-    /// Its bytes, 0 where they are not known.
-    Bytes(Field),
-    /// 1 where its bytes are known, and else 0.
-    Known(Field),
+    /// That of a column, where the flow has one there.
+    Number(Field),
+    /// That of the first column, where the flow has one in the second.
+    NumberWith(Field, Field),
+    /// 1 where it has one in the column.
+    Has(Field),
 }
 
 /// A column of the answer, behind the keys.
@@ -55,17 +59,26 @@ pub(super) enum Answer {
     Flows,
     /// What was added up at this place.
     Count(usize),
-    /// The sum at the first place; none where the number at the other is 0.
-    Sum(usize, Option<usize>),
+    /// The sum of what was added up at one place or two. There is none where no flow of the group has a number at the last.
+    Sum { first: usize, second: Option<usize>, needs: Option<usize> },
+}
+
+/// A column that is added up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Term {
+    field: Field,
+    /// Whether it counts as 0 where it is absent.
+    or_zero: bool,
 }
 
 impl Shape {
-    /// What `aggregate` asks of the flows of `scan`; `None` where it asks for more than there is here:
+    /// What `aggregate` asks of the flows of `input`; `None` where it asks for more than there is here:
     ///
-    /// - `SELECT src_ip, dst_port, count(*), sum(src_bytes) .. GROUP BY src_ip, dst_port` is such a question.
-    /// - Three keys, buckets of time and another key, the least of a column, sums of two columns that may be null, or
+    /// - `SELECT src_ip, dst_port, count(*), sum(src_bytes), sum(dst_bytes) .. GROUP BY src_ip, dst_port` is such a question, and so
+    ///   are `sum(src_bytes + dst_bytes)` and `sum(coalesce(src_bytes, 0) + coalesce(dst_bytes, 0))`.
+    /// - Three keys, buckets of time and another key, the least of a column, sums of three columns, or
     ///   `FILTER (WHERE ..)` are not.
-    pub(super) fn of(aggregate: &AggregateExec, scan: &FlowScanExec) -> Option<Self> {
+    pub(super) fn of(aggregate: &AggregateExec, input: &Input<'_>) -> Option<Self> {
         let by = aggregate.group_expr();
         let is_plain = by.is_single() && aggregate.limit_options().is_none();
         if !is_plain
@@ -74,48 +87,60 @@ impl Shape {
         {
             return None;
         }
-        let keys = by.expr().iter().map(|(key, _)| Key::of(key, scan)).collect::<Option<Vec<_>>>()?;
+        let keys = by.expr().iter().map(|(key, _)| Key::of(&input.resolved(key)?, input.scan));
+        let keys = keys.collect::<Option<Vec<_>>>()?;
         if keys.len() > 1 && keys.iter().any(Key::is_bucket) {
             return None;
         }
         let mut shape = Self { keys, added: Vec::new(), answers: Vec::new() };
         for function in aggregate.aggr_expr() {
-            let answer = shape.answer(function, scan)?;
+            let answer = shape.answer(function, input)?;
             shape.answers.push(answer);
         }
         (shape.added.len() <= MOST_ADDED).then_some(shape)
     }
 
-    fn answer(&mut self, function: &AggregateFunctionExpr, scan: &FlowScanExec) -> Option<Answer> {
+    fn answer(&mut self, function: &AggregateFunctionExpr, input: &Input<'_>) -> Option<Answer> {
         let args = function.expressions();
         let [arg] = args.as_slice() else { return None };
         if function.is_distinct() || !function.order_bys().is_empty() {
             return None;
         }
+        let arg = input.resolved(arg)?;
         match function.fun().name() {
             "count" => match arg.downcast_ref::<Literal>() {
                 Some(literal) => (!literal.value().is_null()).then_some(Answer::Flows),
-                None => {
-                    let field = column(arg.as_ref(), scan)?;
-                    match field {
-                        field if scan.is_never_absent(field) => Some(Answer::Flows),
-                        Field::SrcBytes | Field::DstBytes => Some(Answer::Count(self.place(Added::Known(field)))),
-                        _ => None,
-                    }
-                }
+                None => match input.field(&arg)? {
+                    field if input.scan.is_never_absent(field) => Some(Answer::Flows),
+                    field if is_number(field) => Some(Answer::Count(self.place(Added::Has(field)))),
+                    _ => None,
+                },
             },
             "sum" => {
-                let cast = arg.downcast_ref::<CastExpr>().filter(|cast| *cast.cast_type() == SUMMED)?;
-                let field = column(cast.expr().as_ref(), scan)?;
-                let is_bytes = matches!(field, Field::SrcBytes | Field::DstBytes);
-                let is_sum = is_bytes && matches!(function.field().data_type(), DataType::Decimal128(_, 0));
-                is_sum.then(|| {
-                    let sum = self.place(Added::Bytes(field));
-                    Answer::Sum(sum, (!scan.is_never_absent(field)).then(|| self.place(Added::Known(field))))
-                })
+                let is_sum = matches!(function.field().data_type(), DataType::Decimal128(_, 0));
+                self.sum(terms(&arg, input).filter(|_| is_sum)?, input)
             }
             _ => None,
         }
+    }
+
+    /// The sum of one or two columns. A flow adds nothing where one of them is absent that does not count as 0 then.
+    fn sum(&mut self, (first, second): (Term, Option<Term>), input: &Input<'_>) -> Option<Answer> {
+        let needed = |term: &Term| !term.or_zero && !input.scan.is_never_absent(term.field);
+        let needs = [Some(first), second].into_iter().flatten().find(needed);
+        let mut place = |term: Term, other: Option<Term>| {
+            self.place(match other.filter(needed) {
+                Some(other) if other.field != term.field => Added::NumberWith(term.field, other.field),
+                _ => Added::Number(term.field),
+            })
+        };
+        let first = (place(first, second), first);
+        let second = second.map(|second| (place(second, Some(first.1)), second));
+        let needs = needs.map(|needs| match second {
+            Some((place, term)) if term == needs && first.1 != needs => place,
+            _ => first.0,
+        });
+        Some(Answer::Sum { first: first.0, second: second.map(|(place, _)| place), needs })
     }
 
     /// The place of what is added up.
@@ -134,8 +159,8 @@ impl Shape {
     /// The columns of what is added up.
     pub(super) fn added_fields(&self) -> Vec<Field> {
         let mut fields = Vec::new();
-        for Added::Bytes(field) | Added::Known(field) in &self.added {
-            fields.extend((!fields.contains(field)).then_some(*field));
+        for field in self.added.iter().flat_map(Added::fields) {
+            fields.extend((!fields.contains(&field)).then_some(field));
         }
         fields
     }
@@ -146,31 +171,99 @@ impl Shape {
     }
 
     /// The numbers that each of some rows of a page adds, of which the columns of what is added up come behind `before`
-    /// others. Either there are both, or none.
-    pub(super) fn numbers<'p>(
-        &self,
-        page: &PartColumns<'p>,
-        before: usize,
-        rows: &PartRows,
-    ) -> Result<(Numbers<'p>, Numbers<'p>)> {
+    /// others.
+    pub(super) fn numbers<'p>(&self, page: &PartColumns<'p>, before: usize, rows: &PartRows) -> Result<Numbers<'p>> {
         let fields = self.added_fields();
-        let number = |added: &Added| {
-            let (Added::Bytes(field) | Added::Known(field)) = added;
-            let place = fields.iter().position(|known| known == field).and_then(|place| page.column(before + place));
-            let column = place.ok_or_else(|| Error::internal("a page was not read"))?;
-            match added {
-                Added::Bytes(field) => bytes(column, *field, rows),
-                Added::Known(_) => Ok(rows.map(|row| u64::from(column.is_valid(row))).into()),
-            }
+        let column = |field: Field| {
+            let place = fields.iter().position(|known| *known == field);
+            let column = place.and_then(|place| page.column(before + place));
+            column.ok_or_else(|| Error::internal("a page was not read"))
         };
-        let mut numbers = self.added.iter().map(number).collect::<Result<Vec<_>>>()?.into_iter();
-        let first = numbers.next().unwrap_or_default();
-        let second = numbers.next().unwrap_or_else(|| vec![0; first.len()].into());
-        Ok((first, second))
+        let mut numbers = self.added.iter().map(|added| added.of(&column, rows));
+        let Some((source, first)) = numbers.next().transpose()? else { return Ok(Numbers::default()) };
+        let (dest, second) = match numbers.next().transpose()? {
+            Some(second) => second,
+            None => (vec![0; source.len()].into(), None),
+        };
+        let has = |known: &Option<Vec<bool>>, row: usize| {
+            known.as_ref().is_none_or(|known| known.get(row).copied().unwrap_or_default())
+        };
+        let known = (first.is_some() || second.is_some())
+            .then(|| (0..source.len()).map(|row| Known::of(has(&first, row), has(&second, row))).collect());
+        Ok(Numbers { source, dest, known })
     }
 }
 
-/// The field of which an expression is the column.
-fn column(expr: &dyn PhysicalExpr, scan: &FlowScanExec) -> Option<Field> {
-    scan.field(expr.downcast_ref::<Column>()?.index())
+/// The numbers of some rows, and which rows have one; `None` where all have.
+type Numbered<'p> = (Cow<'p, [u64]>, Option<Vec<bool>>);
+
+impl Added {
+    fn fields(&self) -> impl Iterator<Item = Field> + use<> {
+        let (first, second) = match *self {
+            Self::Number(field) | Self::Has(field) => (field, None),
+            Self::NumberWith(field, other) => (field, Some(other)),
+        };
+        std::iter::once(first).chain(second)
+    }
+
+    fn of<'p>(&self, column: impl Fn(Field) -> Result<&'p ArrayRef>, rows: &PartRows) -> Result<Numbered<'p>> {
+        let valid = |column: &ArrayRef| (column.null_count() > 0).then(|| rows.map(|row| column.is_valid(row)));
+        match *self {
+            Self::Number(field) => {
+                let column = column(field)?;
+                Ok((bytes(column, field, rows)?, valid(column)))
+            }
+            Self::NumberWith(field, other) => {
+                let (own, other) = (column(field)?, column(other)?);
+                let (mut numbers, own_valid) = (bytes(own, field, rows)?, valid(own));
+                let Some(mut has) = valid(other) else { return Ok((numbers, own_valid)) };
+                numbers.to_mut().iter_mut().zip(&has).for_each(|(number, has)| *number *= u64::from(*has));
+                for (has, own) in has.iter_mut().zip(own_valid.into_iter().flatten()) {
+                    *has &= own;
+                }
+                Ok((numbers, Some(has)))
+            }
+            Self::Has(field) => {
+                let column = column(field)?;
+                Ok((rows.map(|row| u64::from(column.is_valid(row))).into(), None))
+            }
+        }
+    }
+}
+
+/// Whether a column holds numbers that are added up.
+fn is_number(field: Field) -> bool {
+    matches!(field, Field::SrcBytes | Field::DstBytes | Field::SrcPackets | Field::DstPackets)
+}
+
+/// The columns that an expression adds:
+///
+/// - `CAST(src_bytes AS Decimal128(20, 0))`;
+/// - `CASE WHEN c IS NOT NULL THEN c ELSE 0 END`, where `c` is such a cast: what `coalesce(src_bytes, 0)` becomes;
+/// - two of these with `+` between them.
+fn terms(expr: &Arc<dyn PhysicalExpr>, input: &Input<'_>) -> Option<(Term, Option<Term>)> {
+    if let Some(first) = term(expr, input) {
+        return Some((first, None));
+    }
+    let sum = expr.downcast_ref::<BinaryExpr>().filter(|sum| *sum.op() == Operator::Plus)?;
+    let (first, second) = (term(sum.left(), input)?, term(sum.right(), input)?);
+    (first.field != second.field).then_some((first, Some(second)))
+}
+
+fn term(expr: &Arc<dyn PhysicalExpr>, input: &Input<'_>) -> Option<Term> {
+    let Some(case) = expr.downcast_ref::<CaseExpr>() else {
+        let cast = expr.downcast_ref::<CastExpr>().filter(|cast| *cast.cast_type() == SUMMED)?;
+        let field = input.field(cast.expr()).filter(|field| is_number(*field))?;
+        return Some(Term { field, or_zero: false });
+    };
+    let [(when, then)] = case.when_then_expr() else { return None };
+    let is_zero = |expr: &Arc<dyn PhysicalExpr>| {
+        let literal = expr.downcast_ref::<Literal>().map(Literal::value);
+        matches!(literal, Some(ScalarValue::Decimal128(Some(0), 20, 0)))
+    };
+    let is_coalesce = case.expr().is_none()
+        && case.else_expr().is_some_and(is_zero)
+        && when.downcast_ref::<IsNotNullExpr>().is_some_and(|tested| tested.arg() == then);
+    let term = term(then, input).filter(|term| is_coalesce && !term.or_zero)?;
+    Some(Term { or_zero: true, ..term })
 }

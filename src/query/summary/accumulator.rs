@@ -1,9 +1,6 @@
 //! Flows, added up.
 
-use std::{
-    borrow::Cow,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::ArrayRef;
 
@@ -14,7 +11,7 @@ use super::{
     part_groups::PartGroups,
     runs::{Runs, page_times},
     shared::SharedGroups,
-    sums::{Sums, bytes},
+    sums::{Numbers, Sums, bytes},
 };
 use crate::{
     error::{Error, Result},
@@ -100,8 +97,13 @@ impl Accumulator {
         std::mem::take(&mut *lock(&self.frequent))
     }
 
-    /// Adds up a part. `buckets` are empty ones.
-    pub(super) async fn tally(&self, part: &Part, buckets: Option<Buckets>) -> Result<Tally> {
+    /// Adds up a part, whose groups are handed over with others of the thread. `buckets` are empty ones.
+    pub(super) async fn tally(
+        &self,
+        part: &Part,
+        buckets: Option<Buckets>,
+        groups: &mut PartGroups<'_>,
+    ) -> Result<Tally> {
         let mut tally = Tally::new(buckets);
         let page_rows = part.segment.shape().page_rows;
         let (rows, [tested, known]) = match &part.matching {
@@ -132,10 +134,8 @@ impl Accumulator {
         };
         let columns = self.scanner.reader.paged_columns(&part.segment, &fields, &rows).await?;
         tokio::task::coop::consume_budget().await;
-        let mut groups = (!self.by.is_empty()).then(|| PartGroups::new(&self.groups));
-        groups.iter_mut().for_each(|groups| groups.expect(rows.len()));
-        self.add(&mut tally, groups.as_mut(), (&rows, &columns), runs)?;
-        groups.map_or(Ok(()), PartGroups::finish)?;
+        groups.expect(rows.len());
+        self.add(&mut tally, groups, (&rows, &columns), runs)?;
         Ok(tally)
     }
 
@@ -174,20 +174,20 @@ impl Accumulator {
     fn add(
         &self,
         tally: &mut Tally,
-        mut groups: Option<&mut PartGroups<'_>>,
+        groups: &mut PartGroups<'_>,
         (rows, columns): (&PagedRows, &Columns),
         mut runs: Option<Runs<i64>>,
     ) -> Result<()> {
         let missing = || Error::internal("a page was not read");
         for page in columns.parts(rows) {
             let rows = page.rows();
-            let (mut source, mut dest) = (Cow::default(), Cow::default());
+            let mut numbers = Numbers::default();
             if self.adds_bytes {
                 let column = |place: usize| page.column(self.by.len() + place).ok_or_else(missing);
-                source = bytes(column(0)?, Field::SrcBytes, &rows)?;
-                dest = bytes(column(1)?, Field::DstBytes, &rows)?;
+                numbers.source = bytes(column(0)?, Field::SrcBytes, &rows)?;
+                numbers.dest = bytes(column(1)?, Field::DstBytes, &rows)?;
             }
-            let sums = |range| Sums::of_rows(range, (&source, &dest));
+            let sums = |range| Sums::of_rows(range, &numbers);
             tally.sums.add(&sums(0..rows.len()));
             if let (Some(buckets), Some(runs)) = (&mut tally.buckets, &mut runs) {
                 let mut added = 0;
@@ -197,9 +197,9 @@ impl Accumulator {
                     added += length;
                 }
             }
-            if let Some(groups) = &mut groups {
+            if !self.by.is_empty() {
                 let keys: Option<Vec<&ArrayRef>> = (0..self.by.len()).map(|key| page.column(key)).collect();
-                groups.add(&keys.ok_or_else(missing)?, &rows, (&source, &dest))?;
+                groups.add(&keys.ok_or_else(missing)?, &rows, &numbers)?;
             }
         }
         Ok(())

@@ -73,7 +73,7 @@ impl Codes {
         // Most of them are asked for, and it takes less to look at them all in a row.
         if rows >= values.len() / 4 {
             self.words = vec![NONE; values.len() + 1];
-            words.short(values, &mut self.words);
+            words.known(values, &mut self.words);
         }
     }
 

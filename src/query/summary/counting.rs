@@ -10,6 +10,7 @@ use super::{
     builder::SummaryQuery,
     covered::Covered,
     listing::{Listing, LongLists},
+    part_groups::PartGroups,
     shared::SharedGroups,
     sums::Sums,
     work::Work,
@@ -170,11 +171,13 @@ impl<'a> Counting<'a> {
         let rows: usize = parts.iter().map(Work::rows).sum();
         let parts = parts.into_iter().flat_map(Work::split);
         let Some(runtime) = Handle::try_current().ok().filter(|_| rows >= LARGE_ROWS) else {
+            let accumulator = self.accumulator.clone();
+            let mut groups = PartGroups::new(&accumulator.groups);
             for part in parts {
-                let tally = part.tally(&self.accumulator, self.empty_buckets()).await?;
+                let tally = part.tally(&accumulator, self.empty_buckets(), &mut groups).await?;
                 self.merge(tally)?;
             }
-            return Ok(());
+            return groups.finish();
         };
         let parts = Arc::new(Mutex::new(parts.collect::<Vec<_>>().into_iter()));
         let mut tasks = JoinSet::new();
@@ -185,9 +188,12 @@ impl<'a> Counting<'a> {
             tasks.spawn(async move {
                 let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let mut tally = Tally::new(buckets.clone());
+                // A row group may be in several parts: what these add up to is handed over together.
+                let mut groups = PartGroups::new(&accumulator.groups);
                 while let Some(part) = next() {
-                    tally.add(part.tally(&accumulator, buckets.clone()).await?)?;
+                    tally.add(part.tally(&accumulator, buckets.clone(), &mut groups).await?)?;
                 }
+                groups.finish()?;
                 Ok::<_, Error>(tally)
             });
         }

@@ -7,7 +7,10 @@ use std::{
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 
-use super::{sums::Sums, words::Word};
+use super::{
+    sums::{Known, Sums},
+    words::Word,
+};
 
 /// The word of each field that flows are grouped by; 0 where there is no second one.
 pub(in crate::query) type Key = [Word; 2];
@@ -16,9 +19,34 @@ pub(in crate::query) type Key = [Word; 2];
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Entry {
     pub(super) key: Key,
-    pub(super) flows: u64,
+    pub(super) counted: Counted,
     pub(super) source: u64,
     pub(super) dest: u64,
+}
+
+/// How many flows there are, and, in the two highest bits, of which numbers any of them has one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counted(u64);
+
+impl Counted {
+    const KNOWN_SHIFT: u32 = u64::BITS - 2;
+    const FLOWS: u64 = (1 << Self::KNOWN_SHIFT) - 1;
+
+    pub(super) fn new(flows: u64, known: Known) -> Self {
+        Self(flows | u64::from(known.bits()) << Self::KNOWN_SHIFT)
+    }
+
+    pub(super) fn flows(self) -> u64 {
+        self.0 & Self::FLOWS
+    }
+
+    pub(super) fn known(self) -> Known {
+        Known::from_bits((self.0 >> Self::KNOWN_SHIFT) as u8)
+    }
+
+    fn add(&mut self, other: Self) {
+        *self = Self((self.flows() + other.flows()) | ((self.0 | other.0) & !Self::FLOWS));
+    }
 }
 
 /// Fewer entries than this are not put together.
@@ -99,7 +127,12 @@ impl Entries {
     pub(super) fn sums(&self, entry: &Entry) -> Sums {
         let carried = self.carried.get(&entry.key).filter(|_| !self.carried.is_empty()).copied().unwrap_or_default();
         let bytes = |carried: u64, rest: u64| u128::from(carried) << 64 | u128::from(rest);
-        Sums { flows: entry.flows, source: bytes(carried.0, entry.source), dest: bytes(carried.1, entry.dest) }
+        Sums {
+            flows: entry.counted.flows(),
+            known: entry.counted.known(),
+            source: bytes(carried.0, entry.source),
+            dest: bytes(carried.1, entry.dest),
+        }
     }
 
     /// About how many bytes of memory they take.
@@ -110,7 +143,7 @@ impl Entries {
 
 /// Adds the sums of an entry to those of another with the same key.
 fn add(to: &mut Entry, entry: &Entry, carried: &mut HashMap<Key, (u64, u64)>) {
-    to.flows += entry.flows;
+    to.counted.add(entry.counted);
     let (source, is_source_carried) = to.source.overflowing_add(entry.source);
     let (dest, is_dest_carried) = to.dest.overflowing_add(entry.dest);
     (to.source, to.dest) = (source, dest);
@@ -166,15 +199,19 @@ mod tests {
     proptest! {
         #[test]
         fn joined_entries_add_up_to_what_the_single_ones_do(
-            batches in vec(vec((0u64..40, 0u64..3, any::<u64>()), 0..700), 1..6),
+            batches in vec(vec((0u64..40, 0u64..3, any::<u64>(), 0u8..4), 0..700), 1..6),
         ) {
             let hasher = DefaultHashBuilder::default();
             let (mut entries, mut expected) = (Entries::default(), BTreeMap::<Key, Sums>::new());
             for batch in batches {
-                let batch: Vec<Entry> =
-                    batch.into_iter().map(|(a, b, source)| Entry { key: [a, b], flows: 1, source, dest: !source }).collect();
+                let entry = |(a, b, source, known)| {
+                    let counted = Counted::new(1, Known::from_bits(known));
+                    Entry { key: [a, b], counted, source, dest: !source }
+                };
+                let batch: Vec<Entry> = batch.into_iter().map(entry).collect();
                 for entry in &batch {
-                    let one = Sums { flows: 1, source: entry.source.into(), dest: entry.dest.into() };
+                    let known = entry.counted.known();
+                    let one = Sums { flows: 1, known, source: entry.source.into(), dest: entry.dest.into() };
                     expected.entry(entry.key).or_default().add(&one);
                 }
                 let (parted, ranges) = parted(&batch, &hasher);

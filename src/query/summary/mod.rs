@@ -62,5 +62,5 @@ pub(super) use part_groups::PartGroups;
 pub use result::{Bucket, Bytes, Group, Summary, Totals};
 pub(super) use runs::{Runs, page_times};
 pub(super) use shared::{Keyed, SharedGroups};
-pub(super) use sums::{Sums, bytes};
+pub(super) use sums::{Known, Numbers, Sums, bytes};
 pub(super) use words::Apart;

@@ -8,9 +8,9 @@ use arrow::array::ArrayRef;
 
 use super::{
     codes::{Coded, Codes},
-    entries::Entry,
+    entries::{Counted, Entry},
     shared::SharedGroups,
-    sums::Sums,
+    sums::{Known, Numbers, Sums},
 };
 use crate::{
     error::Result,
@@ -50,6 +50,7 @@ struct Narrow {
     source: u64,
     dest: u64,
     flows: u32,
+    known: Known,
 }
 
 impl<'a> PartGroups<'a> {
@@ -71,9 +72,8 @@ impl<'a> PartGroups<'a> {
         self.rows = rows;
     }
 
-    /// Adds some rows of a page, of which `keys` are the columns. `source` and `dest` are the bytes of each of the rows;
-    /// they are empty where bytes are not added up.
-    pub(in crate::query) fn add(&mut self, keys: &[&ArrayRef], rows: &PartRows, bytes: (&[u64], &[u64])) -> Result<()> {
+    /// Adds some rows of a page, of which `keys` are the columns.
+    pub(in crate::query) fn add(&mut self, keys: &[&ArrayRef], rows: &PartRows, numbers: &Numbers<'_>) -> Result<()> {
         if !self.codes.iter().zip(keys).all(|(codes, page)| codes.knows(page)) {
             self.hand_sums()?;
             self.width = 1;
@@ -82,20 +82,24 @@ impl<'a> PartGroups<'a> {
         }
         let coded = self.codes.iter_mut().zip(keys).zip(self.shared.words());
         let coded = coded.map(|((codes, page), words)| codes.of(page, rows, words)).collect::<Result<Vec<_>>>()?;
-        let is_narrow = [bytes.0, bytes.1].iter().all(|bytes| bytes.iter().fold(0, |all, bytes| all | bytes) < NARROW);
+        let is_narrow = [&numbers.source, &numbers.dest]
+            .iter()
+            .all(|numbers| numbers.iter().fold(0, |all, number| all | number) < NARROW);
         let width = self.codes.get(1).map_or(1, |codes| codes.len().next_power_of_two().max(self.width));
         let sums = self.codes.first().map_or(0, Codes::len).saturating_mul(width);
         if !is_narrow || rows.len() > NARROW_ROWS || sums > FEW.max(2 * self.rows).max(self.sums.len()) {
-            return self.list(&coded, rows.len(), bytes);
+            return self.list(&coded, rows.len(), numbers);
         }
         match coded.as_slice() {
-            [Coded::Places(codes)] => self.sum(codes.iter().map(|code| usize::from(*code)), (rows.len(), width), bytes),
-            [Coded::Codes(codes)] => self.sum(codes.iter().map(|code| *code as usize), (rows.len(), width), bytes),
-            [Coded::Places(first), Coded::Places(second)] => self.sum_pairs(first, second, width, bytes),
-            [Coded::Places(first), Coded::Codes(second)] => self.sum_pairs(first, second, width, bytes),
-            [Coded::Codes(first), Coded::Places(second)] => self.sum_pairs(first, second, width, bytes),
-            [Coded::Codes(first), Coded::Codes(second)] => self.sum_pairs(first, second, width, bytes),
-            coded => self.list(coded, rows.len(), bytes),
+            [Coded::Places(codes)] => {
+                self.sum(codes.iter().map(|code| usize::from(*code)), (rows.len(), width), numbers)
+            }
+            [Coded::Codes(codes)] => self.sum(codes.iter().map(|code| *code as usize), (rows.len(), width), numbers),
+            [Coded::Places(first), Coded::Places(second)] => self.sum_pairs(first, second, width, numbers),
+            [Coded::Places(first), Coded::Codes(second)] => self.sum_pairs(first, second, width, numbers),
+            [Coded::Codes(first), Coded::Places(second)] => self.sum_pairs(first, second, width, numbers),
+            [Coded::Codes(first), Coded::Codes(second)] => self.sum_pairs(first, second, width, numbers),
+            coded => self.list(coded, rows.len(), numbers),
         }
     }
 
@@ -109,11 +113,11 @@ impl<'a> PartGroups<'a> {
         let mut key = [0; 2];
         let of_fields = self.shared.words().iter().map(|words| words.word(value(words.field())));
         key.iter_mut().zip(of_fields).for_each(|(key, word)| *key = word);
-        let Sums { mut flows, mut source, mut dest } = *sums;
+        let Sums { mut flows, known, mut source, mut dest } = *sums;
         // Large sums are added in several turns.
         loop {
             let [first, second] = [source, dest].map(|bytes| u64::try_from(bytes).unwrap_or(u64::MAX));
-            self.entries.push(Entry { key, flows, source: first, dest: second });
+            self.entries.push(Entry { key, counted: Counted::new(flows, known), source: first, dest: second });
             (flows, source, dest) = (0, source - u128::from(first), dest - u128::from(second));
             if source == 0 && dest == 0 {
                 break;
@@ -135,10 +139,10 @@ impl<'a> PartGroups<'a> {
         first: &[A],
         second: &[B],
         width: usize,
-        bytes: (&[u64], &[u64]),
+        numbers: &Numbers<'_>,
     ) -> Result<()> {
         let pair = |(first, second): (&A, &B)| (*first).into() as usize * width + (*second).into() as usize;
-        self.sum(first.iter().zip(second).map(pair), (first.len(), width), bytes)
+        self.sum(first.iter().zip(second).map(pair), (first.len(), width), numbers)
     }
 
     /// Adds rows to the sums of their codes, of which `width` lie side by side.
@@ -146,7 +150,7 @@ impl<'a> PartGroups<'a> {
         &mut self,
         codes: impl Iterator<Item = usize>,
         (rows, width): (usize, usize),
-        (source, dest): (&[u64], &[u64]),
+        Numbers { source, dest, known: has }: &Numbers<'_>,
     ) -> Result<()> {
         if self.summed + rows > NARROW_ROWS || width != self.width {
             self.hand_sums()?;
@@ -159,22 +163,36 @@ impl<'a> PartGroups<'a> {
             codes.for_each(|code| sums.iter_mut().skip(code).take(1).for_each(|sums| sums.flows += 1));
             return Ok(());
         }
-        for (code, (source, dest)) in codes.zip(source.iter().zip(dest)) {
+        let mut add = |code: usize, (source, dest): (&u64, &u64), known| {
             if let Some(sums) = sums.get_mut(code) {
                 sums.flows += 1;
+                sums.known = sums.known.or(known);
                 sums.source += source;
                 sums.dest += dest;
             }
+        };
+        let numbered = codes.zip(source.iter().zip(dest.iter()));
+        match has {
+            None => numbered.for_each(|(code, numbers)| add(code, numbers, Known::BOTH)),
+            Some(has) => numbered.zip(has).for_each(|((code, numbers), known)| add(code, numbers, *known)),
         }
         Ok(())
     }
 
     /// Lists rows one by one.
-    fn list(&mut self, coded: &[Coded<'_>], rows: usize, (source, dest): (&[u64], &[u64])) -> Result<()> {
+    fn list(&mut self, coded: &[Coded<'_>], rows: usize, numbers: &Numbers<'_>) -> Result<()> {
         self.codes.iter_mut().zip(self.shared.words()).for_each(|(codes, words)| codes.expect(rows, words));
         let start = self.entries.len();
-        let bytes = |bytes: &[u64], row: usize| bytes.get(row).copied().unwrap_or(0);
-        let entry = |row| Entry { key: [0; 2], flows: 1, source: bytes(source, row), dest: bytes(dest, row) };
+        let number = |numbers: &[u64], row: usize| numbers.get(row).copied().unwrap_or(0);
+        let known = |row: usize| {
+            numbers.known.as_ref().map_or(Known::BOTH, |known| known.get(row).copied().unwrap_or_default())
+        };
+        let entry = |row| Entry {
+            key: [0; 2],
+            counted: Counted::new(1, known(row)),
+            source: number(&numbers.source, row),
+            dest: number(&numbers.dest, row),
+        };
         self.entries.extend((0..rows).map(entry));
         for (place, ((coded, codes), words)) in coded.iter().zip(&mut self.codes).zip(self.shared.words()).enumerate() {
             let keys = self.entries.iter_mut().skip(start).filter_map(|entry| entry.key.get_mut(place));
@@ -210,8 +228,8 @@ impl<'a> PartGroups<'a> {
             {
                 *key = known.word(code, words)?;
             }
-            let Narrow { source, dest, flows } = *sums;
-            self.entries.push(Entry { key, flows: flows.into(), source, dest });
+            let Narrow { source, dest, flows, known } = *sums;
+            self.entries.push(Entry { key, counted: Counted::new(flows.into(), known), source, dest });
             self.hand_many();
         }
         sums.clear();

@@ -142,7 +142,7 @@ impl SharedGroups {
                     Some(ValueRef::Number(number)) => Some(number),
                     _ => None,
                 };
-                *flows.entry(number).or_default() += entry.flows;
+                *flows.entry(number).or_default() += entry.counted.flows();
             }
         }
         flows

@@ -16,19 +16,67 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::query) struct Sums {
     pub(in crate::query) flows: u64,
+    /// Of which numbers any of the flows has one.
+    pub(in crate::query) known: Known,
     pub(in crate::query) source: u128,
     pub(in crate::query) dest: u128,
 }
 
+/// Which of its two numbers a flow has: a bit for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::query) struct Known(u8);
+
+impl Known {
+    pub(in crate::query) const BOTH: Self = Self(3);
+
+    pub(in crate::query) fn of(first: bool, second: bool) -> Self {
+        Self(u8::from(first) | u8::from(second) << 1)
+    }
+
+    /// Whether the number at a place, 0 or 1, is among them.
+    pub(in crate::query) fn has(self, place: usize) -> bool {
+        self.0 >> place & 1 == 1
+    }
+
+    pub(super) fn bits(self) -> u8 {
+        self.0
+    }
+
+    pub(super) fn from_bits(bits: u8) -> Self {
+        Self(bits & Self::BOTH.0)
+    }
+
+    pub(super) fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// Two numbers of each of some rows: what is added up. They are empty where flows alone are counted.
+#[derive(Debug, Default)]
+pub(in crate::query) struct Numbers<'p> {
+    /// 0 where a row has none.
+    pub(in crate::query) source: Cow<'p, [u64]>,
+    pub(in crate::query) dest: Cow<'p, [u64]>,
+    /// Which of them each row has; `None` where all rows have both, or nobody asks.
+    pub(in crate::query) known: Option<Vec<Known>>,
+}
+
 impl Sums {
-    /// What some rows add up to. `source` and `dest` are the bytes of each row; they are empty where bytes are not added up.
-    pub(in crate::query) fn of_rows(rows: Range<usize>, (source, dest): (&[u64], &[u64])) -> Self {
-        let bytes = |bytes: &[u64]| total(bytes.get(rows.clone()).unwrap_or_default());
-        Self { flows: rows.len() as u64, source: bytes(source), dest: bytes(dest) }
+    /// What some rows add up to.
+    pub(in crate::query) fn of_rows(rows: Range<usize>, numbers: &Numbers<'_>) -> Self {
+        let sum = |numbers: &[u64]| total(numbers.get(rows.clone()).unwrap_or_default());
+        let known = match &numbers.known {
+            None => Known::BOTH,
+            Some(known) => {
+                known.get(rows.clone()).unwrap_or_default().iter().copied().fold(Known::default(), Known::or)
+            }
+        };
+        Self { flows: rows.len() as u64, known, source: sum(&numbers.source), dest: sum(&numbers.dest) }
     }
 
     pub(super) fn add(&mut self, other: &Self) {
         self.flows += other.flows;
+        self.known = self.known.or(other.known);
         self.source += other.source;
         self.dest += other.dest;
     }

@@ -83,17 +83,25 @@ impl Words {
         })
     }
 
-    /// The words of the first values of a dictionary that need no code, each at its place.
-    pub(super) fn short(&self, values: &ArrayRef, words: &mut [Word]) {
+    /// The words of the values of a dictionary of addresses that need no code or have one, each at its place.
+    pub(super) fn known(&self, values: &ArrayRef, words: &mut [Word]) {
         // Addresses of version 4: `::ffff:a.b.c.d`.
         const VERSION_4: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
         let Some(addresses) = values.as_fixed_size_binary_opt().filter(|_| self.field.kind() == Kind::Address) else {
             return;
         };
         let (addresses, _) = addresses.value_data().as_chunks::<16>();
-        for (word, [network @ .., a, b, c, d]) in words.iter_mut().zip(addresses) {
-            if *network == VERSION_4 {
-                *word = Word::from(u32::from_be_bytes([*a, *b, *c, *d]));
+        let coded = self.coded();
+        for (word, address) in words.iter_mut().zip(addresses) {
+            match address {
+                [network @ .., a, b, c, d] if *network == VERSION_4 => {
+                    *word = Word::from(u32::from_be_bytes([*a, *b, *c, *d]));
+                }
+                _ => {
+                    if let Some(code) = coded.numbers.get(&u128::from_be_bytes(*address)) {
+                        *word = *code;
+                    }
+                }
             }
         }
     }

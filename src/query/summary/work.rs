@@ -6,6 +6,7 @@ use super::{
     accumulator::{Accumulator, Part, Tally},
     buckets::Buckets,
     listing::ListPart,
+    part_groups::PartGroups,
 };
 use crate::{error::Result, query::scan::TASK_ROWS};
 
@@ -47,9 +48,15 @@ impl Work {
         }
     }
 
-    pub(super) async fn tally(&self, accumulator: &Accumulator, buckets: Option<Buckets>) -> Result<Tally> {
+    /// Adds it up; `groups` are those of the thread.
+    pub(super) async fn tally(
+        &self,
+        accumulator: &Accumulator,
+        buckets: Option<Buckets>,
+        groups: &mut PartGroups<'_>,
+    ) -> Result<Tally> {
         match self {
-            Self::Rows(part) => accumulator.tally(part, buckets).await,
+            Self::Rows(part) => accumulator.tally(part, buckets, groups).await,
             Self::List(part) => accumulator.count(part, buckets).await,
         }
     }
