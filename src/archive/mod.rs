@@ -67,6 +67,7 @@
 //!   reader fills in absent values. A segment without values in added columns is still written without them, so that it
 //!   does not grow and an earlier reader reads it; an earlier reader refuses a segment with it by the name of the column, as it would
 //!   leave out a part of each flow otherwise. A compaction by an earlier version can so never drop the column.
+//! - A column of new segments may have another encoding or compression of Parquet: each page says which it has.
 //! - Everything else, and every change of what a byte means, makes format 2.
 //!
 //! # Zone maps
