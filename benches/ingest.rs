@@ -10,7 +10,6 @@ use flowseek::{
     Archive,
     generate::Generator,
     ingest::{Appender, ImportOptions},
-    segment::SegmentReader,
     wire::{FlagsFormat, write_line},
 };
 use serde_json::json;
@@ -41,15 +40,15 @@ fn main() {
 /// What the index takes of the first segment, part by part.
 fn index_parts(report: &mut Report) {
     let archive = fixture::archive(fixture::flows());
-    let entry = archive.snapshot().unwrap().manifest().segments[0].clone();
-    let segment = SegmentReader::open(&archive.path().join(&entry.path)).unwrap();
-    let share = |bytes: u64| 100.0 * bytes as f64 / entry.bytes as f64;
-    let parts = segment.index_bytes();
-    for (name, bytes) in &parts {
-        println!("index, {name}: {:.3} bytes a flow, {:.1} %", *bytes as f64 / entry.rows as f64, share(*bytes));
+    let snapshot = archive.snapshot().unwrap();
+    let (flows, bytes) = (snapshot.manifest().rows(), snapshot.manifest().bytes());
+    let share = |part: u64| 100.0 * part as f64 / bytes as f64;
+    let parts = snapshot.index_bytes().unwrap();
+    for (name, part) in &parts {
+        println!("index, {name}: {:.3} bytes a flow, {:.1} %", *part as f64 / flows as f64, share(*part));
     }
-    let all: u64 = parts.iter().map(|(_, bytes)| bytes).sum();
-    println!("index: {:.1} % of the file", share(all));
+    let all: u64 = parts.values().sum();
+    println!("index: {:.1} % of the files", share(all));
     report.line(&json!({"suite": "ingest", "name": "index", "percent": share(all)}));
 }
 

@@ -6,8 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::{Serialize, Serializer};
+
 /// What to do about an [`Error`]: the first sentence of each kind says what the caller does first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// Correct the query: [`Error::problems`] lists everything that is wrong with it, at once.
@@ -52,6 +55,13 @@ pub struct Error {
     /// The file that it is about.
     file: Option<PathBuf>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// As its message, with those of its sources.
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// The result of this crate's fallible functions.

@@ -15,12 +15,17 @@ pub mod order;
 pub mod query;
 pub mod resources;
 pub mod schema;
-pub mod segment;
+mod segment;
 mod spelling;
 pub mod wire;
 
-pub use archive::{Archive, Settings, Snapshot};
+pub use archive::{Archive, Compactor, Retention, Settings, Snapshot};
+// The crates whose types are part of this one's: a host needs the same versions.
+pub use arrow;
+pub use datafusion;
 pub use error::{Error, ErrorKind, Result};
 pub use filter::Filter;
-pub use flow::{Flow, FlowId, StoredFlow};
+pub use flow::{Address, Field, Flow, FlowId, Protocol, StoredFlow, Timestamp};
+pub use ingest::{Appender, LiveAppender, LiveOptions};
 pub use order::{Cursor, Order};
+pub use query::{Budget, FlowTable, Page, Query, Summary, SummaryQuery};

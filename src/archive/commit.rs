@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use serde::Serialize;
 
 use super::{
     Archive, Compactor, Retained, Retention, SegmentEntry,
@@ -29,7 +30,8 @@ pub struct Writer {
 }
 
 /// What a commit has added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[must_use]
 pub struct Commit {
     /// The version of the archive that holds it.

@@ -109,6 +109,12 @@ impl SegmentEntry {
         }))
     }
 
+    /// The least and the greatest value of a field, and whether a flow has none; `None` where that is not known. They may be
+    /// wider than the values are.
+    pub fn bounds(&self, field: Field) -> Option<Span<'_>> {
+        self.field(field)
+    }
+
     /// The least and the greatest start time.
     pub fn start_times(&self) -> (Timestamp, Timestamp) {
         let time = |millis, otherwise| Timestamp::from_millis(millis).unwrap_or(otherwise);

@@ -117,6 +117,7 @@ use std::{
     sync::{Arc, RwLock, Weak},
 };
 
+pub use crate::segment::{SegmentOptions, ZoneMap};
 pub use commit::{Commit, Writer};
 pub use compact::{Compaction, Compactor, Effort, Job, JobOutcome};
 pub(crate) use counts::Counted;
@@ -124,6 +125,7 @@ pub use manifest::{Manifest, Retired, SegmentEntry};
 use quick_cache::{Weighter, sync::Cache};
 pub use repair::{Loss, Rebuilt, Repaired};
 pub use retain::{Retained, Retention};
+use serde::Serialize;
 pub use settings::Settings;
 pub use snapshot::Snapshot;
 pub(crate) use snapshot::WeakSnapshot;
@@ -133,11 +135,12 @@ use self::{counts::CountCache, files::Files, lease::Lease};
 use crate::{
     error::{Error, ErrorKind, Result},
     resources::MemoryPool,
-    segment::{PageCache, SegmentReader, ZoneMap},
+    segment::{PageCache, SegmentReader},
 };
 
 /// What an archive holds at the moment; each is bounded by one of its [`Settings`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Memory {
     /// Bytes of footers and indexes, at most [`Settings::index_cache_bytes`].

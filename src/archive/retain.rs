@@ -6,6 +6,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use serde::Serialize;
+
 use super::{
     Manifest, SegmentEntry, Snapshot,
     exclusive::{Change, Exclusive},
@@ -60,7 +62,8 @@ impl Retention {
 }
 
 /// What retention has removed.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[must_use]
 pub struct Retained {
     /// Flows that are gone.

@@ -1,7 +1,7 @@
 //! An archive as it was at one moment.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     sync::{Arc, PoisonError, Weak},
 };
 
@@ -115,6 +115,20 @@ impl Snapshot {
         &self.manifest
     }
 
+    /// Bytes that the indexes of its segments take, by what they hold: each list by the columns that it lists, and the rest.
+    /// This blocks: it opens the segments.
+    ///
+    /// # Errors
+    /// Where a segment cannot be opened, as of a query.
+    pub fn index_bytes(&self) -> Result<BTreeMap<String, u64>> {
+        let mut bytes = BTreeMap::new();
+        for entry in &self.manifest().segments {
+            let reader = entry.open(self.archive.files())?;
+            reader.index_bytes().into_iter().for_each(|(part, more)| *bytes.entry(part).or_default() += more);
+        }
+        Ok(bytes)
+    }
+
     /// What seals and opens the cursors of the archive.
     ///
     /// # Errors
@@ -125,7 +139,7 @@ impl Snapshot {
 
     /// About how many bytes the footer and the index of a segment take: half a byte a flow, where blocks have 8,192 of
     /// them.
-    pub(crate) fn index_bytes(entry: &SegmentEntry) -> u64 {
+    pub(crate) fn index_memory(entry: &SegmentEntry) -> u64 {
         SMALLEST_INDEX + entry.rows / 2
     }
 
@@ -207,7 +221,7 @@ impl SegmentEntry {
     ///
     /// # Errors
     /// [`ErrorKind::Damaged`] where they are not: queries may have passed over some of its flows.
-    pub(super) fn bounds(&self, reader: &SegmentReader) -> Result<()> {
+    pub(super) fn has_bounds_of(&self, reader: &SegmentReader) -> Result<()> {
         let outside = self.zones.as_ref().and_then(|zones| zones.excludes(&reader.whole()));
         outside.map_or(Ok(()), |field| {
             let message = format!("its index has other bounds of {} than its manifest", field.name());
@@ -234,7 +248,7 @@ impl SegmentEntry {
         let open = || {
             let reader = SegmentReader::read_lazily(file)?;
             self.describes(&reader)?;
-            self.bounds(&reader)?;
+            self.has_bounds_of(&reader)?;
             match self.has_footer_of(&reader)? {
                 true => Ok(reader),
                 false => Err(Error::damaged("its footer is damaged: its bytes are not those that were written")),

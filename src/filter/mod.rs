@@ -21,7 +21,7 @@ pub use builder::{
     dst_packets, dst_port, end_time, flow_flags, ip, node_id, port, protocol, src_bytes, src_ip, src_node, src_packets,
     src_port, start_time, tcp_flags,
 };
-pub use prune::{Bounds, Verdict};
+pub(crate) use prune::{Bounds, Verdict};
 pub use ranges::Ranges;
 pub use tree::{Filter, Set, Test};
 pub(crate) use walk::{Meaning, evaluate};

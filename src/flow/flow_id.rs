@@ -2,8 +2,10 @@
 
 use std::{fmt, num::ParseIntError, str::FromStr};
 
+use serde::Serialize;
+
 /// The number of a flow: unique in its archive, and the same for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct FlowId(u64);
 
 impl FlowId {

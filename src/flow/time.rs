@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Serialize, Serializer};
 
 /// A number of Unix seconds from here on is refused: the year 5138. It is the year 1973 in milliseconds.
 const TOO_LARGE: i64 = 100_000_000_000;
@@ -60,6 +61,13 @@ impl FromStr for Timestamp {
     /// Reads RFC 3339.
     fn from_str(text: &str) -> Result<Self, String> {
         parse_rfc3339(text).map(|instant| instant.floor)
+    }
+}
+
+/// As it is displayed.
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

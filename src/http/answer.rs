@@ -30,7 +30,7 @@ use crate::{
     archive::Snapshot,
     error::{Error, ErrorKind, Result},
     query::{Explain, Page, Query},
-    wire::{Extent, MAX_QUERY_BYTES, Profile, Request as FlowRequest},
+    wire::{MAX_QUERY_BYTES, Profile, Request as FlowRequest, Wanted},
 };
 
 /// Rows that are written on the spot; more would keep other requests of the thread waiting.
@@ -157,9 +157,9 @@ impl<A: Authorizer> Inner<A> {
         let mut request = FlowRequest::parse_with(query, &self.limits)?;
         // Before anything is made of the filter: a cursor's fingerprint covers the grant's as well.
         request.filter = request.filter.and(grant.filter);
-        match request.extent {
-            Extent::Page => self.page(parts, &request).await,
-            Extent::All => self.export(parts, &request).await,
+        match request.wanted {
+            Wanted::Page => self.page(parts, &request).await,
+            Wanted::All => self.export(parts, &request).await,
         }
     }
 

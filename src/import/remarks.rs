@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, fmt};
 
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
 /// The most names that are counted one by one.
 const MOST_NAMES: usize = 64;
 /// The most characters of a name that are kept.
@@ -26,7 +28,8 @@ pub struct Remarks {
 }
 
 /// A key of an object, or a column, that is none of a flow.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct UnknownKey {
     /// The key, or the first 64 characters of it.
@@ -38,13 +41,24 @@ pub struct UnknownKey {
 }
 
 /// Records that are no flows and were not meant to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SkippedLog {
     /// The log that they are of, as they say it themselves.
     pub name: String,
     /// How many there are.
     pub count: u64,
+}
+
+impl Serialize for Remarks {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut remarks = serializer.serialize_struct("Remarks", 3)?;
+        remarks.serialize_field("unknownKeys", &self.unknown_keys())?;
+        remarks.serialize_field("skippedLogs", &self.skipped_logs())?;
+        remarks.serialize_field("lastLineUnended", &self.unended)?;
+        remarks.end()
+    }
 }
 
 impl Remarks {

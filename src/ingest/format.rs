@@ -19,6 +19,7 @@ pub(super) const PARQUET_MAGIC: &[u8] = b"PAR1";
 /// assert_eq!(ImportFormat::Parquet.to_string(), "parquet");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ImportFormat {
     /// A format of lines, plain or compressed.
     Lines(Format),

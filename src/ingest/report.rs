@@ -1,5 +1,7 @@
 //! What an import is asked for, and what it tells.
 
+use serde::Serialize;
+
 use super::ImportFormat;
 use crate::import::{Rejected, Remarks};
 
@@ -23,6 +25,7 @@ pub struct ImportOptions {
 
 /// What a line that is no flow does to an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Strictness {
     /// It is rejected, and costs nothing but itself.
     #[default]
@@ -47,7 +50,8 @@ pub enum ImportEvent {
 }
 
 /// What became of the lines of an input, or of the rows of a Parquet file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ImportReport {
     /// Flows that were appended.
     pub imported: u64,

@@ -10,12 +10,13 @@ mod sort;
 pub use cursor::Cursor;
 pub use place::MAX_CURSOR_BYTES;
 pub(crate) use place::Place;
-pub use position::{Position, Side};
-pub use reach::first_key;
+pub(crate) use position::{Position, Side};
+pub(crate) use reach::first_key;
 pub(crate) use reach::{best_key, last_key};
 pub use seal::CursorKey;
 pub(crate) use seal::Seal;
-pub use sort::{Direction, Key, Order, SortKey, compare_values};
+pub use sort::{Direction, Order, SortKey};
+pub(crate) use sort::{Key, compare_values};
 
 #[cfg(test)]
 mod laws;

@@ -12,6 +12,7 @@ use crate::{
 /// Whether blocks are passed over that cannot matter. The answer is the same; only tests turn it off. Then no budget
 /// ends the search.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Pruning {
     /// Only what can matter is read.
     #[default]

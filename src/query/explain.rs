@@ -2,8 +2,11 @@
 
 use std::{fmt, time::Duration};
 
+use serde::{Serialize, Serializer};
+
 /// What was looked at for a page, what was passed over and why, and what was read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Explain {
     /// Segments of the snapshot.
@@ -40,15 +43,19 @@ pub struct Explain {
     /// Whether the search ended because its budget was spent.
     pub budget_spent: bool,
     /// Time to choose blocks and find the flows.
+    #[serde(rename = "searchMicros", serialize_with = "micros")]
     pub search_time: Duration,
     /// Time to read what of the found flows was not read yet.
+    #[serde(rename = "fetchMicros", serialize_with = "micros")]
     pub fetch_time: Duration,
     /// Time to count.
+    #[serde(rename = "countMicros", serialize_with = "micros")]
     pub count_time: Duration,
 }
 
 /// What was passed over because no flow of it can pass one part of the filter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Dropped {
     /// The part.
@@ -57,6 +64,10 @@ pub struct Dropped {
     pub segments: u64,
     /// Blocks of other segments.
     pub blocks: u64,
+}
+
+fn micros<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
 }
 
 impl fmt::Display for Explain {

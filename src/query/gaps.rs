@@ -1,5 +1,7 @@
 //! Segments that cannot be read.
 
+use serde::Serialize;
+
 use crate::{
     archive::SegmentEntry,
     error::Error,
@@ -8,6 +10,7 @@ use crate::{
 
 /// What to do about a segment that a page needs and that cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Gaps {
     /// The page is an error, which names it.
     #[default]
@@ -20,7 +23,8 @@ pub enum Gaps {
 }
 
 /// A segment that was left out of a page.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Gap {
     /// Its file, from the archive's directory on, with `/`.

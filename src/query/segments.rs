@@ -83,7 +83,7 @@ impl<'a> Segments<'a> {
         next: impl FnOnce(usize) -> Vec<usize>,
     ) -> Result<OpenSegment> {
         let entry = self.entry(segment)?;
-        let pin = self.snapshot.pin(Snapshot::index_bytes(entry), &self.deadline).await?;
+        let pin = self.snapshot.pin(Snapshot::index_memory(entry), &self.deadline).await?;
         let reader = match self.snapshot.open_reader(entry) {
             Some(reader) => reader,
             None => {
@@ -101,7 +101,7 @@ impl<'a> Segments<'a> {
         let mut pins = Vec::new();
         let mut opening = Vec::new();
         for entry in entries.filter(|entry| self.snapshot.open_reader(entry).is_none()) {
-            let Some(pin) = self.snapshot.try_pin(Snapshot::index_bytes(entry)) else { break };
+            let Some(pin) = self.snapshot.try_pin(Snapshot::index_memory(entry)) else { break };
             pins.push(pin);
             opening.push(self.snapshot.reader(entry));
         }
@@ -116,7 +116,7 @@ impl<'a> Segments<'a> {
         let (mut chosen, mut distinct, mut bytes) = (Vec::new(), BTreeSet::new(), 0);
         for segment in segments {
             if distinct.insert(segment) {
-                bytes += entries.get(segment).map_or(0, Snapshot::index_bytes);
+                bytes += entries.get(segment).map_or(0, Snapshot::index_memory);
                 if bytes > self.snapshot.index_pin_bytes() && !chosen.is_empty() {
                     break;
                 }

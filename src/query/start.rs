@@ -17,6 +17,7 @@ pub enum Start {
 
 /// Whether the matches of a query are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Count {
     /// Where the exact number costs nothing.
     #[default]

@@ -10,7 +10,8 @@ pub use batch::Flows;
 pub(crate) use batch::Values;
 pub use builder::FlowBuilder;
 pub(crate) use builder::{UnsortedFlows, check_text};
-pub use columns::{column_type, schema};
+pub(crate) use columns::column_type;
+pub use columns::schema;
 pub(crate) use expr::{after_expr, filter_expr, lead_expr};
 
 #[cfg(test)]

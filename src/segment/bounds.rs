@@ -22,7 +22,7 @@ use crate::{
 
 /// The bounds of several blocks: of the blocks of a segment, or of the segment as its one block.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BoundsTable {
+pub(crate) struct BoundsTable {
     pub(super) rows: Vec<u32>,
     /// One for each column that the segment has; without any, nothing is known.
     pub(super) lanes: Vec<Lane>,
@@ -113,22 +113,17 @@ impl BoundsTable {
     }
 
     /// How many blocks there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// The bounds of a block, numbered from 0.
-    pub fn block(&self, block: usize) -> BlockBounds<'_> {
+    pub(crate) fn block(&self, block: usize) -> BlockBounds<'_> {
         BlockBounds { table: self, block }
     }
 
     /// About how many bytes of memory it takes.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         let lane = |lane: &Lane| match &lane.extents {
             Extents::Numbers(extents) => size_of_val(extents.as_slice()),
             Extents::Addresses(extents) => size_of_val(extents.as_slice()),
@@ -240,14 +235,14 @@ fn extent<'a, T: ArrowNumericType>(
 
 /// The bounds of one block.
 #[derive(Clone, Copy, Debug)]
-pub struct BlockBounds<'a> {
+pub(crate) struct BlockBounds<'a> {
     table: &'a BoundsTable,
     block: usize,
 }
 
 impl BlockBounds<'_> {
     /// How many rows the block has.
-    pub fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.table.rows.get(self.block).map_or(0, |rows| *rows as usize)
     }
 }

@@ -44,7 +44,7 @@ const MOST_AT_ONCE: usize = 64;
 const MANY_COLUMNS: usize = 4;
 
 /// Pages, decoded, and lists of the index: those that were read before, and those that queries hold at the moment.
-pub struct PageCache {
+pub(crate) struct PageCache {
     memory: MemoryPool,
     /// What lists have told of the rows of segments, for as long as a query needs it.
     told: MemoryPool,
@@ -104,17 +104,17 @@ pub(super) struct Decoded {
 
 /// What reading has cost.
 #[derive(Debug, Default)]
-pub struct ReadCounters {
+pub(crate) struct ReadCounters {
     /// Bytes that were read from files.
-    pub read: AtomicU64,
+    pub(crate) read: AtomicU64,
     /// Bytes that the cache held, as they lie on disk.
-    pub cached: AtomicU64,
+    pub(crate) cached: AtomicU64,
 }
 
 impl PageCache {
     /// At most `bytes` bytes: about three quarters of them for what was read before, and the rest for what queries hold. The
     /// threads of the runtime in which a query is polled wait for files.
-    pub fn new(bytes: u64) -> Self {
+    pub(crate) fn new(bytes: u64) -> Self {
         Self::with_workers(bytes, Arc::new(RuntimeWorkers))
     }
 
@@ -130,7 +130,7 @@ impl PageCache {
     }
 
     /// Bytes that it holds, and that queries hold of it.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.held.weight() + self.memory.pinned_bytes() + self.told.pinned_bytes()
     }
 

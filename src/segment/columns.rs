@@ -33,7 +33,7 @@ const COHERENT_ROWS: usize = 16;
 
 /// Reads rows of segments, page by page, through a cache.
 #[derive(Clone, Debug)]
-pub struct RowReader {
+pub(crate) struct RowReader {
     cache: Arc<PageCache>,
     counters: Arc<ReadCounters>,
     deadline: Deadline,
@@ -42,7 +42,7 @@ pub struct RowReader {
 
 impl RowReader {
     /// Reads through `cache`, and counts in `counters`.
-    pub fn new(cache: Arc<PageCache>, counters: Arc<ReadCounters>) -> Self {
+    pub(crate) fn new(cache: Arc<PageCache>, counters: Arc<ReadCounters>) -> Self {
         Self { cache, counters, deadline: Deadline::never(), keep: Keep::Pages }
     }
 
@@ -77,7 +77,7 @@ impl RowReader {
     }
 
     /// What reading has cost.
-    pub fn counters(&self) -> &ReadCounters {
+    pub(crate) fn counters(&self) -> &ReadCounters {
         &self.counters
     }
 
@@ -86,7 +86,12 @@ impl RowReader {
     /// # Errors
     /// [`ErrorKind::Io`] where the file cannot be read, [`ErrorKind::Damaged`] where it is not what was written,
     /// [`ErrorKind::Busy`] where the memory for them is not free in time.
-    pub async fn columns(&self, segment: &Arc<SegmentReader>, fields: &[Field], rows: &RowRanges) -> Result<Columns> {
+    pub(crate) async fn columns(
+        &self,
+        segment: &Arc<SegmentReader>,
+        fields: &[Field],
+        rows: &RowRanges,
+    ) -> Result<Columns> {
         self.pages(segment, fields, &rows.pages(segment.shape().page_rows)).await
     }
 
@@ -150,7 +155,7 @@ enum Column {
 
 /// Pages of some columns, decoded.
 #[derive(Debug)]
-pub struct Columns {
+pub(crate) struct Columns {
     fields: Vec<Field>,
     page_rows: usize,
     /// The rows of each part: of a page, or of several that follow one another.
@@ -175,7 +180,7 @@ impl Columns {
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] where the rows are not among those that were read.
-    pub fn select(&self, rows: &RowRanges) -> Result<Vec<ArrayRef>> {
+    pub(crate) fn select(&self, rows: &RowRanges) -> Result<Vec<ArrayRef>> {
         let parts = self.parts.iter().map(|part| rows.within(part).moved_back(part.start)).enumerate();
         let (places, rows): (Vec<usize>, Vec<RowRanges>) = parts.filter(|(_, rows)| !rows.is_empty()).unzip();
         let chosen = Chosen::new(rows.iter().collect());

@@ -23,7 +23,7 @@ impl Probes {
     ///
     /// # Errors
     /// As [`ask`](Self::ask).
-    pub async fn join(
+    pub(crate) async fn join(
         &mut self,
         segment: &Arc<SegmentReader>,
         reader: &RowReader,

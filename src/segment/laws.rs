@@ -226,6 +226,6 @@ fn of_a_joined_block_it_is_known_which_flows_match() {
     assert_eq!(joined(either("other"), &[0, 1]), (vec![0, 1], vec![]));
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }

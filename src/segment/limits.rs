@@ -2,7 +2,7 @@
 
 /// How much is read of the lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effort {
+pub(crate) enum Effort {
     /// What finds a page sooner than without.
     Page,
     /// All that tells how many flows match.

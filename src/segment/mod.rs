@@ -42,29 +42,33 @@ mod value_list;
 mod writer;
 mod zone_map;
 
-pub use bounds::{BlockBounds, BoundsTable};
-pub use cache::{PageCache, ReadCounters};
-pub use columns::{Columns, RowReader};
+pub(crate) use bounds::BlockBounds;
+pub(crate) use cache::{PageCache, ReadCounters};
+pub(crate) use columns::{Columns, RowReader};
 pub(crate) use columns::{PartColumns, ToldNames, whole_addresses};
 pub(crate) use file_bytes::FileBytes;
 pub(crate) use index::ListValue;
-pub use limits::Effort;
+pub(crate) use limits::Effort;
 pub(crate) use needle::Needles;
 pub(crate) use page_header::{PageHeader, page_header};
 pub(crate) use paged_rows::PagedRows;
 pub(crate) use part_rows::PartRows;
-pub use probe::{ProbedBlock, Probes, grouped};
-pub use reader::SegmentReader;
-pub use row_set::RowSet;
+pub(crate) use probe::{Probes, grouped};
+pub(crate) use reader::SegmentReader;
+pub(crate) use row_set::RowSet;
 pub(crate) use row_set::bit_words;
-pub use rows::RowRanges;
-pub use selection::Selection;
-pub use shape::Shape;
+pub(crate) use rows::RowRanges;
+pub(crate) use selection::Selection;
+pub(crate) use shape::Shape;
 pub(crate) use value_list::listed_together;
-pub use writer::{SegmentOptions, SegmentSummary, write_segment};
+pub use writer::SegmentOptions;
+pub(crate) use writer::{SegmentSummary, write_segment};
 pub use zone_map::ZoneMap;
 
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+#[cfg(feature = "generate")]
+mod verdicts;

@@ -21,7 +21,7 @@ use crate::{
 
 /// Which flows of each block pass the parts of a filter that the lists of a segment answer.
 #[derive(Debug)]
-pub struct Probes {
+pub(crate) struct Probes {
     filter: Arc<Filter>,
     parts: Answered,
     answers: Vec<ListedRows>,
@@ -54,7 +54,7 @@ fn address(part: &Filter) -> usize {
 }
 
 /// The same filter, with those parts side by side that one list answers together.
-pub fn grouped(filter: &Filter) -> Filter {
+pub(crate) fn grouped(filter: &Filter) -> Filter {
     lists().iter().filter(|fields| fields.len() > 1).fold(filter.clone(), |filter, fields| filter.grouped(fields))
 }
 
@@ -64,7 +64,7 @@ impl Probes {
     /// # Errors
     /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where a list is not what was written,
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) where it cannot be read.
-    pub async fn ask(
+    pub(crate) async fn ask(
         filter: &Arc<Filter>,
         segment: &Arc<SegmentReader>,
         reader: &RowReader,
@@ -133,7 +133,7 @@ impl Probes {
     ///
     /// # Errors
     /// As [`ask`](Self::ask).
-    pub async fn rows(
+    pub(crate) async fn rows(
         &self,
         segment: &Arc<SegmentReader>,
         reader: &RowReader,
@@ -190,7 +190,7 @@ impl Probes {
 
     /// About how many flows of a block match, where lists tell the rows of several parts of which a flow must pass all: as
     /// many as if no part had to do with another.
-    pub fn expected(&self, segment: &SegmentReader, block: usize) -> Option<f64> {
+    pub(crate) fn expected(&self, segment: &SegmentReader, block: usize) -> Option<f64> {
         let bounds = self.block(segment, block);
         let rows = segment.block_rows(block).len() as f64;
         let parts = self.conjuncts().iter().zip(&self.plans);
@@ -202,7 +202,7 @@ impl Probes {
 
     /// The place of the part of which a flow must pass all that the fewest blocks can pass, and these blocks, ascending.
     /// `None` where no list names them.
-    pub fn rarest(&self) -> Option<(usize, Vec<usize>)> {
+    pub(crate) fn rarest(&self) -> Option<(usize, Vec<usize>)> {
         let parts = self.conjuncts().iter().enumerate();
         let named = parts.filter_map(|(place, part)| Some((place, self.named(part)?)));
         named.min_by_key(|(_, blocks)| blocks.len())
@@ -228,17 +228,17 @@ impl Probes {
     }
 
     /// The segment as a whole, as its bounds and lists tell of it.
-    pub fn whole<'a>(&'a self, segment: &'a SegmentReader) -> ProbedBlock<'a> {
+    pub(crate) fn whole<'a>(&'a self, segment: &'a SegmentReader) -> ProbedBlock<'a> {
         ProbedBlock { bounds: segment.whole(), probes: self, block: None }
     }
 
     /// A block, as the bounds and lists of its segment tell of it.
-    pub fn block<'a>(&'a self, segment: &'a SegmentReader, block: usize) -> ProbedBlock<'a> {
+    pub(crate) fn block<'a>(&'a self, segment: &'a SegmentReader, block: usize) -> ProbedBlock<'a> {
         ProbedBlock { bounds: segment.blocks().block(block), probes: self, block: Some(block) }
     }
 
     /// The pages of a block that can hold a flow that matches, as far as the lists tell: bit 0 is the first.
-    pub fn pages(&self, filter: &Filter, block: usize) -> u8 {
+    pub(crate) fn pages(&self, filter: &Filter, block: usize) -> u8 {
         evaluate(filter, &Pages { probes: self, block })
     }
 
@@ -269,7 +269,7 @@ impl Probes {
     }
 
     /// Whether it tells the rows of any part of which a flow must pass all.
-    pub fn tells_rows(&self) -> bool {
+    pub(crate) fn tells_rows(&self) -> bool {
         self.plans.iter().any(Option::is_some)
     }
 }
@@ -361,7 +361,7 @@ fn complement(part: &Filter, segment: &SegmentReader) -> Option<Filter> {
 
 /// A block, or a segment, as its bounds and lists tell of it.
 #[derive(Clone, Copy, Debug)]
-pub struct ProbedBlock<'a> {
+pub(crate) struct ProbedBlock<'a> {
     bounds: BlockBounds<'a>,
     probes: &'a Probes,
     block: Option<usize>,

@@ -32,7 +32,7 @@ static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// A segment that can be read. Its file is open only now and then, and may be moved meanwhile.
 #[derive(Debug)]
-pub struct SegmentReader {
+pub(crate) struct SegmentReader {
     /// Unique among all that this process has opened: what its pages are cached under.
     number: u64,
     file: Arc<SharedFile>,
@@ -64,13 +64,9 @@ pub(super) struct PagePlace {
 }
 
 impl SegmentReader {
-    /// Opens the segment in the file at `path`. This blocks on the file system.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where the file cannot be read,
-    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where it is not a segment, and
-    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) where a newer version wrote it.
-    pub fn open(path: &Path) -> Result<Self> {
+    /// Opens the segment in the file at `path`.
+    #[cfg(test)]
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let message = format!("segment {} cannot be read", path.display());
         let file = SharedFile::alone(path).map_err(io_error(message.clone()))?;
         Self::read(Arc::new(file)).map_err(|error| Error::with(error.kind(), message)(error))
@@ -153,33 +149,33 @@ impl SegmentReader {
     }
 
     /// The path of the file, when it was opened.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.file.path()
     }
 
     /// Bytes of the file.
-    pub fn file_bytes(&self) -> u64 {
+    pub(crate) fn file_bytes(&self) -> u64 {
         self.file.size()
     }
 
     /// About how many bytes of memory the footer and the index take, with all that is read of them later.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         let index = self.blocks.memory() + self.whole.memory() + self.directory.memory() + self.pages.memory();
         self.metadata.memory_size() + self.offsets.memory() + index
     }
 
     /// The Parquet footer, without statistics and page indexes.
-    pub fn metadata(&self) -> &Arc<ParquetMetaData> {
+    pub(crate) fn metadata(&self) -> &Arc<ParquetMetaData> {
         &self.metadata
     }
 
     /// The bounds of the segment as a whole.
-    pub fn whole(&self) -> BlockBounds<'_> {
+    pub(crate) fn whole(&self) -> BlockBounds<'_> {
         self.whole.block(0)
     }
 
     /// The bounds of its blocks.
-    pub fn blocks(&self) -> &BoundsTable {
+    pub(crate) fn blocks(&self) -> &BoundsTable {
         &self.blocks
     }
 
@@ -222,7 +218,7 @@ impl SegmentReader {
     }
 
     /// Bytes of the file that the parts of the index take: each list by its columns, and the rest.
-    pub fn index_bytes(&self) -> Vec<(String, u64)> {
+    pub(crate) fn index_bytes(&self) -> Vec<(String, u64)> {
         let name = |fields: &[Field]| fields.iter().map(|field| field.name()).collect::<Vec<_>>().join("+");
         let lists = self.directory.sizes().map(|(fields, bytes)| (name(fields), bytes));
         lists.chain([("bounds, directory and checksums".to_owned(), self.index.end - self.index.start)]).collect()
@@ -234,12 +230,12 @@ impl SegmentReader {
     }
 
     /// How its rows are cut.
-    pub fn shape(&self) -> Shape {
+    pub(crate) fn shape(&self) -> Shape {
         self.shape
     }
 
     /// The rows of a block.
-    pub fn block_rows(&self, block: usize) -> Range<usize> {
+    pub(crate) fn block_rows(&self, block: usize) -> Range<usize> {
         block_range(block, self.shape.block_rows, self.shape.rows)
     }
 

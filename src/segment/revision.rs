@@ -39,7 +39,23 @@ pub(super) fn projected(flows: &RecordBatch, fields: &[Field]) -> Result<RecordB
 
 #[cfg(test)]
 mod tests {
+    use std::{fs::File, sync::Arc};
+
+    use arrow::{
+        array::{ArrayRef, new_null_array},
+        datatypes::{DataType, Field as Column, Schema},
+    };
+    use parquet::{
+        arrow::ArrowWriter,
+        file::{metadata::KeyValue, properties::WriterProperties},
+    };
+
     use super::*;
+    use crate::{
+        flow::{Flow, FlowId, Timestamp},
+        schema::{FlowBuilder, schema},
+        segment::SegmentReader,
+    };
 
     #[test]
     fn each_revision_adds_columns_behind_those_that_there_were() {
@@ -52,5 +68,39 @@ mod tests {
             assert_eq!(fields.map(<[Field]>::len), (is_revision && columns <= since.len()).then_some(columns));
         }
         assert_eq!(fields_of(0).len(), 15, "the first revision is frozen");
+    }
+
+    #[test]
+    fn a_segment_with_a_column_of_a_later_version_is_refused_by_the_name_of_the_column() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("later.parquet");
+        let flow = |second| Flow::starting(Timestamp::from_millis(1000 * i64::from(second)).unwrap());
+        let mut flows = FlowBuilder::default();
+        (0..3).for_each(|second| flows.push(&flow(second)).unwrap());
+        let flows = flows.finish(FlowId::new(1)).unwrap();
+        let later = Column::new("vlan", DataType::UInt16, true);
+        let columns: Vec<Column> = schema().fields().iter().map(|column| column.as_ref().clone()).collect();
+        let write = |columns: Vec<Column>, values: Vec<ArrayRef>| {
+            let columns = Arc::new(Schema::new(columns));
+            let properties = WriterProperties::builder().set_offset_index_disabled(false).build();
+            let sink = File::create(&file).unwrap();
+            let mut writer = ArrowWriter::try_new(sink, Arc::clone(&columns), Some(properties)).unwrap();
+            writer.write(&RecordBatch::try_new(columns, values).unwrap()).unwrap();
+            writer.append_key_value_metadata(KeyValue::new("flowseek.format".to_owned(), "1".to_owned()));
+            writer.close().unwrap();
+            SegmentReader::open(&file).unwrap_err()
+        };
+        let absent = new_null_array(&DataType::UInt16, 3);
+        let (mut more, mut values) = (columns.clone(), flows.columns().to_vec());
+        more.push(later.clone());
+        values.push(Arc::clone(&absent));
+        let error = write(more, values);
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("columns that this version of flowseek does not know: vlan"), "{error}");
+        // A column is only ever added at the end.
+        let (mut other, mut values) = (columns, flows.columns().to_vec());
+        other.insert(3, later);
+        values.insert(3, absent);
+        assert_eq!(write(other, values).kind(), ErrorKind::Damaged);
     }
 }

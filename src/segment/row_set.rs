@@ -6,7 +6,7 @@ use arrow::buffer::BooleanBuffer;
 
 /// A set of some of the rows from 0 on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RowSet {
+pub(crate) struct RowSet {
     /// A bit for each row, the lowest first. Bits behind the last row are zero.
     words: Vec<u64>,
     rows: usize,
@@ -14,12 +14,12 @@ pub struct RowSet {
 
 impl RowSet {
     /// None of so many rows.
-    pub fn none(rows: usize) -> Self {
+    pub(crate) fn none(rows: usize) -> Self {
         Self { words: vec![0; rows.div_ceil(64)], rows }
     }
 
     /// All of so many rows.
-    pub fn all(rows: usize) -> Self {
+    pub(crate) fn all(rows: usize) -> Self {
         let mut all = Self::none(rows);
         all.invert();
         all
@@ -82,17 +82,17 @@ impl RowSet {
     }
 
     /// Whether it has a row.
-    pub fn contains(&self, row: usize) -> bool {
+    pub(crate) fn contains(&self, row: usize) -> bool {
         self.words.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 != 0)
     }
 
     /// How many rows it has.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.words.iter().map(|word| word.count_ones() as usize).sum()
     }
 
     /// Whether it has none.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.words.iter().all(|word| *word == 0)
     }
 
@@ -145,7 +145,7 @@ impl RowSet {
     }
 
     /// The rows as ranges, ascending, that do not touch.
-    pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
         let mut at = 0;
         std::iter::from_fn(move || {
             let start = self.next(at, true);
@@ -181,7 +181,7 @@ impl RowSet {
     }
 
     /// The rows, ascending.
-    pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         let starts = (0..self.words.len()).map(|word| word * 64);
         self.words.iter().zip(starts).flat_map(|(word, start)| Bits(*word).map(move |bit| start + bit))
     }

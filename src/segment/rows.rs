@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// Rows of a segment: ascending ranges that neither touch nor overlap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RowRanges(Vec<Range<usize>>);
+pub(crate) struct RowRanges(Vec<Range<usize>>);
 
 /// From ranges in any order.
 impl FromIterator<Range<usize>> for RowRanges {
@@ -24,28 +24,28 @@ impl RowRanges {
     }
 
     /// How many rows there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.iter().map(ExactSizeIterator::len).sum()
     }
 
     /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The rows, ascending.
-    pub fn iter(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> {
         self.0.iter().cloned().flatten()
     }
 
     /// The ranges, ascending.
-    pub fn as_slice(&self) -> &[Range<usize>] {
+    pub(crate) fn as_slice(&self) -> &[Range<usize>] {
         &self.0
     }
 
     /// Those of the rows that lie in `range`.
     #[must_use]
-    pub fn within(&self, range: &Range<usize>) -> Self {
+    pub(crate) fn within(&self, range: &Range<usize>) -> Self {
         let first = self.0.partition_point(|each| each.end <= range.start);
         let touched = self.0.get(first..).unwrap_or_default().iter().take_while(|each| each.start < range.end);
         Self(touched.map(|each| each.start.max(range.start)..each.end.min(range.end)).collect())

@@ -4,11 +4,11 @@ use super::{RowRanges, RowSet};
 
 /// The rows of a block that can match.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Selection {
+pub(crate) struct Selection {
     /// No other rows match.
-    pub rows: RowSet,
+    pub(crate) rows: RowSet,
     /// Of the parts of which a flow must pass all, the places of those that some of the rows may not pass, ascending.
-    pub open: Vec<usize>,
+    pub(crate) open: Vec<usize>,
 }
 
 impl Selection {

@@ -4,15 +4,15 @@ use std::ops::Range;
 
 /// How the rows of a segment are cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// All rows.
-    pub rows: usize,
+    pub(crate) rows: usize,
     /// Rows of a row group, but the last.
-    pub group_rows: usize,
+    pub(crate) group_rows: usize,
     /// Rows of a block, but the last.
-    pub block_rows: usize,
+    pub(crate) block_rows: usize,
     /// Rows of a page, but the last.
-    pub page_rows: usize,
+    pub(crate) page_rows: usize,
 }
 
 /// The rows of a block.

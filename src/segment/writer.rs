@@ -67,26 +67,30 @@ impl Default for SegmentOptions {
 
 /// What a manifest tells of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SegmentSummary {
+pub(crate) struct SegmentSummary {
     /// Its rows, at least one.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// Bytes of its file.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// The least and the greatest start time.
-    pub start_time: (Timestamp, Timestamp),
+    pub(crate) start_time: (Timestamp, Timestamp),
     /// The least and the greatest flow ID.
-    pub flow_id: (FlowId, FlowId),
+    pub(crate) flow_id: (FlowId, FlowId),
     /// The bounds of all fields.
-    pub zones: ZoneMap,
+    pub(crate) zones: ZoneMap,
     /// The XXH64 with seed 0 of its last bytes, from the end of the index on: the Parquet footer.
-    pub footer: u64,
+    pub(crate) footer: u64,
 }
 
 /// Writes flows, sorted as [`FlowBuilder::finish`](crate::schema::FlowBuilder::finish) sorts them, to `sink`.
 ///
 /// # Errors
 /// [`ErrorKind::Io`] where the sink fails, [`ErrorKind::InvalidInput`] where there is no flow.
-pub fn write_segment(flows: &RecordBatch, sink: impl Write + Send, options: SegmentOptions) -> Result<SegmentSummary> {
+pub(crate) fn write_segment(
+    flows: &RecordBatch,
+    sink: impl Write + Send,
+    options: SegmentOptions,
+) -> Result<SegmentSummary> {
     if flows.num_rows() == 0 {
         return Err(Error::new(ErrorKind::InvalidInput, "a segment has at least one flow"));
     }

@@ -10,6 +10,7 @@ use crate::flow::{
 
 /// How TCP flags are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum FlagsFormat {
     /// Eight binary digits, bit 7 first: `00010010`.
     #[default]

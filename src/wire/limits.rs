@@ -2,6 +2,7 @@
 
 /// Whether `limit=all` is a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Exports {
     /// It is a wrong query.
     #[default]
@@ -12,7 +13,8 @@ pub enum Exports {
 
 /// How much of its matches a request wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Extent {
+#[non_exhaustive]
+pub enum Wanted {
     /// One page.
     #[default]
     Page,

@@ -24,7 +24,7 @@ mod view;
 mod writer;
 
 pub use cell::{Cell, FlagsFormat};
-pub use limits::{Exports, Extent, Limits};
+pub use limits::{Exports, Limits, Wanted};
 pub use parameter::{PARAMETERS, Parameter, ParameterKind};
 pub use problem::problem_list;
 pub use request::{MAX_QUERY_BYTES, Request};

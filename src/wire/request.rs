@@ -2,7 +2,7 @@
 
 use super::{
     fields, filters,
-    limits::{Exports, Extent, Limits},
+    limits::{Exports, Limits, Wanted},
     number::whole_number,
     operator::word,
     parameter::PARAMETERS,
@@ -55,7 +55,7 @@ pub struct Request {
     /// How many of them at most make a page.
     pub limit: usize,
     /// Whether one page is the answer.
-    pub extent: Extent,
+    pub wanted: Wanted,
     /// From which on.
     pub start: Start,
     /// Whether they are counted.
@@ -94,18 +94,18 @@ impl Request {
         let mut reader = Reader::new(query, PARAMETERS.iter().collect());
         let filter = filters::read(&mut reader);
         let rows = reader.one("limit", |text| limit(text, limits));
-        let (limit, extent) = rows.unwrap_or((limits.default, Extent::Page));
+        let (limit, wanted) = rows.unwrap_or((limits.default, Wanted::Page));
         if reader.is_given("page") && reader.is_given("cursor") {
             reader.refuse("cursor", &Wrong::because("it is another name of `page`").allowed("one of the two"));
         }
-        let starts = ["page", "cursor"].map(|name| reader.one(name, |text| page(name, text, extent)));
+        let starts = ["page", "cursor"].map(|name| reader.one(name, |text| page(name, text, wanted)));
         let start = starts.into_iter().flatten().next().unwrap_or(Ok(Start::First));
         let fields = fields::read(&mut reader);
         let order = sort::read(&mut reader);
         let count = reader.one("count", count).unwrap_or_default();
         let mut problems = reader.problems;
         match start {
-            Ok(start) if problems.is_empty() => Ok(Self { filter, order, limit, extent, start, count, fields }),
+            Ok(start) if problems.is_empty() => Ok(Self { filter, order, limit, wanted, start, count, fields }),
             Err(cursor) if problems.is_empty() => Err(cursor),
             Ok(_) => Err(Error::invalid_query(problems.finish())),
             Err(cursor) => {
@@ -116,25 +116,25 @@ impl Request {
     }
 }
 
-fn limit(text: &str, limits: &Limits) -> Result<(usize, Extent), Wrong> {
+fn limit(text: &str, limits: &Limits) -> Result<(usize, Wanted), Wrong> {
     let all = limits.exports == Exports::Allowed;
     if all && text == "all" {
         // Pages without rows would never come to an end.
-        return Ok((limits.largest.max(1), Extent::All));
+        return Ok((limits.largest.max(1), Wanted::All));
     }
     let limit = whole_number(text).and_then(|number| usize::try_from(number).ok());
-    let limit = limit.filter(|limit| *limit <= limits.largest).map(|limit| (limit, Extent::Page));
+    let limit = limit.filter(|limit| *limit <= limits.largest).map(|limit| (limit, Wanted::Page));
     let or_all = if all { ", and all" } else { "" };
     limit.ok_or_else(|| Wrong::value(text, "is not a limit").allowed(format!("0 to {}{or_all}", limits.largest)))
 }
 
 /// Reads a page number or a cursor; what is wrong with a cursor is an error of its own kind.
-fn page(name: &str, text: &str, extent: Extent) -> Result<Result<Start>, Wrong> {
+fn page(name: &str, text: &str, wanted: Wanted) -> Result<Result<Start>, Wrong> {
     // No archive has so many pages that a greater number would be another one.
     let digits = text.bytes().all(|digit| digit.is_ascii_digit());
     match whole_number(text).or(digits.then_some(u64::MAX)) {
         Some(0) => Err(Wrong::value(text, "is not a page")),
-        Some(_) if extent == Extent::All => {
+        Some(_) if wanted == Wanted::All => {
             let wrong = Wrong::because("the number of a page does not go with all rows in `limit`");
             Err(wrong.allowed("the cursor of the page before"))
         }
@@ -170,7 +170,7 @@ mod tests {
             filter: Filter::all(),
             order: Order::oldest_first(),
             limit: 1000,
-            extent: Extent::Page,
+            wanted: Wanted::Page,
             start: Start::First,
             count: Count::Auto,
             fields: None,
@@ -215,8 +215,8 @@ mod tests {
         assert_eq!(problems("limit=all"), [r#"`limit`: "all" is not a limit; allowed: 0 to 10000"#]);
         let limits = Limits { exports: Exports::Allowed, ..Limits::default() };
         let request = Request::parse_with("limit=all", &limits).unwrap();
-        assert_eq!((request.limit, request.extent), (10_000, Extent::All));
-        assert_eq!(Request::parse_with("limit=5", &limits).unwrap().extent, Extent::Page);
+        assert_eq!((request.limit, request.wanted), (10_000, Wanted::All));
+        assert_eq!(Request::parse_with("limit=5", &limits).unwrap().wanted, Wanted::Page);
         let error = Request::parse_with("limit=all&page=2", &limits).unwrap_err();
         assert!(error.problems()[0].starts_with("`page`: the number of a page"), "{error}");
         let error = Request::parse_with("limit=any", &limits).unwrap_err();

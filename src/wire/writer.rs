@@ -9,6 +9,7 @@ use crate::flow::{Flow, StoredFlow};
 
 /// How flows are written as text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum TextForm {
     /// One JSON array over all pages.
     #[default]

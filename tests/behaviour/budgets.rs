@@ -12,12 +12,12 @@ use std::{
 use flowseek::{
     Archive, ErrorKind, Filter, Flow, Order, Settings, StoredFlow,
     archive::Effort,
+    archive::SegmentOptions,
     filter,
     flow::{AddressRange, Field, Protocol, TcpFlags, Timestamp},
     order::{Direction, SortKey},
     query::{Budget, Count, Query, Start},
     resources::Clock,
-    segment::SegmentOptions,
 };
 
 use crate::{

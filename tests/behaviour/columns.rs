@@ -15,7 +15,6 @@ use flowseek::{
     import::{Format, Item, Reader},
     order::{Direction, SortKey},
     query::{Pruning, archive_session, limited_memory},
-    segment::SegmentReader,
     wire::{FlagsFormat, Limits, Profile, Request, View, all_fields, table, write_line},
 };
 
@@ -104,12 +103,11 @@ fn every_column_is_imported_from_parquet_under_both_its_names() {
 #[test]
 fn every_column_is_sorted_by_bounded_and_asked_for_in_sql() {
     let (scratch, flows) = archive();
-    let file = scratch.archive.path().join(&scratch.archive.snapshot().unwrap().manifest().segments[0].path);
-    let segment = SegmentReader::open(&file).unwrap();
+    let snapshot = scratch.archive.snapshot().unwrap();
+    let segment = &snapshot.manifest().segments[0];
     let context =
         archive_session(scratch.archive.clone(), SessionConfig::new(), limited_memory(1 << 30).unwrap()).unwrap();
     for field in fields() {
-        use flowseek::filter::Bounds as _;
         let name = field.name();
         for direction in [Direction::Ascending, Direction::Descending] {
             let order = Order::new([SortKey { field, direction }], direction);
@@ -118,8 +116,7 @@ fn every_column_is_sorted_by_bounded_and_asked_for_in_sql() {
             // What has no value comes last.
             assert!(field.always_present() || pruned[0].flow == flows[0], "{name}");
         }
-        let whole = segment.whole();
-        let span = whole.field(field).unwrap();
+        let span = segment.bounds(field).unwrap();
         let value = flows[0].value(field);
         assert!(span.values.is_some_and(|(least, _)| Some(least) <= value), "{name}");
         assert_eq!(span.absent, !field.always_present(), "{name}");

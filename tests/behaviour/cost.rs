@@ -21,12 +21,13 @@ use datafusion::{
     prelude::{SessionConfig, SessionContext, col, lit},
 };
 use flowseek::{
-    Archive, Filter, Flow, Order, Settings, filter,
+    Archive, Filter, Flow, Order, Settings,
+    archive::SegmentOptions,
+    filter,
     flow::{Address, AddressRange, Field, Protocol, TcpFlags, Timestamp},
     order::{Direction, SortKey},
     query::{Budget, Count, Explain, FlowTable, Page, Pruning, Query, Start},
     schema::schema,
-    segment::SegmentOptions,
 };
 
 use crate::{

@@ -6,11 +6,11 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use flowseek::{
     Archive, Cursor, Error, ErrorKind, Filter, Order, Settings,
     archive::Effort,
+    archive::SegmentOptions,
     filter,
     flow::{Field, Flow, Timestamp},
     order::{CursorKey, Direction, MAX_CURSOR_BYTES, SortKey},
     query::{Budget, Page, Query, Start},
-    segment::SegmentOptions,
 };
 use proptest::prelude::*;
 

@@ -4,12 +4,12 @@ use std::{env, fs, process::Command, time::Duration};
 
 use flowseek::{
     Archive, Filter, Order, Settings,
+    archive::SegmentOptions,
     archive::{Depth, Effort, Retention},
     filter,
     flow::{Field, Timestamp},
     order::{Direction, SortKey},
     query::{Budget, Count, FlowTable},
-    segment::SegmentOptions,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 

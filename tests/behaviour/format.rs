@@ -3,14 +3,9 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use arrow::{
-    array::{ArrayRef, RecordBatch, new_null_array},
-    datatypes::{DataType, Field as Column, Schema},
-    util::pretty::pretty_format_batches,
-};
+use arrow::util::pretty::pretty_format_batches;
 use datafusion::prelude::SessionConfig;
 use flowseek::{
     Archive, Cursor, ErrorKind, Flow, FlowId, Order, Settings,
@@ -19,18 +14,9 @@ use flowseek::{
     flow::{AddressRange, Field, FlowFlags, Protocol, TcpFlags, Timestamp},
     order::{Direction, SortKey},
     query::{Count, Pruning, Start, archive_session, limited_memory},
-    schema::{FlowBuilder, schema},
-    segment::SegmentReader,
     wire::{Request, View, write_line},
 };
-use parquet::{
-    arrow::ArrowWriter,
-    file::{
-        metadata::KeyValue,
-        properties::WriterProperties,
-        reader::{FileReader, SerializedFileReader},
-    },
-};
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use proptest::{collection::vec, prelude::*};
 use twox_hash::XxHash64;
 
@@ -503,37 +489,4 @@ fn a_segment_of_a_later_format_is_a_clear_error_that_names_both_and_no_repair_to
     let error = Archive::repair(directory.path(), Settings::default(), &mut |_| {}).unwrap_err();
     assert!(error.kind() == ErrorKind::Unsupported && error.to_string().contains(told), "{error}");
     assert_eq!(fs::read(&file).unwrap(), bytes);
-}
-
-#[test]
-fn a_segment_with_a_column_of_a_later_version_is_refused_by_the_name_of_the_column() {
-    let directory = Folder::new();
-    let file = directory.path().join("later.parquet");
-    let mut flows = FlowBuilder::default();
-    (0..3).for_each(|start| flows.push(&flow(start)).unwrap());
-    let flows = flows.finish(FlowId::new(1)).unwrap();
-    let later = Column::new("vlan", DataType::UInt16, true);
-    let columns: Vec<Column> = schema().fields().iter().map(|column| column.as_ref().clone()).collect();
-    let write = |columns: Vec<Column>, values: Vec<ArrayRef>| {
-        let columns = Arc::new(Schema::new(columns));
-        let properties = WriterProperties::builder().set_offset_index_disabled(false).build();
-        let sink = fs::File::create(&file).unwrap();
-        let mut writer = ArrowWriter::try_new(sink, Arc::clone(&columns), Some(properties)).unwrap();
-        writer.write(&RecordBatch::try_new(columns, values).unwrap()).unwrap();
-        writer.append_key_value_metadata(KeyValue::new("flowseek.format".to_owned(), "1".to_owned()));
-        writer.close().unwrap();
-        SegmentReader::open(&file).unwrap_err()
-    };
-    let absent = new_null_array(&DataType::UInt16, 3);
-    let (mut more, mut values) = (columns.clone(), flows.columns().to_vec());
-    more.push(later.clone());
-    values.push(Arc::clone(&absent));
-    let error = write(more, values);
-    assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert!(error.to_string().contains("columns that this version of flowseek does not know: vlan"), "{error}");
-    // A column is only ever added at the end.
-    let (mut other, mut values) = (columns, flows.columns().to_vec());
-    other.insert(3, later);
-    values.insert(3, absent);
-    assert_eq!(write(other, values).kind(), ErrorKind::Damaged);
 }

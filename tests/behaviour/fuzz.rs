@@ -17,13 +17,14 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use flowseek::{
-    Archive, Cursor, Error, ErrorKind, Filter, Order, Settings, StoredFlow, filter,
+    Archive, Cursor, Error, ErrorKind, Filter, Order, Settings, StoredFlow,
+    archive::SegmentOptions,
+    filter,
     flow::{Address, Field, Protocol, TcpFlags},
     import::{Item, Reader, Rejected, decompress},
     ingest::{Appender, ImportEvent, ImportFormat, ImportOptions, ImportReport},
     order::{Direction, SortKey},
     query::{Count, Query},
-    segment::SegmentOptions,
     wire::Request,
 };
 use parquet::file::reader::{FileReader, SerializedFileReader};

@@ -6,9 +6,9 @@ use std::{fs, path::PathBuf};
 
 use flowseek::{
     Archive, Settings,
+    archive::SegmentOptions,
     flow::{Flow, FlowFlags, FlowId, Instant, Protocol, StoredFlow, TcpFlags},
     query::Start,
-    segment::SegmentOptions,
     wire::{Request, problem_list},
 };
 use serde::Deserialize;

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc};
 
 use arrow::{array::AsArray, datatypes::UInt64Type};
 use flowseek::{
-    Archive, Filter, Flow, Order, Settings, Snapshot, StoredFlow, flow::Timestamp, query::Start,
-    segment::SegmentOptions,
+    Archive, Filter, Flow, Order, Settings, Snapshot, StoredFlow, archive::SegmentOptions, flow::Timestamp,
+    query::Start,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 

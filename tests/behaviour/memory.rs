@@ -11,12 +11,13 @@ use std::{
 
 use datafusion::prelude::{SessionConfig, SessionContext, col, lit};
 use flowseek::{
-    Archive, Filter, Order, Settings, filter,
+    Archive, Filter, Order, Settings,
+    archive::SegmentOptions,
+    filter,
     flow::Field,
     order::{Direction, SortKey},
     query::{Budget, Count, FlowTable},
     schema::Flows,
-    segment::SegmentOptions,
 };
 use tokio::runtime::Builder;
 

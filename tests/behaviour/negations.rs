@@ -3,8 +3,8 @@
 
 use flowseek::{
     Archive, Flow, FlowId, Settings, StoredFlow,
+    archive::SegmentOptions,
     flow::{Address, Protocol, TcpFlags, Timestamp},
-    segment::SegmentOptions,
     wire::Request,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};

@@ -5,12 +5,13 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use datafusion::{execution::TaskContext, physical_plan::collect};
 use flowseek::{
-    Archive, ErrorKind, Filter, Order, Settings, StoredFlow, filter,
+    Archive, ErrorKind, Filter, Order, Settings, StoredFlow,
+    archive::SegmentOptions,
+    filter,
     flow::{Address, AddressRange, Flow, Timestamp},
     generate::Generator,
     query::{Budget, Count, Pruning, Query, Start},
     schema::Flows,
-    segment::SegmentOptions,
 };
 use proptest::{collection::vec, prelude::*};
 

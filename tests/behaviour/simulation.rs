@@ -9,12 +9,13 @@ use std::{
 };
 
 use flowseek::{
-    Archive, Filter, Flow, Order, Settings, Snapshot, filter,
+    Archive, Filter, Flow, Order, Settings, Snapshot,
+    archive::SegmentOptions,
+    filter,
     flow::{Address, Timestamp},
     generate::Generator,
     ingest::{LiveAppender, LiveOptions},
     query::Explain,
-    segment::SegmentOptions,
 };
 use tokio::time::sleep;
 

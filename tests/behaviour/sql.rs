@@ -27,11 +27,11 @@ use datafusion::{
 use flowseek::{
     Archive, ErrorKind, Filter, Flow, Order, Settings, StoredFlow,
     archive::Effort,
+    archive::SegmentOptions,
     filter,
     flow::{AddressRange, Field, Protocol, TcpFlags, Timestamp},
     query::{self, FlowTable},
     schema::{Flows, schema},
-    segment::SegmentOptions,
 };
 use futures::StreamExt;
 use proptest::{collection::vec, prelude::*, sample::select};

@@ -6,11 +6,12 @@ use std::{
 };
 
 use flowseek::{
-    Archive, ErrorKind, Filter, Flow, Settings, StoredFlow, filter,
+    Archive, ErrorKind, Filter, Flow, Settings, StoredFlow,
+    archive::SegmentOptions,
+    filter,
     flow::{Field, Protocol, Timestamp, Value},
     generate::Generator,
     query::{Bucket, Budget, Bytes, Every, Group, Measure, Pruning, Summary, SummaryQuery, Totals},
-    segment::SegmentOptions,
 };
 use proptest::{collection::vec, option::of, prelude::*, sample::select};
 

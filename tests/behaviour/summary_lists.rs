@@ -7,8 +7,8 @@ use flowseek::{
     flow::{AddressRange, Field, Protocol, TcpFlags, Timestamp},
     generate::Generator,
     query::{Explain, Measure, Pruning},
-    segment::SegmentReader,
 };
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use proptest::{collection::vec, prelude::*, sample::select};
 use twox_hash::XxHash64;
 
@@ -141,7 +141,7 @@ fn a_damaged_list_is_an_error_that_names_the_file() {
     directory.expect_damage();
     drop(archive);
     let path = segments(directory.path()).remove(0);
-    let reader = SegmentReader::open(&path).unwrap();
+    let reader = SerializedFileReader::new(fs::File::open(&path).unwrap()).unwrap();
     let columns = reader.metadata().row_groups().iter().flat_map(|group| group.columns());
     let lists = columns.map(|column| column.byte_range()).map(|(start, length)| start + length).max().unwrap();
     let mut bytes = fs::read(&path).unwrap();

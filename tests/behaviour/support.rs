@@ -9,11 +9,11 @@ use datafusion::physical_plan::ExecutionPlan;
 use flowseek::{
     Archive, Filter, Flow, FlowId, Order, Settings, StoredFlow,
     archive::Depth,
+    archive::SegmentOptions,
     filter,
     flow::{AddressRange, Field, FlowFlags, Meta, Protocol, TcpFlags, Timestamp},
     import::Format,
     order::{Direction, SortKey},
-    segment::SegmentOptions,
 };
 use proptest::{collection::vec, option::of, prelude::*, sample::select};
 use serde_json::Value;

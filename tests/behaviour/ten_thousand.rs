@@ -13,7 +13,7 @@ use std::{
 use flowseek::{
     Archive, ErrorKind, Filter, Flow, FlowId, Order, Settings, StoredFlow, filter,
     flow::{Field, Timestamp},
-    order::{Direction, Key, SortKey},
+    order::{Direction, SortKey},
     query::{Budget, Count, Start, Summary},
     resources::Clock,
 };
@@ -115,7 +115,7 @@ fn a_page_of_few_rows_reads_few_and_opens_few_segments_whatever_is_asked_for() {
             assert!(is_within, "{filter:?} {order:?}: {explain}");
             // What it has found are the first flows of all.
             let found = page.flows().unwrap();
-            let keys: Vec<Key> = found.iter().map(|flow| order.key(flow)).collect();
+            let keys: Vec<_> = found.iter().map(|flow| order.key(flow)).collect();
             assert!(keys.is_sorted_by(|left, right| order.compare(left, right).is_lt()));
             if let Some(last) = keys.last() {
                 let first = matching(filter).filter(|flow| order.compare(&order.key(flow), last).is_le());

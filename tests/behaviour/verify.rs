@@ -8,10 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use arrow::{
-    array::{RecordBatch, UInt32Array, new_null_array},
-    compute::take_record_batch,
-};
+use arrow::array::RecordBatch;
 use datafusion::prelude::{SessionContext, col};
 use flowseek::{
     Archive, ErrorKind, Filter, Order, StoredFlow,
@@ -20,12 +17,8 @@ use flowseek::{
     flow::Field,
     order::{Direction, SortKey},
     query::{Count, FlowTable, Gaps, Pruning},
-    segment::write_segment,
 };
-use parquet::{
-    arrow::arrow_reader::ParquetRecordBatchReaderBuilder,
-    file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader},
-};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use twox_hash::XxHash64;
 
 use crate::{
@@ -753,39 +746,6 @@ fn a_writer_that_works_is_not_repaired_under() {
     let settings = flowseek::Settings { storage: Arc::new(place.storage.clone()), ..flowseek::Settings::default() };
     assert_eq!(Archive::repair(nothing, settings, &mut |_| {}).unwrap_err().kind(), ErrorKind::NotFound);
     let _ = all(&archive.snapshot().unwrap());
-}
-
-#[test]
-fn flows_out_of_order_are_found_and_put_in_order() {
-    let (place, archive) = three_segments();
-    let before = now(&archive);
-    let (path, file) = segment(&place, 1);
-    let flows = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(&file).unwrap()).unwrap();
-    let flows = flows.with_batch_size(100).build().unwrap().next().unwrap().unwrap();
-    // All bytes and the index are right; only two neighbours have changed places.
-    let order: UInt32Array = (0..5).chain([6, 5]).chain(7..60).collect::<Vec<u32>>().into();
-    let flows = take_record_batch(&flows, &order).unwrap();
-    // What the segment has no column of is absent.
-    let schema = flowseek::schema::schema();
-    let absent = schema.fields()[flows.num_columns()..].iter().map(|field| new_null_array(field.data_type(), 60));
-    let columns = flows.columns().iter().cloned().chain(absent).collect();
-    let flows = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
-    let summary = write_segment(&flows, fs::File::create(&file).unwrap(), place.settings(64).segment).unwrap();
-    edit_manifest(&place.path, |manifest| {
-        manifest["segments"][1]["bytes"] = summary.bytes.into();
-        manifest["segments"][1]["footer"] = summary.footer.into();
-    });
-    let bytes = Archive::verify(&place.path, Depth::Bytes, &mut |_| {}).unwrap();
-    assert!(bytes.is_sound());
-    let report = verify(&place);
-    assert_eq!(kinds(&report), [FindingKind::Disorder], "{:?}", report.findings);
-    assert_eq!(
-        (report.findings[0].path.as_str(), report.findings[0].message.as_str()),
-        (path.as_str(), "row 6 is not in order")
-    );
-    let repaired = repair(&place);
-    assert_eq!(repaired.lost, []);
-    assert_repaired(&place, &before, &repaired);
 }
 
 /// Three segments, in the first of which the index has other TCP flags than the rows.

@@ -13,12 +13,13 @@ use std::{
 };
 
 use flowseek::{
-    Archive, ErrorKind, Filter, Order, Result, Settings, StoredFlow, filter,
+    Archive, ErrorKind, Filter, Order, Result, Settings, StoredFlow,
+    archive::SegmentOptions,
+    filter,
     flow::{Field, Timestamp},
     order::{Direction, SortKey},
     query::{Budget, Count, Every, Page, Query, Start, Totals},
     resources::Workers,
-    segment::SegmentOptions,
 };
 
 use crate::{

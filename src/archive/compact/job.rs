@@ -4,6 +4,7 @@ use crate::archive::SegmentEntry;
 
 /// How much work compaction does for how few segments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Effort {
     /// For an archive that grows all the time: segments are merged with eight or more neighbours of about their size,
     /// and late flows wait until they weigh a quarter of what has to be written anew for them. A flow is written again

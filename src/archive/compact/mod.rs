@@ -14,6 +14,8 @@ use std::{
 };
 
 pub use self::job::{Effort, Job};
+use serde::Serialize;
+
 use self::pick::{PickOptions, pick};
 use super::{
     Retained, Retention,
@@ -28,7 +30,8 @@ use crate::error::{Error, ErrorKind, Result};
 const ATTEMPTS: usize = 100;
 
 /// What a compaction has done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[must_use]
 pub struct Compaction {
     /// The version of the archive since.
@@ -42,8 +45,10 @@ pub struct Compaction {
 }
 
 /// What has become of a [`Job`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[must_use]
+#[non_exhaustive]
 pub enum JobOutcome {
     /// It is done.
     Merged(Compaction),

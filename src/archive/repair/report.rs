@@ -1,9 +1,12 @@
 //! What a repair has done.
 
+use serde::Serialize;
+
 use crate::archive::{Extent, Finding, Report};
 
 /// Flows that are gone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Loss {
     /// The segment that had them.
@@ -13,7 +16,8 @@ pub struct Loss {
 }
 
 /// Flows of a segment that were written anew.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Rebuilt {
     /// The damaged segment, or the one in `quarantine`.
@@ -25,7 +29,8 @@ pub struct Rebuilt {
 }
 
 /// What a repair has done.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 #[must_use]
 pub struct Repaired {

@@ -99,3 +99,43 @@ impl Archive {
         Ok(Examined { report, damages, seen: examiner.into_seen() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::{array::UInt32Array, compute::take_record_batch};
+
+    use super::{super::Settings, *};
+    use crate::{
+        flow::{Flow, FlowId, Timestamp},
+        schema::FlowBuilder,
+    };
+
+    #[test]
+    fn flows_out_of_order_are_found_and_put_in_order() {
+        let directory = tempfile::tempdir().unwrap();
+        let archive = Archive::open_or_create(directory.path()).unwrap();
+        let mut flows = FlowBuilder::default();
+        let start = |second| Timestamp::from_millis(1000 * i64::from(second)).unwrap();
+        (0..60).for_each(|second| flows.push(&Flow::starting(start(second))).unwrap());
+        // All bytes and the index are right; only two neighbours have changed places.
+        let order: UInt32Array = (0..5).chain([6, 5]).chain(7..60).collect::<Vec<u32>>().into();
+        let flows = take_record_batch(&flows.finish(FlowId::new(1)).unwrap(), &order).unwrap();
+        let mut writer = archive.writer().unwrap();
+        writer.write(&flows).unwrap();
+        let _ = writer.commit().unwrap();
+        drop(writer);
+        let path = &archive.snapshot().unwrap().manifest().segments[0].path.clone();
+        let verified = |depth| Archive::verify(directory.path(), depth, &mut |_| {}).unwrap();
+        assert!(verified(Depth::Bytes).is_sound());
+        let report = verified(Depth::Rows);
+        let [finding] = report.findings.as_slice() else { panic!("{:?}", report.findings) };
+        assert_eq!(
+            (finding.kind, finding.path.as_str(), finding.message.as_str()),
+            (FindingKind::Disorder, path.as_str(), "row 6 is not in order")
+        );
+        let repaired = Archive::repair(directory.path(), Settings::default(), &mut |_| {}).unwrap();
+        assert_eq!(repaired.lost, []);
+        assert!(verified(Depth::Rows).is_sound());
+        assert_eq!(archive.snapshot().unwrap().manifest().rows(), 60);
+    }
+}

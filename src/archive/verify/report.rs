@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::{
     archive::SegmentEntry,
     error::Error,
@@ -16,7 +18,9 @@ pub(in super::super) struct Damage {
 }
 
 /// How much is looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub enum Depth {
     /// Every byte, by its checksum. This is about as fast as the disk.
     Bytes,
@@ -27,7 +31,8 @@ pub enum Depth {
 }
 
 /// What kind of damage it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum FindingKind {
     /// The newest manifest is not what was written: the archive cannot be opened.
@@ -80,7 +85,8 @@ impl FindingKind {
 }
 
 /// Some flows: how many, and bounds of their start times and IDs, which are as narrow as is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Extent {
     /// How many flows.
     pub rows: u64,
@@ -98,7 +104,8 @@ impl fmt::Display for Extent {
 }
 
 /// A damage.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Finding {
     /// The file, from the archive's directory on, with `/`.
@@ -126,7 +133,8 @@ impl fmt::Display for Finding {
 }
 
 /// What was looked through, and what was found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 #[must_use]
 pub struct Report {

@@ -85,7 +85,7 @@ impl<'a> Examiner<'a> {
             Ok(false) => whole(FindingKind::Footer, "its footer is not what was written".to_owned()),
             Err(error) => return Ok(whole(FindingKind::Unreadable, told(&lasting(entry, error)?))),
         };
-        if let Err(error) = entry.bounds(&reader) {
+        if let Err(error) = entry.has_bounds_of(&reader) {
             findings.push(Finding::new(&entry.path, FindingKind::Contradiction, error.to_string()));
         }
         match self.look_at_parts(entry, &Arc::new(reader)) {

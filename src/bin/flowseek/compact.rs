@@ -48,7 +48,7 @@ impl Compact {
             bar.inc_length(job.rows());
             match compactor.run(&job, &mut |rows| bar.inc(rows)) {
                 Ok(JobOutcome::Merged(done)) => compacted += done.merged,
-                Ok(JobOutcome::Outdated | JobOutcome::Stopped) => {}
+                Ok(_) => {}
                 // The next job leaves that segment out.
                 Err(error) if error.file().is_some() && !error.is_retryable() => {
                     bar.suspend(|| damaged.replace(error).into_iter().for_each(say));

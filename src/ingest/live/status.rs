@@ -6,12 +6,15 @@ use std::{
     time::Instant,
 };
 
+use serde::{Serialize, Serializer};
+
 use super::alarm::Alarm;
 use crate::{error::Error, resources::Clock};
 
 /// How a [`LiveAppender`](super::LiveAppender) gets on with keeping the archive in order: merging segments, and removing
 /// old ones. The numbers count from when it was made.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct LiveStatus {
     /// Whether something is being done, or is to be: after a commit, until nothing is left, and after a failure, until
@@ -29,7 +32,12 @@ pub struct LiveStatus {
     pub failures: u64,
     /// The last failure. Where the disk has failed it is tried again, after a second and then less and less often.
     /// Segments that cannot be read stay as they are, and the others are merged.
+    #[serde(serialize_with = "message")]
     pub failure: Option<Arc<Error>>,
+}
+
+fn message<S: Serializer>(failure: &Option<Arc<Error>>, serializer: S) -> Result<S::Ok, S::Error> {
+    failure.as_deref().serialize(serializer)
 }
 
 /// Where the thread that does this hears of commits, and tells what it does.

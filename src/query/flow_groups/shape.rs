@@ -179,7 +179,7 @@ impl Shape {
             let column = place.and_then(|place| page.column(before + place));
             column.ok_or_else(|| Error::internal("a page was not read"))
         };
-        let mut numbers = self.added.iter().map(|added| added.of(&column, rows));
+        let mut numbers = self.added.iter().map(|added| added.of(column, rows));
         let Some((source, first)) = numbers.next().transpose()? else { return Ok(Numbers::default()) };
         let (dest, second) = match numbers.next().transpose()? {
             Some(second) => second,

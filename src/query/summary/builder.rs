@@ -35,6 +35,7 @@ pub enum Measure {
 
 /// How long the buckets of a summary are. They are aligned to 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Every {
     /// The shortest of 1, 10 and 100 ms, 1, 5 and 15 s, 1, 5 and 15 min, 1, 3 and 12 h, 1, 7 and 28 days, 1, 10 and 100
     /// times 364 days with which there are at most 120 of them.

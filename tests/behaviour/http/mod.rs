@@ -22,9 +22,9 @@ use std::{
 use axum::{Router, http::HeaderMap, http::request::Parts};
 use flowseek::{
     Archive, Flow, Settings as ArchiveSettings,
+    archive::SegmentOptions,
     flow::StoredFlow,
     http::{Authorizer, Connections, FlowLogs, Grant, PERMISSION, Refusal, Server, Settings, not_found},
-    segment::SegmentOptions,
     wire::{FlagsFormat, FlowView},
 };
 use serde_json::Value;
