@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod archive;
+mod decimal;
 mod encoding;
 pub mod error;
 pub mod filter;

@@ -13,7 +13,7 @@ use crate::{
 pub struct Settings {
     /// How segments are cut into blocks.
     pub segment: SegmentOptions,
-    /// Flows of a segment, at most, and at most 8,388,608. While it is written the next one is gathered: the flows of
+    /// Flows of a segment, at most, and at most 2,097,152. While it is written the next one is gathered: the flows of
     /// both are in memory, at some 100 bytes each.
     pub segment_rows: usize,
     /// Bytes of memory for the footers and indexes of segments. Three quarters of them are for what was used before, and
@@ -40,6 +40,16 @@ pub struct Settings {
     pub random: Arc<dyn Random>,
 }
 
+/// Flows of a segment, at most, whatever the settings say: as many of the longest texts still have 32-bit offsets.
+const MOST_ROWS: usize = 1 << 21;
+
+impl Settings {
+    /// Flows of a segment, at most, and at least one.
+    pub(crate) fn most_rows(&self) -> usize {
+        self.segment_rows.clamp(1, MOST_ROWS)
+    }
+}
+
 impl Default for Settings {
     /// Segments of 2,097,152 flows; 256 MiB for indexes, 512 MiB for pages, 4 MiB for counts; the archive's own key for
     /// cursors; a local file system, the threads of the runtime in which a query is polled, and the clock and the random
@@ -47,7 +57,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             segment: SegmentOptions::default(),
-            segment_rows: 1 << 21,
+            segment_rows: MOST_ROWS,
             index_cache_bytes: 256 << 20,
             page_cache_bytes: 512 << 20,
             count_cache_bytes: 4 << 20,

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 
 use super::protocol;
-use crate::flow::{Address, FlowFlags, Instant, MAX_TEXT_BYTES, Meta, Protocol, TcpFlags, Timestamp};
+use crate::{
+    decimal::Decimal,
+    flow::{Address, FlowFlags, Instant, MAX_TEXT_BYTES, Meta, Protocol, TcpFlags, Timestamp},
+};
 
 /// How much of a value a reason shows, in characters.
 const SHOWN_CHARS: usize = 64;
@@ -233,34 +236,12 @@ fn flag_bits(text: &str) -> Option<u8> {
     byte(text)
 }
 
-/// A decimal number without a sign whose fraction, if any, is zero; exponents are allowed, nothing is rounded.
+/// A decimal number without a sign whose fraction, if any, is zero.
 fn integer(text: &str) -> Option<u64> {
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
-        None => (text, 0),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    if whole.is_empty() {
-        return None;
-    }
-    // How many of the digits stand before the point.
-    let point = i64::try_from(whole.len()).ok()?.checked_add(exponent)?;
-    let written = i64::try_from(whole.len() + fraction.len()).ok()?;
-    let mut value: u64 = 0;
-    for (index, digit) in (0i64..).zip(whole.bytes().chain(fraction.bytes())) {
-        match digit {
-            b'0'..=b'9' if index < point => value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?,
-            b'0' => {}
-            _ => return None,
-        }
-    }
-    if value != 0 {
-        // It ends with the overflow, after twenty rounds at most.
-        for _ in written..point {
-            value = value.checked_mul(10)?;
-        }
-    }
-    Some(value)
+    let is_unsigned = text.as_bytes().first().is_some_and(u8::is_ascii_digit);
+    // Most are digits alone.
+    let whole = |text: &str| text.parse().ok().or_else(|| Decimal::parse(text)?.whole());
+    whole(text).filter(|_| is_unsigned)
 }
 
 /// The whole number that a floating-point number is; `None` where it has a fraction or is no number from 0 to 2^64 - 1.

@@ -14,9 +14,6 @@ use crate::{
     schema::{FlowBuilder, UnsortedFlows},
 };
 
-/// Flows of a segment, at most, whatever the settings say: as many of the longest texts still have 32-bit offsets.
-const MOST_ROWS: usize = 1 << 21;
-
 /// Appends flows to an archive: old or new, in any order.
 ///
 /// Flows are gathered in memory until there are enough for a segment, which is then sorted and written in the
@@ -58,7 +55,7 @@ impl Archive {
         let stage = Stage { writer: self.writer()?, segment: None };
         Ok(Appender {
             flows: FlowBuilder::default(),
-            segment_rows: self.settings().segment_rows.clamp(1, MOST_ROWS),
+            segment_rows: self.settings().most_rows(),
             stage: Arc::new(Mutex::new(stage)),
             background: None,
         })

@@ -5,10 +5,8 @@ use std::{fmt, str::FromStr};
 use crate::{
     error::{Error, ErrorKind, Result},
     import::{Format, detect},
+    segment::PARQUET_MAGIC,
 };
-
-/// The bytes that a Parquet file begins and ends with.
-pub(super) const PARQUET_MAGIC: &[u8] = b"PAR1";
 
 /// A format that an import reads.
 ///

@@ -16,7 +16,6 @@ use bytes::Bytes;
 use super::{
     Appender, ImportEvent, ImportFormat, ImportOptions, ImportReport, Strictness,
     chunk::{Chunk, Failure},
-    format::PARQUET_MAGIC,
     in_order::InOrder,
     lines::{self, Cutter},
     parquet,
@@ -25,7 +24,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     import::decompress,
     resources::{SharedFile, input_error, io_error},
-    segment::FileBytes,
+    segment::{FileBytes, PARQUET_MAGIC},
 };
 
 /// The largest Parquet file that is read from a stream, in bytes.

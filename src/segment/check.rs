@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{error::Result, flow::Field, resources::undamaged};
 
-/// What a Parquet file begins with.
-pub(super) const PARQUET_MAGIC: &[u8] = b"PAR1";
+/// What a Parquet file begins and ends with.
+pub(crate) const PARQUET_MAGIC: &[u8] = b"PAR1";
 
 /// A part of a segment that is not what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -44,6 +44,7 @@ mod zone_map;
 
 pub(crate) use bounds::BlockBounds;
 pub(crate) use cache::{PageCache, ReadCounters};
+pub(crate) use check::PARQUET_MAGIC;
 pub(crate) use columns::{Columns, RowReader};
 pub(crate) use columns::{PartColumns, ToldNames, whole_addresses};
 pub(crate) use file_bytes::FileBytes;

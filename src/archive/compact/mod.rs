@@ -21,7 +21,7 @@ use super::{
     Retained, Retention,
     exclusive::{Change, Exclusive},
     manifest::Edit,
-    merge::{MOST_ROWS, Merge, merge},
+    merge::{Merge, merge},
     retain,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -157,7 +157,7 @@ impl Compactor {
     /// [`next_job`](Self::next_job), as if the segments at these paths were not there.
     pub(crate) fn next_job_without(&self, effort: Effort, paths: &HashSet<String>) -> Option<Job> {
         let settings = self.exclusive.archive().settings();
-        let segment_rows = settings.segment_rows.clamp(1, MOST_ROWS) as u64;
+        let segment_rows = settings.most_rows() as u64;
         let tiny_rows = (settings.segment.block_rows as u64).min(segment_rows / 16);
         let newest = self.exclusive.newest();
         let aside = self.set_aside();

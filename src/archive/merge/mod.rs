@@ -25,8 +25,6 @@ use arrow::{
     error::ArrowError,
 };
 
-/// Flows of a segment, at most, whatever the settings say: as many of the longest texts still have 32-bit offsets.
-pub(super) const MOST_ROWS: usize = 1 << 21;
 /// Rows that are put together in one go.
 const CHUNK_ROWS: usize = 8192;
 /// Bytes of dictionaries and pages of all inputs that are held.
@@ -226,7 +224,7 @@ struct Outputs<'a> {
 impl<'a> Outputs<'a> {
     fn new(archive: &'a Archive, merge: &Merge<'_>) -> Self {
         let rows = merge.inputs.iter().map(|input| input.rows).sum();
-        let segment_rows = archive.settings().segment_rows.clamp(1, MOST_ROWS) as u64;
+        let segment_rows = archive.settings().most_rows() as u64;
         let cutter = Cutter::new(rows, segment_rows, merge.cuts);
         Self { archive, staged: Vec::new(), columns: Vec::new(), cutter }
     }
