@@ -1,8 +1,9 @@
 //! A segment whose footer or index is damaged, opened for the pages that are not.
 //!
 //! Nothing is believed that no checksum bears out. A footer that cannot be read is made anew: the index says what the
-//! bytes of every page must be, and the pages lie one after the other, each with its length before it. Of a damaged
-//! index the table of the pages is used, and of that what the bytes of the pages bear out.
+//! bytes of every page must be, and the pages lie one after the other, each with its length before it. The manifest cannot
+//! take its place: it has a checksum of the footer, and not where pages lie, so a damaged footer would cost all flows of
+//! the segment. Of a damaged index the table of the pages is used, and of that what the bytes of the pages bear out.
 
 use std::{ops::Range, sync::Arc};
 

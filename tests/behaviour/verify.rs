@@ -293,6 +293,23 @@ fn a_damaged_list_index_or_footer_costs_no_flow() {
 }
 
 #[test]
+fn a_flipped_bit_in_what_says_where_the_parts_of_an_index_lie_costs_no_flow() {
+    let (origin, archive) = three_segments();
+    let before = now(&archive);
+    drop(archive);
+    // The letters, the version and the number of the sections, and the head of each.
+    for at in (0..12 + 4 * 8).step_by(3) {
+        let place = origin.copy();
+        let (_, file) = segment(&place, 2);
+        let start = index(&file).start;
+        change(&file, |bytes| bytes[start + at] ^= 1 << (at % 8));
+        let repaired = repair(&place);
+        assert_eq!(repaired.lost, [], "byte {at}");
+        assert_repaired(&place, &before, &repaired);
+    }
+}
+
+#[test]
 fn missing_truncated_and_exchanged_files_are_named_and_their_flows_told_gone() {
     type Damage = fn(&Path, &Path);
     let missing: Damage = |file, _| fs::remove_file(file).unwrap();

@@ -58,7 +58,8 @@ fn beyond_help(files: &Files, name: &str) -> Error {
 }
 
 /// The manifest with the one bit put right, or the one letter of its checksum, after which line and checksum agree:
-/// that they would for any other text is as good as impossible.
+/// that they would for any other text is as good as impossible. Without this, one flipped bit is the end of an archive
+/// whose manifest before this one is gone, or names segments that are: both are deleted once nobody reads them.
 fn corrected(bytes: &[u8], version: u64) -> Option<Manifest> {
     let end = bytes.iter().position(|byte| *byte == b'\n')?;
     let (line, sum) = bytes.split_at_checked(end)?;

@@ -43,7 +43,9 @@ pub(in super::super) fn decode_with(bytes: &[u8], pages: &PageTable) -> Result<I
     decode(&bytes)
 }
 
-/// The index with one bit put right of those that say where its parts lie, if its checksum proves that it was so.
+/// The index with one bit put right of those that say where its parts lie, if its checksum proves that it was so. Nothing
+/// else says where the table of the pages is: without this, one flipped bit of these few bytes costs all flows of the
+/// segment, as no other checksum proves a page.
 ///
 /// # Errors
 /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where it was not.
