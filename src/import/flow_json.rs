@@ -1,6 +1,6 @@
 //! A flow as one JSON object, with the keys of the endpoint's response.
 
-use super::{near, object::Object, remarks::Tally, scalar::Scalar};
+use super::{near, object, remarks::Tally, scalar::Scalar};
 use crate::flow::{
     Field, Flow, Timestamp,
     columns::{Key, columns},
@@ -21,21 +21,20 @@ pub(crate) struct Draft {
 
 /// The flow that a line is, or the reason why it is none. The keys that no flow has are counted in `unknown`.
 pub(super) fn parse(line: &str, unknown: &mut Tally) -> Result<Flow, String> {
-    let mut object = Object::open(line)?;
     let mut draft = Draft::new();
     let mut seen: u64 = 0;
-    while let Some((name, token)) = object.next()? {
+    object::read(line, |name, token| {
         let Some(key) = Key::named(&name) else {
             unknown.add(&name, 1, || near::meant(&name, &key_names()));
-            continue;
+            return Ok(());
         };
         let bit = 1 << key.number;
         if seen & bit != 0 {
             return Err(format!("{name}: the key is given twice"));
         }
         seen |= bit;
-        draft.set(key.field, token.scalar()?).map_err(|reason| format!("{name}: {reason}"))?;
-    }
+        draft.set(key.field, token.scalar()?).map_err(|reason| format!("{name}: {reason}"))
+    })?;
     draft.finish()
 }
 

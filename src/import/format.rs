@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{head::is_mute, object::Object};
+use super::{head::is_mute, object};
 
 /// U+FEFF in UTF-8, which some programs put in front of a text.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -81,16 +81,14 @@ fn is_zeek_header(line: &[u8]) -> bool {
 /// The format whose keys an object has, as far as it can be read.
 fn detect_object(line: &[u8]) -> Option<Format> {
     let valid = line.utf8_chunks().next()?.valid();
-    let mut object = Object::open(valid).ok()?;
-    let mut zeek = false;
-    while let Ok(Some((key, _))) = object.next() {
-        match key.as_ref() {
-            "startTime" => return Some(Format::Json),
-            "ts" | "_path" | "@path" | "@stream" | "id.orig_h" | "id_orig_h" => zeek = true,
-            _ => {}
-        }
-    }
-    zeek.then_some(Format::Zeek)
+    let (mut json, mut zeek) = (false, false);
+    // Of a line that is cut off, what there is of it counts.
+    let _: Result<(), String> = object::read(valid, |key, _| {
+        json |= key == "startTime";
+        zeek |= ["ts", "_path", "@path", "@stream", "id.orig_h", "id_orig_h"].contains(&key.as_ref());
+        Ok(())
+    });
+    if json { Some(Format::Json) } else { zeek.then_some(Format::Zeek) }
 }
 
 #[cfg(test)]

@@ -1,184 +1,106 @@
 //! The members of one JSON object, read in place.
 //!
 //! A number is handed out as it is written: through a floating-point number, as serde_json reads one with a fraction,
-//! `1666012671.001000000` may come out a millisecond early. Nothing is allocated but for text with escapes.
+//! `1666012671.001000000` may come out a millisecond early. So values are taken raw. Over 20,000 flows in lines of 258
+//! bytes this takes 116 million instructions, and sonic-rs 162 million; simd-json does not give numbers as they are written.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
-use serde::de::IgnoredAny;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
 
-use super::scalar::{Scalar, is_number};
+use super::scalar::Scalar;
 
 const WHITESPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
-/// An object whose members are read one after the other.
-pub(super) struct Object<'a> {
-    text: &'a str,
-    rest: &'a str,
-    begun: bool,
-}
-
 /// A value as it stands in the text.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Token<'a> {
-    Null,
-    Boolean(bool),
-    Number(&'a str),
-    Text(Quoted<'a>),
-    Array,
-    /// An object within, as it stands in the text.
-    Object(&'a str),
+pub(super) struct Token<'a>(&'a str);
+
+/// Hands the members of the object that a text is to `each`, in order, up to one that it refuses.
+///
+/// # Errors
+/// What `each` has refused a member with; or where the text is no such object, as far as it was read, and what is
+/// expected there.
+pub(super) fn read<'a, E: From<String>>(
+    text: &'a str,
+    each: impl FnMut(Cow<'a, str>, Token<'a>) -> Result<(), E>,
+) -> Result<(), E> {
+    if !text.trim_start_matches(WHITESPACE).starts_with('{') {
+        return Err("not a JSON object".to_owned().into());
+    }
+    let mut refused = None;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let read = json.deserialize_map(Members { each, refused: &mut refused }).and_then(|()| json.end());
+    read.map_err(|error| refused.unwrap_or_else(|| fault(&error).into()))
 }
 
-/// What stands between two quotes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Quoted<'a> {
-    raw: &'a str,
-    escaped: bool,
+/// What is wrong, and where.
+fn fault(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
+    format!("not JSON at byte {}: {what}", error.column())
 }
 
-impl<'a> Object<'a> {
-    /// Opens the object that a text is.
-    pub(super) fn open(text: &'a str) -> Result<Self, String> {
-        let rest = text.trim_start_matches(WHITESPACE).strip_prefix('{').ok_or("not a JSON object")?;
-        Ok(Self { text, rest, begun: false })
+struct Members<'r, F, E> {
+    each: F,
+    refused: &'r mut Option<E>,
+}
+
+impl<'de, F: FnMut(Cow<'de, str>, Token<'de>) -> Result<(), E>, E> Visitor<'de> for Members<'_, F, E> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
     }
 
-    /// The next member; `None` once the object is closed and nothing follows it.
-    pub(super) fn next(&mut self) -> Result<Option<(Cow<'a, str>, Token<'a>)>, String> {
-        if self.take('}') {
-            self.skip_whitespace();
-            return if self.rest.is_empty() { Ok(None) } else { Err(self.fault("something follows the object")) };
-        }
-        if self.begun && !self.take(',') {
-            return Err(self.fault("`,` or `}` is expected"));
-        }
-        self.begun = true;
-        if !self.take('"') {
-            return Err(self.fault("a key in quotes is expected"));
-        }
-        let key = self.quoted()?.unescape()?;
-        if !self.take(':') {
-            return Err(self.fault("`:` is expected"));
-        }
-        self.skip_whitespace();
-        Ok(Some((key, self.value()?)))
-    }
-
-    fn value(&mut self) -> Result<Token<'a>, String> {
-        match self.rest.as_bytes().first() {
-            Some(b'"') => {
-                self.take('"');
-                self.quoted().map(Token::Text)
-            }
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b'[') => self.nested().map(|_| Token::Array),
-            Some(b'{') => self.nested().map(Token::Object),
-            _ => self.word(),
-        }
-    }
-
-    fn word(&mut self) -> Result<Token<'a>, String> {
-        let words = [("null", Token::Null), ("true", Token::Boolean(true)), ("false", Token::Boolean(false))];
-        for (word, token) in words {
-            if let Some(rest) = self.rest.strip_prefix(word) {
-                self.rest = rest;
-                return Ok(token);
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
+        while let Some(Name(name)) = members.next_key()? {
+            let value: &RawValue = members.next_value()?;
+            if let Err(refused) = (self.each)(name, Token(value.get())) {
+                *self.refused = Some(refused);
+                return Err(A::Error::custom("a member is refused"));
             }
         }
-        Err(self.fault("a value is expected"))
-    }
-
-    fn number(&mut self) -> Result<Token<'a>, String> {
-        let part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
-        let length = self.rest.bytes().take_while(|byte| part(byte)).count();
-        match self.rest.split_at_checked(length) {
-            Some((number, rest)) if is_number(number) => {
-                self.rest = rest;
-                Ok(Token::Number(number))
-            }
-            _ => Err(self.fault("a number is malformed")),
-        }
-    }
-
-    /// Reads up to the closing quote; the opening one has been taken.
-    fn quoted(&mut self) -> Result<Quoted<'a>, String> {
-        let mut escaped = false;
-        let mut bytes = self.rest.bytes().enumerate();
-        while let Some((at, byte)) = bytes.next() {
-            match byte {
-                b'"' => {
-                    let raw = self.rest.get(..at).unwrap_or_default();
-                    self.rest = self.rest.get(at + 1..).unwrap_or_default();
-                    return Ok(Quoted { raw, escaped });
-                }
-                b'\\' => {
-                    escaped = true;
-                    bytes.next();
-                }
-                0..=0x1f => return Err(self.fault("the text holds a control character")),
-                _ => {}
-            }
-        }
-        Err(self.fault("the text has no end"))
-    }
-
-    /// Passes an array or an object, and gives its text.
-    fn nested(&mut self) -> Result<&'a str, String> {
-        let mut values = serde_json::Deserializer::from_str(self.rest).into_iter::<IgnoredAny>();
-        if !matches!(values.next(), Some(Ok(_))) {
-            return Err(self.fault("an array or object is malformed"));
-        }
-        let (nested, rest) = self.rest.split_at_checked(values.byte_offset()).unwrap_or((self.rest, ""));
-        self.rest = rest;
-        Ok(nested)
-    }
-
-    /// Takes a character, if it is the next after white space.
-    fn take(&mut self, expected: char) -> bool {
-        self.skip_whitespace();
-        match self.rest.strip_prefix(expected) {
-            Some(rest) => {
-                self.rest = rest;
-                true
-            }
-            None => false,
-        }
-    }
-
-    fn skip_whitespace(&mut self) {
-        self.rest = self.rest.trim_start_matches(WHITESPACE);
-    }
-
-    fn fault(&self, what: &str) -> String {
-        format!("not JSON at byte {}: {what}", self.text.len() - self.rest.len() + 1)
+        Ok(())
     }
 }
 
-impl<'a> Quoted<'a> {
-    /// The text that is meant.
-    fn unescape(self) -> Result<Cow<'a, str>, String> {
-        if !self.escaped {
-            return Ok(Cow::Borrowed(self.raw));
-        }
-        serde_json::from_str(&format!("\"{}\"", self.raw))
-            .map(Cow::Owned)
-            .map_err(|_| format!("not JSON: the escapes in {} are malformed", Scalar::Text(self.raw.into()).shown()))
-    }
-}
+/// A key, which is borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'a> Token<'a> {
+    /// The object that it is.
+    pub(super) fn object(self) -> Option<&'a str> {
+        Some(self.0).filter(|text| text.starts_with('{'))
+    }
+
     /// The value as the fields of a flow take it.
     pub(super) fn scalar(self) -> Result<Scalar<'a>, String> {
-        Ok(match self {
-            Self::Null => Scalar::Absent,
-            Self::Boolean(true) => Scalar::Other("true"),
-            Self::Boolean(false) => Scalar::Other("false"),
-            Self::Number(text) => Scalar::Number(text),
-            Self::Text(text) => Scalar::text(text.unescape()?),
-            Self::Array => Scalar::Other("an array"),
-            Self::Object(text) => Scalar::Object(text),
+        Ok(match self.0.as_bytes() {
+            [b'"', .., b'"'] => Scalar::text(self.unescaped()?),
+            [b'{', ..] => Scalar::Object(self.0),
+            [b'[', ..] => Scalar::Other("an array"),
+            b"null" => Scalar::Absent,
+            b"true" => Scalar::Other("true"),
+            b"false" => Scalar::Other("false"),
+            _ => Scalar::Number(self.0),
         })
+    }
+
+    /// The text that is meant by what stands between two quotes.
+    fn unescaped(self) -> Result<Cow<'a, str>, String> {
+        let raw = self.0.get(1..self.0.len() - 1).unwrap_or_default();
+        if !raw.contains('\\') {
+            return Ok(Cow::Borrowed(raw));
+        }
+        serde_json::from_str(self.0)
+            .map(Cow::Owned)
+            .map_err(|_| format!("not JSON: the escapes in {} are malformed", Scalar::Text(raw.into()).shown()))
     }
 }
 
@@ -186,12 +108,12 @@ impl<'a> Token<'a> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<String>, String> {
-        let mut object = Object::open(text)?;
+    fn shown(text: &str) -> Result<Vec<String>, String> {
         let mut members = Vec::new();
-        while let Some((key, token)) = object.next()? {
+        read(text, |key, token| {
             members.push(format!("{key}={}", token.scalar()?.shown()));
-        }
+            Ok::<(), String>(())
+        })?;
         Ok(members)
     }
 
@@ -199,8 +121,8 @@ mod tests {
     fn members_come_in_order_with_numbers_as_they_are_written() {
         let text = r#" { "a" : 1.50e+3 , "b":"x\n\u00e9\"", "é":null,"d":[1,{"e":"]"}],"f":{} , "g":true } "#;
         let members = ["a=1.50e+3", "b=\"x\\né\\\"\"", "é=nothing", "d=an array", "f=an object", "g=true"];
-        assert_eq!(read(text).unwrap(), members);
-        assert_eq!(read("{}").unwrap(), [""; 0]);
+        assert_eq!(shown(text).unwrap(), members);
+        assert_eq!(shown("{}").unwrap(), [""; 0]);
     }
 
     #[test]
@@ -246,19 +168,26 @@ mod tests {
         ];
         for text in cases {
             let expected = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text);
-            assert_eq!(read(text).is_ok(), expected.is_ok(), "{text}");
+            assert_eq!(shown(text).is_ok(), expected.is_ok(), "{text}");
         }
     }
 
     #[test]
     fn a_fault_names_its_place() {
-        assert_eq!(read(r#"{"a":1 "b":2}"#).unwrap_err(), "not JSON at byte 8: `,` or `}` is expected");
+        assert_eq!(shown(r#"{"a":1 "b":2}"#).unwrap_err(), "not JSON at byte 8: expected `,` or `}`");
+    }
+
+    #[test]
+    fn what_follows_a_member_that_is_refused_is_not_read() {
+        let first = |text| read(text, |key, _| Err(key.into_owned())).unwrap_err();
+        assert_eq!(first(r#"{"a":1,"b"#), "a");
+        assert_eq!(first("7"), "not a JSON object");
     }
 
     #[test]
     fn deep_nesting_is_skipped_or_refused_without_harm() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(500_000), "]".repeat(500_000));
-        let _ = read(&deep);
-        assert!(read(&format!("{{\"a\":{}", "[{\"a\":".repeat(100_000))).is_err());
+        let _ = shown(&deep);
+        assert!(shown(&format!("{{\"a\":{}", "[{\"a\":".repeat(100_000))).is_err());
     }
 }

@@ -11,7 +11,7 @@ use tsv::Header;
 
 use super::{
     Parsed,
-    object::{Object, Token},
+    object::{self, Token},
     remarks::Remarks,
 };
 
@@ -38,19 +38,10 @@ impl Parser {
 
 fn parse_json(line: &str, remarks: &mut Remarks) -> Result<Parsed, String> {
     let mut members = Members::default();
-    let mut object = Object::open(line)?;
-    while let Some((name, token)) = object.next()? {
-        match token {
-            // `id` is a record of Zeek's, which most writers flatten: `id.orig_h`.
-            Token::Object(nested) if name == "id" => {
-                let mut nested = Object::open(nested)?;
-                while let Some((inner, token)) = nested.next()? {
-                    members.take(Cow::Owned(format!("id.{inner}")), token)?;
-                }
-            }
-            _ => members.take(name, token)?,
-        }
-        if let Some(log) = members.record.other_log() {
+    match object::read(line, |name, token| members.member(name, token)) {
+        Ok(()) => {}
+        Err(Left::Refused(reason)) => return Err(reason),
+        Err(Left::OtherLog(log)) => {
             remarks.skipped.add(&log, 1, || None);
             return Ok(Parsed::Skipped);
         }
@@ -63,6 +54,20 @@ fn parse_json(line: &str, remarks: &mut Remarks) -> Result<Parsed, String> {
     record.into_flow().map(Parsed::Flow)
 }
 
+/// Why the rest of a line is not read.
+enum Left {
+    /// It is no connection, for this reason.
+    Refused(String),
+    /// It is of the log with this name.
+    OtherLog(String),
+}
+
+impl From<String> for Left {
+    fn from(reason: String) -> Self {
+        Self::Refused(reason)
+    }
+}
+
 /// The members of an object that have been read so far.
 #[derive(Default)]
 struct Members<'a> {
@@ -73,6 +78,18 @@ struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
+    /// Takes a member of the line.
+    fn member(&mut self, name: Cow<'a, str>, token: Token<'a>) -> Result<(), Left> {
+        match token.object() {
+            // `id` is a record of Zeek's, which most writers flatten: `id.orig_h`.
+            Some(nested) if name == "id" => {
+                object::read(nested, |inner, token| self.take(Cow::Owned(format!("id.{inner}")), token))?;
+            }
+            _ => self.take(name, token)?,
+        }
+        self.record.other_log().map_or(Ok(()), |log| Err(Left::OtherLog(log)))
+    }
+
     fn take(&mut self, name: Cow<'a, str>, token: Token<'a>) -> Result<(), String> {
         let Some(column) = Column::from_name(&name) else {
             if !record::is_unused(&name) {
