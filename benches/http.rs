@@ -14,17 +14,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::http::request::Parts;
+use axum::{http::request::Parts, serve::ListenerExt};
 use common::{fixture, measure, report::Report};
 use flowseek::{
     Archive,
     generate::Generator,
-    http::{Connections, FlowLogs, Grant, PERMISSION, Server},
+    http::{FlowLogs, Grant, PERMISSION},
     ingest::LiveOptions,
     wire::{FlagsFormat, Request, write_array},
 };
 use serde_json::json;
-use tokio::runtime::Runtime;
+use tokio::{net::TcpListener, runtime::Runtime};
 
 const QUERIES: [&str; 4] = ["limit=1", "limit=100&reverse=true", "limit=1000", "dstPort=443&limit=100&reverse=true"];
 const CLIENTS: [usize; 4] = [1, 16, 64, 256];
@@ -100,9 +100,10 @@ fn serve(archive: &Archive) -> SocketAddr {
     let (address, addressed) = channel();
     thread::spawn(move || {
         Runtime::new().unwrap().block_on(async {
-            let server = Server::bind("127.0.0.1:0".parse().unwrap(), Connections::default()).await.unwrap();
-            address.send(server.address()).unwrap();
-            server.run(logs.router(), std::future::pending()).await;
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            address.send(listener.local_addr().unwrap()).unwrap();
+            let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
+            axum::serve(listener, logs.router()).await.unwrap();
         });
     });
     addressed.recv().unwrap()

@@ -44,7 +44,16 @@
 //! ([`Settings::group_bytes`]), `complete` is false, and `searchedFrom` and `searchedTo` say which start times it covers.
 //! It is exact for these; the same with `eTime` at `searchedFrom` and `eTimeOp=lt` tells of the rest.
 //!
-//! A client that goes away ends its search; one that only sends no more is answered. What is logged, by `tracing`, has no tokens and no queries in it.
+//! A client that goes away ends its search: the server drops the future of its request. What is logged, by `tracing`, has no
+//! tokens and no queries in it.
+//!
+//! # The server
+//!
+//! The module has no server. A host serves the router as its own routes, with `axum::serve` or with `hyper-util`, and gives its
+//! connections limits, TLS, an `x-request-id`, and other origins as it does for them. What the router limits by itself
+//! are the things that a server cannot: how many pages are worked on, what a page costs, and the memory of answers
+//! ([`Settings`]). [`problem`] and [`not_found`] answer what a host refuses in the form of the endpoint, [`FlowLogs::register`]
+//! adds its metrics to those of the host, and [`Watched`] reads a certificate again when its file changes.
 
 mod accept;
 mod answer;
@@ -57,8 +66,6 @@ mod metrics;
 pub mod openapi;
 mod problem;
 mod render;
-#[cfg(feature = "serve")]
-mod server;
 mod service;
 mod settings;
 mod shared;
@@ -67,8 +74,8 @@ mod watched;
 
 pub use authorizer::{Authorizer, Grant, Loopback, PERMISSION, Refusal};
 pub use jwt::{Jwt, KeySource};
-#[cfg(feature = "serve")]
-pub use server::{Connections, Server, Tls};
+pub use problem::problem;
 pub use service::{FlowLogs, not_found};
 pub use settings::Settings;
 pub use shared::{PATH, SUMMARY_PATH};
+pub use watched::Watched;

@@ -41,12 +41,6 @@ impl Problem {
         Self { status: StatusCode::FORBIDDEN, sentences, header }
     }
 
-    /// After which the connection is closed.
-    #[cfg(feature = "serve")]
-    pub(super) fn closing(self) -> Self {
-        Self { header: Some((header::CONNECTION, HeaderValue::from_static("close"))), ..self }
-    }
-
     /// 500, of which the log knows more than the client.
     pub(super) fn internal() -> Self {
         let sentence = "the flows cannot be read because of an error in the server, whose log has the cause";
@@ -72,6 +66,20 @@ impl Problem {
         }
         response
     }
+}
+
+/// An error in the form of all errors of the endpoint, for what a server refuses before a route has it: a JSON array of one
+/// sentence.
+///
+/// ```
+/// use axum::http::StatusCode;
+/// use flowseek::http::problem;
+///
+/// let response = problem(StatusCode::PAYLOAD_TOO_LARGE, "the body has 2 MB; allowed: at most 64 KiB");
+/// assert_eq!(response.headers()["content-type"], "application/json");
+/// ```
+pub fn problem(status: StatusCode, sentence: impl Into<String>) -> Response<Body> {
+    Problem::new(status, sentence).into_response()
 }
 
 impl From<Error> for Problem {

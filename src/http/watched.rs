@@ -1,6 +1,7 @@
 //! What files hold, read again when they change.
 
 use std::{
+    error::Error as StdError,
     fmt, fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -16,10 +17,27 @@ const TICK: Duration = Duration::from_secs(1);
 /// How soon files are read again that could not be, though they are there.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// What is made of the bytes of some files. It stays what it was while they cannot be read.
-pub(super) struct Watched<T> {
+/// Makes a value of the bytes of files, in the order of their paths.
+pub(super) type Read<T> = fn(&[Vec<u8>]) -> Result<T, Box<dyn StdError + Send + Sync>>;
+
+/// A value that is made of the bytes of files, and made anew when they change. It stays what it was while they cannot be read
+/// or make no value; the log says why. Keys of tokens are watched like this, and a server can watch its certificate.
+///
+/// ```
+/// use flowseek::http::Watched;
+///
+/// let path = std::env::temp_dir().join(format!("greeting-{}", std::process::id()));
+/// std::fs::write(&path, "hello")?;
+/// let greeting = Watched::open(vec![path.clone()], |files| Ok(String::from_utf8(files.concat())?))?;
+/// assert_eq!(*greeting.current(), "hello");
+/// std::fs::write(&path, "good morning")?;
+/// assert_eq!(*greeting.current(), "good morning");
+/// # std::fs::remove_file(path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Watched<T> {
     paths: Vec<PathBuf>,
-    read: fn(&[Vec<u8>]) -> Result<T>,
+    read: Read<T>,
     state: RwLock<State<T>>,
 }
 
@@ -50,11 +68,12 @@ enum Stamp {
 }
 
 impl<T> Watched<T> {
-    /// What the files at `paths` hold, made by `read`.
+    /// What `read` makes of the bytes of the files at `paths`.
     ///
     /// # Errors
-    /// What `read` fails with; [`ErrorKind::NotFound`] or [`ErrorKind::Io`] where a file cannot be read.
-    pub(super) fn open(paths: Vec<PathBuf>, read: fn(&[Vec<u8>]) -> Result<T>) -> Result<Self> {
+    /// [`ErrorKind::InvalidInput`] where `read` fails; [`ErrorKind::NotFound`] or [`ErrorKind::Io`] where a file cannot be
+    /// read.
+    pub fn open(paths: Vec<PathBuf>, read: Read<T>) -> Result<Self> {
         let stamps = stamps(&paths);
         let value = Arc::new(load(&paths, read)?);
         let next_look = if are_fresh(&stamps) { NextLook::AtOnce } else { NextLook::Never };
@@ -62,7 +81,7 @@ impl<T> Watched<T> {
     }
 
     /// What the files hold now. To look takes a microsecond or two, so it is done on the spot.
-    pub(super) fn current(&self) -> Arc<T> {
+    pub fn current(&self) -> Arc<T> {
         let stamps = stamps(&self.paths);
         if let Some(value) = self.state.read().unwrap_or_else(PoisonError::into_inner).current(&stamps) {
             return value;
@@ -140,7 +159,7 @@ fn are_fresh(stamps: &[Stamp]) -> bool {
     })
 }
 
-fn load<T>(paths: &[PathBuf], read: fn(&[Vec<u8>]) -> Result<T>) -> Result<T> {
+fn load<T>(paths: &[PathBuf], read: Read<T>) -> Result<T> {
     let bytes = |path: &PathBuf| {
         fs::read(path).map_err(|error| {
             let missing = error.kind() == std::io::ErrorKind::NotFound;
@@ -150,15 +169,15 @@ fn load<T>(paths: &[PathBuf], read: fn(&[Vec<u8>]) -> Result<T>) -> Result<T> {
     };
     let files = paths.iter().map(bytes).collect::<Result<Vec<_>>>()?;
     let names = || paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ");
-    read(&files).map_err(|error| Error::with(error.kind(), format!("{} cannot be used", names()))(error))
+    read(&files).map_err(|error| Error::with(ErrorKind::InvalidInput, format!("{} cannot be used", names()))(error))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn text(files: &[Vec<u8>]) -> Result<String> {
-        String::from_utf8(files.concat()).map_err(Error::with(ErrorKind::InvalidInput, "it is not text"))
+    fn text(files: &[Vec<u8>]) -> Result<String, Box<dyn StdError + Send + Sync>> {
+        Ok(String::from_utf8(files.concat())?)
     }
 
     #[test]

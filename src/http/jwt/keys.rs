@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::strength::weakness;
 use crate::{
     error::{Error, ErrorKind, Result},
-    http::watched::Watched,
+    http::watched::{Read, Watched},
 };
 
 /// Bytes of an uncompressed point of P-256 (SEC 1, section 2.3.3).
@@ -58,7 +58,7 @@ impl KeySource {
     pub fn secret_file(path: impl Into<PathBuf>) -> Result<Self> {
         Self::file(path, |files| {
             let secret = first(files);
-            Keys::secret(secret.strip_suffix(b"\n").unwrap_or(secret))
+            Ok(Keys::secret(secret.strip_suffix(b"\n").unwrap_or(secret))?)
         })
     }
 
@@ -68,7 +68,7 @@ impl KeySource {
     /// [`ErrorKind::InvalidInput`] where it is none or a weak one; [`ErrorKind::NotFound`] or [`ErrorKind::Io`] where it cannot be
     /// read.
     pub fn public_key_file(path: impl Into<PathBuf>) -> Result<Self> {
-        Self::file(path, |files| Keys::pem(first(files)))
+        Self::file(path, |files| Ok(Keys::pem(first(files))?))
     }
 
     /// A file with a JSON Web Key Set (RFC 7517). Keys for encryption or other algorithms are passed over, as are those
@@ -78,10 +78,10 @@ impl KeySource {
     /// [`ErrorKind::InvalidInput`] where no key of it can be used; [`ErrorKind::NotFound`] or [`ErrorKind::Io`] where it
     /// cannot be read.
     pub fn jwks_file(path: impl Into<PathBuf>) -> Result<Self> {
-        Self::file(path, |files| Keys::jwks(first(files)))
+        Self::file(path, |files| Ok(Keys::jwks(first(files))?))
     }
 
-    fn file(path: impl Into<PathBuf>, read: fn(&[Vec<u8>]) -> Result<Keys>) -> Result<Self> {
+    fn file(path: impl Into<PathBuf>, read: Read<Keys>) -> Result<Self> {
         Watched::open(vec![path.into()], read).map(|keys| Self(Source::File(keys)))
     }
 

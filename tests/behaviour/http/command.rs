@@ -10,13 +10,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use axum::http::Request;
 use flowseek::http::PERMISSION;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
-use tokio_rustls::rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, pem::PemObject},
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{
+        ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+        crypto::aws_lc_rs,
+        pki_types::{CertificateDer, pem::PemObject},
+    },
 };
 
 use super::{
@@ -255,6 +260,8 @@ fn wrong_usage_has_its_exit_status_and_sentence() {
         (&["--no-auth", "--listen", "nonsense"], 2, "no address to listen on"),
         (&["--no-auth", "--tls-cert", secret], 2, "--tls-key"),
         (&["--no-auth", "--grace", "soon"], 2, "seconds are a number"),
+        (&["--no-auth", "--cors-origin", "*"], 2, "SCHEME://HOST"),
+        (&["--no-auth", "--cors-origin", "https://flows.example/app"], 2, "no path"),
         (&["--jwt-secret-file", "/no/such/file"], 1, "/no/such/file"),
         (&["--jwt-public-key", secret], 1, "private key"),
         (&["--jwt-public-key", weak], 1, "the RSA key has 1024 bits"),
@@ -457,16 +464,22 @@ fn a_profile_is_a_flag() {
     assert!(answer.flows()[0]["tcpFlags"].as_str().unwrap().parse::<u8>().is_ok());
 }
 
-/// A connection of a client that trusts this certificate.
-fn tls_stream(serving: &Serving, certificate: &Path) -> StreamOwned<ClientConnection, TcpStream> {
+/// A client that trusts this certificate and speaks these protocols.
+fn trusting(certificate: &Path, protocols: &[&[u8]]) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(certificate).unwrap()).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let connection = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    Arc::new(config)
+}
+
+/// A connection of a client that trusts this certificate.
+fn tls_stream(serving: &Serving, certificate: &Path) -> StreamOwned<ClientConnection, TcpStream> {
+    let connection = ClientConnection::new(trusting(certificate, &[]), "localhost".try_into().unwrap()).unwrap();
     StreamOwned::new(connection, serving.connect())
 }
 
@@ -501,6 +514,142 @@ fn it_speaks_tls() {
     let _ = plain.read_to_end(&mut Vec::new());
     serving.signal("TERM");
     assert_eq!(serving.end().0, Some(0));
+}
+
+/// The status and body of an answer by HTTP/2 over any stream.
+async fn ask_by_http2(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, url: &str) -> (u16, Vec<u8>) {
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::get(url).body(()).unwrap();
+    let (answer, _) = client.ready().await.unwrap().send_request(request, true).unwrap();
+    let (head, mut body) = answer.await.unwrap().into_parts();
+    let mut bytes = Vec::new();
+    while let Some(piece) = body.data().await {
+        bytes.extend(piece.unwrap());
+    }
+    (head.status.as_u16(), bytes)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_speaks_http_2_where_its_client_chooses_that() {
+    let (certificate, key) = (testdata("certificate.pem"), testdata("p256.pem"));
+    let serving =
+        Serving::start(&["--no-auth", "--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()]);
+    // What a client offers, and what is chosen.
+    for (offered, chosen) in [
+        (&[&b"h2"[..], b"http/1.1"][..], Some(&b"h2"[..])),
+        (&[b"http/1.1", b"h2"], Some(b"h2")),
+        (&[b"http/1.1"], Some(b"http/1.1")),
+        (&[], None),
+    ] {
+        let stream = tokio::net::TcpStream::connect(serving.address()).await.unwrap();
+        let connector = TlsConnector::from(trusting(&certificate, offered));
+        let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), chosen);
+        let url =
+            format!("https://localhost:{}/v2/audit/flow-logs?limit=1", serving.address().rsplit(':').next().unwrap());
+        if chosen == Some(b"h2") {
+            let (status, body) = ask_by_http2(stream, &url).await;
+            assert!(status == 200 && body.ends_with(b"}]"));
+            continue;
+        }
+        let request = "GET /v2/audit/flow-logs?limit=1 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("}]"), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_authorization_a_client_of_http_2_asks_for_loopback_as_well() {
+    let serving = Serving::start(&["--no-auth"]);
+    for (host, expected) in [("localhost", 200), ("127.0.0.1", 200), ("evil.example", 403)] {
+        let stream = tokio::net::TcpStream::connect(serving.address()).await.unwrap();
+        let (status, _) = ask_by_http2(stream, &format!("http://{host}/v2/audit/flow-logs?limit=1")).await;
+        assert_eq!(status, expected, "{host}");
+    }
+}
+
+/// The answer to a request of a method, with headers.
+fn send(serving: &Serving, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let request = Request::builder().method(method).uri(format!("{}{path}", serving.url));
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    let mut response = agent.run(request.body(()).unwrap()).unwrap();
+    let body = response.body_mut().read_to_vec().unwrap();
+    Answer { status: response.status().as_u16(), headers: response.headers().clone(), body }
+}
+
+#[test]
+fn pages_of_allowed_origins_may_read_the_answers() {
+    let path = "/v2/audit/flow-logs?limit=1";
+    let allowed = ["https://flows.example", "http://localhost:3000"];
+    let serving =
+        Serving::start(&["--no-auth", "--cors-origin", "https://Flows.Example:443", "--cors-origin", allowed[1]]);
+    let listed = |answer: &Answer, name: &str| -> Vec<String> {
+        answer.header(name).unwrap_or_default().split(',').map(|item| item.trim().to_ascii_lowercase()).collect()
+    };
+    for (origin, is_allowed) in
+        [(allowed[0], true), (allowed[1], true), ("https://evil.example", false), ("null", false)]
+    {
+        let expected = is_allowed.then_some(origin);
+        // A browser asks first, without a credential; what it is not told it forbids the page.
+        let preflight = [
+            ("origin", origin),
+            ("access-control-request-method", "GET"),
+            ("access-control-request-headers", "authorization"),
+        ];
+        let answer = send(&serving, "OPTIONS", path, &preflight);
+        assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, expected), "{origin}");
+        assert_eq!(listed(&answer, "access-control-allow-methods"), ["get", "head"]);
+        assert!(listed(&answer, "access-control-allow-headers").contains(&"authorization".to_owned()));
+        assert_eq!(answer.header("access-control-allow-credentials"), None);
+        // Errors can be read as well.
+        for (path, status) in [(path, 200), ("/v2/audit/flow-logs?limt=1", 422), ("/nowhere", 404)] {
+            let answer = serving.get(path, &[("origin", origin)]);
+            assert_eq!((answer.status, answer.header("access-control-allow-origin")), (status, expected), "{origin}");
+            let varies: Vec<_> = answer.headers.get_all("vary").iter().map(|vary| vary.to_str().unwrap()).collect();
+            assert!(varies.join(",").contains("origin"), "{varies:?}");
+            for header in ["x-next-page", "x-cursor", "x-total-count", "link", "retry-after", "x-request-id"] {
+                assert!(listed(&answer, "access-control-expose-headers").contains(&header.to_owned()), "{header}");
+            }
+        }
+    }
+    // Without the flag no page of another origin reads anything, and OPTIONS is no method of the endpoint.
+    let closed = Serving::start(&["--no-auth"]);
+    assert_eq!(closed.get(path, &[("origin", allowed[0])]).header("access-control-allow-origin"), None);
+    send(&closed, "OPTIONS", path, &[("origin", allowed[0])]).problems(405);
+}
+
+#[test]
+fn every_request_has_an_id_which_the_log_knows() {
+    let serving = Serving::start(&["--no-auth", "--log", "info"]);
+    let id = |path: &str, given: &[(&str, &str)]| {
+        let answer = serving.get(path, given);
+        answer.header("x-request-id").unwrap_or_else(|| panic!("{path} {given:?}")).to_owned()
+    };
+    let path = "/v2/audit/flow-logs?limit=1";
+    let made =
+        [id(path, &[]), id(path, &[]), id("/nowhere", &[]), id("/v2/audit/flow-logs?limt=1", &[]), id("/healthz", &[])];
+    assert!(made.iter().all(|id| id.len() == 36) && made[0] != made[1], "{made:?}");
+    // One that a proxy gave is kept where it is a word.
+    assert_eq!(id(path, &[("x-request-id", "proxy-7/abc:1")]), "proxy-7/abc:1");
+    let long = "x".repeat(129);
+    for bad in ["", "two words", "a\"b", &long] {
+        let other = id(path, &[("x-request-id", bad)]);
+        assert!(other != bad && other.len() == 36, "{other} for {bad}");
+    }
+    let other = id(path, &[("x-request-id", "one"), ("x-request-id", "two")]);
+    assert_eq!(other.len(), 36);
+    serving.signal("TERM");
+    let (status, said) = serving.end();
+    assert_eq!(status, Some(0));
+    for id in [&made[0], &made[3], "proxy-7/abc:1"] {
+        let line = said.lines().find(|line| line.contains(id)).unwrap_or_else(|| panic!("{id} in {said}"));
+        assert!(line.contains("answered"), "{line}");
+    }
+    assert!(!said.contains("two words") && !said.contains(&long));
 }
 
 #[test]

@@ -3,7 +3,6 @@
 
 mod authorization;
 mod command;
-mod connections;
 mod contract;
 mod forms;
 mod jwt;
@@ -16,19 +15,23 @@ use std::{
     net::SocketAddr,
     sync::mpsc::channel,
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use axum::{Router, http::HeaderMap, http::request::Parts};
+use axum::{
+    Router,
+    http::{HeaderMap, request::Parts},
+    serve::ListenerExt,
+};
 use flowseek::{
     Archive, Flow, Settings as ArchiveSettings,
     archive::SegmentOptions,
     flow::StoredFlow,
-    http::{Authorizer, Connections, FlowLogs, Grant, PERMISSION, Refusal, Server, Settings, not_found},
+    http::{Authorizer, FlowLogs, Grant, PERMISSION, Refusal, Settings, not_found},
     wire::{FlagsFormat, FlowView},
 };
 use serde_json::Value;
-use tokio::sync::oneshot;
+use tokio::{net::TcpListener, sync::oneshot};
 use ureq::Agent;
 
 use crate::{folder::Folder, golden_queries, support::append};
@@ -90,21 +93,22 @@ impl Running {
     pub fn with((directory, archive): (Folder, Archive), by: impl Authorizer, settings: Settings) -> Self {
         let logs = FlowLogs::with_settings(archive, by, settings);
         let app = logs.router().merge(logs.document()).merge(logs.operations()).fallback(not_found);
-        let mut running = Self::routes(app, Connections::default());
+        let mut running = Self::routes(app);
         running.directory = Some(directory);
         running
     }
 
-    /// Any routes.
-    pub fn routes(app: Router, connections: Connections) -> Self {
+    /// Any routes, in a server as a host has one.
+    pub fn routes(app: Router) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (address, addressed) = channel();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
-                let server = Server::bind("127.0.0.1:0".parse().unwrap(), connections).await.unwrap();
-                address.send(server.address()).unwrap();
-                server.run(app, async { drop(stopped.await) }).await;
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                address.send(listener.local_addr().unwrap()).unwrap();
+                let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
+                axum::serve(listener, app).with_graceful_shutdown(async { drop(stopped.await) }).await.unwrap();
             });
         });
         let address = addressed.recv().unwrap();
@@ -120,26 +124,11 @@ impl Running {
     pub fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         get(&format!("http://{}{path}", self.address), headers)
     }
-
-    /// Tells the server to stop.
-    pub fn tell_to_stop(&mut self) {
-        drop(self.stop.take());
-    }
-
-    /// Waits for its end.
-    pub fn has_ended(&self, within: Duration) -> bool {
-        let since = Instant::now();
-        let has_ended = || self.thread.as_ref().unwrap().is_finished();
-        while !has_ended() && since.elapsed() < within {
-            thread::sleep(Duration::from_millis(5));
-        }
-        has_ended()
-    }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.tell_to_stop();
+        drop(self.stop.take());
         let ended = self.thread.take().unwrap().join();
         assert!(ended.is_ok() || thread::panicking());
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use flowseek::http::{Connections, FlowLogs, Settings};
+use flowseek::http::{FlowLogs, Settings};
 
 use super::{Running, golden_archive, open};
 
@@ -27,7 +27,7 @@ fn a_server_is_ready_while_its_archive_is_there() {
 fn a_server_that_is_about_to_stop_is_not_ready_and_answers_all_the_same() {
     let (_directory, archive) = golden_archive();
     let logs = FlowLogs::new(archive, open);
-    let running = Running::routes(logs.router().merge(logs.operations()), Connections::default());
+    let running = Running::routes(logs.router().merge(logs.operations()));
     assert_eq!(running.get("/readyz", &[]).status, 200);
     logs.stopping();
     let answer = running.get("/readyz", &[]);

@@ -1,7 +1,10 @@
 //! The endpoint over HTTP.
 
 mod authorization;
+mod layers;
 mod log;
+mod requests;
+mod server;
 mod spending;
 
 use std::{
@@ -9,21 +12,26 @@ use std::{
     path::PathBuf,
 };
 
-use axum::Router;
+use axum::{Router, http::HeaderValue};
 use clap::{
     Args,
     builder::{OsStringValueParser, TypedValueParser},
 };
 use flowseek::{
     Archive,
-    http::{Authorizer, FlowLogs, Server, Tls, not_found},
+    http::{Authorizer, FlowLogs, not_found},
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 
-use self::{authorization::Authorization, log::Level, spending::Spending};
+use self::{
+    authorization::Authorization,
+    log::Level,
+    server::{Server, Tls},
+    spending::Spending,
+};
 use super::{
     archive_path,
     failure::{Failure, say},
@@ -54,6 +62,9 @@ pub struct Serve {
     /// The private key of the first certificate, in PEM.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Let pages of this origin read the answers in a browser, such as https://flows.example; several may be allowed.
+    #[arg(long, value_name = "ORIGIN", value_parser = layers::origin)]
+    cors_origin: Vec<HeaderValue>,
     #[command(flatten)]
     spending: Spending,
     /// What to log on standard error; info has a line for each request.
@@ -106,6 +117,7 @@ impl Serve {
             Some(tls) => server.tls(tls),
             None => server,
         };
+        let layered = |app: Router| layers::around(app.fallback(not_found), &self.cors_origin, connections.stall_time);
         let mut app: Router = logs.router().merge(logs.document());
         let beside = match operations {
             Some(address) => Some(Server::bind(address, connections).await?),
@@ -127,13 +139,13 @@ impl Serve {
         };
         let served = async {
             let main = async {
-                server.run(app.fallback(not_found), told(stopped)).await;
+                server.run(layered(app), told(stopped)).await;
                 drop(end);
             };
             let aside = async {
                 // Until the end it can be asked whether the server is ready: it is not, while it stops.
                 if let Some(beside) = beside {
-                    beside.run(logs.operations().fallback(not_found), told(ended)).await;
+                    beside.run(layered(logs.operations()), told(ended)).await;
                 }
             };
             tokio::join!(main, aside);

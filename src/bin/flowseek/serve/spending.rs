@@ -4,10 +4,12 @@ use std::{fs, time::Duration};
 
 use clap::{Args, ValueEnum};
 use flowseek::{
-    http::{Connections, Settings},
+    http::Settings,
     query::Budget,
     wire::{FlagsFormat, Limits, Profile},
 };
+
+use super::server::Connections;
 
 /// Open files that are left for the archive.
 const FILES_OF_ARCHIVE: usize = 256;

@@ -1,14 +1,20 @@
-//! A server for routes: connections, how many and how slow they may be, TLS, and an orderly end.
+//! A server for routes: connections by HTTP/1.1 and HTTP/2, how many and how slow they may be, TLS, and an orderly end.
 
+mod activity;
 mod connection;
-mod crowd;
-mod guard;
 mod limits;
-mod refused;
-mod request;
+mod preface;
+mod response;
+mod slots;
+mod stream;
 mod tls;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::Router;
 use tokio::{
@@ -18,37 +24,20 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use self::{connection::Connection, crowd::Crowd};
-pub use self::{limits::Connections, tls::Tls};
-use crate::error::{Error, ErrorKind, Result};
+pub use self::{activity::Answering, limits::Connections, tls::Tls};
+use self::{connection::Connection, slots::Slots};
+use crate::failure::Failure;
 
-/// How long to wait before connections are accepted again where the system has no more of them to give.
+/// How long to wait before connections are accepted again where the system has no descriptor for one more.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Serves routes by HTTP/1.1 on one address.
+/// Serves routes on one address.
 ///
-/// A request's head has at most 96 KiB and 100 fields, and a URL 64 KiB. A request of HTTP/1.1 names its host once. A body of
-/// at most 64 KiB is read before its request is answered; a longer one is left to the route, and the connection closed
-/// after the answer. What is refused before it reaches a route is answered as all errors are: a JSON array of sentences.
+/// A request's head has at most 96 KiB and 100 fields, and a URL 65,534 bytes. What is no request of HTTP/1.1 is refused with a
+/// JSON array of sentences where it is the first of its connection, and with a bare status behind another.
 ///
-/// A client may shut down its sending side and is answered all the same. Where the answer takes longer than a second, it is
-/// sent `100 Continue` meanwhile, once a second: that tells it from a client that is gone, whose request ends.
-///
-/// ```
-/// use std::time::Duration;
-/// use axum::Router;
-/// use flowseek::{Archive, http::{Connections, FlowLogs, Loopback, Server}};
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> flowseek::Result<()> {
-/// let logs = FlowLogs::new(Archive::open("testdata/archive")?, Loopback);
-/// let server = Server::bind("127.0.0.1:0".parse().unwrap(), Connections::default()).await?;
-/// println!("listening on http://{}", server.address());
-/// let stop = tokio::time::sleep(Duration::ZERO); // or a signal
-/// server.run(logs.router(), stop).await;
-/// # Ok(())
-/// # }
-/// ```
+/// A client of HTTP/1.1 may shut down its sending side and is answered all the same. Where the answer takes longer than a
+/// second, it is sent `100 Continue` meanwhile, once a second: that tells it from a client that is gone, whose request ends.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
@@ -59,13 +48,10 @@ pub struct Server {
 
 impl Server {
     /// Listens on an address; port 0 picks one. Clients can connect from now on, and are answered once the server runs.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Io`] where the address is not to be had.
-    pub async fn bind(address: SocketAddr, connections: Connections) -> Result<Self> {
-        let failed = || format!("cannot listen on {address}");
-        let listener = TcpListener::bind(address).await.map_err(Error::with(ErrorKind::Io, failed()))?;
-        let address = listener.local_addr().map_err(Error::with(ErrorKind::Io, failed()))?;
+    pub async fn bind(address: SocketAddr, connections: Connections) -> Result<Self, Failure> {
+        let failed = |error: io::Error| Failure::Failed(format!("cannot listen on {address}: {error}"));
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, address, connections, tls: None })
     }
 
@@ -84,23 +70,23 @@ impl Server {
     /// end within the time of grace, and what is left is cut off.
     pub async fn run(self, router: Router, stop: impl Future<Output = ()>) {
         let (stopping, stopped) = watch::channel(());
-        let crowd = Arc::new(Crowd::new(self.connections.most));
+        let slots = Arc::new(Slots::new(self.connections));
         let mut tasks = JoinSet::new();
         tokio::pin!(stop);
         loop {
-            let stream = tokio::select! {
+            let (stream, address) = tokio::select! {
                 biased;
                 () = &mut stop => break,
                 Some(_) = tasks.join_next() => continue,
-                stream = self.accept(&crowd) => stream,
+                accepted = self.accept(&slots) => accepted,
             };
             tokio::select! {
                 biased;
                 () = &mut stop => break,
-                () = crowd.make_place() => {}
+                () = slots.free_one() => {}
             }
             let connection = Connection {
-                place: crowd.enter(),
+                slot: slots.take(address),
                 connections: self.connections,
                 tls: self.tls.clone(),
                 stopped: stopped.clone(),
@@ -117,16 +103,16 @@ impl Server {
         tasks.shutdown().await;
     }
 
-    /// The next connection.
-    async fn accept(&self, crowd: &Crowd) -> TcpStream {
+    /// The next connection, and who it is from.
+    async fn accept(&self, slots: &Slots) -> (TcpStream, IpAddr) {
         loop {
             match self.listener.accept().await {
-                Ok((stream, _)) => return stream,
+                Ok((stream, address)) => return (stream, address.ip()),
                 Err(error) if is_of_client(&error) => {}
                 Err(error) => {
                     // Most likely there are too many open files.
                     tracing::warn!(%error, "no connection can be accepted");
-                    crowd.evict();
+                    slots.evict();
                     sleep(PAUSE).await;
                 }
             }
@@ -139,3 +125,6 @@ fn is_of_client(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
+
+#[cfg(test)]
+mod tests;
