@@ -60,6 +60,7 @@ mod answer;
 mod authorizer;
 mod export;
 mod gate;
+mod gauges;
 mod jwt;
 mod link;
 mod metrics;

@@ -13,11 +13,17 @@ use axum::{
     routing::get,
 };
 
+use prometheus_client::{
+    encoding::prometheus_text::{CONTENT_TYPE, encode},
+    registry::Registry,
+};
+
 use super::{
     answer::{self, Asked},
     authorizer::Authorizer,
     gate::Gate,
-    metrics::{Gauges, Metrics},
+    gauges::Gauges,
+    metrics::Metrics,
     openapi,
     problem::Problem,
     settings::Settings,
@@ -25,6 +31,7 @@ use super::{
 };
 use crate::{
     archive::Archive,
+    error::{Error, ErrorKind},
     wire::{Exports, Limits},
 };
 
@@ -65,7 +72,7 @@ impl<A: Authorizer> FlowLogs<A> {
             queries: Gate::new(settings.queries, settings.queue, settings.patience),
             answers: Gate::new(settings.answer_bytes >> 10, settings.queue, settings.patience),
             exports: Gate::new(settings.exports, 0, settings.patience),
-            metrics: Metrics::default(),
+            metrics: Metrics::new(),
         };
         let limits = Limits { exports, ..settings.limits };
         let stopping = AtomicBool::new(false);
@@ -88,11 +95,35 @@ impl<A: Authorizer> FlowLogs<A> {
     /// - `/readyz`: 200 while the archive can be read, and 503 where it cannot or the server is about to stop.
     /// - `/metrics`: counters and times as Prometheus reads them.
     pub fn operations<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
-        let (ready, metrics) = (Arc::clone(&self.inner), Arc::clone(&self.inner));
+        let ready = Arc::clone(&self.inner);
+        let mut registry = Registry::default();
+        self.register(&mut registry);
+        let registry = Arc::new(registry);
         Router::new()
             .route("/healthz", get(async || text("application/json", "{\"status\":\"ok\"}")).fallback(not_allowed))
             .route("/readyz", get(move || ready.ready()).fallback(not_allowed))
-            .route("/metrics", get(move || metrics.metrics()).fallback(not_allowed))
+            .route("/metrics", get(move || metrics(registry)).fallback(not_allowed))
+    }
+
+    /// Has a registry of your own write the metrics of the endpoint, under names that begin with `flowseek_`. Once is
+    /// enough for all clones. To write them reads the newest manifest of the archive, and so waits for the file system.
+    ///
+    /// ```
+    /// use flowseek::{Archive, http::{FlowLogs, Loopback}};
+    /// use prometheus_client::{encoding::text::encode, registry::Registry};
+    ///
+    /// let logs = FlowLogs::new(Archive::open("testdata/archive")?, Loopback);
+    /// let mut registry = Registry::default();
+    /// logs.register(&mut registry);
+    /// let mut text = String::new();
+    /// encode(&mut text, &registry)?;
+    /// assert!(text.contains("flowseek_pages_total 0"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("flowseek");
+        self.inner.shared.metrics.register(registry);
+        registry.register_collector(Box::new(Gauges(Arc::clone(&self.inner))));
     }
 
     /// The route of the endpoint's OpenAPI document, `/openapi.json`, with the limits in force.
@@ -123,17 +154,17 @@ impl<A: Authorizer> Inner<A> {
             }
         }
     }
+}
 
-    async fn metrics(self: Arc<Self>) -> Response<Body> {
-        let snapshot = self.snapshot().await.ok();
-        let gauges = Gauges {
-            running: self.shared.queries.taken(),
-            most_running: self.shared.queries.places(),
-            waiting: self.shared.queries.waiting(),
-            exports: self.shared.exports.taken(),
-            archive: snapshot.map(|snapshot| (snapshot.manifest().rows(), snapshot.manifest().segments.len() as u64)),
-        };
-        text("text/plain; version=0.0.4; charset=utf-8", self.shared.metrics.text(gauges))
+async fn metrics(registry: Arc<Registry>) -> Response<Body> {
+    let written = aside(move || {
+        let mut text = String::new();
+        encode(&mut text, &registry).map_err(Error::with(ErrorKind::Internal, "the metrics cannot be written"))?;
+        Ok(text)
+    });
+    match written.await {
+        Ok(written) => text(CONTENT_TYPE, written),
+        Err(error) => Problem::from(error).into_response(),
     }
 }
 

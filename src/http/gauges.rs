@@ -1,0 +1,42 @@
+//! What the endpoint is doing, as Prometheus metrics.
+
+use std::{fmt, sync::Arc};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::gauge::ConstGauge,
+};
+
+use super::shared::Inner;
+
+/// What is so at the moment, looked at when it is asked for.
+pub(super) struct Gauges<A>(pub(super) Arc<Inner<A>>);
+
+impl<A> fmt::Debug for Gauges<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gauges")
+    }
+}
+
+impl<A: Send + Sync + 'static> Collector for Gauges<A> {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut write = |name, help, number: usize| {
+            let gauge = ConstGauge::new(number);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
+        };
+        let (queries, exports) = (&self.0.shared.queries, &self.0.shared.exports);
+        write("queries_running", "Pages and summaries that are worked on.", queries.taken())?;
+        write("queries_limit", "Pages and summaries that may be worked on at a time.", queries.places())?;
+        write("queries_waiting", "Requests that wait for their turn.", queries.waiting())?;
+        write("exports_running", "Exports that are streamed.", exports.taken())?;
+        // Where the archive cannot be read it has no number of flows.
+        if let Ok(snapshot) = self.0.archive.snapshot() {
+            let manifest = snapshot.manifest();
+            let flows = usize::try_from(manifest.rows()).unwrap_or(usize::MAX);
+            write("archive_flows", "Flows of the archive.", flows)?;
+            write("archive_segments", "Segments of the archive.", manifest.segments.len())?;
+        }
+        Ok(())
+    }
+}
