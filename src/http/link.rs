@@ -1,11 +1,16 @@
 //! The link to the next page.
 
 use axum::http::HeaderValue;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use crate::order::Cursor;
 
 /// The longest value of `Link`, in bytes. HTTP libraries refuse an answer whose head is long, the rest of it and all.
 const MOST_BYTES: usize = 2048;
+
+/// What a browser sends as it is and a URL in a header may not hold: it is escaped.
+const UNSENDABLE: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'<').add(b'>').add(b'"').add(b'{').add(b'}').add(b'|').add(b'\\').add(b'^').add(b'`');
 
 /// The value of `Link` that leads on from the page with this query: the same query, from the cursor on. `None` where it
 /// would be long; the cursor is in another header as well.
@@ -18,40 +23,14 @@ pub(super) fn next(query: &str, cursor: &Cursor) -> Option<HeaderValue> {
         target.push_str(pair);
         target.push('&');
     }
-    let link = format!("<{}page={cursor}>; rel=\"next\"", escaped(&target));
+    let link = format!("<{}page={cursor}>; rel=\"next\"", utf8_percent_encode(&target, UNSENDABLE));
     HeaderValue::from_str(&link).ok().filter(|link| link.len() <= MOST_BYTES)
 }
 
 /// Whether this is the parameter that the link gives anew, however its name is escaped.
 fn is_page(pair: &str) -> bool {
-    let name = pair.split('=').next().unwrap_or_default();
-    let mut letters = name.bytes();
-    let mut decoded = Vec::new();
-    while let Some(letter) = letters.next() {
-        let digits = (letter == b'%').then(|| [letters.next(), letters.next()]);
-        decoded.push(match digits {
-            None => letter,
-            Some([Some(high), Some(low)]) => {
-                let hex = [high, low];
-                std::str::from_utf8(&hex).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok()).unwrap_or(letter)
-            }
-            Some(_) => letter,
-        });
-    }
-    decoded == b"page" || decoded == b"cursor"
-}
-
-/// What a browser sends as it is and a URL in a header may not hold, escaped.
-fn escaped(target: &str) -> String {
-    let mut escaped = String::with_capacity(target.len());
-    for byte in target.bytes() {
-        if byte.is_ascii_graphic() && !b"<>\"{}|\\^`".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
+    let name = percent_decode_str(pair.split('=').next().unwrap_or_default());
+    ["page", "cursor"].iter().any(|page| name.clone().eq(page.bytes()))
 }
 
 #[cfg(test)]

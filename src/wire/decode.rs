@@ -1,5 +1,7 @@
 //! Percent-encoding (RFC 3986, section 2.1), and the plus sign of the form encoding.
 
+use percent_encoding::percent_decode_str;
+
 /// What an unescaped plus sign stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Plus {
@@ -18,25 +20,16 @@ pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
 /// The text that `encoded` stands for. Strict, unlike the form encoding's standard: what cannot be decoded would be
 /// another filter than the one meant.
 pub(super) fn decode(encoded: &str, plus: Plus) -> Result<String, &'static str> {
-    let mut decoded = Vec::with_capacity(encoded.len());
-    let mut rest = encoded.bytes();
-    while let Some(byte) = rest.next() {
-        decoded.push(match byte {
-            b'%' => {
-                let digits = hex_digit(rest.next()).zip(hex_digit(rest.next()));
-                let (high, low) = digits.ok_or("holds a % without two hexadecimal digits; write % as %25")?;
-                high << 4 | low
-            }
-            b'+' if plus == Plus::Space => b' ',
-            byte => byte,
-        });
+    let decoded: Vec<u8> = match plus {
+        Plus::Space => percent_decode_str(&encoded.replace('+', " ")).collect(),
+        Plus::Itself => percent_decode_str(encoded).collect(),
+    };
+    // The decoder leaves a broken escape as it is. Each good one is shorter by two.
+    let escapes = encoded.bytes().filter(|byte| *byte == b'%').count();
+    if decoded.len() + 2 * escapes != encoded.len() {
+        return Err("holds a % without two hexadecimal digits; write % as %25");
     }
     String::from_utf8(decoded).map_err(|_| "is not UTF-8 once it is decoded")
-}
-
-fn hex_digit(byte: Option<u8>) -> Option<u8> {
-    let digit = char::from(byte?).to_digit(16)?;
-    u8::try_from(digit).ok()
 }
 
 #[cfg(test)]

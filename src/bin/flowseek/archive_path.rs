@@ -2,6 +2,8 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
+use percent_encoding::percent_decode_str;
+
 /// Reads a path, or a URL of the scheme `file` with an absolute path.
 ///
 /// # Errors
@@ -27,18 +29,11 @@ pub fn parse(given: OsString) -> Result<PathBuf, String> {
 }
 
 fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, escaped)) = rest.split_once('%') {
-        bytes.extend(before.bytes());
-        let (digits, after) = escaped.split_at_checked(2)?;
-        let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-        bytes.push(is_hex.then(|| u8::from_str_radix(digits, 16).ok())??);
-        rest = after;
-    }
-    bytes.extend(rest.bytes());
+    let bytes: Vec<u8> = percent_decode_str(text).collect();
+    // The decoder leaves a broken escape as it is. Each good one is shorter by two.
+    let is_whole = bytes.len() + 2 * text.matches('%').count() == text.len();
     // A path of the system ends at its first zero byte.
-    String::from_utf8(bytes).ok().filter(|path| !path.contains('\0'))
+    String::from_utf8(bytes).ok().filter(|path| is_whole && !path.contains('\0'))
 }
 
 #[cfg(test)]
