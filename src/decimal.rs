@@ -33,6 +33,11 @@ impl<'a> Decimal<'a> {
         self.is_negative
     }
 
+    /// The power of ten behind its `e`; 0 without one.
+    pub(crate) fn exponent(self) -> i64 {
+        self.exponent
+    }
+
     /// How many digits stand before its point, written without an exponent and without leading zeros; of 0.01, -1.
     pub(crate) fn magnitude(self) -> i64 {
         let zeros = self.digits().take_while(|digit| *digit == b'0').count();

@@ -146,9 +146,9 @@ fn parse_rfc3339(text: &str) -> Result<Instant, String> {
     Ok(Instant { floor, exact: finer.all(|digit| digit == b'0') })
 }
 
-/// `None` where the text is not a decimal number.
+/// `None` where the text is not a decimal number, or its exponent is none of 32 bits.
 fn parse_seconds(text: &str) -> Option<Result<Instant, String>> {
-    let number = Decimal::parse(text)?;
+    let number = Decimal::parse(text).filter(|number| i32::try_from(number.exponent()).is_ok())?;
     let millis = number.cut(3).and_then(|(millis, exact)| Some((i64::try_from(millis).ok()?, exact)));
     let Some((millis, exact)) = millis.filter(|(millis, _)| *millis < TOO_LARGE * 1000) else {
         let unit = finer_unit(number.magnitude()).map(|unit| format!(": it looks like {unit}")).unwrap_or_default();
@@ -208,7 +208,7 @@ mod tests {
         ] {
             assert_eq!(reason(number), format!("{number} is too large for Unix seconds{unit}"));
         }
-        for text in ["", ".", "-", "1e", "NaN", "inf", "0x10", "1_000", " 1", "2022-11-01", "1e-99999999999999999999"] {
+        for text in ["", ".", "-", "1e", "NaN", "inf", "0x10", "1_000", " 1", "2022-11-01", "1e-99999999999"] {
             assert!(text.parse::<Instant>().is_err(), "{text}");
         }
         assert!("99999999999".parse::<Instant>().is_ok());
