@@ -118,20 +118,20 @@ impl Shape {
             },
             "sum" => {
                 let is_sum = matches!(function.field().data_type(), DataType::Decimal128(_, 0));
-                self.sum(terms(&arg, input).filter(|_| is_sum)?, input)
+                Some(self.sum(terms(&arg, input).filter(|_| is_sum)?, input))
             }
             _ => None,
         }
     }
 
     /// The sum of one or two columns. A flow adds nothing where one of them is absent that does not count as 0 then.
-    fn sum(&mut self, (first, second): (Term, Option<Term>), input: &Input<'_>) -> Option<Answer> {
+    fn sum(&mut self, (first, second): (Term, Option<Term>), input: &Input<'_>) -> Answer {
         let needed = |term: &Term| !term.or_zero && !input.scan.is_never_absent(term.field);
         let needs = [Some(first), second].into_iter().flatten().find(needed);
         let mut place = |term: Term, other: Option<Term>| {
             self.place(match other.filter(needed) {
-                Some(other) if other.field != term.field => Added::NumberWith(term.field, other.field),
-                _ => Added::Number(term.field),
+                Some(other) => Added::NumberWith(term.field, other.field),
+                None => Added::Number(term.field),
             })
         };
         let first = (place(first, second), first);
@@ -140,7 +140,7 @@ impl Shape {
             Some((place, term)) if term == needs && first.1 != needs => place,
             _ => first.0,
         });
-        Some(Answer::Sum { first: first.0, second: second.map(|(place, _)| place), needs })
+        Answer::Sum { first: first.0, second: second.map(|(place, _)| place), needs }
     }
 
     /// The place of what is added up.
