@@ -65,8 +65,7 @@ async fn run(load: &Load, parts: &[Arc<[Flow]>], report: &mut Report) {
     let directory = tempfile::tempdir_in(fixture::directory()).unwrap();
     let archive = Archive::open_or_create(directory.path().join("archive")).unwrap();
     // Nothing is committed but by who asks.
-    let options =
-        LiveOptions { flush_age: Duration::MAX, flush_rows: u64::MAX, flush_bytes: u64::MAX, ..LiveOptions::default() };
+    let options = LiveOptions::default().flush_age(Duration::MAX).flush_rows(u64::MAX).flush_bytes(u64::MAX);
     let appender = archive.live_appender(options).unwrap();
     let ended = Arc::new(AtomicBool::new(false));
     let pause = load.rate.map(|rate| Duration::from_secs(1) * (CALL_FLOWS * TASKS) as u32 / rate);

@@ -56,7 +56,7 @@ fn main() {
 
 /// An archive of so many segments of so many flows.
 fn many_segments(path: &Path, segments: u64, flows: u64) -> Archive {
-    let settings = Settings { segment_rows: flows as usize, ..Settings::default() };
+    let settings = Settings::default().segment_rows(flows as usize);
     let archive = Archive::open_or_create_with(path, settings).unwrap();
     let mut appender = archive.appender().unwrap();
     Generator::new(7).flows(segments * flows).for_each(|flow| appender.push(&flow).unwrap());
@@ -146,7 +146,7 @@ async fn day(scale: &Scale, path: &Path, report: &mut Report) {
     let archive = Archive::open_or_create(path).unwrap();
     // As another process would have it, all day.
     let reader = Archive::open(path).unwrap();
-    let options = LiveOptions { flush_age: Duration::MAX, ..LiveOptions::default() };
+    let options = LiveOptions::default().flush_age(Duration::MAX);
     let appender = archive.live_appender(options).unwrap();
     let is_fresh = forget_peak();
     let mut flows = flows_of_day(HOURS * commits * commit_flows);

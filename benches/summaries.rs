@@ -30,7 +30,7 @@ struct Case {
 const BYTES: &str = "sum(coalesce(src_bytes, 0) + coalesce(dst_bytes, 0))";
 const FIVE_MINUTES: Every = Every::Length(Duration::from_secs(300));
 /// Groups are told whatever time and memory they take.
-const BUDGET: Budget = Budget { rows: u64::MAX, time: Duration::from_secs(600) };
+const BUDGET: Budget = Budget::new(u64::MAX, Duration::from_secs(600));
 const GROUP_BYTES: u64 = 4 << 30;
 
 fn cases() -> Vec<Case> {

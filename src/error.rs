@@ -64,6 +64,35 @@ impl Serialize for Error {
     }
 }
 
+/// Why a text is no value of a type.
+///
+/// ```
+/// let error = "10.0.0.0/33".parse::<flowseek::flow::AddressRange>().unwrap_err();
+/// assert_eq!(error.to_string(), "\"33\" in \"10.0.0.0/33\" is not a prefix length from 0 to 32");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError(String);
+
+impl ParseError {
+    pub(crate) fn new(reason: String) -> Self {
+        Self(reason)
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl StdError for ParseError {}
+
+impl From<ParseError> for String {
+    fn from(error: ParseError) -> Self {
+        error.0
+    }
+}
+
 /// The result of this crate's fallible functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

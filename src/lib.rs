@@ -17,6 +17,7 @@ pub mod query;
 pub mod resources;
 pub mod schema;
 mod segment;
+mod setters;
 mod spelling;
 pub mod wire;
 

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// No search may end early: what is timed is the whole answer.
-const BUDGET: Budget = Budget { rows: u64::MAX, time: Duration::from_secs(600) };
+const BUDGET: Budget = Budget::new(u64::MAX, Duration::from_secs(600));
 
 /// A case that is ready to be timed.
 pub struct Asked {

@@ -65,7 +65,7 @@ pub fn create(path: &Path) -> Archive {
 
 /// A query asked again is to be counted again.
 fn settings() -> Settings {
-    Settings { count_cache_bytes: 0, ..Settings::default() }
+    Settings::default().count_cache_bytes(0)
 }
 
 /// Where archives are kept.

@@ -22,7 +22,7 @@ const MEMORY: usize = 1 << 30;
 /// Of ten million groups.
 const GROUP_BYTES: u64 = 4 << 30;
 /// No summary may end early.
-const BUDGET: Budget = Budget { rows: u64::MAX, time: std::time::Duration::from_secs(600) };
+const BUDGET: Budget = Budget::new(u64::MAX, std::time::Duration::from_secs(600));
 
 /// A question in SQL.
 #[derive(Clone)]

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     flow::FlowId,
+    schema::check_sorted,
 };
 
 /// The one writer of an archive. What it has written is no part of the archive before it is committed; what is not
@@ -61,12 +62,36 @@ impl Writer {
         self.next
     }
 
-    /// Writes flows as a segment. Their IDs begin with [`next_id`](Self::next_id) and leave no gap.
+    /// Writes flows as a segment: a batch as [`FlowBuilder::finish`](crate::schema::FlowBuilder::finish) makes it, with [`next_id`](Self::next_id).
     ///
     /// # Errors
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where the segment cannot be written; nothing of it is left then.
-    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) as of [`commit`](Self::commit).
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) where the columns are not those of
+    /// [`schema`](crate::schema::schema), a value is none that can be stored, the flows are not sorted newest first, or their
+    /// IDs are not those that follow on `next_id`. [`ErrorKind::Io`](crate::ErrorKind::Io) where the segment cannot be written.
+    /// Nothing of it is left then. [`ErrorKind::Locked`](crate::ErrorKind::Locked) as of [`commit`](Self::commit).
+    ///
+    /// ```
+    /// use flowseek::{Archive, ErrorKind, Flow, FlowId, schema::FlowBuilder};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+    /// let mut writer = archive.writer()?;
+    /// let mut flows = FlowBuilder::default();
+    /// flows.push(&Flow::starting("2022-11-01T22:46:01Z".parse()?))?;
+    /// let batch = flows.finish(writer.next_id())?;
+    /// writer.write(&batch)?;
+    /// // The ID is given by now.
+    /// assert_eq!(writer.write(&batch).unwrap_err().kind(), ErrorKind::InvalidInput);
+    /// assert_eq!(writer.commit()?.flows, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn write(&mut self, flows: &RecordBatch) -> Result<()> {
+        check_sorted(flows, self.next)?;
+        self.write_sorted(flows)
+    }
+
+    /// [`write`](Self::write), of a batch that a builder has made.
+    pub(crate) fn write_sorted(&mut self, flows: &RecordBatch) -> Result<()> {
         if flows.num_rows() == 0 {
             return Ok(());
         }
@@ -124,7 +149,7 @@ impl Writer {
     /// it stays, and [`Retained::unreadable`] names it.
     ///
     /// ```
-    /// use flowseek::{Archive, Flow, archive::Retention};
+    /// use flowseek::{Archive, Flow, Retention, Timestamp};
     ///
     /// # let directory = tempfile::tempdir()?;
     /// let archive = Archive::open_or_create(directory.path().join("flows"))?;
@@ -135,8 +160,8 @@ impl Writer {
     /// appender.commit()?;
     /// drop(appender);
     ///
-    /// let before = Some("2022-11-02T00:00:00Z".parse()?);
-    /// let retained = archive.writer()?.retain(Retention { before, exact: true, ..Retention::default() })?;
+    /// let before: Timestamp = "2022-11-02T00:00:00Z".parse()?;
+    /// let retained = archive.writer()?.retain(Retention::default().before(before).exact(true))?;
     /// assert_eq!((retained.rows, archive.snapshot()?.manifest().rows()), (1, 1));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

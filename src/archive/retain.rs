@@ -17,10 +17,20 @@ use super::{
 use crate::{
     error::{Error, Result},
     flow::Timestamp,
+    setters::setters,
 };
 
 /// Which flows of an archive go.
+///
+/// ```
+/// use flowseek::{Retention, Timestamp};
+///
+/// let retention = Retention::default().before("2022-11-02T00:00:00Z".parse::<Timestamp>()?).exact(true);
+/// assert_eq!(retention.bytes, None);
+/// # Ok::<(), flowseek::error::ParseError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Retention {
     /// Flows that started before this time. Of a segment that has others too, they stay, unless `exact`.
     pub before: Option<Timestamp>,
@@ -29,6 +39,11 @@ pub struct Retention {
     pub bytes: Option<u64>,
     /// Whether segments with flows from before and after `before` are written anew, without those from before.
     pub exact: bool,
+}
+
+setters! {
+    Retention { exact: bool }
+    optional { before: Timestamp, bytes: u64 }
 }
 
 impl Retention {
@@ -213,6 +228,7 @@ mod tests {
             added: 0,
             footer: None,
             zones: None,
+            bloom: None,
         };
         let manifest = Manifest::of_segments(newest.iter().map(segment).collect());
         let retention =

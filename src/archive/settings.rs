@@ -6,18 +6,28 @@ use crate::{
     order::CursorKey,
     resources::{Clock, LocalStorage, Random, RuntimeWorkers, Storage, SystemClock, SystemRandom, Workers},
     segment::SegmentOptions,
+    setters::setters,
 };
 
 /// How an archive is written, and how much memory it may hold on to.
+///
+/// ```
+/// use flowseek::Settings;
+///
+/// // Half of the memory that it takes by default, and segments of a million flows.
+/// let settings = Settings::default().index_cache_bytes(128 << 20).page_cache_bytes(256 << 20).segment_rows(1_000_000);
+/// assert_eq!(settings.count_cache_bytes, 4 << 20);
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Settings {
     /// How segments are cut into blocks.
     pub segment: SegmentOptions,
     /// Flows of a segment, at most, and at most 2,097,152. While it is written the next one is gathered: the flows of
     /// both are in memory, at some 100 bytes each.
     pub segment_rows: usize,
-    /// Bytes of memory for the footers and indexes of segments. Three quarters of them are for what was used before, and
-    /// the rest for what queries hold at the moment: a query waits until there is room.
+    /// Bytes of memory for the footers, indexes and Bloom filters of segments. Three quarters of them are for what was used
+    /// before, and the rest for what queries hold at the moment: a query waits until there is room.
     pub index_cache_bytes: u64,
     /// Bytes of memory for pages, decoded, and for lists of the indexes, likewise.
     pub page_cache_bytes: u64,
@@ -38,6 +48,21 @@ pub struct Settings {
     pub clock: Arc<dyn Clock>,
     /// What names of files and keys are made of.
     pub random: Arc<dyn Random>,
+}
+
+setters! {
+    Settings {
+        segment: SegmentOptions,
+        segment_rows: usize,
+        index_cache_bytes: u64,
+        page_cache_bytes: u64,
+        count_cache_bytes: u64,
+        storage: Arc<dyn Storage>,
+        workers: Arc<dyn Workers>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    }
+    optional { cursor_key: CursorKey, open_files: usize }
 }
 
 /// Flows of a segment, at most, whatever the settings say: as many of the longest texts still have 32-bit offsets.

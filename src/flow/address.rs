@@ -8,6 +8,8 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net};
 
+use crate::error::ParseError;
+
 /// The bits that all IPv4-mapped addresses have in common.
 const MAPPED_PREFIX: u8 = 96;
 
@@ -61,11 +63,11 @@ impl From<IpAddr> for Address {
 }
 
 impl FromStr for Address {
-    type Err = String;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let ip: IpAddr = text.parse().map_err(|_| format!("{text:?} is not an IPv4 or IPv6 address"))?;
-        Ok(ip.into())
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let ip: Result<IpAddr, _> = text.parse();
+        ip.map(Self::from).map_err(|_| ParseError::new(format!("{text:?} is not an IPv4 or IPv6 address")))
     }
 }
 
@@ -126,13 +128,13 @@ impl From<IpNet> for AddressRange {
 }
 
 impl FromStr for AddressRange {
-    type Err = String;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         let Some((host, prefix)) = text.split_once('/') else {
             return text.parse::<Address>().map(Self::from);
         };
-        let net: IpNet = text.parse().map_err(|_| match host.parse::<IpAddr>() {
+        let reason = || match host.parse::<IpAddr>() {
             Ok(IpAddr::V4(_)) => {
                 format!("{prefix:?} in {text:?} is not a prefix length from 0 to 32")
             }
@@ -140,9 +142,10 @@ impl FromStr for AddressRange {
                 format!("{prefix:?} in {text:?} is not a prefix length from 0 to 128")
             }
             Err(_) => format!("{host:?} in {text:?} is not an IPv4 or IPv6 address"),
-        })?;
+        };
+        let net: IpNet = text.parse().map_err(|_| ParseError::new(reason()))?;
         // `::ffff:10.0.0.0/104` is `10.0.0.0/8`: the mapped form needs no case of its own, the bytes are the same.
-        unless_beyond_ipv4(text, net).map(Self::from)
+        unless_beyond_ipv4(text, net).map(Self::from).map_err(ParseError::new)
     }
 }
 
@@ -175,13 +178,13 @@ mod tests {
         for prefix in 0..=32u8 {
             let (v4, mapped) = (format!("10.1.2.3/{prefix}"), format!("::ffff:10.1.2.3/{}", prefix + 96));
             assert_eq!(range(&mapped), range(&v4), "{mapped}");
-            let error = range(&format!("::ffff:10.1.2.3/{prefix}")).unwrap_err();
+            let error = range(&format!("::ffff:10.1.2.3/{prefix}")).unwrap_err().to_string();
             let network = range(&v4).unwrap().first();
             assert!(error.contains(&format!("did you mean {network}/{prefix}, which is ::ffff:{network}/")), "{error}");
             assert_eq!(range(error.rsplit(' ').next().unwrap().trim_end_matches('?')), range(&v4), "{error}");
         }
         for prefix in 33..96 {
-            let error = range(&format!("::ffff:a01:203/{prefix}")).unwrap_err();
+            let error = range(&format!("::ffff:a01:203/{prefix}")).unwrap_err().to_string();
             assert!(error.ends_with("an IPv4-mapped block has a prefix from 96 to 128"), "{error}");
         }
         for text in ["::/0", "::/95", "::fffe:0:0/95", "2001:db8::/32", "0.0.0.0/0", "64:ff9b::10.0.0.0/96"] {

@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde_json::{Map, Value};
 
+use crate::error::ParseError;
+
 /// The longest object, in bytes of its text: a segment of two million of them still has 32-bit offsets.
 pub const MAX_META_BYTES: usize = 1023;
 
@@ -16,7 +18,7 @@ pub const MAX_META_BYTES: usize = 1023;
 /// let meta: Meta = r#"{"rule": 17, "cost": 0.10}"#.parse()?;
 /// assert_eq!(meta.as_str(), r#"{"rule":17,"cost":0.10}"#);
 /// assert!("[17]".parse::<Meta>().is_err());
-/// # Ok::<(), String>(())
+/// # Ok::<(), flowseek::error::ParseError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Meta(String);
@@ -34,13 +36,15 @@ impl Meta {
 }
 
 impl FromStr for Meta {
-    type Err = String;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        serde_json::from_str::<Map<String, Value>>(text).map_err(|error| format!("not a JSON object: {error}"))?;
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let object = serde_json::from_str::<Map<String, Value>>(text);
+        object.map_err(|error| ParseError::new(format!("not a JSON object: {error}")))?;
         let compact = without_space(text);
         if compact.len() > MAX_META_BYTES {
-            return Err(format!("an object of {} bytes is too long: {MAX_META_BYTES} are allowed", compact.len()));
+            let reason = format!("an object of {} bytes is too long: {MAX_META_BYTES} are allowed", compact.len());
+            return Err(ParseError::new(reason));
         }
         Ok(Self(compact))
     }
@@ -88,7 +92,7 @@ mod tests {
             assert_eq!(text.parse::<Meta>().unwrap().as_str(), kept);
         }
         for text in ["", "null", "[]", "1", "\"{}\"", "{", "{}{}", "{\"a\":}", "{\"a\":\"\\ud800\"}"] {
-            assert!(text.parse::<Meta>().unwrap_err().starts_with("not a JSON object"), "{text}");
+            assert!(text.parse::<Meta>().unwrap_err().to_string().starts_with("not a JSON object"), "{text}");
         }
     }
 
@@ -96,6 +100,6 @@ mod tests {
     fn an_object_may_have_1023_bytes() {
         let of = |bytes: usize| format!("{{\"a\" : \"{}\"}}", "x".repeat(bytes - 8)).parse::<Meta>();
         assert_eq!(of(1023).unwrap().as_str().len(), 1023);
-        assert_eq!(of(1024).unwrap_err(), "an object of 1024 bytes is too long: 1023 are allowed");
+        assert_eq!(of(1024).unwrap_err().to_string(), "an object of 1024 bytes is too long: 1023 are allowed");
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 
-use crate::decimal::Decimal;
+use crate::{decimal::Decimal, error::ParseError};
 
 /// A number of Unix seconds from here on is refused: the year 5138. It is the year 1973 in milliseconds.
 const TOO_LARGE: i64 = 100_000_000_000;
@@ -58,11 +58,11 @@ impl Timestamp {
 }
 
 impl FromStr for Timestamp {
-    type Err = String;
+    type Err = ParseError;
 
     /// Reads RFC 3339.
-    fn from_str(text: &str) -> Result<Self, String> {
-        parse_rfc3339(text).map(|instant| instant.floor)
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        parse_rfc3339(text).map(|instant| instant.floor).map_err(ParseError::new)
     }
 }
 
@@ -124,14 +124,11 @@ impl From<Timestamp> for Instant {
 }
 
 impl FromStr for Instant {
-    type Err = String;
+    type Err = ParseError;
 
     /// Reads a number of Unix seconds (fractions and exponents allowed, nothing is rounded) or RFC 3339.
-    fn from_str(text: &str) -> Result<Self, String> {
-        match parse_seconds(text) {
-            Some(result) => result,
-            None => parse_rfc3339(text),
-        }
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        parse_seconds(text).unwrap_or_else(|| parse_rfc3339(text)).map_err(ParseError::new)
     }
 }
 
@@ -196,7 +193,7 @@ mod tests {
 
     #[test]
     fn milliseconds_and_nonsense_are_refused() {
-        let reason = |text: &str| text.parse::<Instant>().unwrap_err();
+        let reason = |text: &str| text.parse::<Instant>().unwrap_err().to_string();
         for (number, unit) in [
             ("100000000000", ": it looks like milliseconds"),
             ("1666012671000", ": it looks like milliseconds"),

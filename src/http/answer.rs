@@ -296,13 +296,13 @@ mod tests {
     use crate::{
         archive::{Archive, Settings as ArchiveSettings},
         generate::Generator,
-        http::{FlowLogs, Grant, Refusal, Settings},
+        http::{EndpointSettings, FlowLogs, Grant, Refusal},
         query::Budget,
         segment::SegmentOptions,
         wire::Limits,
     };
 
-    fn logs(settings: Settings) -> FlowLogs<impl Authorizer> {
+    fn logs(settings: EndpointSettings) -> FlowLogs<impl Authorizer> {
         let open = |_: &Parts| -> Result<Grant, Refusal> { Ok(Grant::new([PERMISSION])) };
         FlowLogs::with_settings(Archive::open("testdata/archive").unwrap(), open, settings)
     }
@@ -323,7 +323,12 @@ mod tests {
     #[tokio::test]
     async fn pages_are_limited_in_number_and_who_finds_no_place_is_told_to_come_again() {
         for queue in [0, 1] {
-            let logs = logs(Settings { queries: 2, queue, patience: Duration::from_millis(1), ..Settings::default() });
+            let logs = logs(EndpointSettings {
+                queries: 2,
+                queue,
+                patience: Duration::from_millis(1),
+                ..EndpointSettings::default()
+            });
             let queries = &logs.inner.shared.queries;
             let others = (queries.enter(1).await.unwrap(), queries.enter(1).await.unwrap());
             // With a queue it is patience that ends, and it leaves no trace.
@@ -341,7 +346,7 @@ mod tests {
         let (mut has_held, mut has_left) = (false, false);
         // A page whose reads are done at once is not seen to hold its place: then it is asked for once more, with empty caches.
         for _ in 0..1000 {
-            let logs = logs(Settings { queries: 1, ..Settings::default() });
+            let logs = logs(EndpointSettings { queries: 1, ..EndpointSettings::default() });
             let queries = &logs.inner.shared.queries;
             // A client that goes away in the midst gives its place up.
             let mut page = Box::pin(ask(&logs, "sort=destBytes:desc&limit=10"));
@@ -374,7 +379,7 @@ mod tests {
         let _ = appender.commit().unwrap();
         let budget = Budget { rows: 100, ..Budget::default() };
         let limits = Limits { largest: 300, ..Limits::default() };
-        let settings = Settings { exports: 1, budget, limits, ..Settings::default() };
+        let settings = EndpointSettings { exports: 1, budget, limits, ..EndpointSettings::default() };
         let open = |_: &Parts| -> Result<Grant, Refusal> { Ok(Grant::new([PERMISSION])) };
         let logs = FlowLogs::with_settings(archive.unwrap(), open, settings);
         for sort in ["", "&sort=destBytes:desc"] {
@@ -396,7 +401,7 @@ mod tests {
 
     #[tokio::test]
     async fn answers_are_counted_until_they_are_read() {
-        let settings = Settings { answer_bytes: 100 << 10, queue: 0, ..Settings::default() };
+        let settings = EndpointSettings { answer_bytes: 100 << 10, queue: 0, ..EndpointSettings::default() };
         let logs = logs(settings);
         let answers = &logs.inner.shared.answers;
         let unread = ask(&logs, "limit=100").await;

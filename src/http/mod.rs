@@ -17,7 +17,7 @@
 //! # What is answered
 //!
 //! `GET` [`PATH`] with the [parameters](crate::wire::PARAMETERS) answers a page: 200 and a JSON array of objects with the
-//! [fields](crate::wire::Profile::fields) of the profile in the [`Settings`], or those that `fields` names; or what `Accept` prefers of `application/x-ndjson`, `text/csv` and
+//! [fields](crate::wire::Profile::fields) of the profile in the [`EndpointSettings`], or those that `fields` names; or what `Accept` prefers of `application/x-ndjson`, `text/csv` and
 //! `application/vnd.apache.arrow.stream`; compressed with gzip or zstd where `Accept-Encoding` names them.
 //!
 //! | header | when |
@@ -31,7 +31,7 @@
 //! length (414), every parameter at once (422). 503 with `Retry-After` says that there is too much to do at the moment.
 //! Each of these is a JSON array of sentences. 500 says nothing of its cause, which the log has.
 //!
-//! `limit=all`, where [`Settings::exports`] allows it, answers every match of one moment as a stream, a page of it in
+//! `limit=all`, where [`EndpointSettings::exports`] allows it, answers every match of one moment as a stream, a page of it in
 //! memory at a time. It has no `x-next-page`. One that cannot be finished is broken off before its end: a client sees
 //! an incomplete body (no last chunk, no closing bracket), never a short one that looks whole.
 //!
@@ -41,7 +41,7 @@
 //! ([`Parameter::of_summaries`](crate::wire::Parameter::of_summaries)) answers what the flows that match add up to, as a
 //! [`SummaryView`](crate::wire::SummaryView): always JSON. Who may ask, of which flows, what it may cost and how it is
 //! refused is as for pages. Where its budget ends it, or the memory for its groups
-//! ([`Settings::group_bytes`]), `complete` is false, and `searchedFrom` and `searchedTo` say which start times it covers.
+//! ([`EndpointSettings::group_bytes`]), `complete` is false, and `searchedFrom` and `searchedTo` say which start times it covers.
 //! It is exact for these; the same with `eTime` at `searchedFrom` and `eTimeOp=lt` tells of the rest.
 //!
 //! A client that goes away ends its search: the server drops the future of its request. What is logged, by `tracing`, has no
@@ -52,7 +52,7 @@
 //! The module has no server. A host serves the router as its own routes, with `axum::serve` or with `hyper-util`, and gives its
 //! connections limits, TLS, an `x-request-id`, and other origins as it does for them. What the router limits by itself
 //! are the things that a server cannot: how many pages are worked on, what a page costs, and the memory of answers
-//! ([`Settings`]). [`problem`] and [`not_found`] answer what a host refuses in the form of the endpoint, [`FlowLogs::register`]
+//! ([`EndpointSettings`]). [`problem`] and [`not_found`] answer what a host refuses in the form of the endpoint, [`FlowLogs::register`]
 //! adds its metrics to those of the host, and [`Watched`] reads a certificate again when its file changes.
 
 mod accept;
@@ -77,6 +77,6 @@ pub use authorizer::{Authorizer, Grant, Loopback, PERMISSION, Refusal};
 pub use jwt::{Jwt, KeySource};
 pub use problem::problem;
 pub use service::{FlowLogs, not_found};
-pub use settings::Settings;
+pub use settings::EndpointSettings;
 pub use shared::{PATH, SUMMARY_PATH};
 pub use watched::Watched;

@@ -26,7 +26,7 @@ use super::{
     metrics::Metrics,
     openapi,
     problem::Problem,
-    settings::Settings,
+    settings::EndpointSettings,
     shared::{Inner, PATH, SUMMARY_PATH, Shared, aside},
 };
 use crate::{
@@ -60,13 +60,13 @@ impl<A> Clone for FlowLogs<A> {
 }
 
 impl<A: Authorizer> FlowLogs<A> {
-    /// The endpoint over `archive` for those that `authorizer` lets in, with the default [`Settings`].
+    /// The endpoint over `archive` for those that `authorizer` lets in, with the default [`EndpointSettings`].
     pub fn new(archive: Archive, authorizer: A) -> Self {
-        Self::with_settings(archive, authorizer, Settings::default())
+        Self::with_settings(archive, authorizer, EndpointSettings::default())
     }
 
     /// The endpoint with settings.
-    pub fn with_settings(archive: Archive, authorizer: A, settings: Settings) -> Self {
+    pub fn with_settings(archive: Archive, authorizer: A, settings: EndpointSettings) -> Self {
         let exports = if settings.exports > 0 { Exports::Allowed } else { Exports::Refused };
         let shared = Shared {
             queries: Gate::new(settings.queries, settings.queue, settings.patience),

@@ -4,19 +4,21 @@ use std::{thread, time::Duration};
 
 use crate::{
     query::Budget,
+    setters::setters,
     wire::{FlagsFormat, Limits, Profile, View},
 };
 
 /// What the endpoint answers, and what it may spend on that.
 ///
 /// ```
-/// use flowseek::{http::Settings, wire::Limits};
+/// use flowseek::{http::EndpointSettings, wire::Limits};
 ///
-/// let settings = Settings { limits: Limits { default: 100, ..Limits::default() }, exports: 2, ..Settings::default() };
+/// let settings = EndpointSettings::default().limits(Limits { default: 100, ..Limits::default() }).exports(2);
 /// assert_eq!(settings.limits.largest, 10_000);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+#[non_exhaustive]
+pub struct EndpointSettings {
     /// How many rows a page has. Whether `limit=all` is one of them is decided by [`exports`](Self::exports).
     pub limits: Limits,
     /// Which fields a page shows that is not asked for certain ones.
@@ -47,14 +49,32 @@ pub struct Settings {
     pub export_time: Duration,
 }
 
-impl Settings {
+setters! {
+    EndpointSettings {
+        limits: Limits,
+        profile: Profile,
+        flags: FlagsFormat,
+        budget: Budget,
+        group_bytes: u64,
+        overtime: Duration,
+        queries: usize,
+        queue: usize,
+        patience: Duration,
+        answer_bytes: usize,
+        exports: usize,
+        export_time: Duration,
+    }
+    optional {}
+}
+
+impl EndpointSettings {
     /// How flows are shown where a request does not say.
     pub(super) fn view(&self) -> View {
         View::new(self.profile, self.flags)
     }
 }
 
-impl Default for Settings {
+impl Default for EndpointSettings {
     /// Pages as the contract has them; 4 queries a core at a time, 1,024 waiting for at most 10 seconds; 256 MiB of
     /// answers, and 64 MiB of groups for each summary; no exports.
     fn default() -> Self {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::AtomicBool};
 
-use super::{gate::Gate, metrics::Metrics, settings::Settings};
+use super::{gate::Gate, metrics::Metrics, settings::EndpointSettings};
 use crate::{
     archive::Archive,
     error::Result,
@@ -19,7 +19,7 @@ pub const SUMMARY_PATH: &str = "/v2/audit/flow-logs/summary";
 pub(super) struct Inner<A> {
     pub(super) archive: Archive,
     pub(super) authorizer: A,
-    pub(super) settings: Settings,
+    pub(super) settings: EndpointSettings,
     /// The limits that queries are held to.
     pub(super) limits: Limits,
     pub(super) shared: Arc<Shared>,

@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use super::{head::is_mute, object};
+use crate::error::ParseError;
 
 /// U+FEFF in UTF-8, which some programs put in front of a text.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -45,11 +46,11 @@ impl fmt::Display for Format {
 }
 
 impl FromStr for Format {
-    type Err = String;
+    type Err = ParseError;
 
-    fn from_str(name: &str) -> Result<Self, String> {
+    fn from_str(name: &str) -> Result<Self, ParseError> {
         let known = Self::ALL.into_iter().find(|format| format.name() == name);
-        known.ok_or_else(|| format!("{name:?} is not a format: {} or {}", Self::Json, Self::Zeek))
+        known.ok_or_else(|| ParseError::new(format!("{name:?} is not a format: {} or {}", Self::Json, Self::Zeek)))
     }
 }
 
@@ -127,6 +128,6 @@ mod tests {
         for format in Format::ALL {
             assert_eq!(format.to_string().parse(), Ok(format));
         }
-        assert_eq!("csv".parse::<Format>().unwrap_err(), "\"csv\" is not a format: json or zeek");
+        assert_eq!("csv".parse::<Format>().unwrap_err().to_string(), "\"csv\" is not a format: json or zeek");
     }
 }

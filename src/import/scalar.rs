@@ -125,7 +125,7 @@ impl<'a> Scalar<'a> {
         match self.digits() {
             Some(text) => match text.parse::<Instant>() {
                 Ok(instant) => Ok(Some(instant.floor())),
-                Err(reason) if text.len() <= SHOWN_CHARS => Err(reason),
+                Err(reason) if text.len() <= SHOWN_CHARS => Err(reason.into()),
                 Err(_) => Err(refused()),
             },
             None if *self == Self::Absent => Ok(None),
@@ -165,8 +165,8 @@ impl<'a> Scalar<'a> {
     pub(super) fn meta(&self) -> Result<Option<Meta>, String> {
         match self {
             Self::Absent => Ok(None),
-            Self::Object(text) => text.parse().map(Some),
-            Self::Text(text) => text.parse().map(Some),
+            Self::Object(text) => Ok(Some(text.parse::<Meta>()?)),
+            Self::Text(text) => Ok(Some(text.parse::<Meta>()?)),
             _ => Err(format!("{} is not a JSON object", self.shown())),
         }
     }

@@ -140,7 +140,7 @@ impl Stage {
             self.segment = Some(Segment::Sorted(flows.finish(self.writer.next_id())?));
         }
         if let Some(Segment::Sorted(flows)) = &self.segment {
-            self.writer.write(flows)?;
+            self.writer.write_sorted(flows)?;
             self.segment = None;
         }
         Ok(())

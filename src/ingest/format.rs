@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, ParseError, Result},
     import::{Format, detect},
     segment::PARQUET_MAGIC,
 };
@@ -56,11 +56,11 @@ impl fmt::Display for ImportFormat {
 }
 
 impl FromStr for ImportFormat {
-    type Err = String;
+    type Err = ParseError;
 
-    fn from_str(name: &str) -> Result<Self, String> {
+    fn from_str(name: &str) -> Result<Self, ParseError> {
         let known = Self::ALL.into_iter().find(|format| format.name() == name);
-        known.ok_or_else(|| format!("{name:?} is not a format: allowed are {}", names()))
+        known.ok_or_else(|| ParseError::new(format!("{name:?} is not a format: allowed are {}", names())))
     }
 }
 
@@ -78,7 +78,7 @@ mod tests {
             assert_eq!(format.to_string().parse(), Ok(format));
         }
         let error = "\"csv\" is not a format: allowed are json, zeek, parquet";
-        assert_eq!("csv".parse::<ImportFormat>().unwrap_err(), error);
+        assert_eq!("csv".parse::<ImportFormat>().unwrap_err().to_string(), error);
     }
 
     #[test]

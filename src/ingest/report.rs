@@ -3,24 +3,32 @@
 use serde::Serialize;
 
 use super::ImportFormat;
-use crate::import::{Rejected, Remarks};
+use crate::{
+    import::{Rejected, Remarks},
+    setters::setters,
+};
 
 /// How an input is imported.
 ///
 /// ```
 /// use flowseek::ingest::{ImportOptions, Strictness};
 ///
-/// let options = ImportOptions { format: Some("zeek".parse()?), strictness: Strictness::Strict };
-/// assert_eq!(ImportOptions::default(), ImportOptions { format: None, strictness: Strictness::Lenient });
-/// # assert_ne!(options, ImportOptions::default());
-/// # Ok::<(), String>(())
+/// let options = ImportOptions::default().format("zeek".parse::<flowseek::ingest::ImportFormat>()?).strictness(Strictness::Strict);
+/// assert_eq!((options.format.map(|format| format.name()), options.strictness), (Some("zeek"), Strictness::Strict));
+/// # Ok::<(), flowseek::error::ParseError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ImportOptions {
     /// The format; `None` to tell it from the first bytes.
     pub format: Option<ImportFormat>,
     /// What a bad line does.
     pub strictness: Strictness,
+}
+
+setters! {
+    ImportOptions { strictness: Strictness }
+    optional { format: ImportFormat }
 }
 
 /// What a line that is no flow does to an import.

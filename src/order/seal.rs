@@ -31,7 +31,7 @@ pub(super) const OVERHEAD: usize = NONCE_BYTES + POLY1305_OUTSIZE;
 /// use flowseek::{Settings, order::CursorKey};
 ///
 /// let secret = [7; 32]; // from where the host keeps its secrets
-/// let settings = Settings { cursor_key: Some(CursorKey::new(secret)), ..Settings::default() };
+/// let settings = Settings::default().cursor_key(CursorKey::new(secret));
 /// assert_eq!(format!("{:?}", settings.cursor_key), "Some(CursorKey(..))");
 /// ```
 #[derive(Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     error::{Error, ErrorKind},
     resources::{Clock, Deadline},
+    setters::setters,
 };
 
 /// What one page may cost. A search that has used it up answers what it has found, and the cursor to go on from.
@@ -15,12 +16,34 @@ use crate::{
 /// makes progress, so following the cursor ends. Where no flow can be answered within the budget, pages are empty until
 /// the search is through. Only where other queries hold the memory that it needs until its time is over, before it has
 /// found anything, there is no page, but an error of the kind [`Busy`](crate::ErrorKind::Busy).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use flowseek::Budget;
+///
+/// let budget = Budget::default().time(Duration::from_millis(200));
+/// assert_eq!(budget, Budget::new(200_000_000, Duration::from_millis(200)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Budget {
     /// Rows of the blocks that are read, to find flows and to count.
     pub rows: u64,
     /// Time on the clock.
     pub time: Duration,
+}
+
+impl Budget {
+    /// So many rows, and so much time.
+    pub const fn new(rows: u64, time: Duration) -> Self {
+        Self { rows, time }
+    }
+}
+
+setters! {
+    Budget { rows: u64, time: Duration }
+    optional {}
 }
 
 impl Default for Budget {

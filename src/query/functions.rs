@@ -16,6 +16,7 @@ use datafusion::{
 
 use super::summary::Apart;
 use crate::{
+    error::ParseError,
     flow::{Address, AddressRange, Field, Protocol, TcpFlags},
     schema::column_type,
 };
@@ -154,7 +155,7 @@ impl ScalarUDFImpl for Function {
 fn addresses(texts: &ArrayRef) -> DataFusionResult<ArrayRef> {
     let mut addresses = FixedSizeBinaryBuilder::with_capacity(texts.len(), 16);
     for text in texts.as_string_opt::<i32>().ok_or_else(mistyped)? {
-        match text.map(str::parse::<Address>).transpose().map_err(DataFusionError::Execution)? {
+        match text.map(str::parse::<Address>).transpose().map_err(unparsed)? {
             Some(address) => addresses.append_value(address.to_bytes())?,
             None => addresses.append_null(),
         }
@@ -191,12 +192,16 @@ fn contained(addresses: &ArrayRef, blocks: &ArrayRef) -> DataFusionResult<ArrayR
 }
 
 fn block(text: &str) -> DataFusionResult<AddressRange> {
-    text.parse().map_err(DataFusionError::Execution)
+    text.parse().map_err(unparsed)
 }
 
 fn texts(numbers: &ArrayRef, text: impl Fn(u8) -> String) -> DataFusionResult<ArrayRef> {
     let numbers: &UInt8Array = numbers.as_primitive_opt::<UInt8Type>().ok_or_else(mistyped)?;
     Ok(Arc::new(numbers.iter().map(|number| number.map(&text)).collect::<StringArray>()))
+}
+
+fn unparsed(error: ParseError) -> DataFusionError {
+    DataFusionError::Execution(error.into())
 }
 
 fn mistyped() -> DataFusionError {

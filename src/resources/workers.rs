@@ -34,7 +34,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// # let directory = tempfile::tempdir()?;
 /// # use std::sync::Arc;
 /// # use flowseek::{Archive, Filter, Settings};
-/// let settings = Settings { workers: Arc::new(Threads), ..Settings::default() };
+/// let settings = Settings::default().workers(Arc::new(Threads));
 /// let archive = Archive::open_or_create_with(directory.path().join("flows"), settings)?;
 /// let page = futures::executor::block_on(archive.snapshot()?.query(Filter::all()).page())?; // no tokio
 /// # assert_eq!(page.batch.num_rows(), 0);

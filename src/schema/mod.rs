@@ -4,6 +4,7 @@ mod batch;
 mod builder;
 mod columns;
 mod expr;
+mod sorted;
 mod stored;
 
 pub use batch::Flows;
@@ -13,6 +14,7 @@ pub(crate) use builder::{UnsortedFlows, check_text};
 pub(crate) use columns::column_type;
 pub use columns::schema;
 pub(crate) use expr::{after_expr, filter_expr, lead_expr};
+pub(crate) use sorted::check_sorted;
 
 #[cfg(test)]
 pub(crate) mod sample;

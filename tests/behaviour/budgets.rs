@@ -61,7 +61,7 @@ pub fn flow(n: u64) -> Flow {
 fn archive(segment_rows: usize) -> (Folder, Archive, Vec<StoredFlow>) {
     let directory = Folder::new();
     let segment = SegmentOptions { block_rows: BLOCK_ROWS, row_group_blocks: 8 };
-    let settings = Settings { segment, segment_rows, ..Settings::default() };
+    let settings = Settings::default().segment(segment).segment_rows(segment_rows);
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
     let stored = append(&archive, &[(0..FLOWS).map(flow).collect()]);
     (directory, archive, stored)
@@ -116,8 +116,8 @@ fn walk(budget: Budget, query: impl Fn() -> Query, mut between: impl FnMut()) ->
     }
 }
 
-const ROWS: Budget = Budget { rows: 20, time: Duration::MAX };
-const NO_TIME: Budget = Budget { rows: u64::MAX, time: Duration::ZERO };
+const ROWS: Budget = Budget::new(20, Duration::MAX);
+const NO_TIME: Budget = Budget::new(u64::MAX, Duration::ZERO);
 
 /// The largest number of pages of a walk: see `query::sweep`. `visits` is how many candidates a page visits at least.
 fn most_pages(flows: usize, candidates: u64, visits: u64) -> u64 {
@@ -189,7 +189,7 @@ fn commits_and_compactions_between_the_pages_of_an_interrupted_search_lose_and_r
         let (_directory, archive, stored) = archive(12);
         let filters = filters();
         let filter = &filters[number % filters.len()];
-        let budget = if number.is_multiple_of(3) { NO_TIME } else { Budget { rows: 40, time: Duration::MAX } };
+        let budget = if number.is_multiple_of(3) { NO_TIME } else { Budget::new(40, Duration::MAX) };
         let mut turns = 0;
         let query = || archive.snapshot().unwrap().query(filter.clone()).order(order.clone()).limit(50);
         let (found, _) = walk(budget, query, || {
@@ -223,7 +223,7 @@ fn a_count_stops_within_its_budget_and_goes_on_when_it_is_asked_for_again() {
         (30, filter::node_id().eq("b").and(!filter::dst_bytes().eq(14)), 5),
     ] {
         let expected = oracle(&archive(segment_rows).2, &filter, &Order::oldest_first()).len() as u64;
-        for budget in [Budget { rows: 0, ..ROWS }, Budget { rows: most_rows, ..ROWS }, NO_TIME] {
+        for budget in [ROWS.rows(0), ROWS.rows(most_rows), NO_TIME] {
             let (_directory, archive, _) = archive(segment_rows);
             let query = archive.snapshot().unwrap().query(filter.clone()).limit(0).count(Count::Exact).budget(budget);
             let mut tries = 0;
@@ -285,18 +285,16 @@ impl Clock for Ticking {
 fn the_time_is_looked_at_before_each_step_and_a_page_ends_with_the_step_that_it_ended_in() {
     let directory = Folder::new();
     let clock = Ticking { started: Instant::now(), looks: AtomicU32::new(0) };
-    let settings = Settings {
-        segment: SegmentOptions { block_rows: 10, row_group_blocks: 4 },
-        segment_rows: 40,
-        clock: Arc::new(clock),
-        ..Settings::default()
-    };
+    let settings = Settings::default()
+        .segment(SegmentOptions { block_rows: 10, row_group_blocks: 4 })
+        .segment_rows(40)
+        .clock(Arc::new(clock));
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
     append(&archive, &[(0..2_000).map(flow).collect()]);
     let by_bytes = SortKey { field: Field::DstBytes, direction: Direction::Descending };
     let order = Order::new([by_bytes], Direction::Descending);
     let blocks = |millis| {
-        let budget = Budget { time: Duration::from_millis(millis), rows: u64::MAX };
+        let budget = Budget::default().time(Duration::from_millis(millis)).rows(u64::MAX);
         let query = archive.snapshot().unwrap().query(filter::src_port().eq(7)).order(order.clone()).budget(budget);
         let page = block_on(query.page()).unwrap();
         (page.explain.blocks_read, page.next.is_some())

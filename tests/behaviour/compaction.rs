@@ -132,7 +132,7 @@ fn a_compaction_whose_segments_are_removed_meanwhile_gives_up() {
     let mut retained = 0;
     let remove = |_| {
         let before = Timestamp::from_millis(5);
-        retained += writer.retain(Retention { before, exact: true, bytes: None }).unwrap().rows;
+        retained += writer.retain(Retention::default().before(before).exact(true)).unwrap().rows;
     };
     let mut remove = remove;
     assert_eq!(compactor.run(&job, &mut remove).unwrap(), JobOutcome::Outdated);

@@ -39,7 +39,7 @@ use crate::{
 fn with_archive(test: impl Fn(&Archive)) {
     let directory = Folder::new();
     let segment = SegmentOptions { block_rows: 10, row_group_blocks: 5 };
-    let settings = Settings { segment, segment_rows: 250, ..Settings::default() };
+    let settings = Settings::default().segment(segment).segment_rows(250);
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
     let flow = |n: u16| Flow {
         dst_port: Some(n),
@@ -135,7 +135,7 @@ fn another_sort_key_reads_the_blocks_that_can_hold_its_best() {
 fn a_page_by_a_port_reads_the_pages_that_hold_the_first_ports() {
     let directory = Folder::new();
     let segment = SegmentOptions { block_rows: 1000, row_group_blocks: 4 };
-    let settings = Settings { segment, segment_rows: 5000, ..Settings::default() };
+    let settings = Settings::default().segment(segment).segment_rows(5000);
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
     // Of each block one flow has the greatest port: bounds do not tell blocks apart, nor pages.
     let flow = |n: u16| Flow {
@@ -178,7 +178,7 @@ fn a_spent_budget_gives_a_short_page_that_says_so_and_goes_on() {
     with_archive(|archive| {
         // Every block has small and large byte counts: its bounds exclude few.
         let wanted = filter::src_bytes().eq(scattered(998));
-        let budget = Budget { rows: 100, ..Budget::default() };
+        let budget = Budget::default().rows(100);
         let mut start = Start::First;
         let mut found = 0;
         let mut pages = 0;
@@ -222,7 +222,7 @@ fn totals_are_free_where_the_manifest_or_the_first_page_tells_them() {
 fn a_count_beyond_the_budget_is_an_error_not_a_guess() {
     with_archive(|archive| {
         let bytes = filter::src_bytes().within(..500);
-        let budget = Budget { rows: 50, ..Budget::default() };
+        let budget = Budget::default().rows(50);
         let query = query(archive, bytes, Order::newest_first()).budget(budget).count(Count::Exact);
         let error = block_on(query.page()).unwrap_err();
         assert!(error.problems()[0].contains("`count`"), "{error}");
@@ -233,7 +233,7 @@ fn a_count_beyond_the_budget_is_an_error_not_a_guess() {
 fn of_a_block_only_the_flows_are_read_that_a_list_names_or_the_pages_of_a_time() {
     let directory = Folder::new();
     let segment = SegmentOptions { block_rows: 40, row_group_blocks: 2 };
-    let settings = Settings { segment, ..Settings::default() };
+    let settings = Settings::default().segment(segment);
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
     let flow = |n: u16| Flow {
         dst_port: Some(n / 2),
@@ -254,7 +254,7 @@ fn of_a_block_only_the_flows_are_read_that_a_list_names_or_the_pages_of_a_time()
 fn with_mixed_archive(test: impl Fn(&Archive)) {
     let directory = Folder::new();
     let segment = SegmentOptions { block_rows: 1000, row_group_blocks: 4 };
-    let settings = Settings { segment, segment_rows: 5000, ..Settings::default() };
+    let settings = Settings::default().segment(segment).segment_rows(5000);
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
     let flow = |n: u16| Flow {
         src_node: Some(format!("node-{}", n % 37)),
@@ -271,7 +271,7 @@ fn with_mixed_archive(test: impl Fn(&Archive)) {
 fn flows_of_more_blocks_than_are_remembered_are_all_found() {
     let directory = Folder::new();
     let segment = SegmentOptions { block_rows: 2, row_group_blocks: 1 << 14 };
-    let settings = Settings { segment, ..Settings::default() };
+    let settings = Settings::default().segment(segment);
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
     // A flow of each of 70,000 blocks has the port.
     let flow = |n: u32| Flow {
@@ -280,7 +280,7 @@ fn flows_of_more_blocks_than_are_remembered_are_all_found() {
     };
     let _ = append(&archive, &[(0..140_000).map(flow).collect()]);
     let newest = query(&archive, filter::dst_port().eq(443), Order::newest_first()).limit(5).count(Count::Exact);
-    let answer = page(&newest.budget(Budget { time: Duration::from_secs(600), ..Budget::default() }));
+    let answer = page(&newest.budget(Budget::default().time(Duration::from_secs(600))));
     let times: Vec<i64> = answer.flows().unwrap().iter().map(|flow| flow.flow.start_time.as_millis()).collect();
     assert_eq!(times, [139_998, 139_996, 139_994, 139_992, 139_990]);
 }
@@ -358,7 +358,7 @@ fn what_lists_tell_of_rows_is_held_within_the_memory_of_pages_or_not_at_all() {
     with_mixed_archive(|archive| {
         let filter = || filter::src_node().eq("node-5").and(filter::dst_port().eq(16));
         let counted = |page_cache_bytes| {
-            let settings = Settings { page_cache_bytes, ..archive.settings().clone() };
+            let settings = archive.settings().clone().page_cache_bytes(page_cache_bytes);
             let archive = Archive::open_with(archive.path(), settings).unwrap();
             let counted = page(&query(&archive, filter(), Order::newest_first()).limit(0).count(Count::Exact));
             let found = page(&query(&archive, filter(), Order::newest_first()).limit(100));
@@ -403,7 +403,7 @@ fn what_was_counted_is_not_counted_again() {
         // What came later is counted, and nothing else.
         append(archive, &[vec![Flow { src_bytes: Some(700), ..Flow::starting(Timestamp::from_millis(0).unwrap()) }]]);
         assert_eq!(rows_counted(archive), 0);
-        let settings = Settings { count_cache_bytes: 0, ..Settings::default() };
+        let settings = Settings::default().count_cache_bytes(0);
         let forgetful = Archive::open_with(archive.path(), settings).unwrap();
         assert!(rows_counted(&forgetful) > 0 && rows_counted(&forgetful) > 0);
         assert_eq!(forgetful.memory().count_bytes, 0);
@@ -413,12 +413,7 @@ fn what_was_counted_is_not_counted_again() {
 #[test]
 fn caches_stay_within_their_bounds_and_answers_stay_what_they_are() {
     with_archive(|archive| {
-        let bounds = Settings {
-            index_cache_bytes: 60_000,
-            page_cache_bytes: 20_000,
-            count_cache_bytes: 500,
-            ..Settings::default()
-        };
+        let bounds = Settings::default().index_cache_bytes(60_000).page_cache_bytes(20_000).count_cache_bytes(500);
         let small = Archive::open_with(archive.path(), bounds.clone()).unwrap();
         for n in 1..40u16 {
             let filter = filter::dst_port().within(n * 20..).and(filter::src_bytes().within(..u64::from(n) * 25));

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use flowseek::{
-    Archive, Result, Settings, StoredFlow,
+    Archive, Result, StoredFlow,
     archive::{Effort, Retention, Writer},
     flow::Timestamp,
     schema::FlowBuilder,
@@ -48,8 +48,8 @@ impl Change {
                 while compactor.run_once(Effort::Full)?.is_some() {}
                 Ok(())
             }
-            Self::RetainWhole => writer.retain(Retention { before, ..Retention::default() }).map(drop),
-            Self::RetainExact => writer.retain(Retention { before, exact: true, bytes: None }).map(drop),
+            Self::RetainWhole => writer.retain(Retention::default().before(before)).map(drop),
+            Self::RetainExact => writer.retain(Retention::default().before(before).exact(true)).map(drop),
         }
         .inspect(|()| assert!(archive.snapshot().is_ok()))
     }
@@ -271,7 +271,7 @@ fn however_many_segments_a_crash_has_left_they_are_put_aside_with_one_sync() {
             counted.fetch_add(usize::from(is_counted), Ordering::Relaxed);
             Ok(())
         });
-        let settings = Settings { storage: Arc::new(storage), ..place.settings(8) };
+        let settings = place.settings(8).storage(Arc::new(storage));
         drop(Archive::open_with(&place.path, settings).unwrap().writer().unwrap());
         assert_eq!(place.names("quarantine").len(), strays);
         syncs.load(Ordering::Relaxed)

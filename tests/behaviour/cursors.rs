@@ -206,7 +206,7 @@ fn a_key_of_the_host_seals_in_place_of_the_archives_own() {
     let directory = Folder::new();
     let path = |name: &str| directory.path().join(name);
     let open = |name: &str, key: Option<u8>| {
-        let settings = Settings { cursor_key: key.map(|byte| CursorKey::new([byte; 32])), ..Settings::default() };
+        let settings = Settings::default().cursor_key(key.map(|byte| CursorKey::new([byte; 32])));
         Archive::open_or_create_with(path(name), settings).unwrap()
     };
     append(&open("one", None), &[flows()]);
@@ -256,7 +256,7 @@ fn an_archive_from_before_identities_gets_the_one_that_its_readers_have_derived(
 fn a_cursor_where_a_budget_ended_tells_nothing_of_flows_that_its_holder_may_not_see() {
     let directory = Folder::new();
     let segment = SegmentOptions { block_rows: 4, row_group_blocks: 4 };
-    let archive = Archive::open_or_create_with(directory.path(), Settings { segment, ..Settings::default() }).unwrap();
+    let archive = Archive::open_or_create_with(directory.path(), Settings::default().segment(segment)).unwrap();
     // Every block has one flow of the reader, and three of others whose values come first.
     let flow = |n: u64| {
         let (block, is_mine) = (n / 4, n.is_multiple_of(4));
@@ -274,7 +274,7 @@ fn a_cursor_where_a_budget_ended_tells_nothing_of_flows_that_its_holder_may_not_
     for field in [Field::SrcNode, Field::SrcIp, Field::SrcBytes] {
         let order = Order::new([SortKey { field, direction: Direction::Descending }], Direction::Ascending);
         let query = || query(&archive, filter::node_id().eq("mine"), order.clone());
-        let budget = Budget { rows: 1, ..Budget::default() };
+        let budget = Budget::default().rows(1);
         let (mut start, mut found, mut short, mut lengths) = (Start::First, 0, 0, BTreeSet::new());
         loop {
             let page = block_on(query().start(start).budget(budget).page()).unwrap();

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// However busy the machine is.
-const PATIENT: Budget = Budget { rows: u64::MAX, time: Duration::MAX };
+const PATIENT: Budget = Budget::new(u64::MAX, Duration::MAX);
 const SEGMENTS: i64 = 1200;
 const DESCRIPTORS: u64 = 64;
 
@@ -53,11 +53,8 @@ fn in_a_child(test: &str, place: &Place) {
 fn limited() -> Option<Archive> {
     let task = child::task()?;
     setrlimit(Resource::Nofile, Rlimit { current: Some(DESCRIPTORS), maximum: Some(DESCRIPTORS) }).unwrap();
-    let settings = Settings {
-        segment: SegmentOptions { block_rows: 16, row_group_blocks: 1 },
-        segment_rows: 100,
-        ..Settings::default()
-    };
+    let settings =
+        Settings::default().segment(SegmentOptions { block_rows: 16, row_group_blocks: 1 }).segment_rows(100);
     Some(Archive::open_with(&task[0], settings).unwrap())
 }
 
@@ -132,7 +129,7 @@ fn changes() {
     sound(SEGMENTS);
     let before = Some(Timestamp::from_millis(100).unwrap());
     let writer = archive.writer().unwrap();
-    let retained = writer.retain(Retention { before, exact: true, bytes: None }).unwrap();
+    let retained = writer.retain(Retention::default().before(before).exact(true)).unwrap();
     assert_eq!(retained.rows, 100);
     let compactor = writer.compactor();
     while compactor.run_once(Effort::Full).unwrap().is_some() {}
@@ -196,7 +193,7 @@ fn ten_thousand() {
     assert!(report.is_sound() && report.segments as i64 == 10_000, "{report:?}");
     let writer = archive.writer().unwrap();
     let before = Some(Timestamp::from_millis(190_000).unwrap());
-    let retained = writer.retain(Retention { before, exact: true, bytes: None }).unwrap();
+    let retained = writer.retain(Retention::default().before(before).exact(true)).unwrap();
     assert_eq!(retained.rows, flows().filter(|flow| Some(flow.flow.start_time) < before).count() as u64);
     let left = archive.snapshot().unwrap().manifest().segments.len();
     assert!(writer.compactor().run_once(Effort::Background).unwrap().is_some());

@@ -181,7 +181,7 @@ impl Scratch {
     fn empty() -> Self {
         let directory = Folder::new();
         let segment = SegmentOptions { block_rows: 32, row_group_blocks: 2 };
-        let settings = Settings { segment, segment_rows: 130, ..Settings::default() };
+        let settings = Settings::default().segment(segment).segment_rows(130);
         let archive = Archive::open_or_create_with(directory.path().join("flows"), settings).unwrap();
         Self { archive, directory }
     }
@@ -347,7 +347,7 @@ fn lines() -> Box<dyn FnMut(&mut Mutator)> {
     let mut imports = Imports::new();
     Box::new(move |mutator| {
         let (text, format) = (mutator.damaged_lines(&texts), SAMPLES[mutator.below(SAMPLES.len())].1);
-        let options = ImportOptions { format: Some(ImportFormat::Lines(format)), ..ImportOptions::default() };
+        let options = ImportOptions::default().format(ImportFormat::Lines(format));
         let input = Bytes::new(text.clone());
         let (report, rejected) = imports.run(|appender, observer| appender.import(input, options, observer));
         if !text.starts_with(&[0x1f, 0x8b]) {
@@ -398,7 +398,7 @@ fn foreign_parquet() -> Box<dyn FnMut(&mut Mutator)> {
         let input = &inputs[mutator.below(inputs.len())];
         let bytes = if mutator.below(2) == 0 { mutator.damaged(&inputs) } else { mutator.damaged_tail(input) };
         fs::write(&file, &bytes).unwrap();
-        let options = ImportOptions { format: Some(ImportFormat::Parquet), ..ImportOptions::default() };
+        let options = ImportOptions::default().format(ImportFormat::Parquet);
         let (path, input) = (file.clone(), Bytes::new(bytes));
         let (streamed, rejected) = imports.run(|appender, observer| appender.import(input, options, observer));
         let (read, others) = imports.run(|appender, observer| appender.import_file(path, options, observer));

@@ -44,7 +44,7 @@ pub struct Scratch {
 impl Scratch {
     pub fn new(segment_rows: usize) -> Self {
         let directory = Folder::new();
-        let settings = Settings { segment_rows, ..Settings::default() };
+        let settings = Settings::default().segment_rows(segment_rows);
         let archive = Archive::open_or_create_with(directory.path().join("flows"), settings).unwrap();
         Self { archive, _directory: directory }
     }
@@ -233,7 +233,7 @@ fn an_overlong_line_and_bytes_that_are_not_utf_8_cost_only_themselves() {
 #[test]
 fn a_strict_import_ends_at_the_first_bad_line_and_what_is_dropped_is_not_in_the_archive() {
     let scratch = Scratch::new(100);
-    let options = ImportOptions { strictness: Strictness::Strict, ..ImportOptions::default() };
+    let options = ImportOptions::default().strictness(Strictness::Strict);
     let mut appender = scratch.appender();
     let error = appender.import(Cursor::new(many_lines(12_000)), options, &mut |_| {}).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
@@ -307,7 +307,7 @@ fn an_input_of_no_known_format_is_refused_and_an_empty_one_has_no_flows() {
 fn a_named_format_is_not_guessed() {
     let scratch = Scratch::new(1000);
     let import = |format, text: &'static str| {
-        let options = ImportOptions { format: Some(format), ..ImportOptions::default() };
+        let options = ImportOptions::default().format(format);
         scratch.appender().import(text.as_bytes(), options, &mut |_| {})
     };
     let zeek = r#"{"_path":"conn","ts":1,"id.orig_h":"10.0.0.1","id.resp_h":"10.0.0.2","proto":"gre"}"#;

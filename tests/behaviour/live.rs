@@ -43,15 +43,14 @@ use crate::{
 const LONG: Duration = Duration::from_secs(60);
 
 /// What commits by itself never.
-pub const NEVER: LiveOptions = LiveOptions {
-    flush_rows: u64::MAX,
-    flush_bytes: u64::MAX,
-    flush_age: Duration::MAX,
-    queue_bytes: 1 << 20,
-    compaction: Some(Effort::Background),
-    keep: None,
-    max_bytes: None,
-};
+pub fn never() -> LiveOptions {
+    LiveOptions::default()
+        .flush_rows(u64::MAX)
+        .flush_bytes(u64::MAX)
+        .flush_age(Duration::MAX)
+        .queue_bytes(1 << 20)
+        .compaction(Effort::Background)
+}
 
 struct Scratch {
     archive: Archive,
@@ -69,7 +68,7 @@ impl Drop for Scratch {
 impl Scratch {
     fn new(segment_rows: usize) -> Self {
         let directory = Folder::new();
-        let settings = Settings { segment_rows, ..Settings::default() };
+        let settings = Settings::default().segment_rows(segment_rows);
         let archive = Archive::open_or_create_with(directory.path().join("flows"), settings).unwrap();
         Self { archive, _directory: directory }
     }
@@ -129,7 +128,7 @@ fn is_done(future: impl Future) -> bool {
 fn a_commit_makes_what_every_clone_appended_visible_and_receipts_say_which_is_whose() {
     let scratch = Scratch::new(1000);
     block_on(async {
-        let first = scratch.appender(NEVER);
+        let first = scratch.appender(never());
         let second = first.clone();
         let receipts = [
             first.append(several(5..8)).await.unwrap(),
@@ -157,10 +156,10 @@ fn a_commit_makes_what_every_clone_appended_visible_and_receipts_say_which_is_wh
 #[test]
 fn flows_become_visible_by_themselves_when_they_are_many_or_large_or_old() {
     for options in [
-        LiveOptions { flush_rows: 3, ..NEVER },
-        LiveOptions { flush_bytes: 3 * 116, ..NEVER },
-        LiveOptions { flush_age: Duration::from_millis(20), ..NEVER },
-        LiveOptions { flush_age: Duration::ZERO, ..NEVER },
+        never().flush_rows(3),
+        never().flush_bytes(3 * 116),
+        never().flush_age(Duration::from_millis(20)),
+        never().flush_age(Duration::ZERO),
     ] {
         let scratch = Scratch::new(1000);
         block_on(async {
@@ -180,11 +179,11 @@ fn flows_become_visible_by_themselves_when_they_are_many_or_large_or_old() {
 fn a_flow_is_as_old_as_the_clock_of_the_archive_says() {
     let directory = Folder::new();
     let clock = ManualClock::new();
-    let settings = Settings { clock: Arc::new(clock.clone()), ..Settings::default() };
+    let settings = Settings::default().clock(Arc::new(clock.clone()));
     let archive = Archive::open_or_create_with(directory.path().join("flows"), settings).unwrap();
     let hour = Duration::from_secs(3600);
     block_on(async {
-        let appender = archive.live_appender(LiveOptions { flush_age: hour, ..NEVER }).unwrap();
+        let appender = archive.live_appender(never().flush_age(hour)).unwrap();
         for number in 0..3 {
             let receipt = appender.append([numbered(number)]).await.unwrap();
             clock.advance(hour - Duration::from_millis(1));
@@ -200,7 +199,7 @@ fn a_flow_becomes_visible_at_its_age_though_others_keep_coming() {
     let scratch = Scratch::new(1000);
     block_on(async {
         let age = Duration::from_millis(400);
-        let appender = scratch.appender(LiveOptions { flush_age: age, ..NEVER });
+        let appender = scratch.appender(never().flush_age(age));
         let first = appender.append([numbered(0)]).await.unwrap();
         // Long before one flow is as old as that, the next comes.
         for number in 1.. {
@@ -217,7 +216,7 @@ fn a_flow_becomes_visible_at_its_age_though_others_keep_coming() {
 fn commits_that_are_asked_for_together_are_one_commit_and_each_is_told() {
     let scratch = Scratch::new(1000);
     block_on(async {
-        let appender = scratch.appender(NEVER);
+        let appender = scratch.appender(never());
         let handle = async |number: i64| {
             let receipt = appender.append([numbered(number)]).await.unwrap();
             let commit = appender.commit().await.unwrap();
@@ -240,7 +239,7 @@ fn commits_that_are_asked_for_together_are_one_commit_and_each_is_told() {
 #[test]
 fn many_tasks_on_many_threads_lose_nothing_though_the_queue_holds_hardly_anything() {
     let scratch = Scratch::new(50);
-    let options = LiveOptions { queue_bytes: 300, flush_rows: 40, ..NEVER };
+    let options = never().queue_bytes(300).flush_rows(40);
     let appender = scratch.appender(options);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
     runtime.block_on(async {
@@ -271,7 +270,7 @@ fn an_appender_that_is_dropped_loses_only_what_it_has_not_acknowledged_and_frees
     let scratch = Scratch::new(4);
     block_on(async {
         for round in 0..5 {
-            let appender = scratch.appender(NEVER);
+            let appender = scratch.appender(never());
             let clone = appender.clone();
             appender.append([numbered(round)]).await.unwrap();
             let _ = appender.commit().await.unwrap();
@@ -291,7 +290,7 @@ fn an_appender_that_is_dropped_loses_only_what_it_has_not_acknowledged_and_frees
 fn a_receipt_that_is_kept_keeps_the_appender_going() {
     let scratch = Scratch::new(1000);
     block_on(async {
-        let appender = scratch.appender(LiveOptions { flush_age: Duration::from_millis(20), ..NEVER });
+        let appender = scratch.appender(never().flush_age(Duration::from_millis(20)));
         let receipt = appender.append([numbered(1)]).await.unwrap();
         drop(appender);
         assert_eq!(ids(&receipt).await, (1, 2));
@@ -304,7 +303,7 @@ fn a_receipt_that_is_kept_keeps_the_appender_going() {
 fn to_close_the_last_clone_commits_and_frees_the_archive() {
     let scratch = Scratch::new(1000);
     block_on(async {
-        let appender = scratch.appender(NEVER);
+        let appender = scratch.appender(never());
         appender.append([numbered(1)]).await.unwrap();
         assert_eq!(appender.clone().close().await.unwrap().flows, 1);
         appender.append([numbered(2)]).await.unwrap();
@@ -318,7 +317,7 @@ fn to_close_the_last_clone_commits_and_frees_the_archive() {
 fn where_nothing_can_be_written_the_queue_fills_every_caller_is_told_and_nothing_is_lost() {
     let scratch = Scratch::new(4);
     block_on(async {
-        let appender = scratch.appender(LiveOptions { queue_bytes: 10 * 116, ..NEVER });
+        let appender = scratch.appender(never().queue_bytes(10 * 116));
         appender.append([numbered(0)]).await.unwrap();
         let _ = appender.commit().await.unwrap();
         scratch.break_disk();
@@ -358,7 +357,7 @@ fn where_nothing_can_be_written_the_queue_fills_every_caller_is_told_and_nothing
 fn a_failure_that_nobody_waited_for_is_told_to_one_caller_and_tried_again_by_itself() {
     let scratch = Scratch::new(1000);
     block_on(async {
-        let appender = scratch.appender(LiveOptions { flush_age: Duration::ZERO, ..NEVER });
+        let appender = scratch.appender(never().flush_age(Duration::ZERO));
         scratch.break_disk();
         let receipt = appender.append([numbered(1)]).await.unwrap();
         let begin = Instant::now();
@@ -394,7 +393,7 @@ fn a_failure_that_is_over_before_anyone_could_be_told_is_made_good_and_not_told(
         }
         Ok(())
     });
-    let settings = Settings { segment_rows: 4, storage: Arc::new(storage), ..Settings::default() };
+    let settings = Settings::default().segment_rows(4).storage(Arc::new(storage));
     let archive = Archive::open_or_create_with(directory.path().join("flows"), settings).unwrap();
     let mut appender = archive.appender().unwrap();
     // With the fifth flow, a segment of four is written in the background.
@@ -420,7 +419,7 @@ fn a_disk_that_is_away_just_after_a_commit_is_not_taken_for_another_writer() {
         }
         Ok(())
     });
-    let settings = Settings { storage: Arc::new(storage), ..Settings::default() };
+    let settings = Settings::default().storage(Arc::new(storage));
     let archive = Archive::open_or_create_with(directory.path().join("flows"), settings).unwrap();
     let mut appender = archive.appender().unwrap();
     for round in 0..3 {
@@ -442,7 +441,7 @@ fn a_disk_that_is_away_just_after_a_commit_is_not_taken_for_another_writer() {
 fn an_append_that_is_dropped_while_it_waits_has_appended_nothing() {
     let scratch = Scratch::new(2);
     block_on(async {
-        let appender = scratch.appender(LiveOptions { queue_bytes: 2 * 116, ..NEVER });
+        let appender = scratch.appender(never().queue_bytes(2 * 116));
         scratch.break_disk();
         let (begin, mut number) = (Instant::now(), 0);
         let refused = loop {
@@ -472,7 +471,7 @@ fn an_append_that_is_dropped_while_it_waits_has_appended_nothing() {
 fn a_flow_that_cannot_be_stored_refuses_its_call_and_no_other() {
     let scratch = Scratch::new(1000);
     block_on(async {
-        let appender = scratch.appender(NEVER);
+        let appender = scratch.appender(never());
         appender.append([numbered(1)]).await.unwrap();
         let bad = Flow { src_node: Some("n".repeat(256)), ..numbered(3) };
         let error = appender.append([numbered(2), bad]).await.unwrap_err();
@@ -492,7 +491,7 @@ fn a_batch_may_lack_columns_and_have_them_in_any_order() {
         ("dst_port", Arc::new(UInt16Array::from(vec![None, Some(443)]))),
     ];
     block_on(async {
-        let appender = scratch.appender(NEVER);
+        let appender = scratch.appender(never());
         appender.append_batch(&RecordBatch::try_from_iter(columns).unwrap()).await.unwrap();
         appender.append_batch(&RecordBatch::new_empty(schema())).await.unwrap();
         assert_eq!(appender.close().await.unwrap().flows, 2);
@@ -514,7 +513,7 @@ fn a_batch_with_a_wrong_column_or_value_is_refused_as_a_whole() {
     let all = Field::all().map(Field::name).collect::<Vec<_>>().join(", ");
     let scratch = Scratch::new(1000);
     block_on(async {
-        let appender = scratch.appender(NEVER);
+        let appender = scratch.appender(never());
         for (columns, reason) in [
             (
                 vec![good(), ("dst_prt", Arc::new(UInt16Array::from(vec![1, 2])) as ArrayRef)],
@@ -597,7 +596,7 @@ proptest! {
     ) {
         let scratch = Scratch::new(segment_rows);
         let outcome = block_on(async {
-            let appender = scratch.appender(LiveOptions { flush_rows, ..NEVER });
+            let appender = scratch.appender(never().flush_rows(flush_rows));
             let (mut taken, mut receipts, mut broken): (Vec<Flow>, Vec<(Receipt, usize)>, _) = (vec![], vec![], false);
             for step in steps {
                 let appended = match &step {

@@ -9,18 +9,13 @@ use std::{
 };
 
 use arrow::array::RecordBatch;
-use flowseek::{
-    Archive, Flow, FlowId, Settings,
-    flow::Timestamp,
-    ingest::{LiveAppender, LiveOptions},
-    schema::FlowBuilder,
-};
+use flowseek::{Archive, Flow, FlowId, Settings, flow::Timestamp, ingest::LiveAppender, schema::FlowBuilder};
 
 use crate::{
     child::{self, Child},
     folder::Folder,
     hooked::{Hooked, Step},
-    live::NEVER,
+    live::never,
 };
 
 const QUEUE_BYTES: u64 = 16 << 20;
@@ -89,9 +84,9 @@ fn filling_process() {
         }
         Ok(())
     });
-    let settings = Settings { segment_rows: 4, storage: Arc::new(storage), ..Settings::default() };
+    let settings = Settings::default().segment_rows(4).storage(Arc::new(storage));
     let archive = Archive::open_or_create_with(&task[0], settings).unwrap();
-    let options = LiveOptions { queue_bytes: QUEUE_BYTES, compaction: None, ..NEVER };
+    let options = never().queue_bytes(QUEUE_BYTES).compaction(None);
     let appender = archive.live_appender(options).unwrap();
     // One segment is being written, and the next has no place: what comes now stays in the queue.
     (0..12).for_each(|_| assert!(Call::of("one flow").0.is_taken(&appender)));

@@ -30,13 +30,12 @@ const SEGMENTS: i64 = 600;
 const CLIENTS: i64 = 64;
 
 fn settings(place: &Place) -> Settings {
-    Settings {
-        segment: SegmentOptions { block_rows: 8, row_group_blocks: 1 },
-        segment_rows: 2,
-        index_cache_bytes: 2 << 20,
-        page_cache_bytes: 1 << 20,
-        ..place.settings(2)
-    }
+    place
+        .settings(2)
+        .segment(SegmentOptions { block_rows: 8, row_group_blocks: 1 })
+        .segment_rows(2)
+        .index_cache_bytes(2 << 20)
+        .page_cache_bytes(1 << 20)
 }
 
 /// Asserts that an archive holds no more than its settings allow.
@@ -84,7 +83,7 @@ fn many_clients_over_many_segments_hold_no_more_than_the_settings_allow() {
                 1 | 3 => (filter::dst_port().within(100..), Order::newest_first()),
                 _ => (Filter::all(), Order::new([by_name], Direction::Descending)),
             };
-            let budget = Budget { time: Duration::from_secs(600), ..Budget::default() };
+            let budget = Budget::default().time(Duration::from_secs(600));
             if client % 5 == 4 {
                 let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(3));
                 context.register_table("flows", Arc::new(FlowTable::new(archive.snapshot().unwrap()))).unwrap();
@@ -113,7 +112,7 @@ fn many_clients_over_many_segments_hold_no_more_than_the_settings_allow() {
 /// What a client of a kind is answered of ten thousand segments: flows, their number, or the groups of a summary. Each
 /// opens some hundred segments, more than there is memory for.
 async fn ask(archive: Archive, kind: i64) -> String {
-    let few = Budget { rows: 300, time: Duration::MAX };
+    let few = Budget::new(300, Duration::MAX);
     let by_name = SortKey { field: Field::SrcNode, direction: Direction::Descending };
     let by_name = Order::new([by_name], Direction::Ascending);
     let snapshot = archive.snapshot().unwrap();
@@ -137,7 +136,7 @@ async fn ask(archive: Archive, kind: i64) -> String {
 
 #[test]
 fn many_clients_over_ten_thousand_segments_hold_no_more_than_the_settings_allow() {
-    let settings = Settings { index_cache_bytes: 2 << 20, page_cache_bytes: 1 << 20, ..Settings::default() };
+    let settings = Settings::default().index_cache_bytes(2 << 20).page_cache_bytes(1 << 20);
     let archive = Archive::open_with(&fixture().path, settings).unwrap();
     let runtime = Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
     stays_within(&archive, || {

@@ -67,7 +67,7 @@ proptest! {
                 let unpruned = pages(query.clone().pruning(Pruning::Off), expected.len()).await;
                 prop_assert_eq!(&unpruned, &expected, "unpruned {}", told);
 
-                let budget = Budget { rows, time: Duration::from_secs(60) };
+                let budget = Budget::new(rows, Duration::from_secs(60));
                 let short = pages(query.clone().budget(budget), expected.len()).await;
                 prop_assert_eq!(&short, &expected, "budget of {} rows {}", rows, told);
 
@@ -197,7 +197,7 @@ proptest! {
     ) {
         let directory = Folder::new();
         let segment = SegmentOptions { block_rows, row_group_blocks: 3 };
-        let settings = Settings { segment, segment_rows: 1500, ..Settings::default() };
+        let settings = Settings::default().segment(segment).segment_rows(1500);
         let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
         let flows: Vec<_> = Generator::new(seed).flows(3000).collect();
         // Hosts that are there, the networks around some of them, and thousands that are not.

@@ -66,7 +66,7 @@ fn call_of(flow: &Flow) -> [u64; 3] {
 
 /// So small that many segments are merged to large ones in a short life.
 fn settings() -> Settings {
-    Settings { segment_rows: 200, ..Settings::default() }
+    Settings::default().segment_rows(200)
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn appending_process() {
     let Some(task) = child::task() else { return };
     let round: u64 = task[1].parse().unwrap();
     let archive = Archive::open_or_create_with(&task[0], settings()).unwrap();
-    let options = LiveOptions { flush_rows: 4, flush_age: Duration::from_millis(2), ..LiveOptions::default() };
+    let options = LiveOptions::default().flush_rows(4).flush_age(Duration::from_millis(2));
     let appender = archive.live_appender(options).unwrap();
     let handle = async |handler: u64| {
         for number in 0..1000 {
@@ -245,7 +245,7 @@ fn reading_process() {
 fn other_processes_see_every_commit_at_once_and_page_through_everything_exactly_once_though_it_is_merged() {
     let directory = Folder::new();
     let archive = Archive::open_or_create_with(directory.path(), settings()).unwrap();
-    let options = LiveOptions { flush_age: Duration::MAX, ..LiveOptions::default() };
+    let options = LiveOptions::default().flush_age(Duration::MAX);
     let appender = archive.live_appender(options).unwrap();
     let commit = |calls: Vec<Flow>| {
         block_on(async {

@@ -112,7 +112,7 @@ fn at_each_read_in_parts<T: fmt::Debug + PartialEq>(
     change(&mut after);
     let copy = prepared.copy();
     let reads = Reads::new();
-    let settings = Settings { storage: reads.storage(), ..copy.settings(40) };
+    let settings = copy.settings(40).storage(reads.storage());
     let expected = operation(&copy.path, settings).unwrap();
     let last = reads.set(Fault::Never);
     assert!(last > 5, "hardly anything is read");
@@ -121,7 +121,7 @@ fn at_each_read_in_parts<T: fmt::Debug + PartialEq>(
         for fault in [Fault::At(step, Errno::MFILE), Fault::At(step, Errno::IO), Fault::From(step, Errno::NOMEM)] {
             let copy = prepared.copy();
             let reads = Reads::new();
-            let settings = || Settings { storage: reads.storage(), ..copy.settings(40) };
+            let settings = || copy.settings(40).storage(reads.storage());
             reads.set(fault);
             let result = operation(&copy.path, settings());
             reads.set(Fault::Never);
@@ -243,10 +243,10 @@ fn all_pages_outlast_a_lack_that_passes_and_one_that_does_not_ends_them_where_th
             let (mut steps, clock) = (0, Skipping::new());
             for fault in [Fault::At(step, Errno::NOMEM), Fault::From(step, Errno::NOMEM)] {
                 let reads = Reads::new();
-                let settings = Settings { storage: reads.storage(), clock: clock.clone(), ..prepared.settings(40) };
+                let settings = prepared.settings(40).storage(reads.storage()).clock(clock.clone());
                 let archive = Archive::open_with(&prepared.path, settings).unwrap();
                 let query = archive.snapshot().unwrap().query(filter.clone()).order(order.clone()).limit(7);
-                let query = query.budget(Budget { rows: 20, time: Duration::MAX }).count(Count::None);
+                let query = query.budget(Budget::new(20, Duration::MAX)).count(Count::None);
                 let mut pages = query.pages().patience(Duration::from_secs(3));
                 reads.set(fault);
                 let (mut flows, before) = (Vec::new(), clock.instant());
@@ -298,7 +298,7 @@ fn what_is_appended_live_is_there_once_it_is_acknowledged() {
     let append = |path: &Path, settings: Settings| {
         let archive = Archive::open_with(path, settings)?;
         block_on(async {
-            let options = LiveOptions { flush_age: Duration::MAX, ..LiveOptions::default() };
+            let options = LiveOptions::default().flush_age(Duration::MAX);
             let appender = archive.live_appender(options)?;
             let receipt = appender.append([flow(500)]).await?;
             let _ = appender.commit().await?;
@@ -319,7 +319,7 @@ fn a_page_that_skips_gaps_leaves_no_segment_out_for_a_lack_that_passes() {
     let mut step = 1;
     loop {
         let reads = Reads::new();
-        let settings = Settings { storage: reads.storage(), ..prepared.settings(40) };
+        let settings = prepared.settings(40).storage(reads.storage());
         let archive = Archive::open_with(&prepared.path, settings).unwrap();
         let query = archive.snapshot().unwrap().query(filter.clone()).order(order.clone()).gaps(Gaps::Skip);
         reads.set(Fault::At(step, Errno::NOMEM));
@@ -354,7 +354,7 @@ fn flows_that_are_too_old_go_and_no_others() {
     let before = Timestamp::from_millis(30).unwrap();
     let retain = |path: &Path, settings: Settings| {
         let archive = Archive::open_with(path, settings)?;
-        let retention = Retention { before: Some(before), exact: true, bytes: None };
+        let retention = Retention::default().before(before).exact(true);
         let mut retained = archive.writer()?.retain(retention)?;
         if let Some(error) = retained.unreadable.pop() {
             return Err(error.into());
@@ -397,7 +397,7 @@ fn what_cannot_be_read_is_verified_as_unreadable_and_not_as_damaged() {
         let mut steps = 0;
         for fault in [Fault::At(step, Errno::INTR), Fault::From(step, Errno::IO)] {
             let reads = Reads::new();
-            let settings = Settings { storage: reads.storage(), ..prepared.settings(40) };
+            let settings = prepared.settings(40).storage(reads.storage());
             reads.set(fault);
             let report = Archive::verify_with(&prepared.path, settings, Depth::Rows, &mut |_| {});
             steps = reads.set(Fault::Never).max(steps);

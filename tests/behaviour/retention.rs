@@ -23,7 +23,7 @@ fn retain(archive: &Archive, retention: Retention) -> Retained {
 }
 
 fn before(millis: i64) -> Retention {
-    Retention { before: Timestamp::from_millis(millis), ..Retention::default() }
+    Retention::default().before(Timestamp::from_millis(millis))
 }
 
 fn starts(archive: &Archive) -> Vec<i64> {
@@ -53,11 +53,11 @@ fn exact_retention_leaves_no_flow_that_is_too_old_and_every_other_as_it_was() {
         let archive = archive(&place);
         let mut expected = now(&archive);
         expected.retain(|flow| flow.flow.start_time.as_millis() >= millis);
-        let done = retain(&archive, Retention { exact: true, ..before(millis) });
+        let done = retain(&archive, before(millis).exact(true));
         assert_eq!(now(&archive), expected, "before {millis}");
         assert_eq!(done.rows as usize, 33 - expected.len());
         place.assert_clean(&archive);
-        let again = retain(&archive, Retention { exact: true, ..before(millis) });
+        let again = retain(&archive, before(millis).exact(true));
         assert_eq!((again.rows, again.segments, again.rewritten), (0, 0, 0));
     }
 }
@@ -74,7 +74,7 @@ fn a_damaged_segment_keeps_no_other_from_being_cut_and_is_named() {
     let (mut bytes, sound) = (fs::read(&path).unwrap(), fs::read(&path).unwrap());
     bytes[100] ^= 1;
     fs::write(&path, bytes).unwrap();
-    let done = retain(&archive, Retention { exact: true, ..before(20) });
+    let done = retain(&archive, before(20).exact(true));
     assert_eq!((done.rows, done.segments, done.rewritten), (12, 1, 1));
     let [error] = done.unreadable.as_slice() else { panic!("{:?}", done.unreadable) };
     assert_eq!((error.kind(), error.file().is_some_and(|file| file.ends_with(&spoiled))), (ErrorKind::Damaged, true));
@@ -82,7 +82,7 @@ fn a_damaged_segment_keeps_no_other_from_being_cut_and_is_named() {
     fs::write(&path, sound).unwrap();
     expected.retain(|flow| [11, 12, 13, 16].contains(&flow.id.get()));
     assert_eq!(now(&archive), expected);
-    assert_eq!(retain(&archive, Retention { exact: true, ..before(20) }).rows, 2);
+    assert_eq!(retain(&archive, before(20).exact(true)).rows, 2);
     assert_eq!(starts(&archive), [25, 26]);
     place.assert_clean(&archive);
 }
@@ -93,7 +93,7 @@ fn for_want_of_space_the_oldest_segments_go_and_no_more_than_needed() {
     let archive = archive(&place);
     let segments = archive.snapshot().unwrap().manifest().segments.clone();
     let total: u64 = segments.iter().map(|segment| segment.bytes).sum();
-    let at_most = |bytes| retain(&archive, Retention { bytes: Some(bytes), ..Retention::default() });
+    let at_most = |bytes| retain(&archive, Retention::default().bytes(bytes));
     assert_eq!(at_most(total).segments, 0);
     let done = at_most(total - 1);
     assert_eq!((done.rows, done.segments, done.bytes), (10, 1, segments[0].bytes));
@@ -117,7 +117,7 @@ fn for_want_of_space_the_segment_whose_newest_flow_is_the_oldest_goes() {
         commit(&archive, kept);
         commit(&archive, gone);
         let bytes = archive.snapshot().unwrap().manifest().bytes();
-        let done = retain(&archive, Retention { bytes: Some(bytes - 1), ..Retention::default() });
+        let done = retain(&archive, Retention::default().bytes(bytes - 1));
         assert_eq!((done.segments, starts(&archive)), (1, kept.to_vec()));
         place.assert_clean(&archive);
     }
@@ -128,7 +128,7 @@ fn age_and_space_together_remove_what_either_would() {
     let place = Place::new();
     let archive = archive(&place);
     let bytes = archive.snapshot().unwrap().manifest().segments[2].bytes;
-    let done = retain(&archive, Retention { exact: true, bytes: Some(bytes), ..before(22) });
+    let done = retain(&archive, before(22).exact(true).bytes(bytes));
     assert_eq!((done.segments, done.rewritten), (3, 1));
     assert_eq!(starts(&archive), [22, 23, 24, 25, 26, 27, 28, 29]);
     place.assert_clean(&archive);

@@ -115,19 +115,17 @@ async fn check(hour: u64, reader: &Archive) {
 fn a_day_of_flows_leaves_few_segments_and_pages_that_cost_the_same_at_its_end() {
     let directory = Folder::new();
     let written = Arc::new(AtomicU64::new(0));
-    let settings = Settings {
-        segment: SegmentOptions { block_rows: 64, row_group_blocks: 8 },
-        segment_rows: SEGMENT_ROWS,
-        storage: Arc::new(counting(&written)),
-        index_cache_bytes: 1 << 20,
-        page_cache_bytes: 1 << 20,
-        ..Settings::default()
-    };
+    let settings = Settings::default()
+        .segment(SegmentOptions { block_rows: 64, row_group_blocks: 8 })
+        .segment_rows(SEGMENT_ROWS)
+        .storage(Arc::new(counting(&written)))
+        .index_cache_bytes(1 << 20)
+        .page_cache_bytes(1 << 20);
     let archive = Archive::open_or_create_with(directory.path().join("flows"), settings.clone()).unwrap();
     // As another process would have it, all day.
     let reader = Archive::open_with(archive.path(), settings).unwrap();
     let status = block_on(async {
-        let options = LiveOptions { flush_age: Duration::MAX, ..LiveOptions::default() };
+        let options = LiveOptions::default().flush_age(Duration::MAX);
         let appender = archive.live_appender(options).unwrap();
         let mut flows = flows();
         for hour in 0..HOURS {

@@ -232,7 +232,7 @@ fn with_damaged_segments(test: impl FnOnce(&Archive)) {
 }
 
 fn in_segments(directory: &Folder, test: impl FnOnce(&Archive)) {
-    let settings = Settings { segment_rows: 25, ..Settings::default() };
+    let settings = Settings::default().segment_rows(25);
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
     let flow = |n: u16| Flow {
         dst_port: Some(n),
@@ -835,7 +835,7 @@ fn a_scan_that_nobody_asks_any_more_reads_no_further() {
 #[test]
 fn a_scan_of_everything_leaves_the_pages_of_others_in_memory() {
     let directory = Folder::new();
-    let settings = Settings { page_cache_bytes: 2 << 20, ..Settings::default() };
+    let settings = Settings::default().page_cache_bytes(2 << 20);
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
     let flow = |n: u16| Flow {
         src_bytes: Some(u64::from(n) * 7919),
@@ -897,7 +897,7 @@ fn cause(error: &DataFusionError) -> &flowseek::Error {
 /// An archive of one segment with all columns, several pages, row groups, dictionaries and plain names.
 fn varied(path: &Path) -> Archive {
     let segment = SegmentOptions { block_rows: 16, row_group_blocks: 2 };
-    let archive = Archive::open_or_create_with(path, Settings { segment, ..Settings::default() }).unwrap();
+    let archive = Archive::open_or_create_with(path, Settings::default().segment(segment)).unwrap();
     let flow = |n: u16| Flow {
         end_time: (!n.is_multiple_of(3)).then(|| Timestamp::from_millis(i64::from(n) * 1100).unwrap()),
         src_ip: Some(format!("10.0.{}.{n}", n % 7).parse().unwrap()),
@@ -1002,8 +1002,7 @@ fn a_read_that_fails_is_no_damage_and_the_same_query_is_answered_when_reads_succ
     };
     let storage = Arc::new(storage);
     for read in 0.. {
-        let archive =
-            Archive::open_with(directory.path(), Settings { storage: storage.clone(), ..Settings::default() }).unwrap();
+        let archive = Archive::open_with(directory.path(), Settings::default().storage(storage.clone())).unwrap();
         left.store(read, Ordering::Relaxed);
         let struck = answers(&archive);
         let all = struck.iter().all(Result::is_ok);

@@ -129,7 +129,7 @@ impl Machine {
         let bytes = self.archive.snapshot().unwrap().manifest().bytes();
         let bytes = self.random.random_bool(0.2).then(|| bytes * 3 / 4);
         let before = Timestamp::from_millis(before).unwrap();
-        let done = self.writer().retain(Retention { before: Some(before), bytes, exact }).unwrap();
+        let done = self.writer().retain(Retention::default().before(before).bytes(bytes).exact(exact)).unwrap();
         let left: HashSet<FlowId> = all(&self.archive.snapshot().unwrap()).iter().map(|flow| flow.id).collect();
         let count = self.flows.len();
         self.flows.retain(|id, flow| {

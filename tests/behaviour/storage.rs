@@ -43,7 +43,7 @@ fn files_that_a_snapshot_of_any_process_needs_stay_until_it_is_dropped() {
     commit(&archive, [50]);
     compact(&archive);
     commit(&archive, [60]);
-    let _ = archive.writer().unwrap().retain(Retention { bytes: Some(0), ..Retention::default() }).unwrap();
+    let _ = archive.writer().unwrap().retain(Retention::default().bytes(0)).unwrap();
     assert!(now(&archive).is_empty());
     assert_eq!(all(&held), before);
     // Those that are in the way of nobody are gone already: what is left was part of the version that is held.
@@ -83,7 +83,7 @@ fn an_idle_reader_keeps_no_deleted_file_on_the_disk() {
         // Nobody asks the reader for anything any more.
         match removes {
             true => {
-                let _ = archive.writer().unwrap().retain(Retention { bytes: Some(0), ..Retention::default() }).unwrap();
+                let _ = archive.writer().unwrap().retain(Retention::default().bytes(0)).unwrap();
             }
             false => {
                 let larger = Archive::open_with(&place.path, place.settings(100)).unwrap();
@@ -260,7 +260,7 @@ fn a_writer_whose_lock_was_taken_from_it_merges_and_removes_nothing() {
     let before = (newest.snapshot().unwrap().manifest().clone(), now(&newest));
     for _ in 0..2 {
         assert_eq!(compactor.run_once(Effort::Full).unwrap_err().kind(), ErrorKind::Locked);
-        let all = Retention { bytes: Some(0), ..Retention::default() };
+        let all = Retention::default().bytes(0);
         assert_eq!(writer.retain(all).unwrap_err().kind(), ErrorKind::Locked);
     }
     drop((writer, compactor));
@@ -273,7 +273,7 @@ fn a_writer_whose_lock_was_taken_from_it_merges_and_removes_nothing() {
 fn no_receipt_resolves_for_flows_that_another_writer_has_pushed_aside() {
     let place = Place::new();
     let archive = place.archive(8);
-    let options = LiveOptions { flush_age: Duration::MAX, ..LiveOptions::default() };
+    let options = LiveOptions::default().flush_age(Duration::MAX);
     block_on(async {
         let appender = archive.live_appender(options).unwrap();
         appender.append([flow(1)]).await.unwrap();

@@ -20,7 +20,7 @@ use crate::{
     support::{append, block_on, filter as any_filter, flow, settings},
 };
 
-pub(crate) const UNLIMITED: Budget = Budget { rows: u64::MAX, time: Duration::MAX };
+pub(crate) const UNLIMITED: Budget = Budget::new(u64::MAX, Duration::MAX);
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -173,8 +173,8 @@ proptest! {
         let (_directory, archive, flows) = archive(&commits, settings);
         for (filter, asked, rows, limit) in questions {
             let (budget, group_bytes) = match limit {
-                0 => (Budget { rows, ..UNLIMITED }, u64::MAX),
-                1 => (Budget { time: Duration::ZERO, ..UNLIMITED }, u64::MAX),
+                0 => (UNLIMITED.rows(rows), u64::MAX),
+                1 => (UNLIMITED.time(Duration::ZERO), u64::MAX),
                 _ => (UNLIMITED, rows * 100),
             };
             let mut left = filter.clone();
@@ -207,7 +207,7 @@ proptest! {
 /// So many flows, in segments of 30,000 and blocks of 1,000.
 pub(crate) fn generated(flows: usize) -> (Folder, Archive, Vec<StoredFlow>) {
     let segment = SegmentOptions { block_rows: 1000, row_group_blocks: 4 };
-    let settings = Settings { segment, segment_rows: 30_000, ..Settings::default() };
+    let settings = Settings::default().segment(segment).segment_rows(30_000);
     archive(&[Generator::new(7).flows(flows as u64).collect()], settings)
 }
 
@@ -320,11 +320,11 @@ fn bytes_by_time_are_added_up_with_memory_for_one_page() {
         ..Flow::starting(Timestamp::from_millis(second * 1000).unwrap())
     };
     let segment = SegmentOptions { block_rows: 8, row_group_blocks: 2 };
-    let settings = Settings { segment, page_cache_bytes: 1 << 10, ..Settings::default() };
+    let settings = Settings::default().segment(segment).page_cache_bytes(1 << 10);
     let (_directory, archive, flows) = archive(&[(0..100).map(at).collect()], settings);
     let every = Some(Every::Length(Duration::from_secs(3)));
     let asked = Asked { by: Vec::new(), measure: Measure::Bytes, top: 1, every, flows_only: false };
-    let soon = Budget { time: Duration::from_millis(100), ..UNLIMITED };
+    let soon = UNLIMITED.time(Duration::from_millis(100));
     let summary = block_on(asked.query(&archive, &Filter::all()).budget(soon).summary()).unwrap();
     let covered = |flow: &&StoredFlow| summary.searched.is_none_or(|(oldest, _)| flow.flow.start_time >= oldest);
     asked.check(&summary, &flows.iter().filter(covered).collect::<Vec<_>>());

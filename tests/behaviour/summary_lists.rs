@@ -155,7 +155,7 @@ fn a_damaged_list_is_an_error_that_names_the_file() {
 
 /// An archive of these flows in segments of so many rows.
 fn in_segments(flows: Vec<Flow>, segment_rows: usize) -> (Folder, Archive, Vec<StoredFlow>) {
-    archive(&[flows], Settings { segment_rows, ..Settings::default() })
+    archive(&[flows], Settings::default().segment_rows(segment_rows))
 }
 
 #[test]

@@ -76,7 +76,7 @@ pub fn fixture() -> &'static Fixture {
 
 /// The archive with caches that hold a small part of it.
 fn archive(settings: Settings) -> Archive {
-    let settings = Settings { index_cache_bytes: 8 << 20, page_cache_bytes: 1 << 20, ..settings };
+    let settings = settings.index_cache_bytes(8 << 20).page_cache_bytes(1 << 20);
     Archive::open_with(&fixture().path, settings).unwrap()
 }
 
@@ -94,7 +94,7 @@ fn by(field: Field, direction: Direction) -> Order {
 }
 
 const ROWS: u64 = 100;
-const FEW: Budget = Budget { rows: ROWS, time: Duration::MAX };
+const FEW: Budget = Budget::new(ROWS, Duration::MAX);
 /// What may be read beyond the rows of a budget: a round of blocks.
 const ROUND_ROWS: u64 = 64 * SEGMENT_ROWS as u64;
 /// The most segments that are opened for so many rows: a block of each is read, or turned away by its lists.
@@ -140,7 +140,7 @@ fn pages_of_few_rows_join_to_the_plain_sort() {
         let mut expected: Vec<_> = matching(&some()).map(|flow| (order.key(flow), flow)).collect();
         expected.sort_by(|(left, _), (right, _)| order.compare(left, right));
         let query = snapshot.query(some()).order(order.clone()).limit(300).count(Count::None);
-        let query = query.budget(Budget { rows: 500, ..FEW });
+        let query = query.budget(FEW.rows(500));
         let (mut found, mut start) = (Vec::new(), Start::First);
         for pages in 1.. {
             assert!(pages < 200, "the pages do not end: {order:?}");
@@ -159,7 +159,7 @@ fn pages_of_few_rows_join_to_the_plain_sort() {
 fn a_count_of_few_rows_is_asked_for_again_until_it_is_right() {
     let filter = some().and(filter::src_port().within(..25));
     let snapshot = archive(Settings::default()).snapshot().unwrap();
-    let query = snapshot.query(filter.clone()).limit(0).count(Count::Exact).budget(Budget { rows: 200, ..FEW });
+    let query = snapshot.query(filter.clone()).limit(0).count(Count::Exact).budget(FEW.rows(200));
     let mut tries = 1;
     let page = loop {
         match block_on(query.page()) {
@@ -195,7 +195,7 @@ fn summaries_of_few_rows_read_few_and_join_to_the_whole() {
     }
     let (mut left, mut told) = (some(), 0);
     loop {
-        let summary = block_on(snapshot.summarize(left).budget(Budget { rows: 500, ..FEW }).summary()).unwrap();
+        let summary = block_on(snapshot.summarize(left).budget(FEW.rows(500)).summary()).unwrap();
         assert!(summary.explain.rows_scanned <= 500 + ROUND_ROWS, "{}", summary.explain);
         told += summary.totals.flows;
         let Some((oldest, _)) = summary.searched else { break };
@@ -231,13 +231,11 @@ fn the_time_ends_whatever_is_done_though_every_segment_is_still_to_be_opened() {
             Ok(())
         }
     };
-    let settings = Settings {
-        storage: Arc::new(Hooked::new(hook)),
-        clock: Arc::new(OfReads { started: Instant::now(), reads: Arc::clone(&reads) }),
-        ..Settings::default()
-    };
+    let settings = Settings::default()
+        .storage(Arc::new(Hooked::new(hook)))
+        .clock(Arc::new(OfReads { started: Instant::now(), reads: Arc::clone(&reads) }));
     let snapshot = archive(settings).snapshot().unwrap();
-    let budget = Budget { rows: u64::MAX, time: Duration::from_millis(200) };
+    let budget = Budget::new(u64::MAX, Duration::from_millis(200));
     // To open a segment takes four reads and to look into its lists one. A fetch of eight pages of 19 columns may begin
     // 20 milliseconds late, and a summary has begun a round of 64 blocks, for each of which it is read where its pages lie.
     let within = |most: u64, step: &dyn Fn()| {

@@ -30,7 +30,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// Commits for nobody but who asks.
 fn options() -> LiveOptions {
-    LiveOptions { flush_age: Duration::MAX, ..LiveOptions::default() }
+    LiveOptions::default().flush_age(Duration::MAX)
 }
 
 async fn commit(appender: &LiveAppender, starts: impl IntoIterator<Item = i64>) {
@@ -106,7 +106,7 @@ fn without_compaction_segments_stay_as_they_were_committed() {
     let place = Place::new();
     let archive = place.archive(100);
     block_on(async {
-        let appender = archive.live_appender(LiveOptions { compaction: None, ..options() }).unwrap();
+        let appender = archive.live_appender(options().compaction(None)).unwrap();
         for start in 0..20 {
             commit(&appender, [start]).await;
         }
@@ -124,7 +124,7 @@ fn flows_that_are_too_old_go_and_young_ones_stay() {
     let today = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
     let keep = Some(Duration::from_secs(3600));
     block_on(async {
-        let appender = archive.live_appender(LiveOptions { keep, ..options() }).unwrap();
+        let appender = archive.live_appender(options().keep(keep)).unwrap();
         commit(&appender, [1, 2, today - 7_200_000]).await;
         commit(&appender, [today]).await;
         // Late ones too.
@@ -154,12 +154,12 @@ impl Clock for Ahead {
 fn a_clock_that_jumps_ahead_removes_nothing_that_is_young_beside_the_newest_flow() {
     let place = Place::new();
     let years = Duration::from_secs(40 * 365 * 86_400);
-    let settings = Settings { clock: Arc::new(Ahead(years)), ..place.settings(100) };
+    let settings = place.settings(100).clock(Arc::new(Ahead(years)));
     let archive = Archive::open_or_create_with(&place.path, settings).unwrap();
     let today = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
     let keep = Some(Duration::from_secs(3600));
     block_on(async {
-        let appender = archive.live_appender(LiveOptions { keep, ..options() }).unwrap();
+        let appender = archive.live_appender(options().keep(keep)).unwrap();
         commit(&appender, [today - 7_200_000]).await;
         commit(&appender, [today - 3_000_000]).await;
         commit(&appender, [today]).await;
@@ -176,7 +176,7 @@ fn an_age_that_reaches_back_before_all_times_removes_nothing() {
     let archive = place.archive(100);
     block_on(async {
         for keep in [Duration::MAX, Duration::from_secs(1 << 40)] {
-            let appender = archive.live_appender(LiveOptions { keep: Some(keep), ..options() }).unwrap();
+            let appender = archive.live_appender(options().keep(keep)).unwrap();
             commit(&appender, [-60_000_000_000_000]).await;
             let status = settled(&appender).await;
             assert!(status.removed == 0 && status.failures == 0, "{status:?}");
@@ -196,7 +196,7 @@ fn the_oldest_go_where_there_are_more_bytes_than_allowed() {
     crate::kept::commit(&archive, 0..10);
     let max_bytes = bytes(&archive) * 3;
     block_on(async {
-        let appender = archive.live_appender(LiveOptions { max_bytes: Some(max_bytes), ..options() }).unwrap();
+        let appender = archive.live_appender(options().max_bytes(max_bytes)).unwrap();
         for first in 1..10 {
             commit(&appender, first * 10..first * 10 + 10).await;
             let removed = settled(&appender).await.removed;
@@ -263,7 +263,7 @@ fn gated_with(place: &Place, settings: Settings) -> (Archive, Gated) {
     let gate = Gated::default();
     let passed = gate.clone();
     let storage = Hooked::new(move |path, step| passed.pass(path, step));
-    let settings = Settings { storage: Arc::new(storage), ..settings };
+    let settings = settings.storage(Arc::new(storage));
     (Archive::open_or_create_with(&place.path, settings).unwrap(), gate)
 }
 
@@ -326,7 +326,7 @@ fn a_disk_that_is_too_full_to_merge_fails_no_call_and_is_told_and_tried_again() 
 fn how_long_it_waits_after_a_failure_is_told_by_the_clock_of_the_archive() {
     let place = Place::new();
     let clock = ManualClock::new();
-    let (archive, gate) = gated_with(&place, Settings { clock: Arc::new(clock.clone()), ..place.settings(100) });
+    let (archive, gate) = gated_with(&place, place.settings(100).clock(Arc::new(clock.clone())));
     gate.set(|state| state.is_full = true);
     block_on(async {
         let appender = archive.live_appender(options()).unwrap();
@@ -408,7 +408,7 @@ fn an_appender_that_ends_leaves_the_archive_free_and_clean_whatever_was_being_me
     let mut flows = 0;
     block_on(async {
         for round in 0..20 {
-            let options = LiveOptions { compaction: Some(Effort::Thorough), ..options() };
+            let options = options().compaction(Effort::Thorough);
             let appender = archive.live_appender(options).unwrap();
             for _ in 0..6 + round % 5 {
                 commit(&appender, [flows, flows + 1]).await;

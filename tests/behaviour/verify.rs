@@ -435,7 +435,7 @@ fn flows_that_were_removed_on_purpose_do_not_come_back_from_quarantine() {
     sound[start - 3] ^= 1;
     fs::write(kept, sound).unwrap();
     assert_eq!(repair(&place).restored, [], "its flows are there");
-    let all = Retention { bytes: Some(0), ..Retention::default() };
+    let all = Retention::default().bytes(0);
     assert_eq!(archive.writer().unwrap().retain(all).unwrap().rows, before.len() as u64);
     let repaired = repair(&place);
     assert_eq!((repaired.restored.len(), repaired.lost.len()), (0, 0));
@@ -551,7 +551,7 @@ fn a_lost_manifest_is_made_anew_from_the_one_before_and_the_segments_or_it_is_sa
     };
     let reduced: Change = |archive| {
         let bytes = Some(archive.snapshot().unwrap().manifest().bytes() / 2);
-        let _ = archive.writer().unwrap().retain(Retention { bytes, ..Retention::default() }).unwrap();
+        let _ = archive.writer().unwrap().retain(Retention::default().bytes(bytes)).unwrap();
     };
     for (change, may_come_back) in [(appended, false), (compacted, false), (reduced, true)] {
         let copy = place.copy();
@@ -740,7 +740,7 @@ fn a_compaction_passes_over_a_damaged_segment_and_names_it() {
     assert!(manifest.segments.iter().any(|segment| segment.path == path));
     assert!(manifest.version > 4, "the others were merged");
     drop(compactor);
-    let retention = Retention { before: Some(flow(100).start_time), exact: true, ..Retention::default() };
+    let retention = Retention::default().before(flow(100).start_time).exact(true);
     let copy = place.copy();
     copy.expect_damage();
     let retained = copy.archive(64).writer().unwrap().retain(retention).unwrap();
@@ -760,7 +760,7 @@ fn a_writer_that_works_is_not_repaired_under() {
     drop(writer);
     let nothing = place.path.join("nothing");
     assert_eq!(Archive::verify(&nothing, Depth::Rows, &mut |_| {}).unwrap_err().kind(), ErrorKind::NotFound);
-    let settings = flowseek::Settings { storage: Arc::new(place.storage.clone()), ..flowseek::Settings::default() };
+    let settings = flowseek::Settings::default().storage(Arc::new(place.storage.clone()));
     assert_eq!(Archive::repair(nothing, settings, &mut |_| {}).unwrap_err().kind(), ErrorKind::NotFound);
     let _ = all(&archive.snapshot().unwrap());
 }

@@ -93,17 +93,15 @@ impl Place {
     fn of((flows, block_rows): (usize, usize), index_cache_bytes: u64, page_cache_bytes: u64) -> Self {
         let directory = Folder::new();
         let (clock, thread) = (ManualClock::new(), Arc::new(Thread::default()));
-        let settings = Settings {
-            segment: SegmentOptions { block_rows, row_group_blocks: 2 },
-            segment_rows: flows / 2,
-            index_cache_bytes,
-            page_cache_bytes,
+        let settings = Settings::default()
+            .segment(SegmentOptions { block_rows, row_group_blocks: 2 })
+            .segment_rows(flows / 2)
+            .index_cache_bytes(index_cache_bytes)
+            .page_cache_bytes(page_cache_bytes)
             // What was counted before would not be waited for.
-            count_cache_bytes: 0,
-            clock: Arc::new(clock.clone()),
-            workers: Arc::new(Only(Arc::clone(&thread))),
-            ..Settings::default()
-        };
+            .count_cache_bytes(0)
+            .clock(Arc::new(clock.clone()))
+            .workers(Arc::new(Only(Arc::clone(&thread))));
         let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
         let stored = append(&archive, &[(0..flows as u64).map(flow).collect()]);
         // Footers and indexes are there for whoever has the memory for them.
@@ -114,7 +112,7 @@ impl Place {
 
     /// A page that is [interrupted](Self::interrupted).
     fn interrupted_page(&self, query: &Query, work: usize) -> Option<Result<Page>> {
-        let query = query.clone().budget(Budget { time: TIME, rows: u64::MAX });
+        let query = query.clone().budget(Budget::default().time(TIME).rows(u64::MAX));
         self.interrupted(query.page(), work)
     }
 
@@ -194,7 +192,7 @@ fn a_page_whose_time_ends_while_it_waits_is_what_was_found_and_a_cursor_or_says_
             let query = snapshot.query(filter.clone()).order(order.clone()).limit(20).count(Count::None);
             let expected = oracle(&place.stored, &filter, &order);
             // From the first flow, and from where a budget of few rows has interrupted a search.
-            let few = query.clone().budget(Budget { rows: 1, time: TIME });
+            let few = query.clone().budget(Budget::new(1, TIME));
             let cut = futures::executor::block_on(few.page()).unwrap();
             let found = cut.flows().unwrap();
             for (start, before) in [(Start::First, vec![]), (Start::At(cut.next.unwrap()), found)] {
@@ -254,7 +252,7 @@ fn a_summary_whose_time_ends_while_it_waits_is_exact_for_what_it_covers_or_says_
         let place = Place::of((160, 1), index, pages);
         let query = place.archive.snapshot().unwrap().summarize(filter::src_port().within(..25)).by([Field::DstPort]);
         let query = query.every(Every::Length(Duration::from_millis(1))).top(1000);
-        let query = query.budget(Budget { time: TIME, rows: u64::MAX });
+        let query = query.budget(Budget::default().time(TIME).rows(u64::MAX));
         for work in 0.. {
             let Some(outcome) = place.interrupted(query.summary(), work) else { break };
             let summary = match outcome {

@@ -154,7 +154,7 @@ mod tests {
         let order: UInt32Array = (0..5).chain([6, 5]).chain(7..60).collect::<Vec<u32>>().into();
         let flows = take_record_batch(&flows.finish(FlowId::new(1)).unwrap(), &order).unwrap();
         let mut writer = archive.writer().unwrap();
-        writer.write(&flows).unwrap();
+        writer.write_sorted(&flows).unwrap();
         let _ = writer.commit().unwrap();
         drop(writer);
         let path = &archive.snapshot().unwrap().manifest().segments[0].path.clone();

@@ -93,10 +93,9 @@ impl Import {
     }
 
     fn import(&self, appender: &mut Appender, watch: &mut Watch<'_>) -> flowseek::Result<ImportReport> {
-        let options = ImportOptions {
-            format: ImportFormat::ALL.into_iter().find(|format| format.name() == self.format),
-            strictness: if self.strict { Strictness::Strict } else { Strictness::Lenient },
-        };
+        let options = ImportOptions::default()
+            .format(ImportFormat::ALL.into_iter().find(|format| format.name() == self.format))
+            .strictness(if self.strict { Strictness::Strict } else { Strictness::Lenient });
         let source = *watch.source;
         let mut observer = |event| watch.observe(event);
         match source {

@@ -48,7 +48,7 @@ impl Retain {
         let keep = self.keep.map(|keep| Duration::from_millis(keep.unsigned_abs()));
         let aged = keep.map(|keep| Retention::keeping(keep, SystemTime::now(), snapshot.manifest()));
         drop(snapshot);
-        let retention = Retention { bytes: self.max_bytes, exact: self.exact, ..aged.unwrap_or_default() };
+        let retention = aged.unwrap_or_default().bytes(self.max_bytes).exact(self.exact);
         let retained = writer.retain(retention)?;
         answer(format_args!("removed={} segments={} bytes={}", retained.rows, retained.segments, retained.bytes))?;
         let mut unreadable = retained.unreadable;

@@ -74,7 +74,7 @@ impl Summary {
             return Err(Failure::Usage("CSV has one header: ask for by or for every, not for both".to_owned()));
         }
         let archive = Archive::open(&self.archive)?;
-        let unlimited = Budget { rows: u64::MAX, time: Duration::MAX };
+        let unlimited = Budget::default().rows(u64::MAX).time(Duration::MAX);
         let query = request.query(&archive.snapshot()?).budget(unlimited).group_bytes(GROUP_BYTES);
         let summary = runtime()?.block_on(query.summary())?;
         let view = SummaryView::new(&summary, request.shown, FlagsFormat::Binary);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::archive::Effort;
+use crate::{archive::Effort, setters::setters};
 
 /// When a [`LiveAppender`](super::LiveAppender) commits by itself, how much may wait for it, and how it keeps the archive
 /// in order.
@@ -16,15 +16,14 @@ use crate::archive::Effort;
 /// use flowseek::ingest::LiveOptions;
 ///
 /// // Visible after a quarter of a second at the latest; not more than 16 MiB wait to be taken in; of the last 90 days.
-/// let options = LiveOptions {
-///     flush_age: Duration::from_millis(250),
-///     queue_bytes: 16 << 20,
-///     keep: Some(Duration::from_secs(90 * 86_400)),
-///     ..LiveOptions::default()
-/// };
+/// let options = LiveOptions::default()
+///     .flush_age(Duration::from_millis(250))
+///     .queue_bytes(16 << 20)
+///     .keep(Duration::from_secs(90 * 86_400));
 /// assert_eq!(options.flush_rows, 1 << 20);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LiveOptions {
     /// Commits as soon as so many flows were appended since the last commit.
     pub flush_rows: u64,
@@ -46,6 +45,11 @@ pub struct LiveOptions {
     pub keep: Option<Duration>,
     /// Removes the segments with the oldest flows, until all have no more bytes than this.
     pub max_bytes: Option<u64>,
+}
+
+setters! {
+    LiveOptions { flush_rows: u64, flush_bytes: u64, flush_age: Duration, queue_bytes: u64 }
+    optional { compaction: Effort, keep: Duration, max_bytes: u64 }
 }
 
 impl Default for LiveOptions {

@@ -16,7 +16,7 @@ use crate::{error::Result, flow::FlowId};
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let directory = tempfile::tempdir()?;
 /// let archive = Archive::open_or_create(directory.path().join("flows"))?;
-/// let options = LiveOptions { flush_age: std::time::Duration::from_millis(10), ..LiveOptions::default() };
+/// let options = LiveOptions::default().flush_age(std::time::Duration::from_millis(10));
 /// let appender = archive.live_appender(options)?;
 ///
 /// let receipt = appender.append([Flow::starting("2022-11-01T22:46:01.765Z".parse()?)]).await?;

@@ -4,7 +4,7 @@ use axum::http::request::Parts;
 use flowseek::{
     Filter, filter,
     flow::AddressRange,
-    http::{Grant, Loopback, PERMISSION, Refusal, Settings},
+    http::{EndpointSettings, Grant, Loopback, PERMISSION, Refusal},
 };
 
 use super::{Running, golden_archive, shown};
@@ -36,7 +36,7 @@ fn nodes() -> Vec<String> {
 
 #[test]
 fn refusals_have_their_status_and_challenge() {
-    let running = Running::with(golden_archive(), tenants, Settings::default());
+    let running = Running::with(golden_archive(), tenants, EndpointSettings::default());
     let get = |headers: &[(&str, &str)]| running.get("/v2/audit/flow-logs?limt=1", headers);
     let nobody = get(&[]);
     assert_eq!(nobody.problems(401), ["who are you?"]);
@@ -53,7 +53,7 @@ fn refusals_have_their_status_and_challenge() {
 
 #[test]
 fn no_parameter_widens_what_a_grant_shows() {
-    let running = Running::with(golden_archive(), tenants, Settings::default());
+    let running = Running::with(golden_archive(), tenants, EndpointSettings::default());
     let nodes = nodes();
     let (mine, other) = (&nodes[0], &nodes[1]);
     let flows = golden_queries::flows();
@@ -86,7 +86,7 @@ fn no_parameter_widens_what_a_grant_shows() {
 
 #[test]
 fn a_cursor_of_one_grant_is_refused_under_another() {
-    let running = Running::with(golden_archive(), tenants, Settings::default());
+    let running = Running::with(golden_archive(), tenants, EndpointSettings::default());
     let nodes = nodes();
     let ask = |tenant: &str, query: &str| {
         running.get(&format!("/v2/audit/flow-logs?limit=1&{query}"), &[("x-tenant", tenant)])
@@ -101,7 +101,7 @@ fn a_cursor_of_one_grant_is_refused_under_another() {
 
 #[test]
 fn without_authorization_only_names_of_this_machine_are_answered() {
-    let running = Running::with(golden_archive(), Loopback, Settings::default());
+    let running = Running::with(golden_archive(), Loopback, EndpointSettings::default());
     let port = running.address.port();
     for host in ["localhost", "127.0.0.1", "[::1]", &format!("localhost:{port}")] {
         running.get("/v2/audit/flow-logs?limit=1", &[("host", host)]).flows();

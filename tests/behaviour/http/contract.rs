@@ -6,7 +6,7 @@ use axum::Router;
 use flowseek::{
     Archive, Flow,
     flow::StoredFlow,
-    http::{FlowLogs, Settings},
+    http::{EndpointSettings, FlowLogs},
     import::{Format, Item, Reader},
     query::Budget,
     wire::{FlagsFormat, Limits, Profile, Request},
@@ -59,7 +59,7 @@ fn all_of(archive: &Archive, query: &str) -> Vec<Value> {
 #[test]
 fn a_walk_over_pages_gives_the_answer_of_the_library() {
     let (directory, archive) = golden_archive();
-    let running = Running::with((directory, archive.clone()), open, Settings::default());
+    let running = Running::with((directory, archive.clone()), open, EndpointSettings::default());
     for query in ["sort=destBytes:desc,srcIp", "reverse=true", "protocol=TCP&sort=sourceNode", "dstPort=443,80&limit=3"]
     {
         let pages = walk(&running, &format!("{query}&limit=7").replace("&limit=3&limit=7", "&limit=3"));
@@ -156,11 +156,9 @@ fn a_cursor_that_is_damaged_or_of_another_query_is_one_problem() {
 
 #[test]
 fn limits_and_flags_are_settings() {
-    let settings = Settings {
-        limits: Limits { default: 2, largest: 3, ..Limits::default() },
-        flags: FlagsFormat::Hex,
-        ..Settings::default()
-    };
+    let settings = EndpointSettings::default()
+        .limits(Limits { default: 2, largest: 3, ..Limits::default() })
+        .flags(FlagsFormat::Hex);
     let running = Running::with(golden_archive(), open, settings);
     assert_eq!(running.ask("").flows().len(), 2);
     assert_eq!(running.ask("limit=3").flows().len(), 3);
@@ -186,7 +184,7 @@ fn a_page_has_the_fields_of_the_profile_or_those_that_it_is_asked_for() {
     let current = r#"{"destPort":443,"flags":"65537","meta":{"cost":0.10,"a":1},"nodeId":"n1","protocol":"UNKNOWN","startTime":"1970-01-01T00:00:07.000Z","tcpFlags":"18"}"#;
     let some = r#"{"sourcePackets":3,"meta":{"cost":0.10,"a":1}}"#;
     for (profile, usual) in [(Profile::Seed, seed), (Profile::Current, current)] {
-        let running = Running::with(full(), open, Settings { profile, ..Settings::default() });
+        let running = Running::with(full(), open, EndpointSettings::default().profile(profile));
         let first = running.ask("limit=1");
         assert_eq!(first.text(), format!("[{usual}]"));
         let next = first.header("x-next-page").unwrap();
@@ -213,10 +211,10 @@ fn a_page_has_the_fields_of_the_profile_or_those_that_it_is_asked_for() {
 
 #[test]
 fn a_search_that_stops_early_says_where_to_go_on() {
-    for budget in [Budget { rows: 1, ..Budget::default() }, Budget { time: Duration::ZERO, ..Budget::default() }] {
+    for budget in [Budget::default().rows(1), Budget::default().time(Duration::ZERO)] {
         // Far more blocks than one step of a search reads.
         let archive = archive_in_blocks(&many(5000), 10);
-        let running = Running::with(archive, open, Settings { budget, ..Settings::default() });
+        let running = Running::with(archive, open, EndpointSettings::default().budget(budget));
         for (query, flows) in [
             ("sort=sourceNode:desc&limit=10000", 5000),
             ("sort=sourceBytes&limit=5000", 5000),
@@ -235,11 +233,11 @@ fn a_search_that_stops_early_says_where_to_go_on() {
 
 #[test]
 fn a_count_that_stops_early_goes_on_when_it_is_asked_for_again() {
-    for budget in [Budget { rows: 1, ..Budget::default() }, Budget { time: Duration::ZERO, ..Budget::default() }] {
+    for budget in [Budget::default().rows(1), Budget::default().time(Duration::ZERO)] {
         // The bound lies in the midst of a block of each of two segments, whose rows have to be looked at.
         let (directory, archive) = archive_in_blocks(&many(5000), 10);
         append(&archive, &[many(5000)]);
-        let running = Running::with((directory, archive), open, Settings { budget, ..Settings::default() });
+        let running = Running::with((directory, archive), open, EndpointSettings::default().budget(budget));
         let count = "sTime=500.5&limit=1&count=exact";
         let problems = running.ask(count).problems(503);
         assert!(problems[0].contains("too many to count"), "{budget:?}: {problems:?}");
@@ -311,7 +309,7 @@ fn nothing_internal_is_told_of_an_error_within() {
         std::fs::write(&file, vec![0xff; bytes]).unwrap();
     }
     let archive = Archive::open(archive.path()).unwrap();
-    let running = Running::with((directory, archive), open, Settings::default());
+    let running = Running::with((directory, archive), open, EndpointSettings::default());
     for _ in 0..3 {
         let problems = running.ask("limit=5").problems(500);
         assert!(!problems[0].contains(&path) && !problems[0].contains("parquet"), "{problems:?}");

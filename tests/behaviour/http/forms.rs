@@ -17,7 +17,7 @@ use arrow::{
     ipc::reader::StreamReader,
 };
 use flate2::read::MultiGzDecoder;
-use flowseek::{Archive, Settings as ArchiveSettings, http::Settings, wire::Limits};
+use flowseek::{Archive, Settings as ArchiveSettings, http::EndpointSettings, wire::Limits};
 use rustix::io::Errno;
 use serde_json::Value;
 
@@ -109,8 +109,8 @@ fn an_answer_is_compressed_where_that_is_asked_for() {
     assert!(gzip.body.len() < plain.body.len() / 2 && zstd.body.len() < plain.body.len() / 2);
 }
 
-fn exporting(exports: usize) -> Settings {
-    Settings { exports, limits: Limits { largest: 7, default: 7, ..Limits::default() }, ..Settings::default() }
+fn exporting(exports: usize) -> EndpointSettings {
+    EndpointSettings::default().exports(exports).limits(Limits { largest: 7, default: 7, ..Limits::default() })
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn begin(running: &Running) -> TcpStream {
 fn exports_are_few_and_a_client_that_leaves_gives_its_place_up() {
     // More than the buffers of a socket hold.
     let limits = Limits { largest: 1000, ..Limits::default() };
-    let settings = Settings { exports: 1, limits, ..Settings::default() };
+    let settings = EndpointSettings::default().exports(1).limits(limits);
     let running = Running::with(archive_of(&many(60_000)), open, settings);
     let unread = begin(&running);
     let busy = running.ask("limit=all");
@@ -190,7 +190,7 @@ fn exports_are_few_and_a_client_that_leaves_gives_its_place_up() {
 #[test]
 fn an_export_that_cannot_be_finished_does_not_look_whole() {
     let limits = Limits { largest: 10, ..Limits::default() };
-    let settings = Settings { exports: 1, limits, export_time: Duration::from_millis(200), ..Settings::default() };
+    let settings = EndpointSettings::default().exports(1).limits(limits).export_time(Duration::from_millis(200));
     let running = Running::with(archive_of(&many(20_000)), open, settings);
     let mut stream = begin(&running);
     let mut rest = Vec::new();
@@ -214,10 +214,10 @@ fn an_export_waits_for_what_the_system_lacks_for_a_while_and_is_whole() {
             Err(_) => Ok(()),
         }
     };
-    let settings = ArchiveSettings { storage: Arc::new(Hooked::new(hook)), ..ArchiveSettings::default() };
+    let settings = ArchiveSettings::default().storage(Arc::new(Hooked::new(hook)));
     let archive = Archive::open_with(directory.path(), settings).unwrap();
     let limits = Limits { largest: 100, ..Limits::default() };
-    let settings = Settings { exports: 1, limits, ..Settings::default() };
+    let settings = EndpointSettings::default().exports(1).limits(limits);
     let running = Running::with((directory, archive), open, settings);
     let mut stream = begin(&running);
     lacking.store(3, Relaxed);

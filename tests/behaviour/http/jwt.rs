@@ -9,7 +9,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use flowseek::http::{Jwt, KeySource, PERMISSION, Settings};
+use flowseek::http::{EndpointSettings, Jwt, KeySource, PERMISSION};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
 use serde_json::{Value, json};
 
@@ -55,7 +55,7 @@ fn signed(claims: &Value) -> String {
 }
 
 fn running(jwt: Jwt) -> Running {
-    Running::with(golden_archive(), jwt, Settings::default())
+    Running::with(golden_archive(), jwt, EndpointSettings::default())
 }
 
 fn ask(running: &Running, token: &str) -> Answer {

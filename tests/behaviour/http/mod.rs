@@ -27,7 +27,7 @@ use flowseek::{
     Archive, Flow, Settings as ArchiveSettings,
     archive::SegmentOptions,
     flow::StoredFlow,
-    http::{Authorizer, FlowLogs, Grant, PERMISSION, Refusal, Settings, not_found},
+    http::{Authorizer, EndpointSettings, FlowLogs, Grant, PERMISSION, Refusal, not_found},
     wire::{FlagsFormat, FlowView},
 };
 use serde_json::Value;
@@ -59,7 +59,7 @@ pub fn archive_of(flows: &[Flow]) -> (Folder, Archive) {
 pub fn archive_in_blocks(flows: &[Flow], block_rows: usize) -> (Folder, Archive) {
     let directory = Folder::new();
     let segment = SegmentOptions { block_rows, row_group_blocks: 2 };
-    let settings = ArchiveSettings { segment, segment_rows: 10_000, ..ArchiveSettings::default() };
+    let settings = ArchiveSettings::default().segment(segment).segment_rows(10_000);
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
     append(&archive, &[flows.to_vec()]);
     (directory, archive)
@@ -86,11 +86,11 @@ pub struct Running {
 impl Running {
     /// The endpoint over the golden flows, for everybody.
     pub fn golden() -> Self {
-        Self::with(golden_archive(), open, Settings::default())
+        Self::with(golden_archive(), open, EndpointSettings::default())
     }
 
     /// The endpoint over an archive.
-    pub fn with((directory, archive): (Folder, Archive), by: impl Authorizer, settings: Settings) -> Self {
+    pub fn with((directory, archive): (Folder, Archive), by: impl Authorizer, settings: EndpointSettings) -> Self {
         let logs = FlowLogs::with_settings(archive, by, settings);
         let app = logs.router().merge(logs.document()).merge(logs.operations()).fallback(not_found);
         let mut running = Self::routes(app);

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use flowseek::{
-    http::{Settings, openapi},
+    http::{EndpointSettings, openapi},
     wire::{Limits, PARAMETERS, Profile, all_fields},
 };
 use serde_json::Value;
@@ -42,7 +42,7 @@ fn every_parameter_field_and_header_is_described() {
     let shown: Vec<&String> =
         document["components"]["schemas"]["Flow"]["properties"].as_object().unwrap().keys().collect();
     assert_eq!(shown, all_fields().iter().map(|(name, _)| *name).collect::<Vec<_>>());
-    let settings = Settings { profile: Profile::Current, ..Settings::default() };
+    let settings = EndpointSettings::default().profile(Profile::Current);
     let running = Running::with(golden_archive(), open, settings);
     let answer = running.ask("limit=1");
     let described = operation["responses"]["200"]["headers"].as_object().unwrap();

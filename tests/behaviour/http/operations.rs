@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use flowseek::http::{FlowLogs, Settings};
+use flowseek::http::{EndpointSettings, FlowLogs};
 
 use super::{Running, golden_archive, open};
 
@@ -10,7 +10,7 @@ use super::{Running, golden_archive, open};
 fn a_server_is_ready_while_its_archive_is_there() {
     let (directory, archive) = golden_archive();
     let place = directory.path().to_owned();
-    let running = Running::with((directory, archive), open, Settings::default());
+    let running = Running::with((directory, archive), open, EndpointSettings::default());
     for path in ["/healthz", "/readyz"] {
         let answer = running.get(path, &[]);
         assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));

@@ -7,13 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flowseek::{http::Settings, query::Budget, wire::Limits};
+use flowseek::{http::EndpointSettings, query::Budget, wire::Limits};
 
 use super::{PATIENCE, Running, archive_of, golden_archive, many, open};
 
 #[test]
 fn a_queue_that_is_long_enough_sends_nobody_away() {
-    let settings = Settings { queries: 1, queue: 64, patience: PATIENCE, ..Settings::default() };
+    let settings = EndpointSettings::default().queries(1).queue(64).patience(PATIENCE);
     let running = Running::with(golden_archive(), open, settings);
     thread::scope(|scope| {
         for _ in 0..32 {
@@ -43,7 +43,7 @@ fn unread(running: &Running, request: &str) -> TcpStream {
 fn answers_that_nobody_reads_are_bounded_in_memory() {
     // An answer is larger than what may be held, and than what the sockets take.
     let limits = Limits { largest: 60_000, ..Limits::default() };
-    let settings = Settings { answer_bytes: 1 << 20, patience: Duration::ZERO, limits, ..Settings::default() };
+    let settings = EndpointSettings::default().answer_bytes(1 << 20).patience(Duration::ZERO).limits(limits);
     let running = Running::with(archive_of(&many(60_000)), open, settings);
     let unread = unread(&running, "/v2/audit/flow-logs?limit=60000");
     let busy = running.ask("limit=1");
@@ -58,8 +58,8 @@ fn answers_that_nobody_reads_are_bounded_in_memory() {
 
 #[test]
 fn a_request_whose_time_has_run_out_is_told_so() {
-    let budget = Budget { time: Duration::ZERO, rows: u64::MAX };
-    let settings = Settings { budget, overtime: Duration::ZERO, ..Settings::default() };
+    let budget = Budget::default().time(Duration::ZERO).rows(u64::MAX);
+    let settings = EndpointSettings::default().budget(budget).overtime(Duration::ZERO);
     let running = Running::with(archive_of(&many(20_000)), open, settings);
     let since = Instant::now();
     loop {

@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use flowseek::{
     Flow, StoredFlow, filter,
     flow::Timestamp,
-    http::{Grant, PERMISSION, Refusal, Settings, openapi},
+    http::{EndpointSettings, Grant, PERMISSION, Refusal, openapi},
     query::Budget,
     wire::{Limits, Parameter},
 };
@@ -68,7 +68,7 @@ fn groups_and_buckets_are_as_the_contract_has_them() {
     };
     let flows =
         [flow(0, Some(443), u64::MAX), flow(59, Some(443), u64::MAX), flow(185, Some(22), 5), flow(61, None, 0)];
-    let running = Running::with(archive_of(&flows), open, Settings::default());
+    let running = Running::with(archive_of(&flows), open, EndpointSettings::default());
     // Sums beyond 2^64 are numbers all the same.
     let answer = summary(&running, "by=dstPort&measure=bytes&top=2&every=1m");
     let expected = concat!(
@@ -122,7 +122,7 @@ fn a_summary_is_of_what_a_grant_lets_be_seen() {
         None => Err(Refusal::unauthorized("log in first")),
     };
     let flows = golden_queries::flows();
-    let running = Running::with(golden_archive(), by, Settings::default());
+    let running = Running::with(golden_archive(), by, EndpointSettings::default());
     assert!(summary(&running, "").header("www-authenticate").is_some());
     summary(&running, "").problems(401);
     running.get(PATH, &[("x-user", "nobody")]).problems(403);
@@ -134,9 +134,9 @@ fn a_summary_is_of_what_a_grant_lets_be_seen() {
 
 #[test]
 fn a_summary_that_stops_early_says_what_it_covers_and_how_to_go_on() {
-    for budget in [Budget { rows: 1, ..Budget::default() }, Budget { time: Duration::ZERO, ..Budget::default() }] {
+    for budget in [Budget::default().rows(1), Budget::default().time(Duration::ZERO)] {
         let running =
-            Running::with(archive_in_blocks(&many(1000), 10), open, Settings { budget, ..Settings::default() });
+            Running::with(archive_in_blocks(&many(1000), 10), open, EndpointSettings::default().budget(budget));
         let mut query = "by=srcNode&top=1".to_owned();
         let mut told = 0;
         let mut answers = 0;
@@ -160,7 +160,7 @@ fn a_summary_that_stops_early_says_what_it_covers_and_how_to_go_on() {
         assert!(has(format!("flowseek_summaries_cut_short_total {}", answers - 1)), "{}", metrics.text());
     }
     // So it does where there is no memory for its groups.
-    let settings = Settings { group_bytes: 1, ..Settings::default() };
+    let settings = EndpointSettings::default().group_bytes(1);
     let running = Running::with(archive_in_blocks(&many(1000), 10), open, settings);
     assert_eq!(right(&running, "by=srcNode")["complete"], json!(false));
     assert_eq!(right(&running, "")["complete"], json!(true));

@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use clap::{Args, ValueEnum};
 use flowseek::{
-    http::Settings,
+    http::EndpointSettings,
     query::Budget,
     wire::{FlagsFormat, Limits, Profile},
 };
@@ -40,7 +40,7 @@ pub struct Spending {
     #[arg(long, value_name = "ROWS", default_value_t = Budget::default().rows)]
     query_rows: u64,
     /// Pages that are worked on at a time; other requests wait.
-    #[arg(long, value_name = "N", default_value_t = Settings::default().queries)]
+    #[arg(long, value_name = "N", default_value_t = EndpointSettings::default().queries)]
     queries: usize,
     /// Answers to limit=all that are streamed at a time; with 0 that is a wrong query.
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -81,24 +81,22 @@ enum Shown {
 
 impl Spending {
     /// The settings of the endpoint.
-    pub fn settings(&self) -> Settings {
+    pub fn settings(&self) -> EndpointSettings {
         let default = self.default_limit.min(self.max_limit);
-        Settings {
-            limits: Limits { default, largest: self.max_limit, ..Limits::default() },
-            profile: match self.profile {
+        EndpointSettings::default()
+            .limits(Limits { default, largest: self.max_limit, ..Limits::default() })
+            .profile(match self.profile {
                 Shown::Seed => Profile::Seed,
                 Shown::Current => Profile::Current,
-            },
-            flags: match self.tcp_flags {
+            })
+            .flags(match self.tcp_flags {
                 Flags::Binary => FlagsFormat::Binary,
                 Flags::Decimal => FlagsFormat::Decimal,
                 Flags::Hex => FlagsFormat::Hex,
-            },
-            budget: Budget { rows: self.query_rows, time: self.query_time },
-            queries: self.queries,
-            exports: self.exports,
-            ..Settings::default()
-        }
+            })
+            .budget(Budget::default().rows(self.query_rows).time(self.query_time))
+            .queries(self.queries)
+            .exports(self.exports)
     }
 
     /// The settings of a server.
