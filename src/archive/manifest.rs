@@ -12,7 +12,7 @@ use crate::{
     flow::{Field, FlowId, Span, Timestamp, ValueRef},
     order::{CursorKey, Seal},
     resources::Random,
-    segment::{SegmentReader, SegmentSummary, ZoneMap},
+    segment::{BloomPlace, SegmentReader, SegmentSummary, ZoneMap},
 };
 
 /// The version of the format of manifests and of the layout of the directory.
@@ -66,6 +66,9 @@ pub struct SegmentEntry {
     /// them, until a writer has one open when it commits, and of zone maps in a form that this version does not know.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "zones")]
     pub zones: Option<ZoneMap>,
+    /// Where its Bloom filter lies in its file. `None` of segments without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bloom: Option<BloomPlace>,
 }
 
 impl SegmentEntry {
@@ -79,6 +82,7 @@ impl SegmentEntry {
             added: 0,
             footer: Some(summary.footer),
             zones: Some(summary.zones.clone()),
+            bloom: summary.bloom,
         }
     }
 
@@ -106,6 +110,7 @@ impl SegmentEntry {
             added: 0,
             footer: Some(reader.footer_checksum()?),
             zones: Some(ZoneMap::of(&whole)),
+            bloom: reader.bloom_place(),
         }))
     }
 

@@ -76,6 +76,12 @@
 //! opened, and the next commit of a process that has it open writes them down. They may be wider than the truth and never
 //! narrower; [`Archive::verify`] holds them against the index, and the index against the rows.
 //!
+//! # Bloom filters
+//! A manifest says where in its file the Bloom filter of each segment lies. A query for an address or a name asks it before it
+//! opens the segment. It reads one page of 4 kilobytes for each value and keeps it, so that a value that few segments have
+//! costs hardly more in an archive of many segments than in one of few. A filter has 12 bits for each different address or name
+//! of its segment; pages that are kept take up to a fourth of [`Settings::index_cache_bytes`]. Segments without one, of earlier versions or of values that hardly recur, are opened.
+//!
 //! # The identity
 //! A manifest has the identity of its archive and a key for its cursors: random bytes, drawn when the archive is created,
 //! and the same in every version and every copy. They do not change with a commit, a compaction, a repair or an older
@@ -92,6 +98,7 @@
 //! published meanwhile, each further change of that writer fails with [`ErrorKind::Locked`], and it deletes nothing; if
 //! nothing was, it takes the lock again.
 
+mod blooms;
 mod commit;
 mod compact;
 mod counts;
@@ -131,7 +138,7 @@ pub use snapshot::Snapshot;
 pub(crate) use snapshot::WeakSnapshot;
 pub use verify::{Depth, Extent, Finding, FindingKind, Report};
 
-use self::{counts::CountCache, files::Files, lease::Lease};
+use self::{blooms::BloomCache, counts::CountCache, files::Files, lease::Lease};
 use crate::{
     error::{Error, ErrorKind, Result},
     resources::MemoryPool,
@@ -143,7 +150,7 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Memory {
-    /// Bytes of footers and indexes, at most [`Settings::index_cache_bytes`].
+    /// Bytes of footers, indexes and Bloom filters, at most [`Settings::index_cache_bytes`].
     pub index_bytes: u64,
     /// Bytes of pages, at most [`Settings::page_cache_bytes`].
     pub page_bytes: u64,
@@ -183,12 +190,16 @@ pub struct Archive {
     inner: Arc<Inner>,
 }
 
+/// Of the memory for what is known of segments, Bloom filters have one part in so many.
+const BLOOM_SHARE: u64 = 4;
+
 #[derive(Debug)]
 struct Inner {
     files: Files,
     settings: Settings,
     newest: RwLock<Newest>,
     indexes: MemoryPool,
+    blooms: BloomCache,
     readers: Cache<String, Arc<SegmentReader>, ReaderWeighter>,
     pages: Arc<PageCache>,
     counts: CountCache,
@@ -264,11 +275,13 @@ impl Archive {
         let newest = RwLock::new(Newest { manifest: Arc::new(manifest), lease: Weak::new() });
         let indexes = MemoryPool::new(settings.index_cache_bytes);
         // A segment's footer and index take about a megabyte.
-        let segments = usize::try_from(indexes.cache_bytes() >> 20).unwrap_or(usize::MAX).max(16);
-        let readers = Cache::with_weighter(segments, indexes.cache_bytes(), ReaderWeighter);
+        let blooms = BloomCache::new(indexes.cache_bytes() / BLOOM_SHARE);
+        let bytes = indexes.cache_bytes() - indexes.cache_bytes() / BLOOM_SHARE;
+        let segments = usize::try_from(bytes >> 20).unwrap_or(usize::MAX).max(16);
+        let readers = Cache::with_weighter(segments, bytes, ReaderWeighter);
         let pages = Arc::new(PageCache::with_workers(settings.page_cache_bytes, Arc::clone(&settings.workers)));
         let counts = CountCache::new(settings.count_cache_bytes);
-        Self { inner: Arc::new(Inner { files, settings, newest, indexes, readers, pages, counts }) }
+        Self { inner: Arc::new(Inner { files, settings, newest, indexes, blooms, readers, pages, counts }) }
     }
 
     /// How it is written and what it may hold on to.
@@ -284,7 +297,7 @@ impl Archive {
     /// What it holds.
     pub fn memory(&self) -> Memory {
         Memory {
-            index_bytes: self.inner.indexes.taken_bytes(),
+            index_bytes: self.inner.indexes.taken_bytes() + self.inner.blooms.bytes(),
             page_bytes: self.inner.pages.bytes(),
             count_bytes: self.inner.counts.bytes(),
             open_files: self.files().descriptors().open_files(),

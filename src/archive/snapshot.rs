@@ -8,7 +8,7 @@ use std::{
 use super::{Archive, Manifest, Newest, SegmentEntry, files::Files, lease::Lease, nothing_at};
 use crate::{
     error::{Error, ErrorKind, Result},
-    filter::Bounds,
+    filter::{Bounds, Filter},
     flow::Field,
     order::Seal,
     resources::{Deadline, Pin, blocking, io_error},
@@ -91,6 +91,7 @@ impl Archive {
         // An open file that is deleted would take its room on the disk for as long as it is cached.
         let named: HashSet<&str> = manifest.segments.iter().map(|segment| segment.path.as_str()).collect();
         self.inner.readers.retain(|path, _| named.contains(path.as_str()));
+        self.inner.blooms.keep(manifest);
     }
 }
 
@@ -179,6 +180,29 @@ impl Snapshot {
         Ok(reader)
     }
 
+    /// Whether the Bloom filter of a segment tells that no flow passes a part of a filter, as far as it is in memory.
+    pub(crate) fn excludes(&self, entry: &SegmentEntry, part: &Filter) -> bool {
+        self.archive.inner.blooms.excludes(entry, part)
+    }
+
+    /// Whether what the Bloom filter of a segment tells of a filter must be read.
+    pub(crate) fn lacks_bloom(&self, entry: &SegmentEntry, filter: &Filter) -> bool {
+        !self.archive.inner.blooms.missing(entry, filter).is_empty()
+    }
+
+    /// Reads what the Bloom filters of segments tell of a filter and is not in memory. How many bytes that were. What cannot be
+    /// read of another segment than the first is left out.
+    ///
+    /// # Errors
+    /// As of a segment that is opened.
+    pub(crate) async fn read_blooms(&self, entries: &[&SegmentEntry], filter: &Filter) -> Result<u64> {
+        let archive = self.archive.clone();
+        let missing = |entry: &&SegmentEntry| (SegmentEntry::clone(entry), archive.inner.blooms.missing(entry, filter));
+        let missing: Vec<_> = entries.iter().map(missing).filter(|(_, pages)| !pages.is_empty()).collect();
+        let read = move || archive.inner.blooms.read(&missing, archive.files());
+        blocking(self.archive.settings().workers.as_ref(), read).await
+    }
+
     /// Reads every byte of a segment.
     ///
     /// # Errors
@@ -213,6 +237,10 @@ impl SegmentEntry {
             if Bounds::field(self, field).is_some_and(|span| span.values != found.values) {
                 return Err(Error::damaged(format!("it has flows of another {} than were written", field.name())));
             }
+        }
+        let blooms = self.bloom.zip(reader.bloom_place());
+        if blooms.is_some_and(|(written, found)| written != found) {
+            return Err(Error::damaged("it has another Bloom filter than was written"));
         }
         Ok(())
     }

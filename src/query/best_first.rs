@@ -13,6 +13,7 @@ use super::{
     pruner::{all_blocks, unbounded},
     round::Round,
     search::{Results, Search, Stopped},
+    segments::Known,
     stop::{Stop, stop},
     sweep::{self, sweep},
     top_k::TopK,
@@ -124,9 +125,10 @@ impl Search<'_> {
                 frontier.push(Key::new(), Candidate::Segment(segment));
                 continue;
             }
-            let mut candidacy = self.goal.candidacy(entry);
+            let known = Known::of(entry, self.segments.snapshot());
+            let mut candidacy = self.goal.candidacy(&known);
             if candidacy == Candidacy::Never {
-                self.pruner.drop_segment(&self.goal, entry, &mut self.explain);
+                self.pruner.drop_segment(&self.goal, &known, &mut self.explain);
                 continue;
             }
             if candidacy == Candidacy::Unknown {
@@ -158,6 +160,16 @@ impl Search<'_> {
         conditions: &mut Conditions,
         visited: &mut Vec<Key>,
     ) -> Result<()> {
+        if self.pruning == Pruning::On {
+            let Self { goal, pruner, scanner, explain, segments, .. } = self;
+            let next = |most: usize| frontier.next_segments(most.min(visited.len()));
+            let counters = scanner.reader.counters();
+            if let Some(known) = segments.excluded(segment, &goal.filter, counters, next).await? {
+                pruner.drop_segment(goal, &known, explain);
+                visited.extend(spans(&goal.order, &known).map(|spans| last_key(&goal.order, &spans)));
+                return Ok(());
+            }
+        }
         // As many as were needed so far may be needed yet.
         let opened = usize::try_from(self.segments.opened()).unwrap_or(usize::MAX);
         let reader = self.segments.open_with(segment, |most| frontier.next_segments(most.min(opened))).await?;

@@ -36,7 +36,7 @@ pub(super) async fn count(search: &mut Search<'_>) -> Result<u64> {
         if counter.begun && counter.search.spending.is_late_after(work) {
             return Err(too_many());
         }
-        if let Some(known) = filter.count(entry) {
+        if let Some(known) = filter.count(&counter.search.segments.known(segment)?) {
             total += known;
             continue;
         }
@@ -119,7 +119,11 @@ impl Counter<'_, '_> {
             let entry = entries.get(*segment);
             entry.is_some_and(|entry| filter.count(entry).is_none() && counts.get(&entry.path, &filter).is_none())
         };
-        let next = |most| (segment + 1..).take(MOST_AHEAD).filter(is_open).take(most).collect();
+        let next = |most: usize| (segment + 1..).take(MOST_AHEAD).filter(is_open).take(most).collect();
+        let counters = self.search.scanner.reader.counters();
+        if segments.excluded(segment, &filter, counters, &next).await?.is_some() {
+            return Ok(Counted::Whole(0));
+        }
         let reader = segments.open_with(segment, next).await?;
         if let Some(known) = filter.count(&reader.whole()) {
             return Ok(Counted::Whole(known));

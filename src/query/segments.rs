@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Deref,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use futures::future::{join, join_all};
@@ -11,13 +11,17 @@ use futures::future::{join, join_all};
 use crate::{
     archive::{SegmentEntry, Snapshot},
     error::{Error, Result},
-    flow::Field,
+    filter::{Bounds, Filter, Verdict},
+    flow::{Field, Span},
     resources::{Deadline, Pin},
-    segment::SegmentReader,
+    segment::{ReadCounters, SegmentReader, is_asked},
 };
 
 /// So many segments are opened side by side.
 const MOST_TOGETHER: usize = 8;
+
+/// Of so many segments Bloom filters are read in one go: of each a page or a few, of 4 kilobytes.
+const MOST_BLOOMS: usize = 64;
 
 /// The one place where a search opens segments.
 ///
@@ -30,6 +34,38 @@ pub(super) struct Segments<'a> {
     deadline: Deadline,
     /// The segments that were opened, how many rows a page of each has, and which columns it has.
     opened: BTreeMap<usize, (usize, &'static [Field])>,
+}
+
+/// What is known of a segment that is not open: its zone map, and what is in memory of its Bloom filter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known<'a> {
+    entry: &'a SegmentEntry,
+    snapshot: &'a Snapshot,
+}
+
+impl<'a> Known<'a> {
+    /// What is known of a segment of a snapshot.
+    pub(super) fn of(entry: &'a SegmentEntry, snapshot: &'a Snapshot) -> Self {
+        Self { entry, snapshot }
+    }
+}
+
+impl Bounds for Known<'_> {
+    fn field(&self, field: Field) -> Option<Span<'_>> {
+        self.entry.bounds(field)
+    }
+
+    fn flag_masks(&self) -> (u8, u8) {
+        Bounds::flag_masks(self.entry)
+    }
+
+    fn rows(&self) -> Option<u64> {
+        Some(self.entry.rows)
+    }
+
+    fn passing(&self, part: &Filter) -> Option<u64> {
+        self.snapshot.excludes(self.entry, part).then_some(0)
+    }
 }
 
 /// Segments that are open, and the memory that they take, until this is dropped.
@@ -67,6 +103,36 @@ impl<'a> Segments<'a> {
     /// The snapshot that they belong to.
     pub(super) fn snapshot(&self) -> &'a Snapshot {
         self.snapshot
+    }
+
+    /// What is known of a segment that is not open.
+    pub(super) fn known(&self, segment: usize) -> Result<Known<'a>> {
+        Ok(Known::of(self.entry(segment)?, self.snapshot))
+    }
+
+    /// What is known of a segment of which no flow passes a filter, by its Bloom filter: it need not be opened. `None` where
+    /// flows may pass. What the Bloom filter tells of the filter is read if it is not in memory, and with it that of others
+    /// that the search needs next, of which `next` names some, so many at most.
+    pub(super) async fn excluded(
+        &self,
+        segment: usize,
+        filter: &Filter,
+        counters: &ReadCounters,
+        next: impl FnOnce(usize) -> Vec<usize>,
+    ) -> Result<Option<Known<'a>>> {
+        let entry = self.entry(segment)?;
+        if entry.bloom.is_none() || !is_asked(filter) {
+            return Ok(None);
+        }
+        if self.snapshot.lacks_bloom(entry, filter) {
+            let next = next(MOST_BLOOMS - 1);
+            let next = next.iter().filter_map(|segment| self.entries().get(*segment));
+            let entries: Vec<&SegmentEntry> = std::iter::once(entry).chain(next).collect();
+            let read = self.snapshot.read_blooms(&entries, filter).await?;
+            counters.read.fetch_add(read, Ordering::Relaxed);
+        }
+        let known = Known::of(entry, self.snapshot);
+        Ok((filter.verdict(&known) == Verdict::Never).then_some(known))
     }
 
     /// A segment, opened. The caller holds no other.

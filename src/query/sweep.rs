@@ -98,22 +98,29 @@ impl Sweep<'_, '_> {
             self.visited += 1;
             return Ok(None);
         }
-        let entry = self.search.segments.entries().get(segment);
-        let Search { goal, pruner, explain, .. } = &mut *self.search;
-        match entry.map(|entry| (goal.candidacy(entry), entry)) {
-            Some((Candidacy::Never, entry)) => {
-                pruner.drop_segment(goal, entry, explain);
+        let Search { goal, pruner, explain, segments, .. } = &mut *self.search;
+        let known = segments.known(segment)?;
+        match goal.candidacy(&known) {
+            Candidacy::Never => {
+                pruner.drop_segment(goal, &known, explain);
                 return Ok(None);
             }
-            Some((Candidacy::Passed, _)) => {
+            Candidacy::Passed => {
                 explain.segments_done += 1;
                 return Ok(None);
             }
-            Some((Candidacy::Candidate { key, .. }, _)) if self.top.rejects(&key) => return Ok(None),
-            _ => {}
+            Candidacy::Candidate { key, .. } if self.top.rejects(&key) => return Ok(None),
+            Candidacy::Candidate { .. } | Candidacy::Unknown => {}
         }
         if self.is_spent() {
             return Ok(Some(mark));
+        }
+        let Search { goal, pruner, explain, segments, scanner, .. } = &mut *self.search;
+        let counters = scanner.reader.counters();
+        if let Some(known) = segments.excluded(segment, &goal.filter, counters, |_| Vec::new()).await? {
+            pruner.drop_segment(goal, &known, explain);
+            self.visited += 1;
+            return Ok(None);
         }
         let begun = self.visited > 0;
         let looked = self.look_into(segment, mark.block).await;

@@ -8,7 +8,7 @@ use super::{
     SegmentReader, Shape,
     bounds::BoundsTable,
     cores::on_all_cores,
-    index::{self, Blocks, Chunk, PageTable, checksum},
+    index::{self, Blocks, Chunk, PageTable, bloom, checksum},
     names::{AllRanks, Ranks, named},
     reader::PagePlace,
     writer::page_table,
@@ -65,6 +65,12 @@ impl SegmentReader {
                 }
             }
         }
+        if let Some(place) = self.bloom_place() {
+            places.push(place.range());
+            if undamaged(self.bloom_pages())?.is_none() {
+                other("the Bloom filter".to_owned());
+            }
+        }
         if undamaged(self.read_exact(0, PARQUET_MAGIC.len()))?.is_none_or(|bytes| bytes != PARQUET_MAGIC) {
             other("the first bytes of the file".to_owned());
         }
@@ -116,12 +122,19 @@ impl SegmentReader {
         if page_table(flows, self.fields(), page_rows)?.times != self.pages().times {
             found.push("the times of its pages".to_owned());
         }
+        let mut lists = Vec::new();
         for listed in self.directory().lists() {
             let built = index::build(flows, &names, listed.fields(), Blocks { rows: flows.num_rows(), ..blocks })?;
             let agrees = built.is_of(listed, &blocks, |part| part.unpack(&self.packed(part)?));
             if !undamaged(agrees)?.unwrap_or(false) {
                 found.push(format!("the list of {}", names_of(listed.fields())));
             }
+            lists.push(built);
+        }
+        if let Some(pages) = undamaged(self.bloom_pages())?.filter(|pages| !pages.is_empty())
+            && !bloom::has(&pages, &lists)?
+        {
+            found.push("the Bloom filter".to_owned());
         }
         Ok(found)
     }

@@ -48,7 +48,7 @@ pub(crate) use check::PARQUET_MAGIC;
 pub(crate) use columns::{Columns, RowReader};
 pub(crate) use columns::{PartColumns, ToldNames, whole_addresses};
 pub(crate) use file_bytes::FileBytes;
-pub(crate) use index::ListValue;
+pub(crate) use index::{BloomPage, BloomPlace, ListValue, is_asked};
 pub(crate) use limits::Effort;
 pub(crate) use needle::Needles;
 pub(crate) use page_header::{PageHeader, page_header};

@@ -17,7 +17,7 @@ use super::{
     RowRanges,
     bounds::{BlockBounds, BoundsTable},
     footer::{footer, with_offsets},
-    index::{self, Directory, Index, PageTable},
+    index::{self, BloomPage, BloomPlace, Directory, Index, PageTable},
     offsets::PageOffsets,
     revision::fields_with,
     shape::{Shape, block_range},
@@ -44,6 +44,7 @@ pub(crate) struct SegmentReader {
     blocks: BoundsTable,
     directory: Directory,
     pages: PageTable,
+    bloom: Option<BloomPlace>,
     /// The fields that it has columns of, the first of all.
     fields: &'static [Field],
     shape: Shape,
@@ -112,7 +113,7 @@ impl SegmentReader {
         index: Index,
         place: Range<u64>,
     ) -> Result<Self> {
-        let Index { bounds: blocks, directory, pages } = index;
+        let Index { bounds: blocks, directory, pages, bloom } = index;
         let whole = blocks.folded();
         let shape = shape(&metadata, &blocks, &pages).ok_or_else(|| Error::damaged("its index is not of its rows"))?;
         let fields =
@@ -130,6 +131,7 @@ impl SegmentReader {
             blocks,
             directory,
             pages,
+            bloom,
             fields,
             shape,
             index,
@@ -217,11 +219,24 @@ impl SegmentReader {
         &self.directory
     }
 
+    /// Where its Bloom filter lies, where it has one.
+    pub(crate) fn bloom_place(&self) -> Option<BloomPlace> {
+        self.bloom
+    }
+
+    /// The pages of its Bloom filter; none where it has none. This blocks on the file system.
+    pub(super) fn bloom_pages(&self) -> Result<Vec<BloomPage>> {
+        let Some(place) = &self.bloom else { return Ok(Vec::new()) };
+        place.all_pages(&self.read_exact(place.offset, place.length as usize)?)
+    }
+
     /// Bytes of the file that the parts of the index take: each list by its columns, and the rest.
     pub(crate) fn index_bytes(&self) -> Vec<(String, u64)> {
         let name = |fields: &[Field]| fields.iter().map(|field| field.name()).collect::<Vec<_>>().join("+");
         let lists = self.directory.sizes().map(|(fields, bytes)| (name(fields), bytes));
-        lists.chain([("bounds, directory and checksums".to_owned(), self.index.end - self.index.start)]).collect()
+        let bloom = self.bloom.map(|place| ("Bloom filter".to_owned(), place.length.into()));
+        let rest = ("bounds, directory and checksums".to_owned(), self.index.end - self.index.start);
+        lists.chain(bloom).chain([rest]).collect()
     }
 
     /// Whether its lists tell which rows have the values that are worth it.

@@ -76,8 +76,9 @@ fn without_footer(file: &Arc<SharedFile>) -> Result<SegmentReader> {
     let mut bytes = vec![0; usize::try_from(file.size()).map_err(|_| Error::damaged("it is too large"))?];
     file.read_exact_at(&mut bytes, 0).map_err(io_error("it cannot be read"))?;
     let (index, place) = find_index(&bytes)?;
-    let lists = index.directory.lists().iter().flat_map(index::Listed::parts).map(|part| part.place.start).min();
-    let end = lists.and_then(|start| usize::try_from(start).ok()).unwrap_or(place.start).min(place.start);
+    let parts = index.directory.lists().iter().flat_map(index::Listed::parts).map(|part| part.place.start);
+    let first = parts.chain(index.bloom.map(|place| place.offset)).min();
+    let end = first.and_then(|start| usize::try_from(start).ok()).unwrap_or(place.start).min(place.start);
     let pages = find_pages(&bytes, end)?;
     let rows = index.bounds.folded().block(0).rows();
     let candidates = group_pages(&index);

@@ -22,7 +22,7 @@ use twox_hash::XxHash64;
 use super::{
     bounds::BoundsTable,
     cores::on_all_cores,
-    index::{self, Blocks, Built, Directory, Index, PageTable},
+    index::{self, Blocks, BloomPlace, Built, Directory, Index, PageTable, bloom},
     names::{AllRanks, Ranks, named},
     revision::{fields_for, projected},
     shape::block_range,
@@ -78,6 +78,8 @@ pub(crate) struct SegmentSummary {
     pub(crate) flow_id: (FlowId, FlowId),
     /// The bounds of all fields.
     pub(crate) zones: ZoneMap,
+    /// Where its Bloom filter lies, where it has one.
+    pub(crate) bloom: Option<BloomPlace>,
     /// The XXH64 with seed 0 of its last bytes, from the end of the index on: the Parquet footer.
     pub(crate) footer: u64,
 }
@@ -124,8 +126,11 @@ pub(crate) fn write_segment(
     let columns = file.bytes_written();
     let (directory, chunks) = Directory::place(&lists, columns as u64)?;
     file.write_all(&chunks).map_err(unwritten)?;
-    let mut index = Index { bounds, directory, pages };
-    let without_rows = chunks.len() + index::encode(&index)?.len();
+    let bloom = bloom::build(&lists, columns)?;
+    let place = BloomPlace::of(&bloom, file.bytes_written() as u64);
+    file.write_all(&bloom).map_err(unwritten)?;
+    let mut index = Index { bounds, directory, pages, bloom: (!bloom.is_empty()).then_some(place) };
+    let without_rows = chunks.len() + bloom.len() + index::encode(&index)?.len();
     let values = index::choose(&lists, rows_bytes(columns, without_rows), blocks.len());
     let rows = index.directory.place_rows(&lists, &values, file.bytes_written() as u64)?;
     file.write_all(&rows).map_err(unwritten)?;
@@ -138,7 +143,7 @@ pub(crate) fn write_segment(
     let length = file.bytes_written() - offset - bytes.len();
     let recorded = &file.inner().recorded;
     let footer = recorded.get(recorded.len().saturating_sub(length)..).unwrap_or_default();
-    summary(&index.bounds, file.bytes_written() as u64, XxHash64::oneshot(0, footer))
+    summary(&index, file.bytes_written() as u64, XxHash64::oneshot(0, footer))
 }
 
 /// Encodes the columns of a row group.
@@ -283,8 +288,8 @@ pub(super) fn compression(encoding: Encoding) -> ParquetResult<Compression> {
     })
 }
 
-fn summary(bounds: &BoundsTable, bytes: u64, footer: u64) -> Result<SegmentSummary> {
-    let segment = bounds.folded();
+fn summary(index: &Index, bytes: u64, footer: u64) -> Result<SegmentSummary> {
+    let segment = index.bounds.folded();
     let extent = |field: Field| match segment.block(0).field(field).and_then(|span| span.values) {
         Some((ValueRef::Number(least), ValueRef::Number(greatest))) => {
             Ok((u64::try_from(least).unwrap_or(0), u64::try_from(greatest).unwrap_or(u64::MAX)))
@@ -303,6 +308,7 @@ fn summary(bounds: &BoundsTable, bytes: u64, footer: u64) -> Result<SegmentSumma
         start_time: (time(oldest)?, time(newest)?),
         flow_id: (FlowId::new(first), FlowId::new(last)),
         zones: ZoneMap::of(&segment.block(0)),
+        bloom: index.bloom,
         footer,
     })
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod archive;
+mod blooms;
 mod budgets;
 mod child;
 mod clock;

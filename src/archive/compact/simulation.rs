@@ -29,6 +29,7 @@ impl Simulation {
             added: 0,
             footer: None,
             zones: None,
+            bloom: None,
         };
         self.segments.push((entry, starts));
     }

@@ -25,7 +25,7 @@ use crate::{
         condition::Condition,
         frontier::Block,
         scan::{Scan, Scanner},
-        segments::{OpenSegment, Segments},
+        segments::{Known, OpenSegment, Segments},
     },
     resources::Deadline,
     segment::{PagedRows, ReadCounters, RowReader},
@@ -160,7 +160,8 @@ impl PartScan {
             None => Arc::clone(&survey.target),
             Some(narrowing) => {
                 let target = survey.narrowed(narrowing.implied());
-                let is_dropped = target.goal.filter.verdict(entry) == Verdict::Never;
+                let known = Known::of(entry, &survey.source.query.snapshot);
+                let is_dropped = target.goal.filter.verdict(&known) == Verdict::Never;
                 if is_dropped || narrowing.keeps(std::slice::from_ref(entry)) == [false] {
                     self.metrics.narrow(usize::from(self.owns(place)), 0);
                     return Ok(true);

@@ -21,7 +21,7 @@ use crate::{
         frontier::Block,
         goal::{Candidacy, Goal},
         pruner::{Pruner, all_blocks},
-        segments::Segments,
+        segments::{Known, Segments},
     },
     resources::Deadline,
     segment::{Effort, Probes, RowReader, grouped},
@@ -90,9 +90,10 @@ impl Survey {
         let mut planned = Explain { segments: entries.len() as u64, ..Explain::default() };
         let mut segments = Vec::new();
         for (segment, entry) in entries.iter().enumerate() {
-            match goal.candidacy(entry) {
+            let known = Known::of(entry, &query.snapshot);
+            match goal.candidacy(&known) {
                 _ if query.pruning == Pruning::Off => segments.push(segment),
-                Candidacy::Never => pruner.drop_segment(&goal, entry, &mut planned),
+                Candidacy::Never => pruner.drop_segment(&goal, &known, &mut planned),
                 Candidacy::Passed => planned.segments_done += 1,
                 Candidacy::Candidate { .. } | Candidacy::Unknown => segments.push(segment),
             }
@@ -156,7 +157,8 @@ impl Survey {
             Some(Counted::Whole(flows)) => Some(flows),
             Some(Counted::Part { .. }) | None => None,
         };
-        is_whole.then(|| filter.count(entry).or_else(counted)).flatten()
+        let known = Known::of(entry, &self.source.query.snapshot);
+        is_whole.then(|| filter.count(&known).or_else(counted)).flatten()
     }
 
     /// Asks the lists how many flows of each segment match, up to the first segment of which they do not tell.
@@ -171,7 +173,12 @@ impl Survey {
         for ((segment, entry), known) in self.segments.iter().zip(self.entries()).zip(&mut known) {
             *known = self.counted(entry);
             if known.is_none() {
-                let opened = Segments::new(&query.snapshot, Deadline::never()).open(*segment).await?;
+                let mut segments = Segments::new(&query.snapshot, Deadline::never());
+                if segments.excluded(*segment, &goal.filter, reader.counters(), |_| Vec::new()).await?.is_some() {
+                    *known = Some(0);
+                    continue;
+                }
+                let opened = segments.open(*segment).await?;
                 let probes = Probes::ask(&goal.filter, &opened, &reader, Effort::Count).await?;
                 *known = goal.filter.count(&probes.whole(&opened));
             }
@@ -191,17 +198,34 @@ impl Survey {
         reader: &RowReader,
     ) -> Result<Option<(Arc<Looked>, Explain)>> {
         let Some(segment) = self.segments.get(place).copied() else { return Ok(None) };
-        let looked = || self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = looked().get(place).cloned().flatten();
+        let known = self.looked.lock().unwrap_or_else(PoisonError::into_inner).get(place).cloned().flatten();
         let is_first = known.is_none();
         if let Some(known) = known.filter(|known| Arc::ptr_eq(&known.target, target)) {
             return Ok(Some((known, Explain::default())));
         }
         let (query, goal) = (&self.source.query, &target.goal);
         let mut conditions = target.conditions.get_or_init(|| Conditions::new(goal)).clone();
-        let mut explain = Explain { segments_opened: 1, ..Explain::default() };
         let mut pruner = Pruner::new(effort(&self.source.fields));
-        let opened = Segments::new(&query.snapshot, Deadline::never()).open(segment).await?;
+        let mut segments = Segments::new(&query.snapshot, Deadline::never());
+        if query.pruning == Pruning::On
+            && let Some(known) = segments.excluded(segment, &goal.filter, reader.counters(), |_| Vec::new()).await?
+        {
+            let mut explain = Explain::default();
+            pruner.drop_segment(goal, &known, &mut explain);
+            explain.dropped = pruner.dropped(&goal.filter);
+            let target = Arc::clone(target);
+            let nothing = Looked {
+                target,
+                blocks: Vec::new(),
+                conditions: Arc::new(conditions),
+                pruner,
+                block_rows: 1,
+                step_rows: 1,
+            };
+            return Ok(Some(self.keep(place, nothing, is_first, explain)));
+        }
+        let mut explain = Explain { segments_opened: 1, ..Explain::default() };
+        let opened = segments.open(segment).await?;
         let blocks = match query.pruning {
             Pruning::On => {
                 let found = pruner.blocks(goal, (segment, &*opened), reader, &mut conditions, &mut explain).await?;
@@ -217,11 +241,18 @@ impl Survey {
         let step_rows = reader.pages_at_once(&opened).saturating_mul(shape.page_rows).min(STEP_ROWS);
         let conditions = Arc::new(conditions);
         let target = Arc::clone(target);
-        let found = Arc::new(Looked { target, blocks, conditions, pruner, block_rows: shape.block_rows, step_rows });
-        if let Some(known) = looked().get_mut(place) {
+        let found = Looked { target, blocks, conditions, pruner, block_rows: shape.block_rows, step_rows };
+        Ok(Some(self.keep(place, found, is_first, explain)))
+    }
+
+    /// Remembers what the index of a segment tells. Who was not the first to ask has cost nothing that counts.
+    fn keep(&self, place: usize, found: Looked, is_first: bool, explain: Explain) -> (Arc<Looked>, Explain) {
+        let found = Arc::new(found);
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = looked.get_mut(place) {
             *known = Some(Arc::clone(&found));
         }
-        Ok(Some((found, if is_first { explain } else { Explain::default() })))
+        (found, if is_first { explain } else { Explain::default() })
     }
 }
 

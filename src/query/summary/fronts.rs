@@ -35,6 +35,12 @@ impl Fronts {
         self.fronts.last().copied()
     }
 
+    /// The newest segments that were not opened, so many at most, the newest first.
+    pub(super) fn next_segments(&self, most: usize) -> Vec<usize> {
+        let segments = self.fronts.iter().rev().map(|(_, segment)| *segment);
+        segments.filter(|segment| !self.plans.contains_key(segment)).take(most).collect()
+    }
+
     /// Takes that segment out. Its plan stays.
     pub(super) fn pop_newest(&mut self) {
         self.fronts.pop_last();

@@ -14,7 +14,7 @@ use super::{
     fronts::Fronts,
     listing::{ListPart, LongLists},
     pace::Pace,
-    plan::{Block, Planner},
+    plan::{Block, Plan, Planner},
     result::Summary,
     round::{Round, cut, edge, rows_of_pages},
     work::{Chosen, Work},
@@ -23,7 +23,13 @@ use crate::{
     error::{Error, Result},
     filter::Verdict,
     order::Order,
-    query::{Explain, Pruning, budget::Spending, condition::Conditions, goal::Goal, segments::Segments},
+    query::{
+        Explain, Pruning,
+        budget::Spending,
+        condition::Conditions,
+        goal::Goal,
+        segments::{Known, Segments},
+    },
     segment::{Effort, RowRanges, SegmentReader, grouped},
 };
 
@@ -73,7 +79,7 @@ impl<'a> Walk<'a> {
     /// Chooses the segments in which flows may match.
     pub(super) fn begin(&mut self) {
         for (segment, entry) in self.segments.entries().iter().enumerate() {
-            match self.goal.filter.verdict(entry) {
+            match self.goal.filter.verdict(&Known::of(entry, &self.query.snapshot)) {
                 _ if self.query.pruning == Pruning::Off => {}
                 Verdict::Never => {
                     self.explain.segments_never += 1;
@@ -182,8 +188,17 @@ impl<'a> Walk<'a> {
     /// Makes the plan of a segment.
     async fn open(&mut self, segment: usize) -> Result<()> {
         let effort = if self.counting.only_counts() { Effort::Count } else { Effort::Page };
-        let reader = self.segments.open(segment).await?;
         let Accumulator { scanner, listing, pruning, .. } = &self.counting.accumulator;
+        if *pruning == Pruning::On {
+            let next = |most: usize| self.fronts.next_segments(most);
+            let counters = scanner.reader.counters();
+            if self.segments.excluded(segment, &self.goal.filter, counters, next).await?.is_some() {
+                self.explain.segments_never += 1;
+                self.fronts.set_plan(segment, Plan::default());
+                return Ok(());
+            }
+        }
+        let reader = self.segments.open(segment).await?;
         let listing = listing.as_deref();
         let planner = Planner { goal: &self.goal, rows: &scanner.reader, effort, listing, pruning: *pruning };
         let plan = planner.plan(&reader, &mut self.conditions, &mut self.explain).await?;

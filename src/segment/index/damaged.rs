@@ -27,7 +27,7 @@ pub(in super::super) fn decode_pages(bytes: &[u8], rows: usize) -> Result<Index>
     if pages.times.len() != rows.div_ceil(pages.rows) {
         return Err(damaged());
     }
-    Ok(Index { bounds: BoundsTable::unknown(rows, pages.rows), directory: Directory::default(), pages })
+    Ok(Index { bounds: BoundsTable::unknown(rows, pages.rows), directory: Directory::default(), pages, bloom: None })
 }
 
 /// The index with these checksums of the pages in the place of its own, if its own checksum proves that it was so.
@@ -54,17 +54,28 @@ pub(in super::super) fn decode_corrected(bytes: &[u8]) -> Result<Index> {
     let sum = u64::from_le_bytes(*sum);
     let mut body = body.to_vec();
     let pages = pages_section(bytes).map_or(0..0, |section| section.start..section.start.saturating_add(LAYOUT_BYTES));
-    for place in (0..LAYOUT_BYTES).chain(pages) {
+    let groups = groups_number(bytes).unwrap_or(0..0);
+    for place in (0..LAYOUT_BYTES).chain(pages).chain(groups) {
         for bit in 0..8 {
-            *body.get_mut(place).ok_or_else(damaged)? ^= 1 << bit;
+            let Some(byte) = body.get_mut(place) else { break };
+            *byte ^= 1 << bit;
             if XxHash64::oneshot(0, &body) == sum {
                 body.extend(sum.to_le_bytes());
                 return decode(&body);
             }
-            *body.get_mut(place).ok_or_else(damaged)? ^= 1 << bit;
+            body.get_mut(place).into_iter().for_each(|byte| *byte ^= 1 << bit);
         }
     }
     Err(damaged())
+}
+
+/// Where the table of the pages says how many row groups there are: behind the times of the pages.
+fn groups_number(bytes: &[u8]) -> Result<Range<usize>> {
+    let section = pages_section(bytes)?;
+    let mut input = Input::new(bytes.get(section.clone()).ok_or_else(damaged)?);
+    let (_, pages) = (input.number()?, input.number()?);
+    let start = section.start.saturating_add(8).saturating_add((pages as usize).saturating_mul(16));
+    Ok(start..start.saturating_add(4))
 }
 
 /// Where the table of the pages lies in an index.
@@ -127,7 +138,9 @@ mod tests {
         let index = index();
         let whole = encode(&index).unwrap();
         let start = pages_section(&whole).unwrap().start;
-        for at in (0..LAYOUT_BYTES).chain(start..start + LAYOUT_BYTES) {
+        let groups = groups_number(&whole).unwrap();
+        assert_eq!(whole[groups.clone()], [1, 0, 0, 0]);
+        for at in (0..LAYOUT_BYTES).chain(start..start + LAYOUT_BYTES).chain(groups) {
             let mut bytes = whole.clone();
             bytes[at] ^= 1 << (at % 8);
             assert_eq!(decode_corrected(&bytes).unwrap(), index, "{at}");

@@ -12,7 +12,8 @@
 //! | 8 | XXH64 with seed 0 of all bytes before |
 //!
 //! A reader passes over a section whose tag it does not know. Tag 1 is the bounds of the blocks, tag 2 the directory of
-//! the lists, tag 3 the table of the pages, tag 4 the rows of the lists, which older segments do not have.
+//! the lists, tag 3 the table of the pages, tag 4 the rows of the lists, tag 5 the place of the Bloom filter. Older segments do
+//! not have the last two.
 //!
 //! Bounds: the number of blocks (4), the rows of each (4), the OR and the AND of the TCP flags of each (1 and 1), then
 //! for each column of the segment: a byte for each block (bit 0: some flow has a value, bit 1: some flow
@@ -66,6 +67,13 @@
 //! columns is 5.9. So of these the commonest values are left out, of which a page holds many, and the
 //! rarest, of which hardly a page holds two. Source ports are not listed: the blocks alone would take 0.9.
 //!
+//! Bloom filter: the byte of the file where it begins (8), its length (4), and its XXH64 with seed 0 (8). It lies between the
+//! chunks and the pieces of rows, and has 12 bits for each different value of the lists of addresses and names, in as few pages
+//! of equally many blocks of 32 bytes as there can be, at most 127 in a page. A page is the bits of a split block Bloom filter
+//! of the Parquet format, and the XXH64 (8) of these with the number of the page as its seed. A value, hashed as it is in its
+//! list, is in the page whose number is its XXH64 with seed 1, modulo the number of pages. There is no filter where it would take more than a fortieth of the columns and than
+//! 8 KiB.
+//!
 //! Pages: the rows of a page (4), the number of pages (4), the oldest and the newest start time of each (8 and 8, as in
 //! the bounds), the number of row groups (4); then for each column of the segment the checksum (4) of each page, and the
 //! checksum (4) of the dictionary of each row group, 0 where there is none. A checksum is the low half of the XXH64 with seed 0 of the
@@ -78,6 +86,7 @@ use super::{
         bounds::{BoundsTable, Extents, Lane},
         revision::fields_with,
     },
+    bloom::BloomPlace,
     input::{Input, damaged, too_large},
     pages::PageTable,
     postings::Directory,
@@ -93,6 +102,7 @@ const BOUNDS: u32 = 1;
 const DIRECTORY: u32 = 2;
 pub(super) const PAGES: u32 = 3;
 const ROWS: u32 = 4;
+const BLOOM: u32 = 5;
 pub(super) const CHECKSUM_BYTES: usize = 8;
 /// Before the heads of the sections.
 pub(super) const HEAD_BYTES: usize = 12;
@@ -106,6 +116,8 @@ pub(in super::super) struct Index {
     pub(in super::super) directory: Directory,
     /// How it is cut into pages.
     pub(in super::super) pages: PageTable,
+    /// Where its Bloom filter lies, where it has one.
+    pub(in super::super) bloom: Option<BloomPlace>,
 }
 
 /// The index as bytes.
@@ -116,6 +128,7 @@ pub(in super::super) fn encode(index: &Index) -> Result<Vec<u8>> {
         (PAGES, index.pages.encode()?),
     ];
     sections.extend(index.directory.encode_rows()?.map(|rows| (ROWS, rows)));
+    sections.extend(index.bloom.map(|place| (BLOOM, encode_bloom(&place))));
     let mut out = Vec::new();
     out.extend(MAGIC);
     out.extend(VERSION.to_le_bytes());
@@ -149,7 +162,7 @@ pub(in super::super) fn decode(bytes: &[u8]) -> Result<Index> {
     }
     let sections = u16::from_le_bytes(input.array()?);
     let heads = (0..sections).map(|_| Ok((input.number()?, input.number()?))).collect::<Result<Vec<(u32, u32)>>>()?;
-    let (mut bounds, mut pages, mut rows) = (None, None, None);
+    let (mut bounds, mut pages, mut rows, mut bloom) = (None, None, None, None);
     let mut directory = Directory::default();
     for (tag, length) in heads {
         let mut section = Input::new(input.take(length as usize)?);
@@ -158,13 +171,14 @@ pub(in super::super) fn decode(bytes: &[u8]) -> Result<Index> {
             DIRECTORY => directory = Directory::decode(&mut section)?,
             PAGES => pages = Some(PageTable::decode(&mut section)?),
             ROWS => rows = Some(section),
+            BLOOM => bloom = Some(decode_bloom(&mut section)?),
             _ => {}
         }
     }
     if let Some(mut rows) = rows {
         directory.decode_rows(&mut rows)?;
     }
-    Ok(Index { bounds: bounds.ok_or_else(damaged)?, directory, pages: pages.ok_or_else(damaged)? })
+    Ok(Index { bounds: bounds.ok_or_else(damaged)?, directory, pages: pages.ok_or_else(damaged)?, bloom })
 }
 
 /// The bytes of the index that `bytes` begin with, if they do.
@@ -183,6 +197,15 @@ pub(super) fn heads(bytes: &[u8]) -> Result<Vec<(u32, u32)>> {
     }
     let sections = u16::from_le_bytes(input.array()?);
     (0..sections).map(|_| Ok((input.number()?, input.number()?))).collect()
+}
+
+fn encode_bloom(BloomPlace { offset, length, checksum }: &BloomPlace) -> Vec<u8> {
+    [&offset.to_le_bytes()[..], &length.to_le_bytes(), &checksum.to_le_bytes()].concat()
+}
+
+fn decode_bloom(input: &mut Input<'_>) -> Result<BloomPlace> {
+    let offset = u64::from_le_bytes(input.array()?);
+    Ok(BloomPlace { offset, length: input.number()?, checksum: u64::from_le_bytes(input.array()?) })
 }
 
 fn encode_bounds(bounds: &BoundsTable) -> Result<Vec<u8>> {

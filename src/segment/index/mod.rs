@@ -1,6 +1,7 @@
 //! The index in a segment: bytes before the Parquet footer, which other readers pass over.
 
 mod blocks;
+pub(super) mod bloom;
 mod build;
 mod built;
 mod chunk;
@@ -19,6 +20,7 @@ mod rows;
 mod values;
 
 pub(super) use blocks::Blocks;
+pub(crate) use bloom::{BloomPage, BloomPlace, is_asked};
 pub(super) use build::build;
 pub(super) use built::{Built, choose};
 pub(super) use chunk::Chunk;

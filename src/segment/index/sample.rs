@@ -23,5 +23,5 @@ pub(super) fn index() -> Index {
         },
     });
     let bounds = BoundsTable { lanes: lanes.collect(), flags: vec![(0, 255); 2], ..BoundsTable::unknown(7, 4) };
-    Index { bounds, directory: Directory::default(), pages }
+    Index { bounds, directory: Directory::default(), pages, bloom: None }
 }
