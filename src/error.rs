@@ -9,6 +9,14 @@ use std::{
 use serde::{Serialize, Serializer};
 
 /// What to do about an [`Error`]: the first sentence of each kind says what the caller does first.
+///
+/// ```
+/// use flowseek::{Archive, ErrorKind};
+///
+/// let error = Archive::open("there/is/none").unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::NotFound);
+/// assert!(!error.is_retryable());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]

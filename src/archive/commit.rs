@@ -21,6 +21,23 @@ use crate::{
 /// committed when it is dropped is discarded.
 ///
 /// It shares the archive with its [`compactor`](Self::compactor), which may work in another thread meanwhile.
+///
+/// ```
+/// use flowseek::{Archive, ErrorKind, Flow, schema::FlowBuilder};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+/// let mut writer = archive.writer()?;
+/// assert_eq!(archive.writer().unwrap_err().kind(), ErrorKind::Locked); // there is one
+/// let mut flows = FlowBuilder::default();
+/// flows.push(&Flow::starting("2022-11-01T22:46:01Z".parse()?))?;
+/// let batch = flows.finish(writer.next_id())?;
+/// writer.write(&batch)?;
+/// assert_eq!(archive.snapshot()?.manifest().rows(), 0);
+/// assert_eq!(writer.commit()?.flows, 1);
+/// assert_eq!(archive.snapshot()?.manifest().rows(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Writer {
     exclusive: Arc<Exclusive>,
@@ -31,6 +48,22 @@ pub struct Writer {
 }
 
 /// What a commit has added.
+///
+/// ```
+/// use flowseek::{Archive, Flow};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+/// let mut appender = archive.appender()?;
+/// let flow = Flow::starting("2022-11-01T22:46:01Z".parse()?);
+/// appender.push(&flow)?;
+/// let first = appender.commit()?;
+/// appender.push(&flow)?;
+/// let second = appender.commit()?;
+/// assert_eq!(second.version, first.version + 1);
+/// assert_eq!(second.first.get(), first.first.get() + first.flows);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[must_use]

@@ -20,6 +20,16 @@ const FORMAT: u32 = 1;
 
 /// A version of an archive: its segments. The file is this and the identity of the archive as one line of JSON, and a line
 /// with its XXH64 in hex.
+///
+/// ```
+/// use flowseek::Archive;
+///
+/// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
+/// let manifest = snapshot.manifest();
+/// assert_eq!((manifest.version, manifest.segments.len(), manifest.rows()), (2, 1, 2592));
+/// assert_eq!(manifest.next_flow_id, 2593);
+/// # Ok::<(), flowseek::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     format: u32,
@@ -43,6 +53,17 @@ pub struct Manifest {
 }
 
 /// A segment in a manifest.
+///
+/// ```
+/// use flowseek::Archive;
+///
+/// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
+/// let segment = &snapshot.manifest().segments[0];
+/// assert!(segment.path.starts_with("data/2009-11-18-"));
+/// assert_eq!((segment.rows, segment.flow_id), (2592, (1, 2592)));
+/// assert_eq!(segment.start_times().0.to_string(), "2009-11-18T08:00:21.486Z");
+/// # Ok::<(), flowseek::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentEntry {
     /// Its file, from the archive's directory on, with `/`.
@@ -128,6 +149,25 @@ impl SegmentEntry {
 }
 
 /// A segment that was part of an archive.
+///
+/// ```
+/// use flowseek::{Archive, Flow, Retention, Timestamp};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+/// # let mut appender = archive.appender()?;
+/// # appender.push(&Flow::starting("2022-11-01T22:46:01Z".parse()?))?;
+/// # appender.commit()?;
+/// # drop(appender);
+/// // One flow is committed, and then removed as too old.
+/// let segment = archive.snapshot()?.manifest().segments[0].clone();
+/// let before: Timestamp = "2023-01-01T00:00:00Z".parse()?;
+/// let retained = archive.writer()?.retain(Retention::default().before(before))?;
+/// let retired = archive.snapshot()?.manifest().retired[0].clone();
+/// assert_eq!(retired.path, segment.path);
+/// assert_eq!((retired.added, retired.removed), (segment.added, retained.version));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retired {
     /// Its path, when it was part of the archive.

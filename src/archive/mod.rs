@@ -146,6 +146,21 @@ use crate::{
 };
 
 /// What an archive holds at the moment; each is bounded by one of its [`Settings`].
+///
+/// ```
+/// use flowseek::{Archive, Filter};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> flowseek::Result<()> {
+/// let archive = Archive::open("testdata/archive")?;
+/// assert_eq!(archive.memory().page_bytes, 0);
+/// archive.snapshot()?.query(Filter::all()).page().await?;
+/// let (memory, settings) = (archive.memory(), archive.settings());
+/// assert!(memory.page_bytes > 0 && memory.page_bytes <= settings.page_cache_bytes);
+/// assert!(memory.index_bytes <= settings.index_cache_bytes);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]

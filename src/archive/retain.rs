@@ -77,6 +77,24 @@ impl Retention {
 }
 
 /// What retention has removed.
+///
+/// ```
+/// use flowseek::{Archive, Flow, Retention, Timestamp};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+/// # for start in ["2022-11-01T22:46:01Z", "2022-11-01T22:46:02Z"] {
+/// #     let mut appender = archive.appender()?;
+/// #     appender.push(&Flow::starting(start.parse()?))?;
+/// #     appender.commit()?;
+/// # }
+/// // Two commits have made two segments, of a flow at 22:46:01 and one at 22:46:02.
+/// let before: Timestamp = "2022-11-01T22:46:02Z".parse()?;
+/// let retained = archive.writer()?.retain(Retention::default().before(before))?;
+/// assert_eq!((retained.rows, retained.segments, retained.rewritten), (1, 1, 0));
+/// assert!(retained.bytes > 0 && retained.unreadable.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[must_use]

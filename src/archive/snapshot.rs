@@ -26,6 +26,20 @@ const LOOKS: usize = 1000;
 ///
 /// The files of its version stay on disk for as long as it lives, so it is to be dropped when it is not needed; a
 /// [`Cursor`](crate::Cursor) does not need it.
+///
+/// ```
+/// use flowseek::{Archive, Flow};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+/// let before = archive.snapshot()?;
+/// let mut appender = archive.appender()?;
+/// appender.push(&Flow::starting("2022-11-01T22:46:01Z".parse()?))?;
+/// appender.commit()?;
+/// assert_eq!(before.manifest().rows(), 0);
+/// assert_eq!(archive.snapshot()?.manifest().rows(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     archive: Archive,

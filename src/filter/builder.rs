@@ -29,6 +29,12 @@ pub struct Numbers<T> {
 }
 
 /// Numbers that a field can have.
+///
+/// ```
+/// use flowseek::{filter::Number, flow::Protocol};
+///
+/// assert_eq!((443_u16.widen(), Protocol::TCP.widen()), (443, 6));
+/// ```
 pub trait Number: Copy {
     /// The number, widened.
     fn widen(self) -> u128;
@@ -104,6 +110,16 @@ impl<T: Number> Numbers<T> {
 }
 
 /// Tests on a point in time. A flow without it passes none of them.
+///
+/// ```
+/// use flowseek::{Flow, FlowId, StoredFlow, Timestamp, filter};
+///
+/// let (from, to): (Timestamp, Timestamp) = ("2022-11-01T00:00:00Z".parse()?, "2022-11-02T00:00:00Z".parse()?);
+/// let day = filter::start_time().gte(from).and(filter::start_time().lt(to));
+/// let at = |time| StoredFlow { id: FlowId::new(1), flow: Flow::starting(time) };
+/// assert!(day.matches(&at(from)) && !day.matches(&at(to)));
+/// # Ok::<(), flowseek::error::ParseError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Times(Field);
@@ -197,6 +213,18 @@ fn address_ranges(ranges: impl IntoIterator<Item = impl Into<AddressRange>>) -> 
 
 /// Tests on a name: exact, as bytes. A flow without it passes none of them. Of the names of either end, a flow passes
 /// [`ne`](Self::ne) and [`none_of`](Self::none_of) where neither is in the list, and at least one is there.
+///
+/// ```
+/// use flowseek::{Flow, FlowId, StoredFlow, filter};
+///
+/// let start = "2022-11-01T22:46:01Z".parse()?;
+/// let flow = Flow { dst_node: Some("fw-2".to_owned()), ..Flow::starting(start) };
+/// let stored = StoredFlow { id: FlowId::new(1), flow };
+/// assert!(filter::any_node().any_of(["fw-1", "fw-2"]).matches(&stored));
+/// // Without a name of the source's node, neither test on it passes.
+/// assert!(!filter::src_node().eq("fw-1").matches(&stored) && !filter::src_node().ne("fw-1").matches(&stored));
+/// # Ok::<(), flowseek::error::ParseError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Names(Vec<Field>);
@@ -240,6 +268,12 @@ pub struct Flags<T> {
 }
 
 /// Sets of flags that a field can have.
+///
+/// ```
+/// use flowseek::{filter::FlagSet, flow::{FlowFlags, TcpFlags}};
+///
+/// assert_eq!((TcpFlags::new(0x12).mask(), FlowFlags::new(65_536).mask()), (0x12, 65_536));
+/// ```
 pub trait FlagSet: Copy {
     /// The flags, one bit each.
     fn mask(self) -> u64;

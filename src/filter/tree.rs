@@ -33,6 +33,13 @@ pub enum Filter {
 }
 
 /// A test on one field: is its value in a set?
+///
+/// ```
+/// use flowseek::{Field, Filter, filter};
+///
+/// let https = filter::dst_port().eq(443);
+/// assert!(matches!(&https, Filter::Test(test) if test.field() == Field::DstPort && !test.passes_absent()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Test {
     pub(crate) field: Field,
@@ -42,6 +49,14 @@ pub struct Test {
 }
 
 /// The values that pass a test.
+///
+/// ```
+/// use flowseek::filter::{self, Filter, Set};
+///
+/// let web = filter::dst_port().any_of([80, 443]);
+/// let is_web = |set: &Set| matches!(set, Set::Numbers(ports) if ports.as_slice() == [(80, 80), (443, 443)]);
+/// assert!(matches!(&web, Filter::Test(test) if is_web(test.set())));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Set {
     /// These numbers: see [`ValueRef::Number`](crate::flow::ValueRef::Number).

@@ -3,6 +3,13 @@
 use super::columns::{ValueType, columns};
 
 /// What the values of a field are.
+///
+/// ```
+/// use flowseek::flow::{Field, Kind};
+///
+/// let kinds = [Field::StartTime, Field::SrcIp, Field::SrcPort, Field::SrcNode].map(Field::kind);
+/// assert_eq!(kinds, [Kind::Time, Kind::Address, Kind::Number, Kind::Text]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A point in time, in milliseconds.
@@ -22,6 +29,15 @@ macro_rules! fields {
         /// A field of a flow, named as its column in the archive.
         ///
         /// Its number is the place of the column. It is written into files, so that no field ever gets another.
+        ///
+        /// ```
+        /// use flowseek::Field;
+        ///
+        /// assert_eq!(Field::named("dst_port"), Some(Field::DstPort));
+        /// assert_eq!(Field::DstPort.name(), "dst_port");
+        /// assert_eq!(Field::DstPort.greatest(), 65_535);
+        /// assert!(Field::StartTime.always_present() && !Field::EndTime.always_present());
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
         #[non_exhaustive]

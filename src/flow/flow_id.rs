@@ -5,6 +5,16 @@ use std::{fmt, num::ParseIntError, str::FromStr};
 use serde::Serialize;
 
 /// The number of a flow: unique in its archive, and the same for ever.
+///
+/// ```
+/// use flowseek::FlowId;
+///
+/// let id: FlowId = "7".parse()?;
+/// assert_eq!(id, FlowId::new(7));
+/// assert_eq!(id.to_string(), "7");
+/// assert!(id < FlowId::new(10));
+/// # Ok::<(), std::num::ParseIntError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct FlowId(u64);
 

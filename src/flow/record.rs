@@ -65,6 +65,16 @@ macro_rules! record {
 columns!(record);
 
 /// A flow in an archive: its ID and what was appended.
+///
+/// ```
+/// use flowseek::flow::{Field, Flow, FlowId, StoredFlow, ValueRef};
+///
+/// let flow = Flow { dst_port: Some(443), ..Flow::starting("2022-11-01T22:46:01Z".parse()?) };
+/// let stored = StoredFlow { id: FlowId::new(7), flow };
+/// assert_eq!(stored.value(Field::FlowId), Some(ValueRef::Number(7)));
+/// assert_eq!(stored.value(Field::DstPort), Some(ValueRef::Number(443)));
+/// # Ok::<(), flowseek::error::ParseError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StoredFlow {
     /// The flow's number in its archive.

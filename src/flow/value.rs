@@ -6,6 +6,17 @@ use super::{Address, FlowFlags, FlowId, Meta, Protocol, TcpFlags, Timestamp};
 ///
 /// Every value but a name is a number that keeps the order of the field: an address is its 16 bytes, a time its
 /// milliseconds since 1970 plus 2^63, so that earlier is less. Names compare as bytes.
+///
+/// ```
+/// use flowseek::flow::{Field, Flow, Timestamp, ValueRef};
+///
+/// let (earlier, later): (Timestamp, Timestamp) = ("2022-11-01T22:46:01Z".parse()?, "2022-11-01T22:46:02Z".parse()?);
+/// assert!(ValueRef::from(earlier) < ValueRef::from(later));
+/// let flow = Flow { dst_port: Some(443), ..Flow::starting(earlier) };
+/// assert_eq!(flow.value(Field::DstPort), Some(ValueRef::Number(443)));
+/// assert_eq!(flow.value(Field::SrcPort), None);
+/// # Ok::<(), flowseek::error::ParseError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ValueRef<'a> {
     /// A number, a time or an address.
@@ -15,6 +26,14 @@ pub enum ValueRef<'a> {
 }
 
 /// A value of a field, owned. See [`ValueRef`].
+///
+/// ```
+/// use flowseek::flow::{Value, ValueRef};
+///
+/// let name = Value::Text("fw-1".to_owned());
+/// assert_eq!(name.as_ref(), ValueRef::Text("fw-1"));
+/// assert_eq!(ValueRef::Number(443).to_owned(), Value::Number(443));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Value {
     /// A number, a time or an address.
@@ -24,6 +43,15 @@ pub enum Value {
 }
 
 /// What is known of one field of several flows.
+///
+/// ```
+/// use flowseek::{Archive, Field, flow::{Span, ValueRef}};
+///
+/// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
+/// let ids = snapshot.manifest().segments[0].bounds(Field::FlowId);
+/// assert_eq!(ids, Some(Span { values: Some((ValueRef::Number(1), ValueRef::Number(2592))), absent: false }));
+/// # Ok::<(), flowseek::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span<'a> {
     /// No value is less than the first or greater than the second; `None` where no flow has a value.

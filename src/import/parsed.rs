@@ -3,6 +3,18 @@
 use crate::flow::Flow;
 
 /// What a line is.
+///
+/// ```
+/// use flowseek::import::{Format, LineParser, Parsed};
+///
+/// let mut parser = LineParser::new(Format::Json);
+/// assert!(matches!(parser.parse(br#"{"startTime":1666012671}"#), Parsed::Flow(_)));
+/// let reason = "startTime: it is missing, and every flow has a start";
+/// assert_eq!(parser.parse(b"{}"), Parsed::Rejected(reason.to_owned()));
+/// assert_eq!(parser.parse(b""), Parsed::Blank);
+/// let mut parser = LineParser::new(Format::Zeek);
+/// assert_eq!(parser.parse(br#"{"_path":"dns","ts":1.5}"#), Parsed::Skipped);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "nearly every line is a flow, and a box would cost each an allocation")]
 pub enum Parsed {

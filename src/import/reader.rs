@@ -37,6 +37,15 @@ impl fmt::Display for Rejected {
 }
 
 /// What a [`Reader`] gives.
+///
+/// ```
+/// use flowseek::import::{Format, Item, Reader};
+///
+/// let input = "{\"startTime\":1}\n{}\n";
+/// let items = Reader::new(Format::Json, input.as_bytes()).collect::<flowseek::Result<Vec<_>>>()?;
+/// assert!(matches!(items.as_slice(), [Item::Flow(_), Item::Rejected(rejected)] if rejected.line == 2));
+/// # Ok::<(), flowseek::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "nearly every item is a flow, and a box would cost each an allocation")]
 pub enum Item {

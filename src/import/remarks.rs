@@ -28,6 +28,15 @@ pub struct Remarks {
 }
 
 /// A key of an object, or a column, that is none of a flow.
+///
+/// ```
+/// use flowseek::import::{Format, LineParser};
+///
+/// let mut parser = LineParser::new(Format::Json);
+/// parser.parse(br#"{"startTime":1700000000,"sourceIp":"10.0.0.1"}"#);
+/// let key = &parser.take_remarks().unknown_keys()[0];
+/// assert_eq!((key.name.as_str(), key.count, key.meant), ("sourceIp", 1, Some("sourceIP")));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -41,6 +50,15 @@ pub struct UnknownKey {
 }
 
 /// Records that are no flows and were not meant to be.
+///
+/// ```
+/// use flowseek::import::{Format, LineParser};
+///
+/// let mut parser = LineParser::new(Format::Zeek);
+/// parser.parse(br#"{"_path":"dns","ts":1.5}"#);
+/// let log = &parser.take_remarks().skipped_logs()[0];
+/// assert_eq!((log.name.as_str(), log.count), ("dns", 1));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]

@@ -24,6 +24,22 @@ use crate::{
 ///
 /// A full disk loses nothing: where a segment cannot be written in the background, a later call tries again and tells
 /// the error if it still cannot; the flows are kept, and so does each call after that.
+///
+/// ```
+/// use flowseek::{Archive, Flow, FlowId};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+/// let mut appender = archive.appender()?;
+/// for start in ["2022-11-01T22:46:02Z", "2022-11-01T22:46:01Z"] {
+///     appender.push(&Flow::starting(start.parse()?))?;
+/// }
+/// assert_eq!(archive.snapshot()?.manifest().rows(), 0); // nothing is committed yet
+/// let commit = appender.commit()?;
+/// assert_eq!((commit.flows, commit.first), (2, FlowId::new(1)));
+/// assert_eq!(archive.snapshot()?.manifest().rows(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Appender {
     flows: FlowBuilder,

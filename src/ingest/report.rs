@@ -32,6 +32,21 @@ setters! {
 }
 
 /// What a line that is no flow does to an import.
+///
+/// ```
+/// use flowseek::{Archive, ErrorKind, ingest::{ImportOptions, Strictness}};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+/// let mut appender = archive.appender()?;
+/// let input = &b"{\"startTime\":1666012671}\n{\"startTime\":\"yesterday\"}\n"[..];
+/// let lenient = appender.import(input, ImportOptions::default(), &mut |_| {})?;
+/// assert_eq!((lenient.imported, lenient.rejected), (1, 1));
+/// let strict = ImportOptions::default().strictness(Strictness::Strict);
+/// let error = appender.import(input, strict, &mut |_| {}).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::InvalidInput);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Strictness {
@@ -43,6 +58,24 @@ pub enum Strictness {
 }
 
 /// What happens while an input is imported.
+///
+/// ```
+/// use flowseek::{Archive, ingest::{ImportEvent, ImportOptions}};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+/// let mut appender = archive.appender()?;
+/// let input = &b"{\"startTime\":1666012671}\n{\"startTime\":1666012671,\"destPort\":70000}\n"[..];
+/// let mut rejected = Vec::new();
+/// let mut observe = |event: ImportEvent| {
+///     if let ImportEvent::Rejected(line) = event {
+///         rejected.push(line.to_string());
+///     }
+/// };
+/// appender.import(input, ImportOptions::default(), &mut observe)?;
+/// assert_eq!(rejected, ["line 2: destPort: 70000 is not a port from 0 to 65535"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ImportEvent {
@@ -58,6 +91,19 @@ pub enum ImportEvent {
 }
 
 /// What became of the lines of an input, or of the rows of a Parquet file.
+///
+/// ```
+/// use flowseek::{Archive, ingest::ImportOptions};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+/// let mut appender = archive.appender()?;
+/// let input = &b"{\"startTime\":1666012671,\"sourceIp\":\"10.0.0.1\"}\n"[..];
+/// let report = appender.import(input, ImportOptions::default(), &mut |_| {})?;
+/// assert_eq!((report.imported, report.rejected, report.skipped), (1, 0, 0));
+/// assert_eq!(report.remarks.unknown_keys()[0].meant, Some("sourceIP"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportReport {

@@ -5,6 +5,13 @@ use std::cmp::Ordering;
 use crate::flow::{Field, StoredFlow, Value, ValueRef};
 
 /// A direction of a sort key. Absent values come last in both.
+///
+/// ```
+/// use flowseek::order::{Direction, Order};
+///
+/// assert_eq!(Order::newest_first().by_time(), Some(Direction::Descending));
+/// assert_eq!(Order::oldest_first().by_time(), Some(Direction::Ascending));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// Least first.
@@ -15,6 +22,20 @@ pub enum Direction {
 }
 
 /// A field to sort by, and its direction.
+///
+/// ```
+/// use flowseek::{Archive, Field, Filter, Order, order::{Direction, SortKey}};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> flowseek::Result<()> {
+/// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
+/// let port = SortKey { field: Field::DstPort, direction: Direction::Ascending };
+/// let query = snapshot.query(Filter::all()).order(Order::new([port], Direction::Descending));
+/// let flows = query.limit(10).page().await?.flows()?;
+/// assert!(flows.is_sorted_by(|one, next| one.flow.dst_port <= next.flow.dst_port));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SortKey {
     /// The field.

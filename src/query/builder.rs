@@ -11,6 +11,20 @@ use crate::{
 
 /// Whether blocks are passed over that cannot matter. The answer is the same; only tests turn it off. Then no budget
 /// ends the search.
+///
+/// ```
+/// use flowseek::{Archive, filter, query::Pruning};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> flowseek::Result<()> {
+/// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
+/// let query = snapshot.query(filter::dst_port().eq(443)).limit(10);
+/// assert_eq!(Pruning::default(), Pruning::On);
+/// let (pruned, whole) = (query.clone().page().await?, query.pruning(Pruning::Off).page().await?);
+/// assert_eq!(pruned.flows()?, whole.flows()?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Pruning {

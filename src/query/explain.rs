@@ -5,6 +5,20 @@ use std::{fmt, time::Duration};
 use serde::{Serialize, Serializer};
 
 /// What was looked at for a page, what was passed over and why, and what was read.
+///
+/// ```
+/// use flowseek::{Archive, Filter};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> flowseek::Result<()> {
+/// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
+/// let explain = snapshot.query(Filter::all()).limit(10).page().await?.explain;
+/// assert_eq!((explain.segments, explain.segments_never, explain.rows_returned), (1, 0, 10));
+/// assert_eq!(explain.bytes, snapshot.manifest().bytes());
+/// assert!(!explain.budget_spent);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -54,6 +68,22 @@ pub struct Explain {
 }
 
 /// What was passed over because no flow of it can pass one part of the filter.
+///
+/// ```
+/// use flowseek::{Archive, Timestamp, filter};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
+/// // The one segment has no flow as new as that.
+/// let new = filter::start_time().gte("2022-11-01T00:00:00Z".parse::<Timestamp>()?);
+/// let explain = snapshot.query(new).page().await?.explain;
+/// let dropped = &explain.dropped[0];
+/// assert!(dropped.predicate.contains("start_time"));
+/// assert_eq!((dropped.segments, dropped.blocks), (1, 0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]

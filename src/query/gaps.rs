@@ -9,6 +9,31 @@ use crate::{
 };
 
 /// What to do about a segment that a page needs and that cannot be read.
+///
+/// ```
+/// use flowseek::{Archive, Filter, Flow, query::Gaps};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// let path = directory.path().join("flows");
+/// let archive = Archive::open_or_create(&path)?;
+/// # for start in ["2022-11-01T22:46:01Z", "2022-11-01T22:46:02Z"] {
+/// #     let mut appender = archive.appender()?;
+/// #     appender.push(&Flow::starting(start.parse()?))?;
+/// #     appender.commit()?;
+/// # }
+/// // Two commits have made two segments. The first one is removed.
+/// let segment = archive.snapshot()?.manifest().segments[0].path.clone();
+/// std::fs::remove_file(path.join(&segment))?;
+/// # drop(archive);
+/// let query = Archive::open(&path)?.snapshot()?.query(Filter::all());
+/// assert!(query.page().await.is_err());
+/// let page = query.gaps(Gaps::Skip).page().await?;
+/// assert_eq!((page.flows()?.len(), page.gaps.len()), (1, 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Gaps {
@@ -23,6 +48,32 @@ pub enum Gaps {
 }
 
 /// A segment that was left out of a page.
+///
+/// ```
+/// use flowseek::{Archive, Filter, Flow, query::Gaps};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// let path = directory.path().join("flows");
+/// let archive = Archive::open_or_create(&path)?;
+/// # for start in ["2022-11-01T22:46:01Z", "2022-11-01T22:46:02Z"] {
+/// #     let mut appender = archive.appender()?;
+/// #     appender.push(&Flow::starting(start.parse()?))?;
+/// #     appender.commit()?;
+/// # }
+/// // Two commits have made two segments. The first one is removed.
+/// let segment = archive.snapshot()?.manifest().segments[0].path.clone();
+/// std::fs::remove_file(path.join(&segment))?;
+/// # drop(archive);
+/// let query = Archive::open(&path)?.snapshot()?.query(Filter::all());
+/// let page = query.gaps(Gaps::Skip).page().await?;
+/// let gap = &page.gaps[0];
+/// assert_eq!((&gap.path, gap.rows), (&segment, 1));
+/// assert_eq!(gap.start_time.0.to_string(), "2022-11-01T22:46:01.000Z");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]

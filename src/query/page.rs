@@ -6,6 +6,20 @@ use super::{Explain, Gap};
 use crate::{error::Result, flow::StoredFlow, order::Cursor, schema::Flows};
 
 /// Flows in the order that was asked for, and where the next page begins.
+///
+/// ```
+/// use flowseek::{Archive, Filter};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> flowseek::Result<()> {
+/// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
+/// let page = snapshot.query(Filter::all()).limit(100).page().await?;
+/// assert_eq!((page.batch.num_rows(), page.flows()?.len()), (100, 100));
+/// assert_eq!(page.total, Some(2592));
+/// assert!(page.next.is_some() && page.gaps.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Page {

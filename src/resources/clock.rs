@@ -42,6 +42,16 @@ pub trait Clock: fmt::Debug + Send + Sync {
 }
 
 /// The clock of the system.
+///
+/// ```
+/// use std::time::SystemTime;
+///
+/// use flowseek::resources::{Clock, SystemClock};
+///
+/// let begun = SystemClock.instant();
+/// assert!(SystemClock.instant() >= begun);
+/// assert!(SystemClock.now() > SystemTime::UNIX_EPOCH);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SystemClock;
 

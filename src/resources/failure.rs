@@ -7,6 +7,13 @@ use rustix::io::Errno;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a failed access to a file means.
+///
+/// ```
+/// use flowseek::resources::Failure;
+///
+/// let error = std::fs::File::open("there/is/none").unwrap_err();
+/// assert_eq!(Failure::of(&error), Failure::Missing);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Failure {

@@ -23,6 +23,15 @@ pub trait Random: fmt::Debug + Send + Sync {
 }
 
 /// The random numbers of the system.
+///
+/// ```
+/// use flowseek::resources::{Random, SystemRandom};
+///
+/// let mut key = [0; 32];
+/// SystemRandom.fill(&mut key)?;
+/// assert_ne!(key, [0; 32]);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SystemRandom;
 

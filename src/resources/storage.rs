@@ -97,6 +97,19 @@ pub trait Storage: fmt::Debug + Send + Sync {
 }
 
 /// A file that is open for reading. It can be read to its end, even where its name is removed meanwhile.
+///
+/// ```
+/// use flowseek::resources::{LocalStorage, ReadFile, Storage};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let path = directory.path().join("letter");
+/// std::fs::write(&path, "dear")?;
+/// let file = LocalStorage.open(&path)?;
+/// let mut bytes = [0; 2];
+/// file.read_exact_at(&mut bytes, 1)?;
+/// assert_eq!((file.size()?, &bytes), (4, b"ea"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub trait ReadFile: fmt::Debug + Send + Sync {
     /// Its bytes.
     ///
@@ -112,6 +125,18 @@ pub trait ReadFile: fmt::Debug + Send + Sync {
 }
 
 /// A file that is being written.
+///
+/// ```
+/// use flowseek::resources::{LocalStorage, Storage, StoredFile};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let path = directory.path().join("letter");
+/// let mut file: Box<dyn StoredFile> = LocalStorage.create(&path)?;
+/// file.write_all(b"dear")?;
+/// file.sync_all()?; // its bytes are durable
+/// assert_eq!(LocalStorage.read(&path)?, b"dear");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub trait StoredFile: Write + Send {
     /// Makes the bytes written so far durable. Its name is durable only with its directory.
     ///
@@ -121,6 +146,18 @@ pub trait StoredFile: Write + Send {
 }
 
 /// A local file system.
+///
+/// ```
+/// use flowseek::resources::{LocalStorage, Storage};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let path = directory.path().join("letter");
+/// assert_eq!(LocalStorage.size(&path)?, None);
+/// std::fs::write(&path, "dear")?;
+/// assert_eq!(LocalStorage.size(&path)?, Some(4));
+/// assert_eq!(LocalStorage.list(directory.path())?, [path]);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LocalStorage;
 

@@ -49,6 +49,20 @@ pub trait Workers: fmt::Debug + Send + Sync {
 }
 
 /// The blocking threads of the tokio runtime in which a query is polled.
+///
+/// ```
+/// use flowseek::resources::{RuntimeWorkers, Workers};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (sender, receiver) = tokio::sync::oneshot::channel();
+/// RuntimeWorkers.run(Box::new(move || {
+///     let _ = sender.send(7);
+/// }))?;
+/// assert_eq!(receiver.await?, 7);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RuntimeWorkers;
 

@@ -24,6 +24,20 @@ macro_rules! builder {
     ({ $($id:tt)* } $($(#[$doc:meta])* $number:literal $since:literal $field:ident $column:ident: $values:ident $presence:ident
         $encoding:ident $listing:ident $answers:ident [$($key:literal)*] [$($alias:literal)*] $parameter:tt)*) => {
         /// Flows in columns, in the order they came, until they are sorted into a batch.
+        ///
+        /// ```
+        /// use flowseek::{flow::{Flow, FlowId}, schema::{FlowBuilder, Flows}};
+        ///
+        /// let mut builder = FlowBuilder::default();
+        /// for start in ["2022-11-01T22:46:01Z", "2022-11-01T22:46:02Z"] {
+        ///     builder.push(&Flow::starting(start.parse()?))?;
+        /// }
+        /// let batch = builder.finish(FlowId::new(7))?;
+        /// let ids: Vec<u64> = Flows::new(&batch)?.iter().map(|stored| stored.id.get()).collect();
+        /// assert_eq!(ids, [8, 7]); // newest first
+        /// assert!(builder.is_empty());
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         #[derive(Debug)]
         pub struct FlowBuilder {
             $($column: <member!($presence $values) as Stored>::Builder,)*

@@ -50,6 +50,14 @@ pub(super) const LARGEST_DICTIONARY: usize = 4096;
 const LEAST_ROWS_BYTES: usize = 16_384;
 
 /// How a segment is cut.
+///
+/// ```
+/// use flowseek::{Settings, archive::SegmentOptions};
+///
+/// let options = SegmentOptions { block_rows: 1024, ..SegmentOptions::default() };
+/// let settings = Settings::default().segment(options);
+/// assert_eq!((settings.segment.block_rows, settings.segment.row_group_blocks), (1024, 8));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentOptions {
     /// Rows of a block: what is read at the least.

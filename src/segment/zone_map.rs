@@ -30,6 +30,23 @@ const FLAG_MASKS: usize = 63;
 /// over the fields that it does not know.
 ///
 /// For example, ports from 80 to 443 in all flows, of field 6: `19 01 50 02 01 6b`.
+///
+/// ```
+/// use flowseek::{Archive, Flow, flow::{Field, ValueRef}};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+/// let mut appender = archive.appender()?;
+/// for port in [80, 443] {
+///     appender.push(&Flow { dst_port: Some(port), ..Flow::starting("2022-11-01T22:46:01Z".parse()?) })?;
+/// }
+/// appender.commit()?;
+/// let segment = archive.snapshot()?.manifest().segments[0].clone();
+/// assert!(segment.zones.is_some());
+/// let ports = segment.bounds(Field::DstPort).and_then(|span| span.values);
+/// assert_eq!(ports, Some((ValueRef::Number(80), ValueRef::Number(443))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneMap {
     bytes: Arc<[u8]>,

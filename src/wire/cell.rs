@@ -9,6 +9,14 @@ use crate::flow::{
 };
 
 /// How TCP flags are written.
+///
+/// ```
+/// use flowseek::{flow::TcpFlags, wire::{Cell, FlagsFormat}};
+///
+/// let formats = [FlagsFormat::Binary, FlagsFormat::Decimal, FlagsFormat::Hex];
+/// let written = formats.map(|format| Cell::Flags(TcpFlags::new(18), format).to_string());
+/// assert_eq!(written, ["00010010", "18", "0x12"]);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FlagsFormat {

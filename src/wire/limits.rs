@@ -1,6 +1,15 @@
 //! How many rows an answer may have.
 
 /// Whether `limit=all` is a limit.
+///
+/// ```
+/// use flowseek::wire::{Exports, Limits, Request};
+///
+/// let limits = Limits { exports: Exports::Allowed, ..Limits::default() };
+/// assert_eq!(Request::parse_with("limit=all", &limits)?.limit, limits.largest);
+/// assert!(Request::parse_with("limit=all", &Limits::default()).is_err());
+/// # Ok::<(), flowseek::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Exports {
@@ -12,6 +21,15 @@ pub enum Exports {
 }
 
 /// How much of its matches a request wants.
+///
+/// ```
+/// use flowseek::wire::{Exports, Limits, Request, Wanted};
+///
+/// let limits = Limits { exports: Exports::Allowed, ..Limits::default() };
+/// assert_eq!(Request::parse_with("limit=all", &limits)?.wanted, Wanted::All);
+/// assert_eq!(Request::parse_with("limit=5", &limits)?.wanted, Wanted::Page);
+/// # Ok::<(), flowseek::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Wanted {

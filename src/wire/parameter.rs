@@ -1,6 +1,13 @@
 //! The table of the endpoint's parameters: what is read, what is refused, and what help and documents say.
 
 /// How the values of a parameter are read.
+///
+/// ```
+/// use flowseek::wire::{Parameter, ParameterKind};
+///
+/// assert_eq!(Parameter::named("srcIp").map(|parameter| parameter.kind), Some(ParameterKind::Addresses));
+/// assert_eq!(ParameterKind::Comparison.allowed(), "eq, ne, gt, gte, lt, lte");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ParameterKind {

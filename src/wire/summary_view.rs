@@ -9,6 +9,15 @@ use crate::{
 };
 
 /// Which sums are told.
+///
+/// ```
+/// use flowseek::wire::{Shown, SummaryRequest};
+///
+/// let request = SummaryRequest::parse("by=protocol&fields=flows")?;
+/// assert_eq!(request.shown, Shown { flows: true, ..Shown::NONE });
+/// assert!(!request.shown.has_bytes());
+/// # Ok::<(), flowseek::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shown {
     /// How many flows.
@@ -72,6 +81,20 @@ pub struct SummaryView<'a> {
 }
 
 /// A line of a table: names and values, those that are absent included.
+///
+/// ```
+/// use flowseek::{Archive, Filter, wire::{Cell, FlagsFormat, Row, Shown, SummaryView}};
+///
+/// # #[tokio::main]
+/// # async fn main() -> flowseek::Result<()> {
+/// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
+/// let summary = snapshot.summarize(Filter::all()).summary().await?;
+/// let shown = Shown { flows: true, ..Shown::NONE };
+/// let total: Row = SummaryView::new(&summary, shown, FlagsFormat::Binary).total();
+/// assert_eq!(total, [("flows", Some(Cell::Sum(2592)))]);
+/// # Ok(())
+/// # }
+/// ```
 pub type Row<'a> = Vec<(&'static str, Option<Cell<'a>>)>;
 
 impl<'a> SummaryView<'a> {
@@ -159,6 +182,14 @@ impl Serialize for SummaryView<'_> {
 }
 
 /// A row as a JSON object; values that are absent are left out.
+///
+/// ```
+/// use flowseek::wire::{Cell, RowView};
+///
+/// let row = RowView(vec![("destPort", None), ("flows", Some(Cell::Sum(7)))]);
+/// assert_eq!(serde_json::to_string(&row)?, r#"{"flows":7}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct RowView<'a>(pub Row<'a>);
 

@@ -6,6 +6,15 @@ use super::FlagsFormat;
 use crate::flow::{Field, columns::Answers};
 
 /// Which fields an answer shows where it is not asked for certain ones.
+///
+/// ```
+/// use flowseek::wire::{FlagsFormat, Profile, View};
+///
+/// assert_eq!(View::new(Profile::Seed, FlagsFormat::Hex).flags(), FlagsFormat::Hex);
+/// let current = View::new(Profile::Current, FlagsFormat::Hex);
+/// assert_eq!(current.flags(), FlagsFormat::Decimal);
+/// assert!(current.fields().iter().any(|(name, _)| *name == "meta"));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Profile {

@@ -8,6 +8,18 @@ use super::{Cell, View, response::write_object};
 use crate::flow::{Flow, StoredFlow};
 
 /// How flows are written as text.
+///
+/// ```
+/// use flowseek::{flow::{Flow, FlowId, StoredFlow}, wire::{FlagsFormat, FlowWriter, TextForm}};
+///
+/// let flow = Flow { dst_port: Some(443), ..Flow::starting("2022-11-01T22:46:01Z".parse()?) };
+/// let (mut writer, mut out) = (FlowWriter::new(TextForm::Ndjson, FlagsFormat::Binary), Vec::new());
+/// writer.write(&mut out, &[StoredFlow { id: FlowId::new(1), flow }])?;
+/// writer.finish(&mut out)?;
+/// let object = r#"{"destPort":443,"protocol":"UNKNOWN","startTime":"2022-11-01T22:46:01.000Z"}"#;
+/// assert_eq!(String::from_utf8(out)?, format!("{object}\n"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TextForm {

@@ -3,6 +3,23 @@
 use crate::archive::SegmentEntry;
 
 /// How much work compaction does for how few segments.
+///
+/// ```
+/// use flowseek::{Archive, Flow, archive::Effort};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+/// # for start in ["2022-11-01T22:46:01Z", "2022-11-01T22:46:02Z"] {
+/// #     let mut appender = archive.appender()?;
+/// #     appender.push(&Flow::starting(start.parse()?))?;
+/// #     appender.commit()?;
+/// # }
+/// // Two commits have made two segments. In the background so few are left as they are.
+/// let compactor = archive.writer()?.compactor();
+/// assert_eq!(compactor.run_once(Effort::Background)?, None);
+/// assert!(compactor.run_once(Effort::Thorough)?.is_some_and(|compaction| compaction.merged == 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Effort {
@@ -20,6 +37,24 @@ pub enum Effort {
 }
 
 /// What is to be merged, or written anew, next.
+///
+/// ```
+/// use flowseek::{Archive, Flow, archive::{Effort, JobOutcome}};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+/// # for start in ["2022-11-01T22:46:01Z", "2022-11-01T22:46:02Z"] {
+/// #     let mut appender = archive.appender()?;
+/// #     appender.push(&Flow::starting(start.parse()?))?;
+/// #     appender.commit()?;
+/// # }
+/// // Two commits have made two segments.
+/// let compactor = archive.writer()?.compactor();
+/// let job = compactor.next_job(Effort::Thorough).ok_or("nothing is to be merged")?;
+/// assert_eq!((job.segments(), job.rows()), (2, 2));
+/// assert!(matches!(compactor.run(&job, &mut |_| {})?, JobOutcome::Merged(_)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Job {
     pub(super) inputs: Vec<SegmentEntry>,

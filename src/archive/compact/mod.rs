@@ -30,6 +30,24 @@ use crate::error::{Error, ErrorKind, Result};
 const ATTEMPTS: usize = 100;
 
 /// What a compaction has done.
+///
+/// ```
+/// use flowseek::{Archive, Flow, archive::Effort};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+/// # for start in ["2022-11-01T22:46:01Z", "2022-11-01T22:46:02Z"] {
+/// #     let mut appender = archive.appender()?;
+/// #     appender.push(&Flow::starting(start.parse()?))?;
+/// #     appender.commit()?;
+/// # }
+/// // Two commits have made two segments.
+/// let compactor = archive.writer()?.compactor();
+/// let compaction = compactor.run_once(Effort::Thorough)?.ok_or("nothing is to be merged")?;
+/// assert_eq!((compaction.merged, compaction.written, compaction.rows), (2, 1, 2));
+/// assert_eq!(archive.snapshot()?.manifest().version, compaction.version);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[must_use]
@@ -45,6 +63,24 @@ pub struct Compaction {
 }
 
 /// What has become of a [`Job`].
+///
+/// ```
+/// use flowseek::{Archive, Flow, archive::{Effort, JobOutcome}};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+/// # for start in ["2022-11-01T22:46:01Z", "2022-11-01T22:46:02Z"] {
+/// #     let mut appender = archive.appender()?;
+/// #     appender.push(&Flow::starting(start.parse()?))?;
+/// #     appender.commit()?;
+/// # }
+/// // Two commits have made two segments.
+/// let compactor = archive.writer()?.compactor();
+/// let job = compactor.next_job(Effort::Thorough).ok_or("nothing is to be merged")?;
+/// assert!(matches!(compactor.run(&job, &mut |_| {})?, JobOutcome::Merged(_)));
+/// assert_eq!(compactor.run(&job, &mut |_| {})?, JobOutcome::Outdated); // the segments are not there any more
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[must_use]

@@ -18,6 +18,15 @@ pub(in super::super) struct Damage {
 }
 
 /// How much is looked at.
+///
+/// ```
+/// use flowseek::{Archive, archive::Depth};
+///
+/// assert_eq!(Depth::default(), Depth::Rows);
+/// let report = Archive::verify("testdata/archive", Depth::Bytes, &mut |_| {})?;
+/// assert!(report.is_sound());
+/// # Ok::<(), flowseek::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -31,6 +40,25 @@ pub enum Depth {
 }
 
 /// What kind of damage it is.
+///
+/// ```
+/// use flowseek::{Archive, Flow, archive::{Depth, FindingKind}};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let path = directory.path().join("flows");
+/// let archive = Archive::open_or_create(&path)?;
+/// # let mut appender = archive.appender()?;
+/// # appender.push(&Flow::starting("2022-11-01T22:46:01Z".parse()?))?;
+/// # appender.commit()?;
+/// # drop(appender);
+/// // One flow is committed, and its segment is cut short.
+/// let segment = archive.snapshot()?.manifest().segments[0].path.clone();
+/// std::fs::write(path.join(&segment), "PAR1")?;
+/// let report = Archive::verify(&path, Depth::Bytes, &mut |_| {})?;
+/// assert_eq!(report.findings[0].kind, FindingKind::Truncated);
+/// assert_eq!(report.findings[0].kind.name(), "truncated");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -85,6 +113,19 @@ impl FindingKind {
 }
 
 /// Some flows: how many, and bounds of their start times and IDs, which are as narrow as is known.
+///
+/// ```
+/// use flowseek::{FlowId, archive::Extent};
+///
+/// let extent = Extent {
+///     rows: 2,
+///     start_time: ("2022-11-01T00:00:00Z".parse()?, "2022-11-02T00:00:00Z".parse()?),
+///     flow_id: (FlowId::new(7), FlowId::new(8)),
+/// };
+/// let text = "2 flows from 2022-11-01T00:00:00.000Z to 2022-11-02T00:00:00.000Z with IDs from 7 to 8";
+/// assert_eq!(extent.to_string(), text);
+/// # Ok::<(), flowseek::error::ParseError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Extent {
@@ -104,6 +145,26 @@ impl fmt::Display for Extent {
 }
 
 /// A damage.
+///
+/// ```
+/// use flowseek::{Archive, Flow, archive::{Depth, FindingKind}};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let path = directory.path().join("flows");
+/// let archive = Archive::open_or_create(&path)?;
+/// # let mut appender = archive.appender()?;
+/// # appender.push(&Flow::starting("2022-11-01T22:46:01Z".parse()?))?;
+/// # appender.commit()?;
+/// # drop(appender);
+/// // One flow is committed, and its segment is removed.
+/// let segment = archive.snapshot()?.manifest().segments[0].path.clone();
+/// std::fs::remove_file(path.join(&segment))?;
+/// let report = Archive::verify(&path, Depth::Bytes, &mut |_| {})?;
+/// let finding = &report.findings[0];
+/// assert_eq!((&finding.path, finding.kind), (&segment, FindingKind::Missing));
+/// assert_eq!(finding.affected.map(|flows| flows.rows), Some(1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -133,6 +194,15 @@ impl fmt::Display for Finding {
 }
 
 /// What was looked through, and what was found.
+///
+/// ```
+/// use flowseek::{Archive, archive::Depth};
+///
+/// let report = Archive::verify("testdata/archive", Depth::Rows, &mut |_| {})?;
+/// assert_eq!((report.version, report.segments, report.damaged), (2, 1, 0));
+/// assert!(report.is_sound() && report.findings.is_empty());
+/// # Ok::<(), flowseek::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]

@@ -13,6 +13,23 @@ use crate::{error::Error, resources::Clock};
 
 /// How a [`LiveAppender`](super::LiveAppender) gets on with keeping the archive in order: merging segments, and removing
 /// old ones. The numbers count from when it was made.
+///
+/// ```
+/// use flowseek::{Archive, Flow, LiveOptions};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+/// let appender = archive.live_appender(LiveOptions::default())?;
+/// let _ = appender.append([Flow::starting("2022-11-01T22:46:01Z".parse()?)]).await?;
+/// let _ = appender.commit().await?;
+/// let status = appender.status();
+/// assert_eq!((status.merged, status.removed, status.failures), (0, 0, 0)); // of one segment nothing is to be merged
+/// assert!(status.failure.is_none());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]

@@ -20,6 +20,21 @@ const LONGEST_BUCKET: Duration = Duration::from_secs(36_500 * 86_400);
 const MOST_FIELDS: usize = 2;
 
 /// What groups are compared by.
+///
+/// ```
+/// use flowseek::{Archive, Field, Filter, query::{Bytes, Measure}};
+///
+/// # #[tokio::main]
+/// # async fn main() -> flowseek::Result<()> {
+/// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
+/// let query = snapshot.summarize(Filter::all()).by([Field::DstIp]).measure(Measure::Bytes);
+/// let groups = query.summary().await?.groups;
+/// // Those first that have most bytes in both directions.
+/// let bytes: Vec<_> = groups.iter().map(|group| group.totals.bytes.map(Bytes::both)).collect();
+/// assert!(bytes.is_sorted_by(|one, next| one >= next));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Measure {
     /// How many flows.
@@ -34,6 +49,22 @@ pub enum Measure {
 }
 
 /// How long the buckets of a summary are. They are aligned to 1970-01-01T00:00:00Z.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use flowseek::{Archive, Filter, query::Every};
+///
+/// # #[tokio::main]
+/// # async fn main() -> flowseek::Result<()> {
+/// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
+/// // There are at most 120 buckets: of five minutes it would be 123, so they are of fifteen.
+/// let summary = snapshot.summarize(Filter::all()).every(Every::Auto).summary().await?;
+/// assert_eq!(summary.every, Some(Duration::from_secs(900)));
+/// assert!(summary.buckets.len() <= 120);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Every {

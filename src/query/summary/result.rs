@@ -8,6 +8,18 @@ use crate::{
 };
 
 /// How many flows, and how many bytes.
+///
+/// ```
+/// use flowseek::{Archive, Filter};
+///
+/// # #[tokio::main]
+/// # async fn main() -> flowseek::Result<()> {
+/// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
+/// let totals = snapshot.summarize(Filter::all()).flows_only().summary().await?.totals;
+/// assert_eq!((totals.flows, totals.bytes), (2592, None));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Totals {
     /// How many flows.
@@ -17,6 +29,19 @@ pub struct Totals {
 }
 
 /// Bytes of several flows. A flow whose bytes are not known adds none. No sum is too large.
+///
+/// ```
+/// use flowseek::{Archive, Filter, query::Bytes};
+///
+/// # #[tokio::main]
+/// # async fn main() -> flowseek::Result<()> {
+/// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
+/// let totals = snapshot.summarize(Filter::all()).summary().await?.totals;
+/// let Bytes { source, dest } = totals.bytes.unwrap_or_default();
+/// assert!(source > 0 && dest > 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Bytes {
     /// Sent by the sources.
@@ -39,6 +64,20 @@ impl Bytes {
 }
 
 /// The flows that have the same values.
+///
+/// ```
+/// use flowseek::{Archive, Field, Filter};
+///
+/// # #[tokio::main]
+/// # async fn main() -> flowseek::Result<()> {
+/// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
+/// let summary = snapshot.summarize(Filter::all()).by([Field::Protocol, Field::DstPort]).summary().await?;
+/// // One value for each of the fields, and the groups with most flows first.
+/// assert!(summary.groups.iter().all(|group| group.key.len() == 2));
+/// assert!(summary.groups.is_sorted_by(|one, next| one.totals.flows >= next.totals.flows));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Group {
@@ -49,6 +88,23 @@ pub struct Group {
 }
 
 /// The flows that begin in the same time.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use flowseek::{Archive, Filter, query::Every};
+///
+/// # #[tokio::main]
+/// # async fn main() -> flowseek::Result<()> {
+/// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
+/// let hours = Every::Length(Duration::from_secs(3600));
+/// let summary = snapshot.summarize(Filter::all()).every(hours).summary().await?;
+/// assert_eq!(summary.buckets.len(), 11);
+/// assert_eq!(summary.buckets[0].start.to_string(), "2009-11-18T08:00:00.000Z");
+/// assert_eq!(summary.buckets.iter().map(|bucket| bucket.totals.flows).sum::<u64>(), summary.totals.flows);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Bucket {
@@ -59,6 +115,20 @@ pub struct Bucket {
 }
 
 /// What the flows that match add up to.
+///
+/// ```
+/// use flowseek::{Archive, Filter, Summary};
+///
+/// # #[tokio::main]
+/// # async fn main() -> flowseek::Result<()> {
+/// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
+/// let summary: Summary = snapshot.summarize(Filter::all()).summary().await?;
+/// assert!(summary.is_complete());
+/// assert_eq!(summary.totals.flows, 2592);
+/// assert_eq!((summary.every, summary.buckets.len()), (None, 0)); // buckets were not asked for
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Summary {
