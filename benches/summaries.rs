@@ -74,7 +74,7 @@ impl Case {
         let query =
             snapshot.summarize(self.filter.clone()).by(self.by.iter().copied()).measure(self.measure).budget(BUDGET);
         let query = self.every.iter().fold(query.group_bytes(GROUP_BYTES), |query, every| query.every(*every));
-        if self.measure == Measure::Flows { query.flows_only() } else { query }
+        query.flows_only()
     }
 
     /// The numbers that SQL answers, too.
@@ -82,9 +82,8 @@ impl Case {
         assert!(summary.is_complete());
         let groups = summary.groups.iter().map(|group| group.totals);
         let buckets = summary.buckets.iter().map(|bucket| bucket.totals).filter(|totals| totals.flows > 0);
-        let number = |totals: flowseek::query::Totals| match totals.bytes {
-            Some(bytes) => u64::try_from(bytes.both()).unwrap(),
-            None => totals.flows,
+        let number = |totals: flowseek::query::Totals| {
+            totals.bytes().map_or(totals.flows, |bytes| u64::try_from(bytes).unwrap())
         };
         groups.chain(buckets).map(number).collect()
     }

@@ -41,7 +41,7 @@ fn texts(column: &dyn Array) -> Vec<String> {
 pub fn of_summary(summary: &Summary, measure: Measure) -> Vec<Vec<String>> {
     let measured = |totals: &flowseek::query::Totals| match measure {
         Measure::Flows => totals.flows.to_string(),
-        _ => totals.bytes.unwrap().source.to_string(),
+        _ => totals.source_bytes.unwrap().to_string(),
     };
     if !summary.buckets.is_empty() {
         let buckets = summary.buckets.iter().filter(|bucket| bucket.totals.flows > 0);

@@ -76,9 +76,8 @@ impl Statement {
         let summary = snapshot.summarize(filter).budget(BUDGET).group_bytes(GROUP_BYTES);
         match &self.asks {
             Asks::Top(fields, measure) => {
-                let summary = summary.by(fields.iter().copied()).measure(*measure);
-                let is_flows = *measure == Measure::Flows;
-                Some((if is_flows { summary.flows_only() } else { summary }, *measure))
+                // With the sum of the measure alone, as in SQL.
+                Some((summary.by(fields.iter().copied()).measure(*measure).flows_only(), *measure))
             }
             Asks::FiveMinutes => {
                 let every = Every::Length(std::time::Duration::from_secs(300));

@@ -88,4 +88,4 @@ pub use pages::Pages;
 pub use provider::FlowTable;
 pub use session::{archive_session, limited_memory, session};
 pub use start::{Count, Start};
-pub use summary::{Bucket, Bytes, Every, Group, LARGEST_TOP, MOST_BUCKETS, Measure, Summary, SummaryQuery, Totals};
+pub use summary::{Bucket, Every, Group, LARGEST_TOP, MOST_BUCKETS, Measure, Summary, SummaryQuery, Totals};

@@ -53,7 +53,7 @@ impl SummaryRequest {
     /// The question to a snapshot.
     pub fn query(&self, snapshot: &Snapshot) -> SummaryQuery {
         let query = snapshot.summarize(self.filter.clone()).by(self.by.clone()).measure(self.measure).top(self.top);
-        let query = if self.shown.has_bytes() { query } else { query.flows_only() };
+        let query = query.sums(self.shown.fields());
         match self.every {
             Some(every) => query.every(every),
             None => query,

@@ -34,6 +34,12 @@ impl Shown {
     /// None of them.
     pub const NONE: Self = Self { flows: false, source_bytes: false, dest_bytes: false };
 
+    /// The fields that are summed.
+    pub(super) fn fields(self) -> impl Iterator<Item = Field> {
+        let fields = [(Field::SrcBytes, self.source_bytes), (Field::DstBytes, self.dest_bytes)];
+        fields.into_iter().filter_map(|(field, is_shown)| is_shown.then_some(field))
+    }
+
     /// Whether bytes are among them.
     pub fn has_bytes(self) -> bool {
         self.source_bytes || self.dest_bytes
@@ -52,8 +58,8 @@ impl Shown {
     fn of(self, totals: Totals) -> impl Iterator<Item = (&'static str, u128)> {
         let sums = [
             ("flows", self.flows.then_some(totals.flows.into())),
-            ("sourceBytes", totals.bytes.map(|bytes| bytes.source).filter(|_| self.source_bytes)),
-            ("destBytes", totals.bytes.map(|bytes| bytes.dest).filter(|_| self.dest_bytes)),
+            ("sourceBytes", totals.source_bytes.filter(|_| self.source_bytes)),
+            ("destBytes", totals.dest_bytes.filter(|_| self.dest_bytes)),
         ];
         sums.into_iter().filter_map(|(name, sum)| Some((name, sum?)))
     }
@@ -208,12 +214,10 @@ impl Serialize for RowView<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::Bytes;
-
     #[test]
     fn sums_beyond_all_numbers_of_machines_are_written_exactly() {
-        let bytes = Bytes { source: u128::from(u64::MAX) * 1000, dest: (1 << 53) + 1 };
-        let totals = Totals { flows: 7, bytes: Some(bytes) };
+        let (source_bytes, dest_bytes) = (Some(u128::from(u64::MAX) * 1000), Some((1 << 53) + 1));
+        let totals = Totals { flows: 7, source_bytes, dest_bytes };
         let row: Row<'_> = Shown::ALL.of(totals).map(|(name, sum)| (name, Some(Cell::Sum(sum)))).collect();
         let written = serde_json::to_string(&RowView(row)).unwrap();
         let expected = r#"{"flows":7,"sourceBytes":18446744073709551615000,"destBytes":9007199254740993}"#;

@@ -11,7 +11,7 @@ use flowseek::{
     filter,
     flow::{Field, Protocol, Timestamp, Value},
     generate::Generator,
-    query::{Bucket, Budget, Bytes, Every, Group, Measure, Pruning, Summary, SummaryQuery, Totals},
+    query::{Bucket, Budget, Every, Group, Measure, Pruning, Summary, SummaryQuery, Totals},
 };
 use proptest::{collection::vec, option::of, prelude::*, sample::select};
 
@@ -56,18 +56,15 @@ impl Asked {
         if self.flows_only { query.flows_only() } else { query }
     }
 
-    fn adds_bytes(&self) -> bool {
-        !self.flows_only || self.measure != Measure::Flows
-    }
-
     fn totals<'a>(&self, flows: impl IntoIterator<Item = &'a StoredFlow>) -> Totals {
-        let mut totals = Totals { flows: 0, bytes: self.adds_bytes().then(Bytes::default) };
+        let adds = |measure| !self.flows_only || [measure, Measure::Bytes].contains(&self.measure);
+        let mut totals = Totals::default();
+        totals.source_bytes = adds(Measure::SourceBytes).then_some(0);
+        totals.dest_bytes = adds(Measure::DestBytes).then_some(0);
         for stored in flows {
             totals.flows += 1;
-            if let Some(bytes) = &mut totals.bytes {
-                bytes.source += u128::from(stored.flow.src_bytes.unwrap_or(0));
-                bytes.dest += u128::from(stored.flow.dst_bytes.unwrap_or(0));
-            }
+            totals.source_bytes = totals.source_bytes.map(|sum| sum + u128::from(stored.flow.src_bytes.unwrap_or(0)));
+            totals.dest_bytes = totals.dest_bytes.map(|sum| sum + u128::from(stored.flow.dst_bytes.unwrap_or(0)));
         }
         totals
     }
@@ -94,14 +91,11 @@ impl Asked {
         }
         let mut groups: Vec<_> =
             groups.into_iter().map(|(key, flows)| (key, self.totals(flows.iter().copied()))).collect();
-        let amount = |totals: &Totals| {
-            let bytes = totals.bytes.unwrap_or_default();
-            match self.measure {
-                Measure::Flows => totals.flows.into(),
-                Measure::Bytes => bytes.both(),
-                Measure::SourceBytes => bytes.source,
-                Measure::DestBytes => bytes.dest,
-            }
+        let amount = |totals: &Totals| match self.measure {
+            Measure::Flows => totals.flows.into(),
+            Measure::Bytes => totals.bytes().unwrap(),
+            Measure::SourceBytes => totals.source_bytes.unwrap(),
+            Measure::DestBytes => totals.dest_bytes.unwrap(),
         };
         let place =
             |key: &Vec<Option<Value>>| key.iter().map(|value| (value.is_none(), value.clone())).collect::<Vec<_>>();
@@ -242,6 +236,36 @@ fn all_threads_together_add_up_what_one_does() {
     assert!(covered.len() > 1000 && covered.len() < flows.len(), "{}", covered.len());
     assert_eq!(covered.iter().map(|flow| flow.flow.start_time).max(), Some(newest));
     asked.check(&summary, &covered);
+}
+
+#[test]
+fn the_bytes_of_one_direction_are_read_alone_where_no_others_are_asked_for() {
+    let (_directory, archive, flows) = generated(20_000);
+    let snapshot = archive.snapshot().unwrap();
+    let ask = |query: SummaryQuery| {
+        let summary = block_on(query.by([Field::SrcPort]).top(3).summary()).unwrap();
+        let read = summary.explain.bytes_read + summary.explain.bytes_cached;
+        (summary.totals, summary.groups, read)
+    };
+    let web = || snapshot.summarize(filter::dst_port().eq(443));
+    let (both, groups, most) = ask(web().measure(Measure::SourceBytes));
+    let (source, of_source, less) = ask(web().measure(Measure::SourceBytes).sums([Field::SrcBytes]));
+    let (dest, of_dest, as_less) = ask(web().sums([Field::DstBytes]));
+    let matching = || flows.iter().filter(|flow| flow.flow.dst_port == Some(443));
+    let sum: u128 = matching().map(|flow| u128::from(flow.flow.src_bytes.unwrap_or(0))).sum();
+    assert_eq!((both.source_bytes, source.source_bytes, dest.source_bytes), (Some(sum), Some(sum), None));
+    assert_eq!((source.dest_bytes, dest.dest_bytes), (None, both.dest_bytes));
+    assert!(both.dest_bytes > Some(0) && of_dest.iter().all(|group| group.totals.source_bytes.is_none()));
+    let keys = |groups: &[Group]| {
+        groups.iter().map(|group| (group.key.clone(), group.totals.source_bytes)).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&groups), keys(&of_source));
+    assert!(less < most * 9 / 10 && as_less < most * 9 / 10, "{less} and {as_less} of {most}");
+    // What is the measure is summed, too.
+    let (measured, ..) = ask(web().measure(Measure::Bytes).sums([]));
+    assert_eq!(measured, both);
+    let error = block_on(web().sums([Field::SrcPort]).summary()).unwrap_err();
+    assert_eq!(error.problems(), ["`sums`: there is none of src_port; allowed: src_bytes, dst_bytes"]);
 }
 
 #[test]

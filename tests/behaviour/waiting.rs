@@ -271,7 +271,7 @@ fn a_summary_whose_time_ends_while_it_waits_is_exact_for_what_it_covers_or_says_
             let bytes = |flow: &StoredFlow| u128::from(flow.flow.dst_bytes.unwrap_or(0));
             let (flows, bytes) = covered.fold((0, 0), |(flows, sum), flow| (flows + 1, sum + bytes(flow)));
             let sum = |totals: &mut dyn Iterator<Item = Totals>| {
-                totals.fold((0, 0), |(flows, sum), totals| (flows + totals.flows, sum + totals.bytes.unwrap().dest))
+                totals.fold((0, 0), |(flows, sum), totals| (flows + totals.flows, sum + totals.dest_bytes.unwrap()))
             };
             assert_eq!(sum(&mut [summary.totals].into_iter()), (flows, bytes), "after {work} pieces of work");
             assert_eq!(sum(&mut summary.groups.iter().map(|group| group.totals)), (flows, bytes));

@@ -11,7 +11,7 @@ use super::{
     part_groups::PartGroups,
     runs::{Runs, page_times},
     shared::SharedGroups,
-    sums::{Numbers, Sums, bytes},
+    sums::{Added, Numbers, Sums, bytes},
 };
 use crate::{
     error::{Error, Result},
@@ -63,7 +63,7 @@ impl Tally {
 pub(super) struct Accumulator {
     pub(super) scanner: Scanner,
     pub(super) by: Vec<Field>,
-    pub(super) adds_bytes: bool,
+    pub(super) added: Added,
     pub(super) pruning: Pruning,
     /// How a list tells of the groups, if one does.
     pub(super) listing: Option<Arc<Listing>>,
@@ -111,9 +111,7 @@ impl Accumulator {
             Some(matching) => matching.of(&self.scanner, &part.segment, &part.rows).await?,
         };
         let mut fields = self.by.clone();
-        if self.adds_bytes {
-            fields.extend([Field::SrcBytes, Field::DstBytes]);
-        }
+        fields.extend(self.added.fields());
         let bucket = |page: usize| {
             let buckets = tally.buckets.as_ref().filter(|_| self.pruning == Pruning::On)?;
             let times = page_times(&part.segment, page);
@@ -182,10 +180,16 @@ impl Accumulator {
         for page in columns.parts(rows) {
             let rows = page.rows();
             let mut numbers = Numbers::default();
-            if self.adds_bytes {
-                let column = |place: usize| page.column(self.by.len() + place).ok_or_else(missing);
-                numbers.source = bytes(column(0)?, Field::SrcBytes, &rows)?;
-                numbers.dest = bytes(column(1)?, Field::DstBytes, &rows)?;
+            for (field, column) in self.added.fields().zip(self.by.len()..) {
+                let bytes = bytes(page.column(column).ok_or_else(missing)?, field, &rows)?;
+                if field == Field::SrcBytes { numbers.source = bytes } else { numbers.dest = bytes }
+            }
+            if self.added.any() {
+                // What is not added up is zero.
+                for numbers in [&mut numbers.source, &mut numbers.dest].into_iter().filter(|numbers| numbers.is_empty())
+                {
+                    *numbers = vec![0; rows.len()].into();
+                }
             }
             let sums = |range| Sums::of_rows(range, &numbers);
             tally.sums.add(&sums(0..rows.len()));

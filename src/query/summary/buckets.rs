@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{
     builder::{Every, MOST_BUCKETS},
     result::Bucket,
-    sums::Sums,
+    sums::{Added, Sums},
 };
 use crate::{
     error::{Error, Result},
@@ -138,13 +138,13 @@ impl Buckets {
     }
 
     /// All from the first to the last, those without flows, too.
-    pub(super) fn finish(self, adds_bytes: bool) -> Vec<Bucket> {
+    pub(super) fn finish(self, added: Added) -> Vec<Bucket> {
         let (Some((first, _)), Some((last, _))) = (self.sums.first_key_value(), self.sums.last_key_value()) else {
             return Vec::new();
         };
         let bucket = |number: i64| {
             let start = Timestamp::from_millis(number.saturating_mul(self.length)).unwrap_or(Timestamp::MIN);
-            Bucket { start, totals: self.sums.get(&number).copied().unwrap_or_default().totals(adds_bytes) }
+            Bucket { start, totals: self.sums.get(&number).copied().unwrap_or_default().totals(added) }
         };
         (*first..=*last).map(bucket).collect()
     }
@@ -215,7 +215,8 @@ mod tests {
             let shortest = LADDER.into_iter().find(|length| newest.div_euclid(*length) - oldest.div_euclid(*length) < 120);
             prop_assert_eq!(Some(whole.length), shortest);
             prop_assert_eq!(merged.length(), whole.length());
-            prop_assert_eq!(merged.finish(true), whole.finish(true));
+            let added = Added { source: true, dest: true };
+            prop_assert_eq!(merged.finish(added), whole.finish(added));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::sums::Added;
 use crate::{
     archive::Snapshot,
     error::{Error, Result},
@@ -101,7 +102,8 @@ pub struct SummaryQuery {
     pub(super) measure: Measure,
     pub(super) top: usize,
     pub(super) every: Option<Every>,
-    pub(super) flows_only: bool,
+    /// The fields whose sums are told.
+    pub(super) sums: Vec<Field>,
     pub(super) budget: Budget,
     pub(super) group_bytes: u64,
     pub(super) pruning: Pruning,
@@ -117,7 +119,7 @@ impl Snapshot {
             measure: Measure::Flows,
             top: 10,
             every: None,
-            flows_only: false,
+            sums: vec![Field::SrcBytes, Field::DstBytes],
             budget: Budget::default(),
             group_bytes: 64 << 20,
             pruning: Pruning::On,
@@ -154,8 +156,26 @@ impl SummaryQuery {
     /// Without their bytes, unless these are the measure. Then less is read, and nothing where bounds and lists tell how many
     /// flows match, and how many of them are in each group: by destination port, an address, a node, the protocol, TCP flags,
     /// or the last two.
-    pub fn flows_only(mut self) -> Self {
-        self.flows_only = true;
+    pub fn flows_only(self) -> Self {
+        self.sums([])
+    }
+
+    /// With the sums of these fields, [`Field::SrcBytes`] and [`Field::DstBytes`], and of what is the measure: of both unless said
+    /// otherwise. Of others nothing is read.
+    ///
+    /// ```
+    /// use flowseek::{Archive, Field, Filter};
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> flowseek::Result<()> {
+    /// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
+    /// let totals = snapshot.summarize(Filter::all()).sums([Field::DstBytes]).summary().await?.totals;
+    /// assert!(totals.source_bytes.is_none() && totals.dest_bytes > Some(0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn sums(mut self, fields: impl IntoIterator<Item = Field>) -> Self {
+        self.sums = fields.into_iter().collect();
         self
     }
 
@@ -180,9 +200,12 @@ impl SummaryQuery {
         self
     }
 
-    /// Whether bytes are added up.
-    pub(super) fn adds_bytes(&self) -> bool {
-        !self.flows_only || self.measure != Measure::Flows
+    /// Which bytes are added up.
+    pub(super) fn added(&self) -> Added {
+        let of = |field: Field, measure: Measure| {
+            self.sums.contains(&field) || self.measure == measure || self.measure == Measure::Bytes
+        };
+        Added { source: of(Field::SrcBytes, Measure::SourceBytes), dest: of(Field::DstBytes, Measure::DestBytes) }
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -201,6 +224,10 @@ impl SummaryQuery {
         {
             let allowed = "whole milliseconds, from one to 36500 days";
             problems.push(format!("`every`: {length:?} is not the length of a bucket; allowed: {allowed}"));
+        }
+        let has_sum = |field: &&Field| matches!(field, Field::SrcBytes | Field::DstBytes);
+        if let Some(field) = self.sums.iter().find(|field| !has_sum(field)) {
+            problems.push(format!("`sums`: there is none of {}; allowed: src_bytes, dst_bytes", field.name()));
         }
         if problems.is_empty() { Ok(()) } else { Err(Error::invalid_query(problems)) }
     }

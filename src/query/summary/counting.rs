@@ -54,10 +54,10 @@ impl<'a> Counting<'a> {
     ) -> Self {
         let archive = query.snapshot.archive();
         let listing =
-            Listing::of(&query.by, filter, long).filter(|_| !query.adds_bytes() && query.pruning == Pruning::On);
+            Listing::of(&query.by, filter, long).filter(|_| !query.added().any() && query.pruning == Pruning::On);
         let reader = RowReader::new(Arc::clone(archive.pages()), Arc::new(ReadCounters::default()));
         let mut columns: Vec<Field> = filter.tests().map(Test::field).chain(query.by.iter().copied()).collect();
-        columns.extend([Field::SrcBytes, Field::DstBytes].iter().filter(|_| query.adds_bytes()));
+        columns.extend(query.added().fields());
         columns.extend(query.every.map(|_| Field::StartTime));
         columns.sort_unstable();
         columns.dedup();
@@ -67,7 +67,7 @@ impl<'a> Counting<'a> {
             accumulator: Accumulator {
                 scanner: Scanner { reader: reader.until(deadline) },
                 by: query.by.clone(),
-                adds_bytes: query.adds_bytes(),
+                added: query.added(),
                 pruning: query.pruning,
                 listing: listing.map(Arc::new),
                 groups: Arc::new(SharedGroups::new(&query.by)),
@@ -138,13 +138,13 @@ impl<'a> Counting<'a> {
 
     /// Whether every row is read where all flows match.
     pub(super) fn reads_every_row(&self) -> bool {
-        let Accumulator { adds_bytes, by, listing, .. } = &self.accumulator;
-        *adds_bytes || !by.is_empty() && listing.is_none()
+        let Accumulator { added, by, listing, .. } = &self.accumulator;
+        added.any() || !by.is_empty() && listing.is_none()
     }
 
     /// Whether flows are counted and nothing else, but for buckets.
     pub(super) fn only_counts(&self) -> bool {
-        !self.accumulator.adds_bytes && self.query.by.is_empty()
+        !self.accumulator.added.any() && self.query.by.is_empty()
     }
 
     /// Whether flows are counted and nothing else, for all those in one bucket.
@@ -205,11 +205,11 @@ impl<'a> Counting<'a> {
 
     /// What is counted: all flows that match, or those that began after `cut`.
     pub(super) async fn covered(&self, cut: Option<i64>) -> Result<Covered> {
-        let Accumulator { groups, adds_bytes, .. } = &self.accumulator;
+        let Accumulator { groups, added, .. } = &self.accumulator;
         Ok(Covered {
             cut,
             sums: self.settled.sums,
-            groups: groups.top(self.query.top, self.query.measure, *adds_bytes).await?,
+            groups: groups.top(self.query.top, self.query.measure, *added).await?,
             buckets: self.settled.buckets.clone(),
         })
     }

@@ -22,17 +22,17 @@ pub(super) struct Covered {
 impl Covered {
     /// The summary of them. `newest` is the newest start time that a flow may have that matches.
     pub(super) fn summary(self, query: &SummaryQuery, newest: Option<i64>, explain: Explain) -> Summary {
-        let adds_bytes = query.adds_bytes();
+        let added = query.added();
         let searched = self.cut.zip(newest).map(|(cut, newest)| {
             let time = |millis: i64| Timestamp::from_millis(millis).unwrap_or(Timestamp::MAX);
             (time(cut.saturating_add(1)), time(newest))
         });
         Summary {
-            totals: self.sums.totals(adds_bytes),
+            totals: self.sums.totals(added),
             by: query.by.clone(),
             groups: self.groups,
             every: self.buckets.as_ref().map(Buckets::length),
-            buckets: self.buckets.map(|buckets| buckets.finish(adds_bytes)).unwrap_or_default(),
+            buckets: self.buckets.map(|buckets| buckets.finish(added)).unwrap_or_default(),
             searched,
             explain,
         }

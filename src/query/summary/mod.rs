@@ -59,7 +59,7 @@ mod work;
 pub use builder::{Every, LARGEST_TOP, MOST_BUCKETS, Measure, SummaryQuery};
 pub(super) use listing::{ListCost, Listing, LongLists};
 pub(super) use part_groups::PartGroups;
-pub use result::{Bucket, Bytes, Group, Summary, Totals};
+pub use result::{Bucket, Group, Summary, Totals};
 pub(super) use runs::{Runs, page_times};
 pub(super) use shared::{Keyed, SharedGroups};
 pub(super) use sums::{Known, Numbers, Sums, bytes};

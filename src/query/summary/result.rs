@@ -7,7 +7,7 @@ use crate::{
     query::Explain,
 };
 
-/// How many flows, and how many bytes.
+/// How many flows, and how many bytes. A flow whose bytes are not known adds none. No sum is too large.
 ///
 /// ```
 /// use flowseek::{Archive, Filter};
@@ -15,51 +15,27 @@ use crate::{
 /// # #[tokio::main]
 /// # async fn main() -> flowseek::Result<()> {
 /// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
-/// let totals = snapshot.summarize(Filter::all()).flows_only().summary().await?.totals;
-/// assert_eq!((totals.flows, totals.bytes), (2592, None));
+/// let totals = snapshot.summarize(Filter::all()).summary().await?.totals;
+/// assert_eq!(totals.flows, 2592);
+/// assert_eq!(totals.bytes(), totals.source_bytes.zip(totals.dest_bytes).map(|(source, dest)| source + dest));
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Totals {
     /// How many flows.
     pub flows: u64,
-    /// Their bytes; `None` where flows alone are counted.
-    pub bytes: Option<Bytes>,
+    /// Bytes sent by the sources; `None` where they are not [added up](super::SummaryQuery::sums).
+    pub source_bytes: Option<u128>,
+    /// Bytes sent back, likewise.
+    pub dest_bytes: Option<u128>,
 }
 
-/// Bytes of several flows. A flow whose bytes are not known adds none. No sum is too large.
-///
-/// ```
-/// use flowseek::{Archive, Filter, query::Bytes};
-///
-/// # #[tokio::main]
-/// # async fn main() -> flowseek::Result<()> {
-/// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
-/// let totals = snapshot.summarize(Filter::all()).summary().await?.totals;
-/// let Bytes { source, dest } = totals.bytes.unwrap_or_default();
-/// assert!(source > 0 && dest > 0);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Bytes {
-    /// Sent by the sources.
-    pub source: u128,
-    /// Sent back.
-    pub dest: u128,
-}
-
-impl Bytes {
-    /// In both directions.
-    ///
-    /// ```
-    /// use flowseek::query::Bytes;
-    ///
-    /// assert_eq!(Bytes { source: u128::from(u64::MAX), dest: 1 }.both(), 1 << 64);
-    /// ```
-    pub fn both(self) -> u128 {
-        self.source.saturating_add(self.dest)
+impl Totals {
+    /// Bytes in both directions; `None` where those of one are not added up.
+    pub fn bytes(self) -> Option<u128> {
+        Some(self.source_bytes?.saturating_add(self.dest_bytes?))
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     entries::{Entries, Entry, Key, SHARDS, parted},
     frequent,
     result::Group,
-    sums::Sums,
+    sums::{Added, Sums},
     words::{Apart, Words},
 };
 use crate::{
@@ -163,12 +163,12 @@ impl SharedGroups {
 
     /// The `top` groups that have most of `measure`, in their order: on all threads of the host's runtime where there are
     /// many groups.
-    pub(super) async fn top(self: &Arc<Self>, top: usize, measure: Measure, adds_bytes: bool) -> Result<Vec<Group>> {
+    pub(super) async fn top(self: &Arc<Self>, top: usize, measure: Measure, added: Added) -> Result<Vec<Group>> {
         let entries: usize = self.shards.iter().map(|shard| lock(shard).settled.as_slice().len()).sum();
         let mut found = Vec::new();
         let Some(runtime) = Handle::try_current().ok().filter(|_| entries >= LARGE_ROWS) else {
             (0..self.shards.len()).for_each(|shard| found.extend(self.top_of(shard, top, measure)));
-            return Ok(self.sorted(found, top, adds_bytes));
+            return Ok(self.sorted(found, top, added));
         };
         let mut shards = 0..self.shards.len();
         let mut tasks = JoinSet::new();
@@ -179,7 +179,7 @@ impl SharedGroups {
                 let groups = Arc::clone(self);
                 tasks.spawn(async move { groups.top_of(shard, top, measure) });
             }
-            let Some(joined) = tasks.join_next().await else { return Ok(self.sorted(found, top, adds_bytes)) };
+            let Some(joined) = tasks.join_next().await else { return Ok(self.sorted(found, top, added)) };
             found.extend(joined.map_err(Error::with(ErrorKind::Internal, "a summary was interrupted"))?);
         }
     }
@@ -214,7 +214,7 @@ impl SharedGroups {
     }
 
     /// Of groups the first `top`, in their order.
-    fn sorted(&self, mut found: Vec<Ranked>, top: usize, adds_bytes: bool) -> Vec<Group> {
+    fn sorted(&self, mut found: Vec<Ranked>, top: usize, added: Added) -> Vec<Group> {
         found.sort_unstable_by(self.order());
         found.truncate(top);
         let group = |(_, key, sums): &Ranked| Group {
@@ -224,7 +224,7 @@ impl SharedGroups {
                 .zip(key)
                 .map(|(words, word)| words.value(*word, &words.coded()).map(ValueRef::to_owned))
                 .collect(),
-            totals: sums.totals(adds_bytes),
+            totals: sums.totals(added),
         };
         found.iter().map(group).collect()
     }

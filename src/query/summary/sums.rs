@@ -4,7 +4,7 @@ use std::{borrow::Cow, ops::Range};
 
 use arrow::array::{Array, ArrayRef};
 
-use super::result::{Bytes, Totals};
+use super::result::Totals;
 use crate::{
     error::{Error, Result},
     flow::Field,
@@ -20,6 +20,27 @@ pub(in crate::query) struct Sums {
     pub(in crate::query) known: Known,
     pub(in crate::query) source: u128,
     pub(in crate::query) dest: u128,
+}
+
+/// Which bytes of flows are added up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::query) struct Added {
+    pub(super) source: bool,
+    pub(super) dest: bool,
+}
+
+impl Added {
+    /// Whether any are.
+    pub(super) fn any(self) -> bool {
+        self.source || self.dest
+    }
+
+    /// Their fields, those of sources first.
+    pub(super) fn fields(self) -> impl Iterator<Item = Field> {
+        [(Field::SrcBytes, self.source), (Field::DstBytes, self.dest)]
+            .into_iter()
+            .filter_map(|(field, is_added)| is_added.then_some(field))
+    }
 }
 
 /// Which of its two numbers a flow has: a bit for each.
@@ -81,9 +102,12 @@ impl Sums {
         self.dest += other.dest;
     }
 
-    pub(super) fn totals(self, has_bytes: bool) -> Totals {
-        let bytes = Bytes { source: self.source, dest: self.dest };
-        Totals { flows: self.flows, bytes: has_bytes.then_some(bytes) }
+    pub(super) fn totals(self, added: Added) -> Totals {
+        Totals {
+            flows: self.flows,
+            source_bytes: added.source.then_some(self.source),
+            dest_bytes: added.dest.then_some(self.dest),
+        }
     }
 }
 
