@@ -32,6 +32,10 @@ lints:
 docs:
     .ci/run docs
 
+# The public API is what public-api.txt says.
+api:
+    .ci/run api
+
 # Pages, needles, sorts and counts beside DataFusion SQL.
 bench *WORDS:
     cargo bench --features sql --bench queries -- {{WORDS}}

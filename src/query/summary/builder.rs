@@ -23,7 +23,7 @@ const MOST_FIELDS: usize = 2;
 /// What groups are compared by.
 ///
 /// ```
-/// use flowseek::{Archive, Field, Filter, query::{Bytes, Measure}};
+/// use flowseek::{Archive, Field, Filter, query::Measure};
 ///
 /// # #[tokio::main]
 /// # async fn main() -> flowseek::Result<()> {
@@ -31,7 +31,7 @@ const MOST_FIELDS: usize = 2;
 /// let query = snapshot.summarize(Filter::all()).by([Field::DstIp]).measure(Measure::Bytes);
 /// let groups = query.summary().await?.groups;
 /// // Those first that have most bytes in both directions.
-/// let bytes: Vec<_> = groups.iter().map(|group| group.totals.bytes.map(Bytes::both)).collect();
+/// let bytes: Vec<_> = groups.iter().map(|group| group.totals.bytes()).collect();
 /// assert!(bytes.is_sorted_by(|one, next| one >= next));
 /// # Ok(())
 /// # }
