@@ -31,7 +31,7 @@ const PAGE_BLOCKS: usize = 127;
 const CHECKSUM_BYTES: usize = 8;
 /// It takes at most this part of what the columns take, or [`SMALLEST`] where that is more. Else there is none: hardly a
 /// value recurs then, and the lists alone take what the index may.
-const LARGEST_PART: usize = 40;
+const LARGEST_PART: usize = 20;
 const SMALLEST: usize = 8 << 10;
 /// No more values of a test are looked up.
 const MOST_VALUES: usize = 64;

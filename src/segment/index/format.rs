@@ -71,7 +71,7 @@
 //! chunks and the pieces of rows, and has 12 bits for each different value of the lists of addresses and names, in as few pages
 //! of equally many blocks of 32 bytes as there can be, at most 127 in a page. A page is the bits of a split block Bloom filter
 //! of the Parquet format, and the XXH64 (8) of these with the number of the page as its seed. A value, hashed as it is in its
-//! list, is in the page whose number is its XXH64 with seed 1, modulo the number of pages. There is no filter where it would take more than a fortieth of the columns and than
+//! list, is in the page whose number is its XXH64 with seed 1, modulo the number of pages. There is no filter where it would take more than a twentieth of the columns and than
 //! 8 KiB.
 //!
 //! Pages: the rows of a page (4), the number of pages (4), the oldest and the newest start time of each (8 and 8, as in
