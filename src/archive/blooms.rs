@@ -18,6 +18,9 @@ use crate::{
 /// Bytes of a page.
 const PAGE_BYTES: u64 = 4 << 10;
 
+/// So many pages, of 256 kilobytes together, are read at most beside those that are needed now.
+const MOST_AHEAD: usize = 64;
+
 /// Pages of Bloom filters, by the checksums of all bytes of the filters and their numbers: at most so many bytes of them.
 #[derive(Debug)]
 pub(super) struct BloomCache(Cache<(u64, usize), Arc<BloomPage>, BloomWeighter>);
@@ -47,6 +50,11 @@ impl BloomCache {
         let places = manifest.segments.iter().filter_map(|segment| segment.bloom);
         let named: HashSet<u64> = places.map(|place| place.checksum).collect();
         self.0.retain(|(checksum, _), _| named.contains(checksum));
+    }
+
+    /// So many pages are read ahead at most: a part of those that it keeps.
+    pub(super) fn pages_ahead(&self) -> usize {
+        usize::try_from(self.0.capacity() / PAGE_BYTES / 4).unwrap_or(usize::MAX).min(MOST_AHEAD)
     }
 
     /// Whether the Bloom filter of a segment tells that no flow passes a part of a filter, as far as its pages are in memory.
@@ -90,7 +98,7 @@ impl SegmentEntry {
         files: &Files,
         mut take: impl FnMut((u64, usize), BloomPage),
     ) -> Result<()> {
-        let Some(place) = self.bloom else { return Ok(()) };
+        let Some(place) = self.bloom.filter(|_| !pages.is_empty()) else { return Ok(()) };
         let message = || format!("segment {} cannot be read", self.path);
         let file = files.segment(self).map_err(io_error(message()))?;
         let mut read = |page: usize| {

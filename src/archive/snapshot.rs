@@ -204,15 +204,24 @@ impl Snapshot {
         !self.archive.inner.blooms.missing(entry, filter).is_empty()
     }
 
-    /// Reads what the Bloom filters of segments tell of a filter and is not in memory. How many bytes that were. What cannot be
-    /// read of another segment than the first is left out.
+    /// Reads what the Bloom filters of segments tell of a filter and is not in memory. How many bytes that were. Of others than
+    /// the first it is left out what cannot be read, and what would be more than is kept, or takes long.
     ///
     /// # Errors
     /// As of a segment that is opened.
     pub(crate) async fn read_blooms(&self, entries: &[&SegmentEntry], filter: &Filter) -> Result<u64> {
         let archive = self.archive.clone();
-        let missing = |entry: &&SegmentEntry| (SegmentEntry::clone(entry), archive.inner.blooms.missing(entry, filter));
-        let missing: Vec<_> = entries.iter().map(missing).filter(|(_, pages)| !pages.is_empty()).collect();
+        let mut left = archive.inner.blooms.pages_ahead();
+        let mut missing = Vec::new();
+        for (number, entry) in entries.iter().enumerate() {
+            let pages = archive.inner.blooms.missing(entry, filter);
+            // The first is the first even where another search has read it meanwhile: what fails of others is no error.
+            if number > 0 && (pages.is_empty() || pages.len() > left) {
+                continue;
+            }
+            left = left.saturating_sub(pages.len());
+            missing.push((SegmentEntry::clone(entry), pages));
+        }
         let read = move || archive.inner.blooms.read(&missing, archive.files());
         blocking(self.archive.settings().workers.as_ref(), read).await
     }

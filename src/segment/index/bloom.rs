@@ -105,7 +105,7 @@ impl BloomPlace {
         asked(test).is_some_and(|asked| asked.all(is_absent))
     }
 
-    /// How many pages there are: each but the last number of blocks is as large as may be, so that this follows from the bytes.
+    /// How many pages there are. There are as few as hold all blocks, so that this follows from the bytes.
     fn pages(&self) -> usize {
         (self.length as usize).div_ceil(PAGE_BLOCKS * BLOCK_BYTES + CHECKSUM_BYTES)
     }
