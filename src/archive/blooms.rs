@@ -78,8 +78,8 @@ impl BloomCache {
     pub(super) fn read(&self, missing: &[(SegmentEntry, BTreeSet<usize>)], files: &Files) -> Result<u64> {
         let mut bytes = 0;
         for (number, (entry, pages)) in missing.iter().enumerate() {
-            let read = entry.read_blooms(pages, files, |key, page| {
-                bytes += page.memory() as u64;
+            let read = entry.read_blooms(pages, files, |key, page, length| {
+                bytes += length;
                 self.0.insert(key, Arc::new(page));
             });
             if number == 0 {
@@ -91,12 +91,12 @@ impl BloomCache {
 }
 
 impl SegmentEntry {
-    /// Reads pages of its Bloom filter.
+    /// Reads pages of its Bloom filter, and gives each out with the number of bytes that were read for it.
     fn read_blooms(
         &self,
         pages: &BTreeSet<usize>,
         files: &Files,
-        mut take: impl FnMut((u64, usize), BloomPage),
+        mut take: impl FnMut((u64, usize), BloomPage, u64),
     ) -> Result<()> {
         let Some(place) = self.bloom.filter(|_| !pages.is_empty()) else { return Ok(()) };
         let message = || format!("segment {} cannot be read", self.path);
@@ -106,9 +106,10 @@ impl SegmentEntry {
             if range.end > file.size() {
                 return Err(Error::damaged("it ends before its Bloom filter does"));
             }
-            let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(0)];
+            let length = range.end - range.start;
+            let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
             file.read_exact_at(&mut bytes, range.start).map_err(io_error("its Bloom filter cannot be read"))?;
-            take((place.checksum, page), BloomPage::decode(page, &bytes)?);
+            take((place.checksum, page), BloomPage::decode(page, &bytes)?, length);
             Ok(())
         };
         for page in pages {

@@ -59,7 +59,8 @@ pub(super) async fn sweep(search: &mut Search<'_>, want: usize, from: Checkpoint
         if place > begin && sweep.search.spending.is_late_after(work) {
             return Ok(sweep.interrupted(mark, &sequence));
         }
-        if let Some(stopped) = sweep.segment(*segment, mark).await? {
+        let next = |most| sequence.iter().skip(place + 1).take(most).map(|(_, segment)| *segment).collect();
+        if let Some(stopped) = sweep.segment(*segment, mark, next).await? {
             return Ok(sweep.interrupted(stopped, &sequence));
         }
     }
@@ -92,8 +93,14 @@ impl Sweep<'_, '_> {
         Ok(if self.top.resume(from.more) { from.mark } else { Mark::default() })
     }
 
-    /// Sweeps a segment from a mark on. Where the budget ends it, if it does.
-    async fn segment(&mut self, segment: usize, mut mark: Mark) -> Result<Option<Mark>> {
+    /// Sweeps a segment from a mark on. Where the budget ends it, if it does. `next` names segments behind it, so many at
+    /// most.
+    async fn segment(
+        &mut self,
+        segment: usize,
+        mut mark: Mark,
+        next: impl FnOnce(usize) -> Vec<usize>,
+    ) -> Result<Option<Mark>> {
         if self.search.left_out.contains(&segment) {
             self.visited += 1;
             return Ok(None);
@@ -117,7 +124,7 @@ impl Sweep<'_, '_> {
         }
         let Search { goal, pruner, explain, segments, scanner, .. } = &mut *self.search;
         let counters = scanner.reader.counters();
-        if let Some(known) = segments.excluded(segment, &goal.filter, counters, |_| Vec::new()).await? {
+        if let Some(known) = segments.excluded(segment, &goal.filter, counters, next).await? {
             pruner.drop_segment(goal, &known, explain);
             self.visited += 1;
             return Ok(None);

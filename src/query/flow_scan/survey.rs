@@ -133,6 +133,11 @@ impl Survey {
         self.segments.iter().filter_map(|segment| self.entry(*segment))
     }
 
+    /// The segments behind a place, so many at most.
+    fn next_segments(&self, place: usize, most: usize) -> Vec<usize> {
+        self.segments.iter().skip(place + 1).take(most).copied().collect()
+    }
+
     /// Rows of the segments.
     pub(super) fn rows(&self) -> u64 {
         self.entries().map(|entry| entry.rows).sum()
@@ -170,11 +175,12 @@ impl Survey {
         let archive = query.snapshot.archive();
         let reader = RowReader::new(Arc::clone(archive.pages()), Arc::default());
         let mut known = vec![None; self.segments.len()];
-        for ((segment, entry), known) in self.segments.iter().zip(self.entries()).zip(&mut known) {
+        for (place, ((segment, entry), known)) in self.segments.iter().zip(self.entries()).zip(&mut known).enumerate() {
             *known = self.counted(entry);
             if known.is_none() {
                 let mut segments = Segments::new(&query.snapshot, Deadline::never());
-                if segments.excluded(*segment, &goal.filter, reader.counters(), |_| Vec::new()).await?.is_some() {
+                let next = |most| self.next_segments(place, most);
+                if segments.excluded(*segment, &goal.filter, reader.counters(), next).await?.is_some() {
                     *known = Some(0);
                     continue;
                 }
@@ -207,8 +213,9 @@ impl Survey {
         let mut conditions = target.conditions.get_or_init(|| Conditions::new(goal)).clone();
         let mut pruner = Pruner::new(effort(&self.source.fields));
         let mut segments = Segments::new(&query.snapshot, Deadline::never());
+        let next = |most| self.next_segments(place, most);
         if query.pruning == Pruning::On
-            && let Some(known) = segments.excluded(segment, &goal.filter, reader.counters(), |_| Vec::new()).await?
+            && let Some(known) = segments.excluded(segment, &goal.filter, reader.counters(), next).await?
         {
             let mut explain = Explain::default();
             pruner.drop_segment(goal, &known, &mut explain);

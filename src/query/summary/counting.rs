@@ -166,7 +166,10 @@ impl<'a> Counting<'a> {
     }
 
     /// Adds up parts, on all threads of the host's runtime where there is much to read.
-    pub(super) async fn add(&mut self, parts: Vec<Work>) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`] where a deadline is over before the last of them is begun.
+    pub(super) async fn add(&mut self, parts: Vec<Work>, until: &Deadline) -> Result<()> {
         self.touch(parts.iter().map(Work::rows_read).sum());
         let rows: usize = parts.iter().map(Work::rows).sum();
         let parts = parts.into_iter().flat_map(Work::split);
@@ -174,6 +177,7 @@ impl<'a> Counting<'a> {
             let accumulator = self.accumulator.clone();
             let mut groups = PartGroups::new(&accumulator.groups);
             for part in parts {
+                in_time(until)?;
                 let tally = part.tally(&accumulator, self.empty_buckets(), &mut groups).await?;
                 self.merge(tally)?;
             }
@@ -185,12 +189,14 @@ impl<'a> Counting<'a> {
         // the tasks.
         for _ in 0..runtime.metrics().num_workers() {
             let (accumulator, buckets, parts) = (self.accumulator.clone(), self.empty_buckets(), Arc::clone(&parts));
+            let until = until.clone();
             tasks.spawn(async move {
                 let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let mut tally = Tally::new(buckets.clone());
                 // A row group may be in several parts: what these add up to is handed over together.
                 let mut groups = PartGroups::new(&accumulator.groups);
                 while let Some(part) = next() {
+                    in_time(&until)?;
                     tally.add(part.tally(&accumulator, buckets.clone(), &mut groups).await?)?;
                 }
                 groups.finish()?;
@@ -230,5 +236,12 @@ impl<'a> Counting<'a> {
     fn merge(&mut self, tally: Tally) -> Result<()> {
         self.spending.spend(tally.rows_read);
         self.open.add(tally)
+    }
+}
+
+fn in_time(until: &Deadline) -> Result<()> {
+    match until.is_over() {
+        true => Err(Error::new(ErrorKind::Busy, "the time of a summary is over in the middle of a round")),
+        false => Ok(()),
     }
 }

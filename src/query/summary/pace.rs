@@ -12,7 +12,8 @@ const LARGEST: u64 = 32;
 const SHARE: u32 = 8;
 
 /// How much a round takes. Between two rounds threads wait for one another, so that large ones are better; but a summary can
-/// end only there, and a round whose time is over is lost.
+/// end only there, and a round whose time is over is lost. How long one took says little of the next, as what is in memory
+/// takes no time to read. So one that is larger than the first is given up as soon as the time is over.
 ///
 /// For example, of a budget of 10 seconds the first round takes 20 ms. The next one is twice as large, and should take 40 ms
 /// of the 9.98 s that are left.
@@ -32,6 +33,11 @@ impl Pace {
     /// About how many rows it takes.
     pub(super) fn rows(&self) -> u64 {
         self.size * FIRST_ROWS
+    }
+
+    /// When a round is given up: the first is not, and one that is as small is not either.
+    pub(super) fn until(&self, deadline: &Deadline) -> Deadline {
+        if self.size > 1 { deadline.clone() } else { Deadline::never() }
     }
 
     /// How many blocks it reads at most.

@@ -100,6 +100,7 @@ impl<'a> Walk<'a> {
         self.pace.begin(self.counting.spending.deadline());
         let mut round = self.choose(is_begun).await?;
         self.count_whole(&mut round).await?;
+        let until = self.pace.until(self.counting.spending.deadline());
         let mut left: Vec<usize> = round.taken.keys().copied().collect();
         while !left.is_empty() {
             let open = self.segments.open_all(left.iter().copied()).await?;
@@ -108,7 +109,7 @@ impl<'a> Walk<'a> {
                 let taken = round.taken.get(&segment).copied().unwrap_or(0);
                 self.take((segment, reader), taken, &round, &mut read).await?;
             }
-            self.counting.add(read).await?;
+            self.counting.add(read, &until).await?;
         }
         self.cut = round.cut;
         self.pace.end(self.counting.spending.deadline());
