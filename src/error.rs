@@ -4,6 +4,7 @@ use std::{
     error::Error as StdError,
     fmt, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde::{Serialize, Serializer};
@@ -32,6 +33,8 @@ pub enum ErrorKind {
     /// Wait for the other writer, or stop it: an archive has one writing process at a time. A writer whose lock was
     /// taken from it fails with this kind from then on: drop it, and open the archive for writing anew.
     Locked,
+    /// Make another appender: this one was shut down, and takes nothing any more.
+    Closed,
     /// Ask again a little later, or for less: nothing is wrong with the request, and nothing is damaged. The system had
     /// no descriptor, memory or time for it at that moment, or the budget of the query ran out.
     Busy,
@@ -197,7 +200,7 @@ impl fmt::Display for Error {
         while let Some(error) = source {
             write!(f, ": {error}")?;
             // One of these has told its own sources.
-            source = error.source().filter(|_| !error.is::<Self>());
+            source = error.source().filter(|_| !error.is::<Self>() && !error.is::<Arc<Self>>());
         }
         Ok(())
     }
@@ -218,6 +221,9 @@ mod tests {
         let full = || io::Error::from(io::ErrorKind::StorageFull);
         let told = Error::with(ErrorKind::Io, "a commit")(Error::with(ErrorKind::Io, "a segment")(full()));
         assert!(told.is_disk_full());
+        let shared = Error::with(ErrorKind::Io, "two wait")(Arc::new(told));
+        assert!(shared.is_disk_full());
+        assert_eq!(shared.to_string(), format!("two wait: a commit: a segment: {}", full()));
         assert!(!Error::internal("another").is_disk_full());
     }
 }

@@ -6,9 +6,9 @@ use arrow::array::RecordBatch;
 use serde::Serialize;
 
 use super::{
-    Archive, Compactor, Retained, Retention, SegmentEntry,
+    Archive, Compactor, Restored, Retained, Retention, SegmentEntry,
     exclusive::{Change, Exclusive},
-    manifest::Edit,
+    manifest::{Edit, Sources},
     retain,
 };
 use crate::{
@@ -42,6 +42,8 @@ use crate::{
 pub struct Writer {
     exclusive: Arc<Exclusive>,
     staged: Vec<SegmentEntry>,
+    /// The numbers of the batches that the next commit holds, of each source the last.
+    sources: Sources,
     /// The ID of the first flow that is not committed.
     first: FlowId,
     next: FlowId,
@@ -85,7 +87,7 @@ impl Archive {
     pub fn writer(&self) -> Result<Writer> {
         let exclusive = Exclusive::take(self)?;
         let next = FlowId::new(exclusive.newest().next_flow_id);
-        Ok(Writer { exclusive, staged: Vec::new(), first: next, next })
+        Ok(Writer { exclusive, staged: Vec::new(), sources: Sources::new(), first: next, next })
     }
 }
 
@@ -151,20 +153,43 @@ impl Writer {
     /// and each further commit fails the same way.
     pub fn commit(&mut self) -> Result<Commit> {
         let first = self.first;
-        if self.staged.is_empty() {
+        if self.staged.is_empty() && self.sources.is_empty() {
             self.exclusive.hold()?;
             return Ok(Commit { version: self.exclusive.newest().version, flows: 0, first });
         }
-        self.exclusive.finish(&self.staged)?;
-        let edit = Edit::Append { segments: self.staged.clone(), next_flow_id: self.next.get() };
+        if !self.staged.is_empty() {
+            self.exclusive.finish(&self.staged)?;
+        }
+        let (segments, sources) = (self.staged.clone(), self.sources.clone());
+        let edit = Edit::Append { segments, next_flow_id: self.next.get(), sources };
         let version = match self.exclusive.publish(edit)? {
             Change::Published(manifest) => manifest.version,
             Change::Outdated => return Err(Error::internal("new segments were taken for old ones")),
         };
         let flows = self.staged.iter().map(|segment| segment.rows).sum();
         self.staged.clear();
+        self.sources.clear();
         self.first = self.next;
         Ok(Commit { version, flows, first })
+    }
+
+    /// The next commit holds the batches of these sources up to these numbers.
+    pub(crate) fn add_sources(&mut self, sources: Sources) {
+        // Each is above the one before.
+        self.sources.extend(sources);
+    }
+
+    /// The ID of the first flow that is not committed.
+    pub(crate) fn first_id(&self) -> FlowId {
+        self.first
+    }
+
+    /// Discards what is not committed. The ID behind the last flow that is part of the archive; and whether the flows of a
+    /// commit that has failed may be so all the same.
+    pub(crate) fn give_up(&mut self) -> (FlowId, bool) {
+        self.exclusive.abandon(&std::mem::take(&mut self.staged));
+        let next = self.exclusive.newest().next_flow_id;
+        (FlowId::new(next), self.exclusive.is_unsure())
     }
 
     /// What merges the segments of the archive, in whichever thread. The archive stays locked for other processes
@@ -199,7 +224,17 @@ impl Writer {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn retain(&self, retention: Retention) -> Result<Retained> {
-        retain::retain(&self.exclusive, retention)
+        retain::retain(&self.exclusive, retention, None)
+    }
+
+    /// Puts back the segments that retention has removed, be it that of another process, as far as their
+    /// [grace period](Retention::grace) is not over. A segment that cannot be read is no error:
+    /// [`Restored::unreadable`](super::Restored::unreadable) tells why. This blocks: it reads the indexes of the segments.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::Busy`](crate::ErrorKind::Busy); as [`commit`](Self::commit).
+    pub fn restore(&self) -> Result<Restored> {
+        retain::restore(&self.exclusive)
     }
 }
 

@@ -1,20 +1,24 @@
 //! The right to change an archive, shared by those parts of one process that do.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use super::{
-    Archive, Manifest, SegmentEntry,
+    Archive, Manifest, Retired, SegmentEntry,
     files::{Files, Publication},
     id_ranges::IdRanges,
     lock::WriterLock,
     manifest::Edit,
     quarantine::Quarantine,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    flow::Timestamp,
+};
 
 /// The lock of an archive, and the newest version, which nobody else can change.
 #[derive(Debug)]
@@ -40,6 +44,8 @@ struct State {
     newest: Arc<Manifest>,
     /// Retired files of it that are deleted.
     gone: HashSet<String>,
+    /// Until when this process keeps files that it has removed, by a clock that does not jump.
+    kept: HashMap<String, Instant>,
     /// The version whose publication has failed: it may be there or not.
     attempt: Option<Manifest>,
     /// The segments of such a version that was there after all. Whoever commits them again has committed them already.
@@ -58,8 +64,8 @@ impl Exclusive {
     pub(super) fn with_lock(archive: &Archive, lock: WriterLock) -> Result<Arc<Self>> {
         let newest = Arc::clone(archive.snapshot()?.manifest());
         archive.files().sweep(&newest)?;
-        let (gone, settled) = (HashSet::new(), HashSet::new());
-        let state = Mutex::new(State { lock, newest, gone, attempt: None, settled, is_lost: false });
+        let (gone, kept, settled) = (HashSet::new(), HashMap::new(), HashSet::new());
+        let state = Mutex::new(State { lock, newest, gone, kept, attempt: None, settled, is_lost: false });
         let exclusive = Self { archive: archive.clone(), state };
         exclusive.put_strays_aside()?;
         exclusive.delete_retired();
@@ -130,15 +136,17 @@ impl Exclusive {
         self.hold_on(&mut state)?;
         self.settle(&mut state)?;
         let edit = match edit {
-            Edit::Append { segments, next_flow_id } => {
+            Edit::Append { segments, next_flow_id, sources } => {
                 // An earlier attempt may have come further than it knew.
                 let is_new = |segment: &SegmentEntry| !state.settled.contains(&segment.path);
                 let segments: Vec<SegmentEntry> = segments.into_iter().filter(is_new).collect();
-                if segments.is_empty() {
+                let is_known =
+                    |(source, sequence)| state.newest.sources.get(source).is_some_and(|last| last >= sequence);
+                if segments.is_empty() && sources.iter().all(is_known) {
                     state.settled.clear();
                     return Ok(Change::Published(Arc::clone(&state.newest)));
                 }
-                Edit::Append { segments, next_flow_id }
+                Edit::Append { segments, next_flow_id, sources }
             }
             other => other,
         };
@@ -181,6 +189,17 @@ impl Exclusive {
                 self.files().discard(&segment.path);
             }
         }
+    }
+
+    /// Whether a version whose publication has failed may be there all the same.
+    pub(super) fn is_unsure(&self) -> bool {
+        self.state().attempt.is_some()
+    }
+
+    /// Keeps the files of removed segments for so long, whatever the clock says meanwhile.
+    pub(super) fn keep_for(&self, paths: &HashSet<String>, time: Duration) {
+        let Some(end) = self.archive.settings().clock.instant().checked_add(time) else { return };
+        self.state().kept.extend(paths.iter().map(|path| (path.clone(), end)));
     }
 
     /// Deletes what nobody needs any more, as far as that can be done now.
@@ -263,6 +282,7 @@ impl Exclusive {
         state.newest = Arc::new(manifest);
         let named: HashSet<&str> = state.newest.retired.iter().map(|retired| retired.path.as_str()).collect();
         state.gone.retain(|path| named.contains(path.as_str()));
+        state.kept.retain(|path, _| named.contains(path.as_str()));
         self.archive.adopt(&state.newest);
     }
 
@@ -271,10 +291,17 @@ impl Exclusive {
         // In the directory of another archive nothing is known of what is needed.
         self.hold_on(state)?;
         let files = self.files();
+        let clock = &self.archive.settings().clock;
+        let (now, instant) = (Timestamp::of_clock(clock.now()).as_millis(), clock.instant());
+        let State { newest, gone, kept, .. } = state;
+        let is_kept = |retired: &Retired| {
+            let is_new = || kept.get(&retired.path).is_some_and(|end| instant < *end);
+            retired.until.is_some_and(|until| now < until || is_new())
+        };
         let mut clear = || {
-            files.retire_manifests(state.newest.version)?;
-            files.retire_segments(&state.newest)?;
-            files.delete_retired(&state.newest, &mut state.gone)
+            files.retire_manifests(newest.version)?;
+            files.retire_segments(newest)?;
+            files.delete_retired(newest, is_kept, gone)
         };
         clear().map_err(|error| files.failed("what is retired cannot be removed", error))
     }

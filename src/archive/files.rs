@@ -232,6 +232,22 @@ impl Files {
         }
     }
 
+    /// What there is to say of a retired segment; `None` where it is not there.
+    ///
+    /// # Errors
+    /// Where it cannot be read; the error names the file.
+    pub(super) fn entry(&self, path: &str) -> Result<Option<SegmentEntry>> {
+        let failed = |error| self.failed("a retired segment cannot be looked for", error);
+        let Some(place) = self.place_of(path).map_err(failed)? else { return Ok(None) };
+        let read = || {
+            let file = SharedFile::open(&self.descriptors, vec![place.clone()]);
+            let file = file.map_err(io_error(format!("segment {path} cannot be read")))?;
+            let entry = SegmentEntry::of(&SegmentReader::read(Arc::new(file))?, path.to_owned())?;
+            entry.ok_or_else(|| Error::damaged(format!("the bounds of segment {path} cannot be read")))
+        };
+        read().map(Some).map_err(|error| error.of_file(&place))
+    }
+
     /// Where the segment at `path` lies now; `None` where it is not there.
     pub(super) fn place_of(&self, path: &str) -> io::Result<Option<PathBuf>> {
         let (place, retired) = self.segment_paths(path);

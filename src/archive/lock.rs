@@ -2,9 +2,10 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, ErrorKind as IoErrorKind},
+    io::{self, ErrorKind as IoErrorKind, Read, Write},
     os::unix::fs::MetadataExt,
     path::PathBuf,
+    process,
 };
 
 use super::files::{Files, LOCK};
@@ -28,7 +29,7 @@ impl Files {
     pub(super) fn lock(&self) -> Result<WriterLock> {
         let path = self.folder(LOCK);
         for _ in 0..ATTEMPTS {
-            let file = match OpenOptions::new().create(true).write(true).truncate(false).open(&path) {
+            let file = match OpenOptions::new().create(true).read(true).write(true).truncate(false).open(&path) {
                 Ok(file) => file,
                 Err(error) if error.kind() == IoErrorKind::NotFound => {
                     let message = format!("the archive {} is not there any more", self.root().display());
@@ -39,7 +40,8 @@ impl Files {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    let message = format!("another writer has the archive {}", self.root().display());
+                    let holder = holder(file).map_or_else(String::new, |process| format!(" (process {process})"));
+                    let message = format!("another writer{holder} has the archive {}", self.root().display());
                     return Err(Error::new(ErrorKind::Locked, message));
                 }
                 Err(TryLockError::Error(error)) => return Err(self.failed("the lock cannot be taken", error)),
@@ -47,6 +49,7 @@ impl Files {
             let lock = WriterLock { file, path: path.clone() };
             // What was locked may have been removed between the two calls: then the next process locks another file.
             if lock.is_in_place().map_err(|error| self.failed("the lock cannot be looked at", error))? {
+                lock.sign();
                 return Ok(lock);
             }
         }
@@ -54,7 +57,23 @@ impl Files {
     }
 }
 
+/// The number of the process that has the lock, where it says so.
+fn holder(mut lock: File) -> Option<u32> {
+    let mut text = String::new();
+    Read::by_ref(&mut lock).take(16).read_to_string(&mut text).ok()?;
+    text.trim_end().parse().ok()
+}
+
 impl WriterLock {
+    /// Says in the file which process has it. Where that fails, as the disk is full, others are told none.
+    fn sign(&self) {
+        let sign = || {
+            self.file.set_len(0)?;
+            writeln!(&self.file, "{}", process::id())
+        };
+        let _: io::Result<()> = sign();
+    }
+
     /// Whether another process would have to take this very lock: its file was not removed, nor its directory.
     pub(super) fn is_in_place(&self) -> io::Result<bool> {
         let ours = self.file.metadata()?;

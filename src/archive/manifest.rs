@@ -1,11 +1,11 @@
 //! What a version of an archive consists of.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash64;
 
-use super::{id_ranges::IdRanges, identity::Identity};
+use super::{aged::Aged, id_ranges::IdRanges, identity::Identity};
 use crate::{
     error::{Error, ErrorKind, Result},
     filter::Bounds,
@@ -50,7 +50,17 @@ pub struct Manifest {
     /// that a repair can take these back.
     #[serde(default, skip_serializing_if = "IdRanges::is_empty")]
     pub(super) aside: IdRanges,
+    /// Of each source whose batches have numbers, the number of the last batch that is part of this version, by
+    /// [`LiveAppender::append_once`](crate::ingest::LiveAppender::append_once).
+    #[serde(default, skip_serializing_if = "Sources::is_empty")]
+    pub sources: Sources,
+    /// How far retention by age has come that goes on by itself. `None` where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) aged: Option<Aged>,
 }
+
+/// The last numbers of sources, by their names.
+pub(crate) type Sources = BTreeMap<String, u64>;
 
 /// A segment in a manifest.
 ///
@@ -176,17 +186,30 @@ pub struct Retired {
     pub added: u64,
     /// The first version without it.
     pub removed: u64,
+    /// Until when its file stays, whoever reads it: milliseconds since 1970. `None` where it goes as soon as nobody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<i64>,
 }
 
 /// A change of an archive.
 #[derive(Clone, Debug)]
 pub(super) enum Edit {
-    /// New flows: the IDs before `next_flow_id` are then taken.
-    Append { segments: Vec<SegmentEntry>, next_flow_id: u64 },
+    /// New flows: the IDs before `next_flow_id` are then taken, and so are the numbers of their sources up to these.
+    Append { segments: Vec<SegmentEntry>, next_flow_id: u64, sources: Sources },
     /// Segments for others, by their paths: what was merged or removed, and what has come of it.
     Replace { removed: HashSet<String>, segments: Vec<SegmentEntry> },
-    /// The same, where what has come of it may have flows that were aside; `aside` is what still is.
+    /// Retention: segments that go whole and whose files stay until a time, others that were cut, and what is left of these.
+    Retain {
+        removed: HashSet<String>,
+        until: Option<i64>,
+        cut: HashSet<String>,
+        segments: Vec<SegmentEntry>,
+        aged: Option<Aged>,
+    },
+    /// A replacement, where what has come of it may have flows that were aside; `aside` is what still is.
     Restore { removed: HashSet<String>, segments: Vec<SegmentEntry>, aside: IdRanges },
+    /// Segments that were retired, and whose files are still there.
+    PutBack(Vec<SegmentEntry>),
     /// These IDs are not given to new flows.
     SetAside(IdRanges),
 }
@@ -221,8 +244,7 @@ impl Manifest {
     /// [`ErrorKind::Io`] where the system gives no random numbers.
     pub(super) fn first(random: &dyn Random) -> Result<Self> {
         let identity = Some(Identity::random(random)?);
-        let (segments, retired, aside) = (Vec::new(), Vec::new(), IdRanges::default());
-        Ok(Self { format: FORMAT, version: 1, identity, next_flow_id: 1, segments, retired, aside })
+        Ok(Self { identity, ..Self::of_segments(Vec::new()) })
     }
 
     /// The same with the zone maps that `zones` knows of segments which have none.
@@ -234,10 +256,18 @@ impl Manifest {
     }
 
     /// A version of these segments.
-    #[cfg(test)]
     pub(super) fn of_segments(segments: Vec<SegmentEntry>) -> Self {
-        let (retired, aside) = (Vec::new(), IdRanges::default());
-        Self { format: FORMAT, version: 1, identity: None, next_flow_id: 1, segments, retired, aside }
+        Self {
+            format: FORMAT,
+            version: 1,
+            identity: None,
+            next_flow_id: 1,
+            segments,
+            retired: Vec::new(),
+            aside: IdRanges::default(),
+            sources: Sources::new(),
+            aged: None,
+        }
     }
 
     /// The same with an identity of its own, if it has none.
@@ -266,20 +296,39 @@ impl Manifest {
         let mut next = Self { version, ..self.clone() };
         next.retired.retain(|retired| !gone.contains(&retired.path));
         let new = match edit {
-            Edit::Append { segments, next_flow_id } => {
+            Edit::Append { segments, next_flow_id, sources } => {
                 next.next_flow_id = next_flow_id;
+                for (source, sequence) in sources {
+                    let last = next.sources.entry(source).or_default();
+                    *last = sequence.max(*last);
+                }
                 segments
             }
             Edit::Replace { removed, segments } => {
-                next.retire(&removed)?;
+                next.retire(&removed, None)?;
+                segments
+            }
+            Edit::Retain { removed, until, cut, segments, aged } => {
+                next.retire(&removed, until)?;
+                next.retire(&cut, None)?;
+                next.aged = aged.or(next.aged);
                 segments
             }
             Edit::Restore { removed, segments, aside } => {
-                next.retire(&removed)?;
+                next.retire(&removed, None)?;
                 let last = segments.iter().map(|segment| segment.flow_id.1).max();
                 next.next_flow_id = next.next_flow_id.max(last.map_or(0, |last| last.saturating_add(1)));
                 next.aside = aside;
                 segments
+            }
+            Edit::PutBack(segments) => {
+                for segment in segments {
+                    let place = next.retired.iter().position(|retired| retired.path == segment.path)?;
+                    // Versions before it was removed have it, too, and some may be read.
+                    let added = next.retired.remove(place).added;
+                    next.segments.push(SegmentEntry { added, ..segment });
+                }
+                Vec::new()
             }
             Edit::SetAside(ids) => {
                 next.next_flow_id = next.next_flow_id.max(ids.last().map_or(0, |last| last.saturating_add(1)));
@@ -291,14 +340,14 @@ impl Manifest {
         Some(next)
     }
 
-    /// Makes segments retired ones; `None` where one of them is not there.
-    fn retire(&mut self, removed: &HashSet<String>) -> Option<()> {
+    /// Makes segments retired ones, whose files stay until a time; `None` where one of them is not there.
+    fn retire(&mut self, removed: &HashSet<String>, until: Option<i64>) -> Option<()> {
         let segments = std::mem::take(&mut self.segments);
         let (old, kept): (Vec<_>, Vec<_>) = segments.into_iter().partition(|segment| removed.contains(&segment.path));
         let is_whole = old.len() == removed.len();
         self.segments = kept;
         let version = self.version;
-        let retire = |old: SegmentEntry| Retired { path: old.path, added: old.added, removed: version };
+        let retire = |old: SegmentEntry| Retired { path: old.path, added: old.added, removed: version, until };
         self.retired.extend(old.into_iter().map(retire));
         is_whole.then_some(())
     }
@@ -310,7 +359,7 @@ impl Manifest {
 
     /// The next version, with these new segments.
     pub(super) fn followed_by(&self, segments: Vec<SegmentEntry>, next_flow_id: u64) -> Option<Self> {
-        self.with(Edit::Append { segments, next_flow_id }, &HashSet::new())
+        self.with(Edit::Append { segments, next_flow_id, sources: Sources::new() }, &HashSet::new())
     }
 
     /// How many flows the archive has.

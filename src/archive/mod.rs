@@ -46,7 +46,8 @@
 //! A reader that opens a manifest while it is moved away finds that after locking, and takes the newer one. So a
 //! version stays readable for as long as a snapshot of it lives, in whichever process, without any time limit; it is
 //! free at once when that is dropped, or its process is killed; and the disk space is free with the next version, with
-//! the next [`Compactor::run_once`], or when the archive is next opened for writing.
+//! the next [`Compactor::run_once`], or when the archive is next opened for writing. A segment that was removed with a
+//! [grace period](Retention::grace) stays until that is over, too, and until then [`Writer::restore`] puts it back.
 //!
 //! A reader asks the file system, for every snapshot, whether there is a manifest of the next number, and whether its
 //! own is still in place: so it sees a new version as soon as that is published, without opening the archive anew.
@@ -82,6 +83,11 @@
 //! costs hardly more in an archive of many segments than in one of few. A filter has 12 bits for each different address or name
 //! of its segment; pages that are kept take up to a fourth of [`Settings::index_cache_bytes`]. Segments without one, of earlier versions or of values that hardly recur, are opened.
 //!
+//! # Batches with numbers
+//! A manifest has the number of the last batch of each source that appends with numbers
+//! ([`LiveAppender::append_once`](crate::ingest::LiveAppender::append_once)). A version has the flows of a batch and its number,
+//! or neither. An earlier version of flowseek leaves the numbers out of the manifests that it writes.
+//!
 //! # The identity
 //! A manifest has the identity of its archive and a key for its cursors: random bytes, drawn when the archive is created,
 //! and the same in every version and every copy. They do not change with a commit, a compaction, a repair or an older
@@ -98,6 +104,8 @@
 //! published meanwhile, each further change of that writer fails with [`ErrorKind::Locked`], and it deletes nothing; if
 //! nothing was, it takes the lock again.
 
+mod aged;
+mod aging;
 mod blooms;
 mod commit;
 mod compact;
@@ -121,17 +129,19 @@ mod verify;
 
 use std::{
     path::Path,
-    sync::{Arc, RwLock, Weak},
+    sync::{Arc, PoisonError, RwLock, Weak},
 };
 
 pub use crate::segment::{SegmentOptions, ZoneMap};
+pub(crate) use aging::Aging;
 pub use commit::{Commit, Writer};
 pub use compact::{Compaction, Compactor, Effort, Job, JobOutcome};
 pub(crate) use counts::Counted;
+pub(crate) use manifest::Sources;
 pub use manifest::{Manifest, Retired, SegmentEntry};
 use quick_cache::{Weighter, sync::Cache};
 pub use repair::{Loss, Rebuilt, Repaired};
-pub use retain::{Retained, Retention};
+pub use retain::{Restored, Retained, Retention};
 use serde::Serialize;
 pub use settings::Settings;
 pub use snapshot::Snapshot;
@@ -330,6 +340,11 @@ impl Archive {
 
     pub(crate) fn counts(&self) -> &CountCache {
         &self.inner.counts
+    }
+
+    /// The newest version that this process knows of.
+    pub(crate) fn known(&self) -> Arc<Manifest> {
+        Arc::clone(&self.inner.newest.read().unwrap_or_else(PoisonError::into_inner).manifest)
     }
 
     fn files(&self) -> &Files {

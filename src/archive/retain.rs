@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{
     Manifest, SegmentEntry, Snapshot,
+    aged::Aged,
     exclusive::{Change, Exclusive},
     manifest::Edit,
     merge::{Merge, merge},
@@ -39,10 +40,13 @@ pub struct Retention {
     pub bytes: Option<u64>,
     /// Whether segments with flows from before and after `before` are written anew, without those from before.
     pub exact: bool,
+    /// How long the files of segments stay that go whole, so that [`Writer::restore`](super::Writer::restore) can put them
+    /// back. Zero, as by default, deletes them as soon as no query needs them. Files that were written anew do not stay.
+    pub grace: Duration,
 }
 
 setters! {
-    Retention { exact: bool }
+    Retention { exact: bool, grace: Duration }
     optional { before: Timestamp, bytes: u64 }
 }
 
@@ -105,7 +109,8 @@ pub struct Retained {
     pub segments: u64,
     /// Segments that were written anew, without some of their flows.
     pub rewritten: u64,
-    /// Bytes by which the archive has become smaller; they are free as soon as no query needs them.
+    /// Bytes by which the archive has become smaller; they are free as soon as no query needs them, and the
+    /// [grace period](Retention::grace) is over.
     pub bytes: u64,
     /// The version of the archive without them.
     pub version: u64,
@@ -114,8 +119,8 @@ pub struct Retained {
     pub unreadable: Vec<Error>,
 }
 
-/// Removes what `retention` says, as one version.
-pub(super) fn retain(exclusive: &Arc<Exclusive>, retention: Retention) -> Result<Retained> {
+/// Removes what `retention` says, as one version, which says how far retention by age has come where that goes on by itself.
+pub(super) fn retain(exclusive: &Arc<Exclusive>, retention: Retention, aged: Option<Aged>) -> Result<Retained> {
     loop {
         exclusive.hold()?;
         let snapshot = exclusive.archive().snapshot()?;
@@ -144,10 +149,17 @@ pub(super) fn retain(exclusive: &Arc<Exclusive>, retention: Retention) -> Result
             version: 0,
             unreadable,
         };
-        let removed: HashSet<String> = plan.removed.iter().chain(&plan.cut).map(|entry| entry.path.clone()).collect();
+        let paths = |entries: &[&SegmentEntry]| entries.iter().map(|entry| entry.path.clone()).collect::<HashSet<_>>();
+        let (removed, cut) = (paths(&plan.removed), paths(&plan.cut));
         drop(snapshot);
         let finished = if staged.is_empty() { Ok(()) } else { exclusive.finish(&staged) };
-        match finished.and_then(|()| exclusive.publish(Edit::Replace { removed, segments: staged.clone() })) {
+        let until = (!retention.grace.is_zero()).then(|| {
+            exclusive.keep_for(&removed, retention.grace);
+            let now = exclusive.archive().settings().clock.now();
+            Timestamp::of_clock(now.checked_add(retention.grace).unwrap_or(now)).as_millis()
+        });
+        let edit = Edit::Retain { removed, until, cut, segments: staged.clone(), aged };
+        match finished.and_then(|()| exclusive.publish(edit)) {
             Ok(Change::Published(published)) => {
                 retained.version = published.version;
                 return Ok(retained);
@@ -160,6 +172,74 @@ pub(super) fn retain(exclusive: &Arc<Exclusive>, retention: Retention) -> Result
             }
         }
     }
+}
+
+/// Puts back what retention has removed, as far as the files are still there, as one version.
+pub(super) fn restore(exclusive: &Arc<Exclusive>) -> Result<Restored> {
+    loop {
+        exclusive.hold()?;
+        let (files, newest) = (exclusive.files(), exclusive.newest());
+        let mut restored = Restored { version: newest.version, ..Restored::default() };
+        let mut segments = Vec::new();
+        for retired in newest.retired.iter().filter(|retired| retired.until.is_some()) {
+            match files.entry(&retired.path) {
+                Ok(Some(entry)) => segments.push(entry),
+                Ok(None) => {}
+                Err(error) => restored.unreadable.push(error),
+            }
+        }
+        if segments.is_empty() {
+            return Ok(restored);
+        }
+        restored.segments = segments.len() as u64;
+        restored.rows = segments.iter().map(|segment| segment.rows).sum();
+        // Until the version is published the manifest lists them as retired: the next change moves them away again.
+        let moved = files.bring_back(&segments);
+        moved.map_err(|error| files.failed("a segment cannot be put back", error))?;
+        match exclusive.publish(Edit::PutBack(segments))? {
+            Change::Published(published) => {
+                restored.version = published.version;
+                return Ok(restored);
+            }
+            // An attempt before was made after all.
+            Change::Outdated => {}
+        }
+    }
+}
+
+/// What was put back that retention had removed.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use flowseek::{Archive, Flow, Retention, Timestamp};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+/// # let mut appender = archive.appender()?;
+/// # appender.push(&Flow::starting("2022-11-01T22:46:01Z".parse()?))?;
+/// # appender.commit()?;
+/// # drop(appender);
+/// let before: Timestamp = "2023-01-01T00:00:00Z".parse()?;
+/// let writer = archive.writer()?;
+/// let retained = writer.retain(Retention::default().before(before).grace(Duration::from_secs(86_400)))?;
+/// assert_eq!((retained.rows, archive.snapshot()?.manifest().rows()), (1, 0));
+/// let restored = writer.restore()?;
+/// assert_eq!((restored.rows, archive.snapshot()?.manifest().rows()), (1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[must_use]
+pub struct Restored {
+    /// Flows that are back.
+    pub rows: u64,
+    /// Their segments.
+    pub segments: u64,
+    /// The version of the archive with them.
+    pub version: u64,
+    /// Why others are not: an error names each file.
+    pub unreadable: Vec<Error>,
 }
 
 /// Segments that were written anew.
@@ -251,7 +331,7 @@ mod tests {
         let manifest = Manifest::of_segments(newest.iter().map(segment).collect());
         let retention =
             Retention::keeping(Duration::from_millis(keep), UNIX_EPOCH + Duration::from_millis(now), &manifest);
-        assert_eq!((retention.bytes, retention.exact), (None, false));
+        assert_eq!(retention, Retention { before: retention.before, ..Retention::default() });
         retention.before.map(Timestamp::as_millis)
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Manifest,
+    Manifest, Retired, SegmentEntry,
     files::{DATA, Files, MANIFESTS, RETIRED, UNFINISHED, is_segment, version_of},
 };
 use crate::error::Result;
@@ -51,9 +51,14 @@ impl Files {
         if moved { self.storage.sync_directory(&self.folder(DATA)) } else { Ok(()) }
     }
 
-    /// Deletes what only versions need that nobody holds; `gone` takes the paths of the segments among it. The
-    /// manifests and segments that are not part of the newest version must have been moved away before.
-    pub(super) fn delete_retired(&self, manifest: &Manifest, gone: &mut HashSet<String>) -> io::Result<()> {
+    /// Deletes what only versions need that nobody holds, but for what is `kept`; `gone` takes the paths of the segments
+    /// among it. The manifests and segments that are not part of the newest version must have been moved away before.
+    pub(super) fn delete_retired(
+        &self,
+        manifest: &Manifest,
+        kept: impl Fn(&Retired) -> bool,
+        gone: &mut HashSet<String>,
+    ) -> io::Result<()> {
         let mut held = Vec::new();
         for path in self.storage.list(&self.folder(RETIRED))? {
             let Some(version) = retired_version(&path) else { continue };
@@ -71,7 +76,7 @@ impl Files {
         let mut deleted = Vec::new();
         for retired in &manifest.retired {
             let is_held = held.iter().any(|version| (retired.added..retired.removed).contains(version));
-            if !is_held && !gone.contains(&retired.path) {
+            if !is_held && !gone.contains(&retired.path) && !kept(retired) {
                 remove_if_there(self, &self.segment_paths(&retired.path).1)?;
                 deleted.push(retired.path.clone());
             }
@@ -94,7 +99,7 @@ impl Files {
             }
             self.retire_manifests(manifest.version)?;
             self.retire_segments(manifest)?;
-            self.bring_back(manifest)?;
+            self.bring_back(&manifest.segments)?;
             for folder in [DATA, RETIRED] {
                 for path in self.storage.list(&self.folder(folder))? {
                     if is_segment(&path) && is_unfinished(&path) {
@@ -112,11 +117,11 @@ impl Files {
         sweep().map_err(|error| self.failed("leftovers of a crash cannot be removed", error))
     }
 
-    /// Puts segments of a manifest back in their place that a later one had retired.
-    fn bring_back(&self, manifest: &Manifest) -> io::Result<()> {
+    /// Puts those of some segments back in their place that were retired.
+    pub(super) fn bring_back(&self, segments: &[SegmentEntry]) -> io::Result<()> {
         let retired: HashSet<PathBuf> = self.storage.list(&self.folder(RETIRED))?.into_iter().collect();
         let mut moved = false;
-        for (place, away) in manifest.segments.iter().map(|segment| self.segment_paths(&segment.path)) {
+        for (place, away) in segments.iter().map(|segment| self.segment_paths(&segment.path)) {
             if retired.contains(&away) && self.storage.size(&place)?.is_none() {
                 self.storage.rename(&away, &place)?;
                 moved = true;

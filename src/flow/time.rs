@@ -1,6 +1,10 @@
 //! Points in time.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    str::FromStr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
@@ -34,6 +38,16 @@ impl Timestamp {
     /// The point this many milliseconds after 1970 began; `None` outside the years 0 to 9999.
     pub const fn from_millis(millis: i64) -> Option<Self> {
         if millis < Self::MIN.0 || millis > Self::MAX.0 { None } else { Some(Self(millis)) }
+    }
+
+    /// The time of a clock, to the millisecond; the nearest that can be, where it is none of the years 0 to 9999.
+    pub(crate) fn of_clock(time: SystemTime) -> Self {
+        let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        let millis = match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => millis(after),
+            Err(before) => -millis(before.duration()),
+        };
+        Self(millis.clamp(Self::MIN.0, Self::MAX.0))
     }
 
     /// Milliseconds since 1970 began.

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::gauge::ConstGauge,
+    metrics::{counter::ConstCounter, gauge::ConstGauge},
 };
 
 use super::shared::Inner;
@@ -36,6 +36,25 @@ impl<A: Send + Sync + 'static> Collector for Gauges<A> {
             let flows = usize::try_from(manifest.rows()).unwrap_or(usize::MAX);
             write("archive_flows", "Flows of the archive.", flows)?;
             write("archive_segments", "Segments of the archive.", manifest.segments.len())?;
+        }
+        let Some(appending) = self.0.appending() else { return Ok(()) };
+        let mut write = |name, help, number: u64| write(name, help, usize::try_from(number).unwrap_or(usize::MAX));
+        write("appender_queued_bytes", "Bytes of flows that wait to be taken in.", appending.queued_bytes)?;
+        write("appender_uncommitted_flows", "Flows that are not durable.", appending.uncommitted)?;
+        let failing = u64::from(appending.commit_failure.is_some());
+        write("appender_failing", "1 while commits fail.", failing)?;
+        write("appender_held_back_flows", "Flows that are too old and not removed yet.", appending.held_back)?;
+        let oldest = appending.oldest_uncommitted.unwrap_or_default().as_secs_f64();
+        let (name, help) = ("appender_oldest_seconds", "How long the first flow has waited that is not durable.");
+        let gauge = ConstGauge::new(oldest);
+        gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        for (name, help, number) in [
+            ("appender_commits", "Commits that have added flows.", appending.commits),
+            ("appender_commit_failures", "Commits that have failed.", appending.commit_failures),
+            ("appender_removed_flows", "Flows that were removed, as too old or too many.", appending.removed),
+        ] {
+            let counter = ConstCounter::new(number);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The endpoint over an archive, as routes.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -32,6 +32,7 @@ use super::{
 use crate::{
     archive::Archive,
     error::{Error, ErrorKind},
+    ingest::LiveAppender,
     wire::{Exports, Limits},
 };
 
@@ -77,7 +78,8 @@ impl<A: Authorizer> FlowLogs<A> {
         let limits = Limits { exports, ..settings.limits };
         let stopping = AtomicBool::new(false);
         let shared = Arc::new(shared);
-        Self { inner: Arc::new(Inner { archive, authorizer, settings, limits, shared, stopping }) }
+        let appender = Mutex::default();
+        Self { inner: Arc::new(Inner { archive, authorizer, settings, limits, shared, stopping, appender }) }
     }
 
     /// The routes of the endpoint, [`PATH`] and [`SUMMARY_PATH`].
@@ -92,7 +94,8 @@ impl<A: Authorizer> FlowLogs<A> {
     /// Routes for those who run the server. Nobody is asked for a credential here.
     ///
     /// - `/healthz`: 200 while the process answers.
-    /// - `/readyz`: 200 while the archive can be read, and 503 where it cannot or the server is about to stop.
+    /// - `/readyz`: 200 while the archive can be read, and 503 where it cannot, what is [appended](Self::appending) cannot be
+    ///   committed, or the server is about to stop.
     /// - `/metrics`: counters and times as Prometheus reads them.
     pub fn operations<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         let ready = Arc::clone(&self.inner);
@@ -133,6 +136,29 @@ impl<A: Authorizer> FlowLogs<A> {
         Router::new().route("/openapi.json", answer)
     }
 
+    /// From now on `/readyz` and `/metrics` tell of an appender of the archive, too: how much waits to be committed, for how
+    /// long, and whether commits fail. They keep it no longer than others do.
+    ///
+    /// ```
+    /// use flowseek::{Archive, LiveOptions, http::{FlowLogs, Loopback}};
+    /// use prometheus_client::{encoding::text::encode, registry::Registry};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+    /// let appender = archive.live_appender(LiveOptions::default())?;
+    /// let logs = FlowLogs::new(archive, Loopback);
+    /// logs.appending(&appender);
+    /// let mut registry = Registry::default();
+    /// logs.register(&mut registry);
+    /// let mut text = String::new();
+    /// encode(&mut text, &registry)?;
+    /// assert!(text.contains("flowseek_appender_uncommitted_flows 0"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn appending(&self, appender: &LiveAppender) {
+        *self.inner.appender.lock().unwrap_or_else(PoisonError::into_inner) = Some(appender.downgrade());
+    }
+
     /// From now on `/readyz` says that the server is about to stop, so that no new clients are sent to it.
     pub fn stopping(&self) {
         self.inner.stopping.store(true, Ordering::Relaxed);
@@ -143,6 +169,11 @@ impl<A: Authorizer> Inner<A> {
     async fn ready(self: Arc<Self>) -> Response<Body> {
         if self.stopping.load(Ordering::Relaxed) {
             return Problem::busy("the server is about to stop").into_response();
+        }
+        if let Some(failure) = self.appending().and_then(|status| status.commit_failure) {
+            tracing::error!(error = %failure, "what is appended cannot be committed");
+            return Problem::busy("what is appended cannot be committed; the server's log has the cause")
+                .into_response();
         }
         // Opened anew: what is open already would not miss its directory.
         let path = self.archive.path().to_owned();

@@ -1,11 +1,12 @@
 //! What the answers to all requests share.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicBool};
 
 use super::{gate::Gate, metrics::Metrics, settings::EndpointSettings};
 use crate::{
     archive::Archive,
     error::Result,
+    ingest::{LiveStatus, WeakAppender},
     resources::{RuntimeWorkers, blocking},
     wire::Limits,
 };
@@ -24,6 +25,15 @@ pub(super) struct Inner<A> {
     pub(super) limits: Limits,
     pub(super) shared: Arc<Shared>,
     pub(super) stopping: AtomicBool,
+    /// What appends to the archive, where this process does.
+    pub(super) appender: Mutex<Option<WeakAppender>>,
+}
+
+impl<A> Inner<A> {
+    /// How the appender gets on, while there is one.
+    pub(super) fn appending(&self) -> Option<LiveStatus> {
+        self.appender.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.status()
+    }
 }
 
 /// What outlives a request, because its answer may.

@@ -8,9 +8,9 @@ use std::{
 use arrow::array::RecordBatch;
 
 use crate::{
-    archive::{Archive, Commit, Compactor, Writer},
+    archive::{Archive, Commit, Compactor, Sources, Writer},
     error::{Error, Result},
-    flow::Flow,
+    flow::{Flow, FlowId},
     schema::{FlowBuilder, UnsortedFlows},
 };
 
@@ -115,6 +115,23 @@ impl Appender {
         self.hand_over();
         self.settle()?;
         lock(&self.stage).writer.commit()
+    }
+
+    /// The next commit holds the batches of these sources up to these numbers.
+    pub(super) fn add_sources(&mut self, sources: Sources) {
+        lock(&self.stage).writer.add_sources(sources);
+    }
+
+    /// The ID that the first flow gets that is not committed.
+    pub(super) fn first_id(&self) -> FlowId {
+        lock(&self.stage).writer.first_id()
+    }
+
+    /// Discards what is not committed. The ID behind the last flow that is part of the archive; and whether the flows of a
+    /// commit that has failed may be so all the same.
+    pub(super) fn give_up(&mut self) -> (FlowId, bool) {
+        let _ = self.background.take().map(JoinHandle::join);
+        lock(&self.stage).writer.give_up()
     }
 
     /// What merges and removes segments meanwhile, in another thread.

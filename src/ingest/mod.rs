@@ -48,5 +48,7 @@ mod report;
 
 pub use appender::Appender;
 pub use format::ImportFormat;
-pub use live::{LiveAppender, LiveOptions, LiveStatus, Receipt};
+#[cfg(feature = "http")]
+pub(crate) use live::WeakAppender;
+pub use live::{LiveAppender, LiveOptions, LiveStatus, Outcome, Receipt, Shutdown};
 pub use report::{ImportEvent, ImportOptions, ImportReport, Strictness};

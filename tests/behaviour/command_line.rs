@@ -611,14 +611,21 @@ fn retain_removes_by_age_and_by_size_and_says_what_is_allowed() {
     // Beside the newest flow none is too old, whatever the clock says.
     let done = flowseek(&["retain", &archive, "--keep", "1d", "--max-bytes", "10GB", "--exact"]).done();
     assert_eq!(done, "removed=0 segments=0 bytes=0\n");
-    let done = flowseek(&["retain", &archive, "--keep", "36500d", "--max-bytes", "1"]).done();
+    let remove = ["retain", &archive, "--keep", "36500d", "--max-bytes", "1"];
+    let done = flowseek(&[&remove[..], &["--grace", "1d"]].concat()).done();
     assert_eq!(done, format!("removed={rows} segments=1 bytes={bytes}\n"));
+    assert_eq!(stats()["flows"], 0);
+    assert_eq!(flowseek(&["retain", &archive, "--restore"]).done(), format!("restored={rows} segments=1\n"));
+    assert_eq!(stats()["flows"], rows);
+    flowseek(&remove).done();
+    assert_eq!(flowseek(&["retain", &archive, "--restore"]).done(), "restored=0 segments=0\n");
     assert_eq!(stats()["flows"], 0);
     for (arguments, told) in [
         (&["--keep", "90"][..], "90d"),
         (&["--max-bytes", "many"], "10GB"),
         (&[], "--keep"),
         (&["--max-bytes", "1GB", "--exact"], "--keep"),
+        (&["--restore", "--keep", "1d"], "--keep"),
     ] {
         let wrong = flowseek(&[&["retain", &archive], arguments].concat());
         assert_eq!(wrong.status, 2, "{wrong:?}");

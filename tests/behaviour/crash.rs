@@ -1,8 +1,11 @@
 //! Every step of every change fails once, and crashes once: the archive is as before or as after, and goes on.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use flowseek::{
@@ -25,10 +28,27 @@ enum Change {
     Compact,
     RetainWhole,
     RetainExact,
+    /// What was removed is put back.
+    Restore,
 }
 
 impl Change {
-    const EACH: [Self; 4] = [Self::Commit, Self::Compact, Self::RetainWhole, Self::RetainExact];
+    const EACH: [Self; 5] = [Self::Commit, Self::Compact, Self::RetainWhole, Self::RetainExact, Self::Restore];
+
+    /// An archive of several segments, some of which overlap, and of which some are removed for a time.
+    fn prepared(self) -> Place {
+        let place = Place::new();
+        let archive = place.archive(8);
+        for first in 0..3 {
+            commit(&archive, (0..4).map(|flow| first * 7 + flow * 3));
+        }
+        if self == Self::Restore {
+            let before = Timestamp::from_millis(17).unwrap();
+            let retention = Retention::default().before(before).grace(Duration::from_secs(86_400));
+            assert_eq!(archive.writer().unwrap().retain(retention).unwrap().segments, 2);
+        }
+        place
+    }
 
     fn run(self, archive: &Archive, writer: &mut Writer) -> Result<()> {
         let before = Some(Timestamp::from_millis(10).unwrap());
@@ -50,13 +70,14 @@ impl Change {
             }
             Self::RetainWhole => writer.retain(Retention::default().before(before)).map(drop),
             Self::RetainExact => writer.retain(Retention::default().before(before).exact(true)).map(drop),
+            Self::Restore => writer.restore().map(|restored| assert!(restored.unreadable.is_empty())),
         }
         .inspect(|()| assert!(archive.snapshot().is_ok()))
     }
 
     /// The flows before and after.
     fn expected(self) -> (Vec<StoredFlow>, Vec<StoredFlow>) {
-        let place = prepared();
+        let place = self.prepared();
         let archive = place.archive(8);
         let before = now(&archive);
         let mut writer = archive.writer().unwrap();
@@ -98,16 +119,6 @@ struct Attempt {
     told: String,
 }
 
-/// An archive of several segments, some of which overlap.
-fn prepared() -> Place {
-    let place = Place::new();
-    let archive = place.archive(8);
-    for first in 0..3 {
-        commit(&archive, (0..4).map(|flow| first * 7 + flow * 3));
-    }
-    place
-}
-
 /// Asserts that an archive goes on as if nothing had been.
 fn goes_on(place: &Place, archive: &Archive, told: &str) {
     place.storage.set(Fault::Never);
@@ -122,8 +133,8 @@ fn goes_on(place: &Place, archive: &Archive, told: &str) {
 
 #[test]
 fn a_crash_at_any_step_leaves_the_archive_as_it_was_before_or_as_it_is_after() {
-    let template = prepared();
     for change in Change::EACH {
+        let template = change.prepared();
         let (before, after) = change.expected();
         for loss in Loss::EACH {
             for step in 1.. {
@@ -151,8 +162,8 @@ fn a_crash_at_any_step_leaves_the_archive_as_it_was_before_or_as_it_is_after() {
 
 #[test]
 fn a_step_that_fails_loses_nothing_and_the_next_attempt_does_all_of_it_once() {
-    let template = prepared();
     for change in Change::EACH {
+        let template = change.prepared();
         let (before, after) = change.expected();
         change.with_each_failure(&template, |Attempt { mut writer, archive, place, done, told }| {
             let found = now(&archive);
@@ -169,8 +180,8 @@ fn a_step_that_fails_loses_nothing_and_the_next_attempt_does_all_of_it_once() {
 
 #[test]
 fn what_a_second_attempt_acknowledges_outlives_a_power_failure() {
-    let template = prepared();
     for change in Change::EACH {
+        let template = change.prepared();
         let (_, after) = change.expected();
         change.with_each_failure(&template, |Attempt { mut writer, archive, place, done, told }| {
             if done.is_err() {
@@ -190,7 +201,7 @@ fn what_a_second_attempt_acknowledges_outlives_a_power_failure() {
 
 #[test]
 fn a_writer_that_is_dropped_after_a_commit_has_failed_takes_nothing_with_it() {
-    let template = prepared();
+    let template = Change::Commit.prepared();
     let (before, after) = Change::Commit.expected();
     for fault in [Fault::At, Fault::AfterAll] {
         for step in 1.. {
@@ -236,7 +247,7 @@ fn an_archive_can_be_created_after_a_crash_at_any_step_of_its_creation() {
 
 #[test]
 fn the_leftovers_of_a_crash_are_swept_and_other_files_are_left_alone() {
-    let place = prepared();
+    let place = Change::Commit.prepared();
     let archive = place.archive(8);
     let data = place.path.join("data");
     let id = "0123456789abcdef0123456789abcdef";
@@ -258,7 +269,7 @@ fn the_leftovers_of_a_crash_are_swept_and_other_files_are_left_alone() {
 #[test]
 fn however_many_segments_a_crash_has_left_they_are_put_aside_with_one_sync() {
     let syncs = [2, 40].map(|strays| {
-        let place = prepared();
+        let place = Change::Commit.prepared();
         let data = place.path.join("data");
         let segment = data.join(place.names("data").first().unwrap());
         for id in 0..strays {

@@ -31,6 +31,7 @@ mod live_memory;
 mod memory;
 mod mutate;
 mod negations;
+mod once;
 mod oracle;
 mod parquet_import;
 mod processes;

@@ -1,11 +1,16 @@
 //! Retention: the old goes, the rest stays.
 
-use std::fs;
+use std::{
+    fs,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 use flowseek::{
     Archive, ErrorKind,
-    archive::{Retained, Retention},
+    archive::{Effort, Retained, Retention},
     flow::Timestamp,
+    resources::Clock,
 };
 
 use crate::kept::{Place, all, commit, ids, now};
@@ -158,4 +163,105 @@ fn flows_that_are_written_and_not_committed_are_not_touched() {
     assert_eq!(writer.commit().unwrap().flows, 1);
     drop(writer);
     assert_eq!(starts(&archive), [3]);
+}
+
+/// A clock that goes on and jumps as it is told to. Its clones share its times.
+#[derive(Clone, Debug)]
+struct Hands(Arc<Mutex<(SystemTime, Instant)>>);
+
+impl Hands {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new((UNIX_EPOCH + 1_000 * DAY, Instant::now()))))
+    }
+
+    fn pass(&self, time: Duration) {
+        self.jump(time);
+        self.0.lock().unwrap().1 += time;
+    }
+
+    fn jump(&self, time: Duration) {
+        self.0.lock().unwrap().0 += time;
+    }
+}
+
+impl Clock for Hands {
+    fn now(&self) -> SystemTime {
+        self.0.lock().unwrap().0
+    }
+
+    fn instant(&self) -> Instant {
+        self.0.lock().unwrap().1
+    }
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn parquet_files(place: &Place, folder: &str) -> usize {
+    place.names(folder).iter().filter(|name| name.ends_with(".parquet")).count()
+}
+
+#[test]
+fn what_was_removed_can_be_put_back_for_as_long_as_was_asked_for_whatever_the_clock_says() {
+    let (place, clock) = (Place::new(), Hands::new());
+    let open = || Archive::open_with(&place.path, place.settings(100).clock(Arc::new(clock.clone()))).unwrap();
+    drop(archive(&place));
+    let archive = open();
+    let expected = now(&archive);
+    let writer = archive.writer().unwrap();
+    let removed = writer.retain(before(20).grace(DAY)).unwrap();
+    assert_eq!((removed.rows, now(&archive).len()), (20, 13));
+    // A glob finds none of it.
+    assert_eq!((parquet_files(&place, "data"), parquet_files(&place, "retired")), (2, 2));
+    let restored = writer.restore().unwrap();
+    assert_eq!((restored.rows, restored.segments, restored.unreadable.len()), (20, 2, 0));
+    assert_eq!(restored.version, archive.snapshot().unwrap().manifest().version);
+    assert_eq!(now(&archive), expected);
+    assert_eq!(writer.restore().unwrap().rows, 0);
+    let _ = writer.compactor().run_once(Effort::Background).unwrap();
+    place.assert_clean(&archive);
+
+    // The clock jumps: this process knows that no day has passed. Others go by the clock.
+    let _ = writer.retain(before(20).grace(DAY)).unwrap();
+    clock.jump(40 * DAY);
+    let compactor = writer.compactor();
+    let _ = compactor.run_once(Effort::Background).unwrap();
+    assert_eq!(parquet_files(&place, "retired"), 2);
+    clock.pass(DAY);
+    let _ = compactor.run_once(Effort::Background).unwrap();
+    assert_eq!(parquet_files(&place, "retired"), 0);
+    assert_eq!(writer.restore().unwrap().rows, 0);
+    drop((compactor, writer));
+
+    // A commit, and the end of the process, change nothing.
+    let _ = archive.writer().unwrap().retain(before(25).exact(true).grace(DAY)).unwrap();
+    assert_eq!(ids(&now(&archive)), [26, 27, 28, 29, 30, 33], "what is cut does not come back");
+    let _ = archive.writer().unwrap().retain(before(1_000).grace(DAY)).unwrap();
+    commit(&archive, [7]);
+    clock.pass(DAY / 2);
+    let archive = open();
+    assert_eq!(archive.writer().unwrap().restore().unwrap().rows, 6);
+    assert_eq!(ids(&now(&archive)), [26, 27, 28, 29, 30, 33, 34]);
+    let _ = archive.writer().unwrap().retain(before(1_000).grace(DAY)).unwrap();
+    clock.pass(DAY);
+    let archive = open();
+    assert_eq!(archive.writer().unwrap().restore().unwrap().rows, 0);
+    place.assert_clean(&archive);
+}
+
+#[test]
+fn a_segment_that_cannot_be_read_is_named_and_the_others_are_put_back() {
+    let place = Place::new();
+    let archive = archive(&place);
+    let _ = retain(&archive, before(20).grace(DAY));
+    let names = place.names("retired").into_iter().filter(|name| name.ends_with(".parquet")).collect::<Vec<_>>();
+    let (broken, missing) = (place.path.join("retired").join(&names[0]), place.path.join("retired").join(&names[1]));
+    let sound = fs::read(&broken).unwrap();
+    fs::write(&broken, b"PAR1").unwrap();
+    let restored = archive.writer().unwrap().restore().unwrap();
+    assert_eq!((restored.rows, restored.unreadable.len()), (10, 1));
+    assert_eq!(restored.unreadable[0].file(), Some(broken.as_path()));
+    assert!(!missing.exists() && place.names("data").contains(&names[1]));
+    fs::write(&broken, sound).unwrap();
+    assert_eq!(archive.writer().unwrap().restore().unwrap().rows, 10);
+    assert_eq!(now(&archive).len(), 33);
 }

@@ -1,6 +1,9 @@
 //! An archive against a list, through everything that can happen to an archive, in any order.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use flowseek::{
     Archive, Cursor, Filter, FlowId, Order, Snapshot, StoredFlow,
@@ -48,6 +51,10 @@ struct Machine {
     writer: Option<Writer>,
     /// What is committed.
     flows: BTreeMap<FlowId, StoredFlow>,
+    /// What was removed.
+    gone: BTreeMap<FlowId, StoredFlow>,
+    /// What of it must come back when it is put back.
+    promised: HashSet<FlowId>,
     /// What is written and not committed.
     staged: Vec<StoredFlow>,
     held: Vec<Held>,
@@ -67,6 +74,8 @@ impl Machine {
             reader,
             writer: None,
             flows: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            promised: HashSet::new(),
             staged: Vec::new(),
             held: Vec::new(),
             walk: None,
@@ -79,7 +88,8 @@ impl Machine {
             0..30 => self.write(),
             30..50 => self.commit(),
             50..66 => self.compact(),
-            66..76 => self.retain(),
+            66..74 => self.retain(),
+            74..76 => self.restore(),
             76..82 => self.hold(),
             82..92 => self.page(),
             92..97 => self.walk(),
@@ -129,19 +139,41 @@ impl Machine {
         let bytes = self.archive.snapshot().unwrap().manifest().bytes();
         let bytes = self.random.random_bool(0.2).then(|| bytes * 3 / 4);
         let before = Timestamp::from_millis(before).unwrap();
-        let done = self.writer().retain(Retention::default().before(before).bytes(bytes).exact(exact)).unwrap();
+        let grace = if self.random.random_bool(0.5) { Duration::from_secs(86_400) } else { Duration::ZERO };
+        let retention = Retention::default().before(before).bytes(bytes).exact(exact).grace(grace);
+        let done = self.writer().retain(retention).unwrap();
         let left: HashSet<FlowId> = all(&self.archive.snapshot().unwrap()).iter().map(|flow| flow.id).collect();
         let count = self.flows.len();
         self.flows.retain(|id, flow| {
             let is_old = flow.flow.start_time < before;
             assert!(left.contains(id) || is_old || bytes.is_some(), "{id} was not too old");
             assert!(!left.contains(id) || !is_old || !exact, "{id} is too old");
+            if !left.contains(id) {
+                self.gone.insert(*id, flow.clone());
+                self.promised.extend((!exact && !grace.is_zero()).then_some(*id));
+            }
             left.contains(id)
         });
         assert_eq!(done.rows as usize, count - self.flows.len());
         let kept = self.archive.snapshot().unwrap().manifest().bytes();
         assert!(bytes.is_none_or(|most| kept <= most));
         "retain"
+    }
+
+    /// What was removed for a time is put back, and nothing else.
+    fn restore(&mut self) -> &'static str {
+        let done = self.writer().restore().unwrap();
+        let count = self.flows.len();
+        for flow in all(&self.archive.snapshot().unwrap()) {
+            if !self.flows.contains_key(&flow.id) {
+                assert_eq!(self.gone.remove(&flow.id).as_ref(), Some(&flow));
+                self.promised.remove(&flow.id);
+                self.flows.insert(flow.id, flow);
+            }
+        }
+        assert_eq!(done.rows as usize, self.flows.len() - count);
+        assert!(self.promised.is_empty(), "{:?} were not put back", self.promised);
+        "restore"
     }
 
     fn hold(&mut self) -> &'static str {

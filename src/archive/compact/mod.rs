@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use self::pick::{PickOptions, pick};
 use super::{
-    Retained, Retention,
+    Aging, Retained, Retention,
     exclusive::{Change, Exclusive},
     manifest::Edit,
     merge::{Merge, merge},
@@ -280,15 +280,27 @@ impl Compactor {
     /// # Errors
     /// As that.
     pub fn retain(&self, retention: Retention) -> Result<Retained> {
-        retain::retain(&self.exclusive, retention)
+        retain::retain(&self.exclusive, retention, None)
     }
 
-    /// Removes flows that are older than `keep` by [`Retention::keeping`], and then the oldest ones, until all segments
-    /// have no more than `max_bytes`.
-    pub(crate) fn keep(&self, keep: Option<Duration>, max_bytes: Option<u64>) -> Result<Retained> {
-        let now = self.exclusive.archive().settings().clock.now();
-        let aged = keep.map(|keep| Retention::keeping(keep, now, &self.exclusive.newest()));
-        self.retain(Retention { bytes: max_bytes, ..aged.unwrap_or_default() })
+    /// What tells which flows are too old, from now on.
+    pub(crate) fn aging(&self, keep: Duration, percent: u8) -> Aging {
+        Aging::new(keep, percent, &self.exclusive.newest(), self.exclusive.archive().settings().clock.as_ref())
+    }
+
+    /// Removes flows that are too old, and then the oldest ones, until all segments have no more than `max_bytes`. What it
+    /// has removed, and how many flows are too old and wait.
+    pub(crate) fn keep(
+        &self,
+        aging: Option<&mut Aging>,
+        max_bytes: Option<u64>,
+        grace: Duration,
+    ) -> Result<(Retained, u64)> {
+        let clock = self.exclusive.archive().settings().clock.as_ref();
+        let due = aging.and_then(|aging| aging.due(&self.exclusive.newest(), clock));
+        let retention = Retention { before: due.map(|due| due.before), bytes: max_bytes, exact: false, grace };
+        let retained = retain::retain(&self.exclusive, retention, due.map(|due| due.aged))?;
+        Ok((retained, due.map_or(0, |due| due.held_back)))
     }
 
     /// Deletes the files that no query needs any more.

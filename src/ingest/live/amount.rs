@@ -26,6 +26,11 @@ impl Amount {
         self.oldest = self.oldest.or(later.oldest);
     }
 
+    /// When the first of it was appended.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.oldest
+    }
+
     /// When it is to be committed because of its age; `None` where there is nothing.
     pub(super) fn deadline(&self, options: &LiveOptions) -> Option<Instant> {
         self.oldest?.checked_add(options.flush_age)

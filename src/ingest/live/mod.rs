@@ -4,7 +4,9 @@ mod alarm;
 mod amount;
 mod backlog;
 mod batch;
+mod batches;
 mod options;
+mod outcome;
 mod queue;
 mod receipt;
 mod rows;
@@ -13,17 +15,26 @@ mod status;
 mod upkeep;
 mod worker;
 
-use std::{borrow::Borrow, sync::Arc};
+use std::{borrow::Borrow, sync::Arc, time::Duration};
 
 use arrow::array::RecordBatch;
 
-pub use self::{options::LiveOptions, receipt::Receipt, status::LiveStatus};
-use self::{rows::Rows, shared::Shared};
+use self::{batches::Batch, rows::Rows, shared::Shared};
+pub use self::{
+    options::LiveOptions,
+    outcome::Outcome,
+    receipt::Receipt,
+    status::{LiveStatus, Shutdown},
+};
 use crate::{
     archive::{Archive, Commit},
-    error::Result,
+    error::{ErrorKind, Result},
     flow::Flow,
+    resources::Deadline,
 };
+
+/// How often it is looked whether another writer is gone.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Appends flows to an archive from the tasks of a server: old or new, in any order.
 ///
@@ -76,6 +87,19 @@ pub struct LiveAppender {
     shared: Arc<Shared>,
 }
 
+/// An appender that something else keeps.
+#[cfg(feature = "http")]
+#[derive(Clone, Debug)]
+pub(crate) struct WeakAppender(std::sync::Weak<Shared>);
+
+#[cfg(feature = "http")]
+impl WeakAppender {
+    /// How it gets on, while it is kept.
+    pub(crate) fn status(&self) -> Option<LiveStatus> {
+        self.0.upgrade().map(|shared| shared.status())
+    }
+}
+
 impl Archive {
     /// Begins to append from the tasks of a server. There is one appender at a time, among all processes. This blocks
     /// on the file system.
@@ -84,8 +108,49 @@ impl Archive {
     /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) where there is another one;
     /// [`ErrorKind::Io`](crate::ErrorKind::Io).
     pub fn live_appender(&self, options: LiveOptions) -> Result<LiveAppender> {
-        let shared = Shared::start(self.appender()?, options, Arc::clone(&self.settings().clock))?;
+        let shared = Shared::start(self, self.appender()?, options)?;
         Ok(LiveAppender { shared: Arc::new(shared) })
+    }
+
+    /// [`live_appender`](Self::live_appender), as soon as no other appender has the archive, or not at all where one still has
+    /// it when the time is over: so a new process takes over from an old one that is being
+    /// [shut down](LiveAppender::shutdown). It looks every 50 milliseconds. Any runtime drives the future; each look blocks on
+    /// the file system for a moment.
+    ///
+    /// # Errors
+    /// As `live_appender`. [`ErrorKind::Locked`] tells the process that still has it, where that is known.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use flowseek::{Archive, ErrorKind, LiveOptions};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+    /// let before = archive.live_appender(LiveOptions::default())?;
+    /// let wait = Duration::from_millis(100);
+    /// let locked = archive.live_appender_when_free(LiveOptions::default(), wait).await.unwrap_err();
+    /// assert_eq!(locked.kind(), ErrorKind::Locked);
+    /// assert!(locked.to_string().contains(&format!("(process {})", std::process::id())));
+    /// let _ = before.close().await?;
+    /// let _after = archive.live_appender_when_free(LiveOptions::default(), wait).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn live_appender_when_free(&self, options: LiveOptions, time: Duration) -> Result<LiveAppender> {
+        let clock = || Arc::clone(&self.settings().clock);
+        let deadline = Deadline::after(time, clock());
+        loop {
+            match self.live_appender(options) {
+                Err(error) if error.kind() == ErrorKind::Locked && !deadline.is_over() => {
+                    let look = Deadline::after(LOOK, clock());
+                    let _ = deadline.wait(look.wait(std::future::pending::<()>())).await;
+                }
+                appender => return appender,
+            }
+        }
     }
 }
 
@@ -104,7 +169,67 @@ impl LiveAppender {
         F: IntoIterator,
         F::Item: Borrow<Flow>,
     {
-        self.put(Rows::of(flows)?).await
+        self.put(Rows::of(flows)?, None).await
+    }
+
+    /// [`append`](Self::append), of a batch that may be appended again: after a time-out, a full disk, or a crash of either
+    /// side. `source` names who sends it, such as an agent, in 1 to 255 bytes; `sequence` is the number of the batch among
+    /// those of the source, which grows from batch to batch and may leave numbers out. Where the number is not above the last
+    /// one of the source, nothing is added, and the receipt is that of the batch that was appended before.
+    ///
+    /// The number becomes part of the archive in the commit that holds the flows, so that both are durable or neither is, and
+    /// [`last`](Self::last) tells where to go on. The batches of a source are to be appended one after the other: what is
+    /// appended after one of a greater number is taken for a repetition. An archive keeps the last number of every source,
+    /// some 40 bytes in each manifest.
+    ///
+    /// # Errors
+    /// As `append`, and [`ErrorKind::InvalidInput`] where the name of the source is empty or too long.
+    ///
+    /// ```
+    /// use flowseek::{Archive, Flow, LiveOptions};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+    /// let appender = archive.live_appender(LiveOptions::default())?;
+    /// let flows = [Flow::starting("2022-11-01T22:46:01Z".parse()?)];
+    /// let first = appender.append_once("agent-7", 1, &flows).await?;
+    /// // The answer was lost, and the agent sends the batch once more.
+    /// let second = appender.append_once("agent-7", 1, &flows).await?;
+    /// assert!(!first.is_repeated() && second.is_repeated());
+    /// let _ = appender.commit().await?;
+    /// assert_eq!(first.durable().await?, second.durable().await?);
+    /// assert_eq!(appender.last("agent-7"), Some(1));
+    /// assert_eq!(archive.snapshot()?.manifest().rows(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn append_once<F>(&self, source: &str, sequence: u64, flows: F) -> Result<Receipt>
+    where
+        F: IntoIterator,
+        F::Item: Borrow<Flow>,
+    {
+        match self.repeated((source, sequence))? {
+            Some(receipt) => Ok(receipt),
+            None => self.put(Rows::of(flows)?, Some((source, sequence))).await,
+        }
+    }
+
+    /// [`append_once`](Self::append_once), of the rows of an Arrow batch, as of [`append_batch`](Self::append_batch).
+    ///
+    /// # Errors
+    /// As both.
+    pub async fn append_batch_once(&self, source: &str, sequence: u64, batch: &RecordBatch) -> Result<Receipt> {
+        match self.repeated((source, sequence))? {
+            Some(receipt) => Ok(receipt),
+            None => self.put(batch::rows(batch)?, Some((source, sequence))).await,
+        }
+    }
+
+    /// The number of the last batch of a source that is durable, where there is one.
+    pub fn last(&self, source: &str) -> Option<u64> {
+        self.shared.last(source)
     }
 
     /// [`append`](Self::append), of the rows of an Arrow batch. Its columns have the names and the types of
@@ -115,12 +240,18 @@ impl LiveAppender {
     /// As `append`, and [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) where a column has another name or
     /// type, a start is missing, or a time lies outside the years 0 to 9999.
     pub async fn append_batch(&self, batch: &RecordBatch) -> Result<Receipt> {
-        self.put(batch::rows(batch)?).await
+        self.put(batch::rows(batch)?, None).await
     }
 
-    async fn put(&self, rows: Rows) -> Result<Receipt> {
-        let place = self.shared.append(rows).await?;
-        Ok(Receipt::new(Arc::clone(&self.shared), place))
+    async fn put(&self, rows: Rows, batch: Option<Batch<'_>>) -> Result<Receipt> {
+        let (place, is_repeated) = self.shared.append(rows, batch).await?;
+        Ok(Receipt::new(Arc::clone(&self.shared), place, is_repeated))
+    }
+
+    /// The receipt of a batch that was appended before.
+    fn repeated(&self, batch: Batch<'_>) -> Result<Option<Receipt>> {
+        let place = self.shared.place(batch)?;
+        Ok(place.map(|place| Receipt::new(Arc::clone(&self.shared), place, true)))
     }
 
     /// Makes all that was appended part of the archive: when this returns, everything that any clone had appended
@@ -137,10 +268,25 @@ impl LiveAppender {
         self.shared.commit().await
     }
 
-    /// What becomes of the archive besides: what was merged, removed, or has failed. Where the options ask for none of
-    /// it, it tells nothing.
+    /// What waits to be committed, whether commits fail, and what becomes of the archive besides: what was merged, removed,
+    /// or has failed. Of what the options do not ask for it tells nothing.
     pub fn status(&self) -> LiveStatus {
         self.shared.status()
+    }
+
+    /// The same without keeping it.
+    #[cfg(feature = "http")]
+    pub(crate) fn downgrade(&self) -> WeakAppender {
+        WeakAppender(Arc::downgrade(&self.shared))
+    }
+
+    /// Stops all clones, commits what they have appended, and frees the archive for another appender, though clones and
+    /// receipts are left. A commit that fails is tried again every second until the time is over. What is appended from the
+    /// call on fails with [`ErrorKind::Closed`]; nothing of it is appended.
+    ///
+    /// Where the future is dropped, the clones are stopped and what was appended may yet be committed.
+    pub async fn shutdown(&self, time: Duration) -> Shutdown {
+        self.shared.shut_down(time).await
     }
 
     /// Commits, and gives this clone up. If no other clone and no receipt is left, the archive is free for another

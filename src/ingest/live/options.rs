@@ -45,16 +45,33 @@ pub struct LiveOptions {
     pub keep: Option<Duration>,
     /// Removes the segments with the oldest flows, until all have no more bytes than this.
     pub max_bytes: Option<u64>,
+    /// The part of the archive's flows, in hundredths, that [`keep`](field@Self::keep) removes within a day besides those that
+    /// have grown too old in that day; 100 removes at once what is too old. It bounds what is lost to a clock that has jumped,
+    /// and how fast an archive shrinks for which `keep` is new. What is not used of it adds up, so that a segment goes some
+    /// time which has a larger part of the flows. [`LiveStatus::held_back`](super::LiveStatus::held_back) tells what waits.
+    pub daily_percent: u8,
+    /// How long the files stay of segments that `keep` has removed, and no longer than `keep`:
+    /// [`Writer::restore`](crate::archive::Writer::restore) puts them back until then. Where `max_bytes` is set they go at
+    /// once, to make room.
+    pub grace: Duration,
 }
 
 setters! {
-    LiveOptions { flush_rows: u64, flush_bytes: u64, flush_age: Duration, queue_bytes: u64 }
+    LiveOptions {
+        flush_rows: u64,
+        flush_bytes: u64,
+        flush_age: Duration,
+        queue_bytes: u64,
+        daily_percent: u8,
+        grace: Duration,
+    }
     optional { compaction: Effort, keep: Duration, max_bytes: u64 }
 }
 
 impl Default for LiveOptions {
     /// A commit after 1,048,576 flows, 256 MiB or one second; a queue of 64 MiB; compaction in the background; nothing
-    /// is removed.
+    /// is removed. Where `keep` is set, a fifth of the flows goes a day besides those that grow old, and files stay for a
+    /// day.
     fn default() -> Self {
         Self {
             flush_rows: 1 << 20,
@@ -64,6 +81,8 @@ impl Default for LiveOptions {
             compaction: Some(Effort::Background),
             keep: None,
             max_bytes: None,
+            daily_percent: 20,
+            grace: Duration::from_secs(86_400),
         }
     }
 }

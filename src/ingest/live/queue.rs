@@ -10,7 +10,11 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{alarm::Alarm, amount::Amount, backlog::Backlog, rows::Rows};
-use crate::{archive::Commit, error::Result, resources::Clock};
+use crate::{
+    archive::{Commit, Sources},
+    error::{Error, ErrorKind, Result},
+    resources::Clock,
+};
 
 /// What callers want, in the order of the calls. How much may wait here, the permits of the callers bound.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ struct State {
     jobs: Jobs,
     /// How many flows were put in since the beginning.
     flows: u64,
+    /// Whether flows may be put in.
+    takes: bool,
     open: bool,
 }
 
@@ -34,6 +40,8 @@ pub(super) struct Jobs {
     pub(super) backlog: Backlog,
     /// How much that is.
     pub(super) amount: Amount,
+    /// The batches that have numbers: of each source the last.
+    pub(super) sources: Sources,
     /// Who waits for a commit of all that was put in.
     pub(super) callers: Vec<Caller>,
 }
@@ -43,8 +51,13 @@ pub(super) type Caller = oneshot::Sender<Result<Commit>>;
 
 impl Queue {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        let state = State { jobs: Jobs::default(), flows: 0, open: true };
+        let state = State { jobs: Jobs::default(), flows: 0, takes: true, open: true };
         Self { state: Mutex::new(state), changed: Condvar::new(), clock }
+    }
+
+    /// The clock.
+    pub(super) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
     }
 
     /// The time on the clock.
@@ -52,20 +65,41 @@ impl Queue {
         self.clock.instant()
     }
 
-    /// Puts flows in; the answer is their place among all flows since the beginning. Where the queue is closed they are
-    /// dropped.
-    pub(super) fn append(&self, rows: Rows, room: OwnedSemaphorePermit) -> Result<Range<u64>> {
+    /// Puts flows in, of the batch of a source that has a number, or of none; the answer is their place among all flows
+    /// since the beginning.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) where it takes none any more.
+    pub(super) fn append(
+        &self,
+        rows: Rows,
+        room: OwnedSemaphorePermit,
+        batch: Option<(&str, u64)>,
+    ) -> Result<Range<u64>> {
         let now = self.now();
         let mut state = self.lock();
+        if !state.takes || !state.open {
+            return Err(closed());
+        }
         let first = state.flows;
         state.flows += rows.count;
         let place = first..state.flows;
-        if state.open {
-            state.jobs.amount.add(Amount::of(&rows, now));
-            state.jobs.backlog.push(rows, room)?;
-            self.changed.notify_one();
-        }
+        state.jobs.amount.add(Amount::of(&rows, now));
+        state.jobs.backlog.push(rows, room)?;
+        state.jobs.sources.extend(batch.map(|(source, sequence)| (source.to_owned(), sequence)));
+        self.changed.notify_one();
         Ok(place)
+    }
+
+    /// Takes no flows any more. What is in it is still to be taken out.
+    pub(super) fn stop(&self) {
+        self.lock().takes = false;
+    }
+
+    /// How many flows were put in since the beginning, and since when those wait that were not taken out.
+    pub(super) fn put_in(&self) -> (u64, Option<Instant>) {
+        let state = self.lock();
+        (state.flows, state.jobs.amount.oldest())
     }
 
     /// Asks for a commit. Where the queue is closed the caller is dropped, and so hears of it.
@@ -114,6 +148,11 @@ impl Queue {
     }
 }
 
+/// The error of whoever comes after the appender was shut down.
+pub(super) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the appender was shut down: nothing of this was appended")
+}
+
 impl Wake for Queue {
     /// Lets the thread that waits look at the clock.
     fn wake(self: Arc<Self>) {
@@ -125,6 +164,6 @@ impl Wake for Queue {
 
 impl Jobs {
     fn is_empty(&self) -> bool {
-        self.backlog.is_empty() && self.callers.is_empty()
+        self.backlog.is_empty() && self.sources.is_empty() && self.callers.is_empty()
     }
 }

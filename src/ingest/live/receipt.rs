@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::shared::Shared;
+use super::{outcome::Outcome, shared::Shared};
 use crate::{error::Result, flow::FlowId};
 
 /// Flows that were appended by one call, and when they are part of the archive.
@@ -29,14 +29,26 @@ use crate::{error::Result, flow::FlowId};
 pub struct Receipt {
     shared: Arc<Shared>,
     place: Range<u64>,
+    is_repeated: bool,
 }
 
 impl Receipt {
-    pub(super) fn new(shared: Arc<Shared>, place: Range<u64>) -> Self {
-        Self { shared, place }
+    pub(super) fn new(shared: Arc<Shared>, place: Range<u64>, is_repeated: bool) -> Self {
+        Self { shared, place, is_repeated }
     }
 
-    /// How many flows there are.
+    /// Whether the call has added nothing, as its batch or a later one of the same source was appended before
+    /// ([`append_once`](super::LiveAppender::append_once)).
+    pub fn is_repeated(&self) -> bool {
+        self.is_repeated
+    }
+
+    /// What has become of the flows as yet.
+    pub fn outcome(&self) -> Outcome {
+        self.shared.outcome(&self.place)
+    }
+
+    /// How many flows there are; 0 of a batch that was durable when it was repeated.
     pub fn flows(&self) -> u64 {
         self.place.end - self.place.start
     }
@@ -47,9 +59,9 @@ impl Receipt {
     ///
     /// # Errors
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) where a commit fails meanwhile. The flows are kept, the appender tries
-    /// again, and so can be waited for again.
+    /// again, and so can be waited for again. [`ErrorKind::Closed`](crate::ErrorKind::Closed) where the appender is
+    /// [shut down](super::LiveAppender::shutdown) before: [`outcome`](Self::outcome) then tells whether they are stored.
     pub async fn durable(&self) -> Result<Range<FlowId>> {
-        let origin = self.shared.durable(self.place.end).await?;
-        Ok(FlowId::new(origin + self.place.start)..FlowId::new(origin + self.place.end))
+        self.shared.durable(&self.place).await
     }
 }

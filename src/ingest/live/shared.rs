@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use futures::future::{Either, select};
@@ -15,18 +16,24 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use super::{
     LiveOptions,
-    queue::Queue,
+    batches::{Batch, Batches},
+    outcome::Outcome,
+    queue::{Queue, closed},
     rows::Rows,
-    status::{Board, LiveStatus},
+    status::{Board, LiveStatus, Shutdown},
     upkeep::Upkeep,
-    worker::{Progress, Worker, uncommitted},
+    worker::{End, Progress, RETRY, Worker, uncommitted},
 };
 use crate::{
-    archive::Commit,
+    archive::{Archive, Commit},
     error::{Error, ErrorKind, Result},
+    flow::FlowId,
     ingest::Appender,
-    resources::Clock,
+    resources::{Clock, Deadline},
 };
+
+/// How much longer than its time a shutdown waits for the threads to end: what they are doing is cut off, and undone.
+const END_TIME: Duration = Duration::from_secs(1);
 
 /// The callers' side of the thread that writes.
 #[derive(Debug)]
@@ -35,6 +42,7 @@ pub(super) struct Shared {
     /// A permit for each byte that may wait.
     room: Arc<Semaphore>,
     queue_bytes: u32,
+    batches: Batches,
     progress: watch::Receiver<Progress>,
     /// Of the thread that keeps the archive in order, where there is one.
     board: Option<Arc<Board>>,
@@ -45,7 +53,9 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Starts the threads.
-    pub(super) fn start(appender: Appender, options: LiveOptions, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub(super) fn start(archive: &Archive, appender: Appender, options: LiveOptions) -> Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::clone(&archive.settings().clock);
+        let batches = Batches::new(archive.clone());
         let queue = Arc::new(Queue::new(Arc::clone(&clock)));
         let (sender, progress) = watch::channel(Progress::default());
         let upkeep = Upkeep::start(appender.compactor(), options, clock)?;
@@ -58,6 +68,7 @@ impl Shared {
             queue,
             room: Arc::new(Semaphore::new(queue_bytes as usize)),
             queue_bytes,
+            batches,
             progress,
             board,
             told: AtomicU64::new(0),
@@ -65,17 +76,33 @@ impl Shared {
         })
     }
 
-    /// Puts flows into the queue, as soon as there is room; the answer is their place among all.
-    pub(super) async fn append(&self, rows: Rows) -> Result<Range<u64>> {
-        if rows.count == 0 {
-            return Ok(0..0);
+    /// The place of a batch that was put in before.
+    pub(super) fn place(&self, batch: Batch<'_>) -> Result<Option<Range<u64>>> {
+        Batches::check(batch)?;
+        Ok(self.batches.place(batch, self.progress.borrow().durable))
+    }
+
+    /// The number of the last batch of a source that is part of the archive.
+    pub(super) fn last(&self, source: &str) -> Option<u64> {
+        self.batches.last(source)
+    }
+
+    /// Puts flows into the queue, as soon as there is room; the answer is their place among all, and whether they were put
+    /// in before.
+    pub(super) async fn append(&self, rows: Rows, batch: Option<Batch<'_>>) -> Result<(Range<u64>, bool)> {
+        if rows.count == 0 && batch.is_none() {
+            return Ok((0..0, false));
         }
         let failures = self.told.load(Ordering::Relaxed);
         // What is larger than the queue has it for itself.
         let bytes = u32::try_from(rows.bytes).unwrap_or(u32::MAX).min(self.queue_bytes);
         let room = self.room(bytes, failures).await?;
         // From here on nothing waits: either this is never reached, or all of the flows are in.
-        self.queue.append(rows, room)
+        let put_in = || self.queue.append(rows, room, batch);
+        match batch {
+            None => Ok((put_in()?, false)),
+            Some(batch) => self.batches.put_in(batch, self.progress.borrow().durable, put_in),
+        }
     }
 
     /// Room for so many bytes, unless something fails that no caller has heard of.
@@ -87,7 +114,8 @@ impl Shared {
         match select(failing, room).await {
             Either::Left((Ok(progress), _)) => Err(self.failed(&progress)),
             Either::Right((Ok(room), _)) => Ok(room),
-            Either::Left((Err(_), _)) | Either::Right((Err(_), _)) => Err(ended()),
+            Either::Right((Err(_), _)) => Err(closed()),
+            Either::Left((Err(_), _)) => Err(self.ended()),
         }
     }
 
@@ -95,25 +123,89 @@ impl Shared {
     pub(super) async fn commit(&self) -> Result<Commit> {
         let (caller, answer) = oneshot::channel();
         self.queue.commit(caller);
-        let answer = answer.await.map_err(|_| ended())?;
+        let answer = answer.await.map_err(|_| self.ended())?;
         if answer.is_err() {
             self.told.fetch_max(self.progress.borrow().failures, Ordering::Relaxed);
         }
         answer
     }
 
-    /// Waits until the first `flows` flows are durable, or a commit fails; the answer is the ID of place 0.
-    pub(super) async fn durable(&self, flows: u64) -> Result<u64> {
+    /// Waits until the flows at a place are durable, or a commit fails; the answer is their IDs.
+    pub(super) async fn durable(&self, place: &Range<u64>) -> Result<Range<FlowId>> {
         let mut progress = self.progress.clone();
         let failures = progress.borrow().failures;
-        let done = |progress: &Progress| progress.durable >= flows || progress.failures > failures;
-        let progress = progress.wait_for(done).await.map_err(|_| ended())?;
-        if progress.durable >= flows { Ok(progress.origin) } else { Err(self.failed(&progress)) }
+        let done = |progress: &Progress| {
+            outcome(progress, place) != Outcome::Waiting || progress.failures > failures && progress.failure.is_some()
+        };
+        let progress = progress.wait_for(done).await.map_err(|_| self.ended())?;
+        match outcome(&progress, place) {
+            Outcome::Stored(ids) => Ok(ids),
+            Outcome::Waiting => Err(self.failed(&progress)),
+            Outcome::NotStored => Err(Error::new(
+                ErrorKind::Closed,
+                "the appender was shut down before the flows were stored: they are not",
+            )),
+            Outcome::Unknown => Err(Error::new(
+                ErrorKind::Closed,
+                "the appender was shut down after the last step of a commit had failed: whether the flows are stored is \
+                 seen when the archive is opened anew",
+            )),
+        }
     }
 
-    /// What the thread that keeps the archive in order tells.
+    /// What has become of the flows at a place.
+    pub(super) fn outcome(&self, place: &Range<u64>) -> Outcome {
+        outcome(&self.progress.borrow(), place)
+    }
+
+    /// What it does, and what the thread tells that keeps the archive in order.
     pub(super) fn status(&self) -> LiveStatus {
-        self.board.as_ref().map(|board| board.status()).unwrap_or_default()
+        let upkeep = self.board.as_ref().map(|board| board.status()).unwrap_or_default();
+        let (put_in, waiting) = self.queue.put_in();
+        let progress = self.progress.borrow();
+        let oldest = progress.oldest.or(waiting);
+        LiveStatus {
+            queued_bytes: u64::from(self.queue_bytes).saturating_sub(self.room.available_permits() as u64),
+            uncommitted: put_in.saturating_sub(progress.durable),
+            oldest_uncommitted: oldest.map(|oldest| self.queue.now().saturating_duration_since(oldest)),
+            commits: progress.commits,
+            commit_failures: progress.failures,
+            commit_failure: progress.failure.as_ref().map(|(error, _)| Arc::clone(error)),
+            failing_since: progress.failure.as_ref().map(|(_, since)| *since),
+            ..upkeep
+        }
+    }
+
+    /// Takes no more flows, commits what was taken, again and again until the time is over, and frees the archive.
+    pub(super) async fn shut_down(&self, time: Duration) -> Shutdown {
+        let deadline = Deadline::after(time, self.queue.clock());
+        self.queue.stop();
+        self.room.close();
+        let mut failure = None;
+        loop {
+            match deadline.wait(self.commit()).await {
+                Some(Err(error)) if self.progress.borrow().end.is_none() && !deadline.is_over() => {
+                    failure = Some(error);
+                    let retry = Deadline::after(RETRY, self.queue.clock());
+                    let _ = deadline.wait(retry.wait(std::future::pending::<()>())).await;
+                }
+                Some(Ok(_)) => {
+                    failure = None;
+                    break;
+                }
+                Some(Err(error)) => {
+                    failure = Some(error);
+                    break;
+                }
+                None => break,
+            }
+        }
+        let is_free = deadline.later(END_TIME).wait(self.stop()).await.is_some();
+        let progress = self.progress.borrow();
+        let left = self.queue.put_in().0.saturating_sub(progress.durable);
+        let is_unknown = progress.end != Some(End::Discarded);
+        let (uncommitted, unknown) = if is_unknown { (0, left) } else { (left, 0) };
+        Shutdown { uncommitted, unknown, is_free, failure: failure.filter(|_| left > 0) }
     }
 
     /// Stops the threads, and waits until they have ended and the archive is free.
@@ -126,7 +218,26 @@ impl Shared {
     /// The last failure, of which one caller hears.
     fn failed(&self, progress: &Progress) -> Error {
         self.told.fetch_max(progress.failures, Ordering::Relaxed);
-        progress.failure.as_ref().map_or_else(ended, uncommitted)
+        progress.failure.as_ref().map_or_else(|| self.ended(), |(failure, _)| uncommitted(failure))
+    }
+
+    /// Why nothing is written any more.
+    fn ended(&self) -> Error {
+        match self.progress.borrow().end {
+            Some(_) => closed(),
+            None => Error::internal("the thread that writes what is appended has panicked"),
+        }
+    }
+}
+
+/// What has become of the flows at a place.
+fn outcome(progress: &Progress, place: &Range<u64>) -> Outcome {
+    let id = |place: u64| FlowId::new(progress.origin + place);
+    match progress.end {
+        _ if progress.durable >= place.end => Outcome::Stored(id(place.start)..id(place.end)),
+        None => Outcome::Waiting,
+        Some(End::Discarded) => Outcome::NotStored,
+        Some(End::Unknown) => Outcome::Unknown,
     }
 }
 
@@ -137,8 +248,4 @@ impl Drop for Shared {
         let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner);
         let _ = thread.take().map(JoinHandle::join);
     }
-}
-
-fn ended() -> Error {
-    Error::internal("the thread that writes what is appended has panicked")
 }

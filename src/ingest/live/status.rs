@@ -3,16 +3,16 @@
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::Wake,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use serde::{Serialize, Serializer};
 
 use super::alarm::Alarm;
-use crate::{error::Error, resources::Clock};
+use crate::{error::Error, flow::Timestamp, resources::Clock};
 
-/// How a [`LiveAppender`](super::LiveAppender) gets on with keeping the archive in order: merging segments, and removing
-/// old ones. The numbers count from when it was made.
+/// How a [`LiveAppender`](super::LiveAppender) gets on: what waits to be committed, and how the archive is kept in order, by
+/// merging segments and removing old ones. The numbers count from when it was made.
 ///
 /// ```
 /// use flowseek::{Archive, Flow, LiveOptions};
@@ -27,6 +27,8 @@ use crate::{error::Error, resources::Clock};
 /// let status = appender.status();
 /// assert_eq!((status.merged, status.removed, status.failures), (0, 0, 0)); // of one segment nothing is to be merged
 /// assert!(status.failure.is_none());
+/// assert_eq!((status.commits, status.uncommitted, status.queued_bytes), (1, 0, 0));
+/// assert!(status.oldest_uncommitted.is_none() && status.commit_failure.is_none());
 /// # Ok(())
 /// # }
 /// ```
@@ -34,6 +36,22 @@ use crate::{error::Error, resources::Clock};
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct LiveStatus {
+    /// Bytes of the queue that are taken, at most [`LiveOptions::queue_bytes`](super::LiveOptions::queue_bytes).
+    pub queued_bytes: u64,
+    /// Flows that were appended and are not durable.
+    pub uncommitted: u64,
+    /// How long the first of these has waited; in JSON, seconds.
+    #[serde(serialize_with = "seconds")]
+    pub oldest_uncommitted: Option<Duration>,
+    /// Commits that have added flows.
+    pub commits: u64,
+    /// How often a commit has failed, or a segment could not be written for one.
+    pub commit_failures: u64,
+    /// Why the last time, with its source; `None` once a commit has succeeded again. It is tried again every second.
+    #[serde(serialize_with = "message")]
+    pub commit_failure: Option<Arc<Error>>,
+    /// Since when commits fail, by the clock of the archive.
+    pub failing_since: Option<Timestamp>,
     /// Whether something is being done, or is to be: after a commit, until nothing is left, and after a failure, until
     /// it was made good.
     pub is_busy: bool,
@@ -45,6 +63,9 @@ pub struct LiveStatus {
     pub rewritten: u64,
     /// Flows that were removed, as too old or too many.
     pub removed: u64,
+    /// Flows that are too old and stay, as too many others have gone within a day
+    /// ([`LiveOptions::daily_percent`](super::LiveOptions::daily_percent)).
+    pub held_back: u64,
     /// How often something of this has failed.
     pub failures: u64,
     /// The last failure. Where the disk has failed it is tried again, after a second and then less and less often.
@@ -53,8 +74,47 @@ pub struct LiveStatus {
     pub failure: Option<Arc<Error>>,
 }
 
+fn seconds<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.as_secs_f64()).serialize(serializer)
+}
+
 fn message<S: Serializer>(failure: &Option<Arc<Error>>, serializer: S) -> Result<S::Ok, S::Error> {
     failure.as_deref().serialize(serializer)
+}
+
+/// What [`LiveAppender::shutdown`](super::LiveAppender::shutdown) leaves.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use flowseek::{Archive, Flow, LiveOptions};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+/// let appender = archive.live_appender(LiveOptions::default())?;
+/// let _ = appender.append([Flow::starting("2022-11-01T22:46:01Z".parse()?)]).await?;
+/// let shutdown = appender.shutdown(Duration::from_secs(10)).await;
+/// assert!(shutdown.is_free && shutdown.failure.is_none());
+/// assert_eq!((shutdown.uncommitted, shutdown.unknown), (0, 0));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+#[must_use]
+pub struct Shutdown {
+    /// Flows that could not be committed in time, and are discarded.
+    pub uncommitted: u64,
+    /// Flows of which it is not known whether they are stored ([`Outcome::Unknown`](super::Outcome::Unknown)).
+    pub unknown: u64,
+    /// Whether the archive is free for another appender. It is not where the system has not answered for a second longer
+    /// than the time; then it becomes so when that answers.
+    pub is_free: bool,
+    /// Why the last commit has failed, where flows are left.
+    pub failure: Option<Error>,
 }
 
 /// Where the thread that does this hears of commits, and tells what it does.

@@ -10,7 +10,7 @@ use std::{
 
 use super::{LiveOptions, status::Board};
 use crate::{
-    archive::{Compactor, Effort, Job, JobOutcome},
+    archive::{Aging, Compactor, Effort, Job, JobOutcome},
     error::{Error, ErrorKind, Result},
     resources::Clock,
 };
@@ -31,7 +31,7 @@ pub(super) struct Upkeep {
 impl Upkeep {
     /// Starts the thread; `None` where there is nothing for it to do.
     pub(super) fn start(compactor: Compactor, options: LiveOptions, clock: Arc<dyn Clock>) -> Result<Option<Self>> {
-        let LiveOptions { compaction, keep, max_bytes, .. } = options;
+        let LiveOptions { compaction, keep, max_bytes, daily_percent, grace, .. } = options;
         if compaction.is_none() && keep.is_none() && max_bytes.is_none() {
             return Ok(None);
         }
@@ -40,8 +40,10 @@ impl Upkeep {
             board: Arc::clone(&board),
             compactor: compactor.clone(),
             compaction,
-            keep,
+            aging: keep.map(|keep| compactor.aging(keep, daily_percent)),
             max_bytes,
+            // Where room is short, what is removed makes room.
+            grace: if max_bytes.is_none() { grace.min(keep.unwrap_or(grace)) } else { Duration::ZERO },
             spoiled: HashSet::new(),
             retry: board.now() + ROUND,
         };
@@ -70,8 +72,10 @@ struct Keeper {
     board: Arc<Board>,
     compactor: Compactor,
     compaction: Option<Effort>,
-    keep: Option<Duration>,
+    aging: Option<Aging>,
     max_bytes: Option<u64>,
+    /// How long the files stay of what is removed.
+    grace: Duration,
     /// Segments that are left alone, as they could not be merged with others.
     spoiled: HashSet<String>,
     /// When segments that the system refuses to read are tried again.
@@ -145,12 +149,15 @@ impl Keeper {
         Ok(outcome)
     }
 
-    fn retain(&self) -> Result<()> {
-        if self.keep.is_none() && self.max_bytes.is_none() {
+    fn retain(&mut self) -> Result<()> {
+        if self.aging.is_none() && self.max_bytes.is_none() {
             return Ok(());
         }
-        let retained = self.compactor.keep(self.keep, self.max_bytes)?;
-        self.board.tell(|status| status.removed += retained.rows);
+        let (retained, held_back) = self.compactor.keep(self.aging.as_mut(), self.max_bytes, self.grace)?;
+        self.board.tell(|status| {
+            status.removed += retained.rows;
+            status.held_back = held_back;
+        });
         Ok(())
     }
 

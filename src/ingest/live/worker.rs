@@ -16,25 +16,41 @@ use super::{
     upkeep::Upkeep,
 };
 use crate::{
-    archive::Commit,
+    archive::{Commit, Sources},
     error::{Error, Result},
+    flow::Timestamp,
     ingest::Appender,
 };
 
 /// How long after a failure it tries again by itself.
-const RETRY: Duration = Duration::from_secs(1);
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 
 /// How far the thread has come.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
     /// How many flows, of all that were put in, are durable and visible.
     pub(super) durable: u64,
-    /// The ID of a flow less its place; known with the first commit.
+    /// The ID of a flow less its place.
     pub(super) origin: u64,
+    /// When the first flow was appended that was taken out of the queue and is not committed.
+    pub(super) oldest: Option<Instant>,
+    /// How many commits there were.
+    pub(super) commits: u64,
     /// How many times something could not be written.
     pub(super) failures: u64,
-    /// Why the last time, until something can be written again.
-    pub(super) failure: Option<Arc<Error>>,
+    /// Why the last time, until something can be written again, and since when nothing can.
+    pub(super) failure: Option<(Arc<Error>, Timestamp)>,
+    /// Once nothing more is written: whether what is not durable is not part of the archive, or that is not known.
+    pub(super) end: Option<End>,
+}
+
+/// What has become of the flows that were not durable when the thread ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// They are discarded.
+    Discarded,
+    /// They may be part of the archive or not: the last step of a commit has failed, and what has come of it cannot be seen.
+    Unknown,
 }
 
 /// What the thread works with. Its fields are dropped in their order: the archive is free before anyone hears that the
@@ -45,6 +61,8 @@ pub(super) struct Worker {
     appender: Appender,
     /// What the appender has not taken in yet: for a moment, or while nothing can be written.
     waiting: Backlog,
+    /// The batches that have numbers among what is not committed: of each source the last.
+    sources: Sources,
     /// How much is not committed.
     uncommitted: Amount,
     /// After a failure, when it tries again.
@@ -65,10 +83,12 @@ impl Worker {
         queue: Arc<Queue>,
         progress: watch::Sender<Progress>,
     ) -> Self {
+        progress.send_modify(|progress| progress.origin = appender.first_id().get());
         Self {
             upkeep,
             appender,
             waiting: Backlog::default(),
+            sources: Sources::new(),
             uncommitted: Amount::default(),
             retry: None,
             is_owed: false,
@@ -81,8 +101,11 @@ impl Worker {
 
     /// Works until the queue is closed.
     pub(super) fn run(mut self) {
-        while let Some(Jobs { backlog, amount, callers }) = self.queue.take(self.deadline(), &mut self.alarm) {
+        while let Some(jobs) = self.queue.take(self.deadline(), &mut self.alarm) {
+            let Jobs { backlog, amount, sources, callers } = jobs;
             self.uncommitted.add(amount);
+            self.sources.extend(sources);
+            self.tell_age();
             // That would be a mistake of this program: rather none than some of what was appended.
             let Ok(()) = self.waiting.append(backlog) else { break };
             let now = self.queue.now();
@@ -95,6 +118,26 @@ impl Worker {
                 self.tell(done, callers, now);
             }
         }
+        self.end();
+    }
+
+    /// Discards what is not committed, and tells what has become of it.
+    fn end(&mut self) {
+        drop(self.upkeep.take());
+        let (next, is_unsure) = self.appender.give_up();
+        self.progress.send_modify(|progress| {
+            // The last commit may have been made though it has failed.
+            progress.durable = progress.durable.max(next.get().saturating_sub(progress.origin));
+            progress.end = Some(if is_unsure { End::Unknown } else { End::Discarded });
+        });
+    }
+
+    /// Nobody waits for that.
+    fn tell_age(&self) {
+        self.progress.send_if_modified(|progress| {
+            progress.oldest = self.uncommitted.oldest();
+            false
+        });
     }
 
     /// When there is something to do though nobody asks.
@@ -111,8 +154,10 @@ impl Worker {
         if !commit {
             return Ok(None);
         }
+        self.appender.add_sources(std::mem::take(&mut self.sources));
         let commit = self.appender.commit()?;
         self.uncommitted = Amount::default();
+        self.tell_age();
         if let Some(upkeep) = self.upkeep.as_ref().filter(|_| commit.flows > 0) {
             upkeep.board().ring();
         }
@@ -127,6 +172,7 @@ impl Worker {
                     let recovered = progress.failure.take().is_some();
                     let added = commit.filter(|commit| commit.flows > 0);
                     if let Some(commit) = added {
+                        progress.commits += 1;
                         progress.origin = commit.first.get() - progress.durable;
                         progress.durable += commit.flows;
                     }
@@ -140,9 +186,12 @@ impl Worker {
             Err(error) => {
                 self.retry = now.checked_add(RETRY);
                 let error = Arc::new(error);
+                let clock = self.queue.clock();
                 self.progress.send_modify(|progress| {
                     progress.failures += 1;
-                    progress.failure = Some(Arc::clone(&error));
+                    let since =
+                        progress.failure.take().map_or_else(|| Timestamp::of_clock(clock.now()), |(_, since)| since);
+                    progress.failure = Some((Arc::clone(&error), since));
                 });
                 for caller in callers {
                     let _ = caller.send(Err(uncommitted(&error)));
@@ -161,5 +210,5 @@ impl Drop for Worker {
 
 /// The error of a commit, once more for each who waits for it.
 pub(super) fn uncommitted(error: &Arc<Error>) -> Error {
-    Error::new(error.kind(), format!("what was appended could not be committed, and waits: {error}"))
+    Error::with(error.kind(), "what was appended could not be committed, and waits")(Arc::clone(error))
 }

@@ -1,10 +1,14 @@
 //! What those see who run the server.
 
-use std::fs;
+use std::{fs, time::Duration};
 
-use flowseek::http::{EndpointSettings, FlowLogs};
+use flowseek::{
+    ErrorKind, Flow, LiveOptions,
+    http::{EndpointSettings, FlowLogs},
+};
 
 use super::{Running, golden_archive, open};
+use crate::support::block_on;
 
 #[test]
 fn a_server_is_ready_while_its_archive_is_there() {
@@ -35,6 +39,49 @@ fn a_server_that_is_about_to_stop_is_not_ready_and_answers_all_the_same() {
     assert_eq!(answer.header("retry-after"), Some("1"));
     assert_eq!(running.get("/healthz", &[]).status, 200);
     assert_eq!(running.ask("limit=2").flows().len(), 2);
+}
+
+#[test]
+fn a_server_whose_appender_cannot_commit_is_not_ready_and_says_in_its_metrics_what_waits() {
+    let (directory, archive) = golden_archive();
+    let data = directory.path().join("data");
+    let appender = archive.live_appender(LiveOptions::default().flush_age(Duration::MAX)).unwrap();
+    let logs = FlowLogs::new(archive, open);
+    let running = Running::routes(logs.router().merge(logs.operations()));
+    assert!(!running.get("/metrics", &[]).text().contains("flowseek_appender_"));
+    logs.appending(&appender);
+    let has = |lines: [&str; 4]| {
+        let answer = running.get("/metrics", &[]);
+        lines.into_iter().for_each(|line| assert!(answer.text().lines().any(|written| written == line), "{line}"));
+    };
+    let flow = Flow::starting("2022-11-01T22:46:01Z".parse().unwrap());
+    block_on(async {
+        fs::rename(&data, data.with_extension("away")).unwrap();
+        fs::write(&data, "").unwrap();
+        appender.append([&flow, &flow]).await.unwrap();
+        assert_eq!(appender.commit().await.unwrap_err().kind(), ErrorKind::Io);
+    });
+    let problems = running.get("/readyz", &[]).problems(503);
+    assert_eq!(problems, ["what is appended cannot be committed; the server's log has the cause"]);
+    has([
+        "flowseek_appender_uncommitted_flows 2",
+        "flowseek_appender_failing 1",
+        "flowseek_appender_commits_total 0",
+        "flowseek_appender_commit_failures_total 1",
+    ]);
+    fs::remove_file(&data).unwrap();
+    fs::rename(data.with_extension("away"), &data).unwrap();
+    assert_eq!(block_on(appender.commit()).unwrap().flows, 2);
+    assert_eq!(running.get("/readyz", &[]).status, 200);
+    has([
+        "flowseek_appender_uncommitted_flows 0",
+        "flowseek_appender_failing 0",
+        "flowseek_appender_commits_total 1",
+        "flowseek_appender_queued_bytes 0",
+    ]);
+    // It is not kept by this: the archive is free.
+    let _ = block_on(appender.close()).unwrap();
+    assert!(!running.get("/metrics", &[]).text().contains("flowseek_appender_"));
 }
 
 #[test]
