@@ -6,13 +6,14 @@ use arrow::array::RecordBatch;
 use serde::Serialize;
 
 use super::{
-    Archive, Compactor, Restored, Retained, Retention, SegmentEntry,
+    Archive, Compactor, Removed, Restored, Retained, Retention, SegmentEntry,
     exclusive::{Change, Exclusive},
     manifest::{Edit, Sources},
-    retain,
+    remove, retain,
 };
 use crate::{
     error::{Error, Result},
+    filter::Filter,
     flow::FlowId,
     schema::check_sorted,
 };
@@ -225,6 +226,41 @@ impl Writer {
     /// ```
     pub fn retain(&self, retention: Retention) -> Result<Retained> {
         retain::retain(&self.exclusive, retention, None)
+    }
+
+    /// Removes all flows that match a filter, such as those of a tenant that has left: the segments that may have some are read,
+    /// and written anew without them, one after the other, each as a version of its own. Flows stay that are committed after the
+    /// call has begun. This blocks: it takes about as long as a compaction of those
+    /// segments. Another thread may commit and compact meanwhile.
+    ///
+    /// No file of the archive has the flows any more once readers have released older versions and the next version is
+    /// published: neither one that retention keeps for its grace period, as those go at once, nor a segment; but
+    /// [`Removed::quarantined`](super::Removed::quarantined) names files that were put aside, which may have some and can be
+    /// deleted by hand.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::Busy`](crate::ErrorKind::Busy): some segments may be done then,
+    /// and the same call goes on. A segment that cannot be read is no error:
+    /// [`Removed::unreadable`](super::Removed::unreadable) names it.
+    ///
+    /// ```
+    /// use flowseek::{Archive, Flow, filter};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+    /// let mut appender = archive.appender()?;
+    /// for node in ["tenant-7/a", "tenant-8/a"] {
+    ///     let start = "2022-11-01T00:00:00Z".parse()?;
+    ///     appender.push(&Flow { node_id: Some(node.to_owned()), ..Flow::starting(start) })?;
+    /// }
+    /// appender.commit()?;
+    /// drop(appender);
+    /// let removed = archive.writer()?.remove(&filter::node_id().eq("tenant-7/a"))?;
+    /// assert_eq!((removed.rows, archive.snapshot()?.manifest().rows()), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn remove(&self, filter: &Filter) -> Result<Removed> {
+        remove::remove(&self.exclusive, filter)
     }
 
     /// Puts back the segments that retention has removed, be it that of another process, as far as their

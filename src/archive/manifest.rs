@@ -206,6 +206,10 @@ pub(super) enum Edit {
         segments: Vec<SegmentEntry>,
         aged: Option<Aged>,
     },
+    /// No file stays that retention has removed.
+    EndGrace,
+    /// A segment goes whole or for what is left of it.
+    Remove { path: String, segments: Vec<SegmentEntry> },
     /// A replacement, where what has come of it may have flows that were aside; `aside` is what still is.
     Restore { removed: HashSet<String>, segments: Vec<SegmentEntry>, aside: IdRanges },
     /// Segments that were retired, and whose files are still there.
@@ -313,6 +317,14 @@ impl Manifest {
                 next.retire(&cut, None)?;
                 next.aged = aged.or(next.aged);
                 segments
+            }
+            Edit::Remove { path, segments } => {
+                next.retire(&HashSet::from([path]), None)?;
+                segments
+            }
+            Edit::EndGrace => {
+                next.retired.iter_mut().for_each(|retired| retired.until = None);
+                Vec::new()
             }
             Edit::Restore { removed, segments, aside } => {
                 next.retire(&removed, None)?;

@@ -114,11 +114,13 @@ mod exclusive;
 mod files;
 mod id_ranges;
 mod identity;
+mod known;
 mod lease;
 mod lock;
 mod manifest;
 mod merge;
 mod quarantine;
+mod remove;
 mod repair;
 mod retain;
 mod retire;
@@ -137,15 +139,18 @@ pub(crate) use aging::Aging;
 pub use commit::{Commit, Writer};
 pub use compact::{Compaction, Compactor, Effort, Job, JobOutcome};
 pub(crate) use counts::Counted;
+pub(crate) use known::Known;
 pub(crate) use manifest::Sources;
 pub use manifest::{Manifest, Retired, SegmentEntry};
 use quick_cache::{Weighter, sync::Cache};
+pub use remove::Removed;
 pub use repair::{Loss, Rebuilt, Repaired};
 pub use retain::{Restored, Retained, Retention};
 use serde::Serialize;
 pub use settings::Settings;
 pub use snapshot::Snapshot;
 pub(crate) use snapshot::WeakSnapshot;
+use tokio::sync::watch;
 pub use verify::{Depth, Extent, Finding, FindingKind, Report};
 
 use self::{blooms::BloomCache, counts::CountCache, files::Files, lease::Lease};
@@ -223,6 +228,8 @@ struct Inner {
     files: Files,
     settings: Settings,
     newest: RwLock<Newest>,
+    /// The number of that version.
+    versions: watch::Sender<u64>,
     indexes: MemoryPool,
     blooms: BloomCache,
     readers: Cache<String, Arc<SegmentReader>, ReaderWeighter>,
@@ -297,6 +304,7 @@ impl Archive {
     }
 
     fn at(files: Files, settings: Settings, manifest: Manifest) -> Self {
+        let versions = watch::Sender::new(manifest.version);
         let newest = RwLock::new(Newest { manifest: Arc::new(manifest), lease: Weak::new() });
         let indexes = MemoryPool::new(settings.index_cache_bytes);
         // A segment's footer and index take about a megabyte.
@@ -306,7 +314,7 @@ impl Archive {
         let readers = Cache::with_weighter(segments, bytes, ReaderWeighter);
         let pages = Arc::new(PageCache::with_workers(settings.page_cache_bytes, Arc::clone(&settings.workers)));
         let counts = CountCache::new(settings.count_cache_bytes);
-        Self { inner: Arc::new(Inner { files, settings, newest, indexes, blooms, readers, pages, counts }) }
+        Self { inner: Arc::new(Inner { files, settings, newest, versions, indexes, blooms, readers, pages, counts }) }
     }
 
     /// How it is written and what it may hold on to.

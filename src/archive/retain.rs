@@ -258,7 +258,7 @@ fn trim(
     let mut trimmed = Trimmed { staged: Vec::new(), unreadable: Vec::new() };
     let mut readable = Vec::with_capacity(cut.len());
     for entry in cut.drain(..) {
-        let job = Merge { inputs: vec![entry], from, cuts: &[] };
+        let job = Merge { inputs: vec![entry], from, without: None, cuts: &[] };
         let merged = snapshot.check(entry).and_then(|()| merge(snapshot, job, &AtomicBool::new(false), &mut |_| {}));
         match merged {
             Ok(segments) => {

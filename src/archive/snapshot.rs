@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     sync::{Arc, PoisonError, Weak},
+    time::Duration,
 };
 
 use super::{Archive, Manifest, Newest, SegmentEntry, files::Files, lease::Lease, nothing_at};
@@ -17,6 +18,9 @@ use crate::{
 
 /// About what a footer and an index take of a segment of few flows.
 const SMALLEST_INDEX: u64 = 16 << 10;
+
+/// How often it is looked whether another process has published a version.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// How often a reader looks again for the newest version when a writer has just replaced it.
 const LOOKS: usize = 1000;
@@ -94,6 +98,11 @@ impl Archive {
         Err(Error::new(ErrorKind::Io, message))
     }
 
+    /// Whether this process knows of a version, or another has published it.
+    fn has_passed(&self, version: u64) -> Result<bool> {
+        Ok(self.known().version > version || !self.files().is_newest(version)?)
+    }
+
     /// Takes notice of a new version.
     pub(super) fn adopt(&self, manifest: &Arc<Manifest>) {
         let mut newest = self.inner.newest.write().unwrap_or_else(PoisonError::into_inner);
@@ -102,6 +111,7 @@ impl Archive {
         }
         *newest = Newest { manifest: Arc::clone(manifest), lease: Weak::new() };
         drop(newest);
+        self.inner.versions.send_replace(manifest.version);
         // An open file that is deleted would take its room on the disk for as long as it is cached.
         let named: HashSet<&str> = manifest.segments.iter().map(|segment| segment.path.as_str()).collect();
         self.inner.readers.retain(|path, _| named.contains(path.as_str()));
@@ -123,6 +133,47 @@ impl Snapshot {
     /// The archive.
     pub fn archive(&self) -> &Archive {
         &self.archive
+    }
+
+    /// The archive as it is once it has a newer version than this snapshot: at once where it has one. A version of this
+    /// process is seen when it is published, one of another within a quarter of a second. The future looks at the file
+    /// system on the threads of [`Settings::workers`](crate::Settings::workers), and may be dropped at any time.
+    ///
+    /// # Errors
+    /// As [`Archive::snapshot`].
+    ///
+    /// ```
+    /// use flowseek::{Archive, Flow};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// let archive = Archive::open_or_create(directory.path().join("flows"))?;
+    /// let before = archive.snapshot()?;
+    /// let follower = tokio::spawn(async move { before.changed().await });
+    /// let mut appender = archive.appender()?;
+    /// appender.push(&Flow::starting("2022-11-01T22:46:01Z".parse()?))?;
+    /// appender.commit()?;
+    /// assert_eq!(follower.await??.manifest().rows(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn changed(&self) -> Result<Self> {
+        let version = self.manifest.version;
+        let settings = self.archive.settings();
+        let mut versions = self.archive.inner.versions.subscribe();
+        loop {
+            let archive = self.archive.clone();
+            let look = move || match archive.has_passed(version)? {
+                true => archive.snapshot().map(Some),
+                false => Ok(None),
+            };
+            if let Some(newer) = blocking(settings.workers.as_ref(), look).await? {
+                return Ok(newer);
+            }
+            let look_again = Deadline::after(LOOK, Arc::clone(&settings.clock));
+            let _ = look_again.wait(versions.wait_for(|known| *known > version)).await;
+        }
     }
 
     /// What it consists of.
@@ -224,6 +275,16 @@ impl Snapshot {
         }
         let read = move || archive.inner.blooms.read(&missing, archive.files());
         blocking(self.archive.settings().workers.as_ref(), read).await
+    }
+
+    /// Reads what the Bloom filter of a segment tells of a filter. This blocks on the file system.
+    ///
+    /// # Errors
+    /// As of a segment that is opened.
+    pub(super) fn read_bloom(&self, entry: &SegmentEntry, filter: &Filter) -> Result<()> {
+        let blooms = &self.archive.inner.blooms;
+        let missing = blooms.missing(entry, filter);
+        blooms.read(&[(entry.clone(), missing)], self.archive.files()).map(drop)
     }
 
     /// Reads every byte of a segment.

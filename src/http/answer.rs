@@ -17,7 +17,7 @@ use tracing::{Instrument, Span, field::Empty};
 
 use super::{
     accept::{Coding, Form},
-    authorizer::{Authorizer, PERMISSION},
+    authorizer::{Authorizer, Grant, PERMISSION},
     export::Export,
     gate::{Gate, Pass},
     link,
@@ -154,22 +154,20 @@ impl<A: Authorizer> Inner<A> {
         if asked == Asked::Summary {
             return self.summary(parts, query, grant.filter).await;
         }
-        let mut request = FlowRequest::parse_with(query, &self.limits)?;
-        // Before anything is made of the filter: a cursor's fingerprint covers the grant's as well.
-        request.filter = request.filter.and(grant.filter);
+        let request = FlowRequest::parse_with(query, &self.limits)?;
         match request.wanted {
-            Wanted::Page => self.page(parts, &request).await,
-            Wanted::All => self.export(parts, &request).await,
+            Wanted::Page => self.page(parts, &request, &grant).await,
+            Wanted::All => self.export(parts, &request, &grant).await,
         }
     }
 
-    async fn page(&self, parts: &Parts, request: &FlowRequest) -> Result<Response<Body>, Problem> {
+    async fn page(&self, parts: &Parts, request: &FlowRequest, grant: &Grant) -> Result<Response<Body>, Problem> {
         let shared = &self.shared;
         let turn = enter(&shared.queries, 1).await?;
         let (form, coding) = (Form::accepted(&parts.headers), Coding::accepted(&parts.headers));
         let view = self.settings.view().with(request.fields.clone());
         let work = async {
-            let (_, page) = self.first_page(request).await?;
+            let (_, page) = self.first_page(request, grant).await?;
             let render = move || -> Result<_> {
                 let mut renderer = Renderer::new(form, coding, view)?;
                 let mut body = renderer.page(&page)?;
@@ -195,13 +193,13 @@ impl<A: Authorizer> Inner<A> {
         Ok(response)
     }
 
-    async fn export(&self, parts: &Parts, request: &FlowRequest) -> Result<Response<Body>, Problem> {
+    async fn export(&self, parts: &Parts, request: &FlowRequest, grant: &Grant) -> Result<Response<Body>, Problem> {
         let shared = &self.shared;
         let pass = shared.exports.enter(1).await;
         let pass = pass.map_err(|_| Problem::busy("too many exports are running; ask again in a while"))?;
         let (form, coding) = (Form::accepted(&parts.headers), Coding::accepted(&parts.headers));
         // Its first page is there before its head, so that what can be told by a status is.
-        let (query, page) = timed(self, self.first_page(request)).await?;
+        let (query, page) = timed(self, self.first_page(request, grant)).await?;
         let total = page.total;
         let renderer = Renderer::new(form, coding, self.settings.view().with(request.fields.clone()))?;
         let time = (self.settings.export_time, Arc::clone(&self.archive.settings().clock));
@@ -213,16 +211,16 @@ impl<A: Authorizer> Inner<A> {
     }
 
     /// The first page of a request, and its query to go on with.
-    async fn first_page(&self, request: &FlowRequest) -> Result<(Query, Page)> {
+    async fn first_page(&self, request: &FlowRequest, grant: &Grant) -> Result<(Query, Page)> {
         let snapshot = self.snapshot().await?;
         let version = snapshot.manifest().version;
-        let mut query = request.query(&snapshot).budget(self.settings.budget);
+        let mut query = grant.query(request, &snapshot).budget(self.settings.budget);
         let mut page = query.page().await;
         if page.as_ref().is_err_and(is_of_files) {
             // A file that was retired while it was searched for is not in the newest version.
             let snapshot = self.snapshot().await?;
             if snapshot.manifest().version != version {
-                query = request.query(&snapshot).budget(self.settings.budget);
+                query = grant.query(request, &snapshot).budget(self.settings.budget);
                 page = query.page().await;
             }
         }
@@ -296,7 +294,7 @@ mod tests {
     use crate::{
         archive::{Archive, Settings as ArchiveSettings},
         generate::Generator,
-        http::{EndpointSettings, FlowLogs, Grant, Refusal},
+        http::{EndpointSettings, FlowLogs, Refusal},
         query::Budget,
         segment::SegmentOptions,
         wire::Limits,

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use axum::http::{header, request::Parts};
 
-use crate::filter::Filter;
+use crate::{archive::Snapshot, filter::Filter, query::Query, wire};
 
 /// The permission to read flow logs.
 pub const PERMISSION: &str = "audits::read:flows";
@@ -23,6 +23,8 @@ pub const PERMISSION: &str = "audits::read:flows";
 pub struct Grant {
     permissions: BTreeSet<String>,
     pub(super) filter: Filter,
+    /// What cursors are bound to in place of the filter.
+    pub(super) scope: Option<String>,
     pub(super) subject: Option<String>,
     /// Why a permission may be missing that was meant to be there.
     pub(super) hint: Option<String>,
@@ -32,13 +34,53 @@ impl Grant {
     /// A grant of these permissions, over all flows.
     pub fn new(permissions: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let permissions = permissions.into_iter().map(Into::into).collect();
-        Self { permissions, filter: Filter::all(), subject: None, hint: None }
+        Self { permissions, filter: Filter::all(), scope: None, subject: None, hint: None }
     }
 
     /// Over no flows but those that match `filter`, too, as if there were no others: every query is narrowed by it, no
-    /// parameter widens it, and a cursor of a query under another filter is refused.
+    /// parameter widens it, and a cursor of a query under another filter is refused, unless a [`scope`](Self::scope) is given.
     pub fn only(self, filter: Filter) -> Self {
         Self { filter: self.filter.and(filter), ..self }
+    }
+
+    /// For a scope, such as a tenant: cursors are bound to its name, in place of the filter of the grant. So they go on though
+    /// that filter has changed, as when a node has joined the tenant. A cursor from under another scope is refused.
+    ///
+    /// ```
+    /// use flowseek::{filter, http::{Grant, PERMISSION}};
+    ///
+    /// let nodes = ["node-1", "node-2"];
+    /// let grant = Grant::new([PERMISSION]).only(filter::node_id().any_of(nodes)).scope("tenant-7");
+    /// ```
+    pub fn scope(self, scope: impl Into<String>) -> Self {
+        Self { scope: Some(scope.into()), ..self }
+    }
+
+    /// The flows that it is over, for routes of your own.
+    pub fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
+    /// The question of a request under this grant, for routes of your own: over the flows of both, with cursors that are
+    /// bound to the scope.
+    ///
+    /// ```
+    /// use flowseek::{Archive, filter, http::{Grant, PERMISSION}, wire::Request};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> flowseek::Result<()> {
+    /// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
+    /// let grant = Grant::new([PERMISSION]).only(filter::dst_port().eq(443));
+    /// let page = grant.query(&Request::parse("protocol=TCP&limit=5")?, &snapshot).page().await?;
+    /// assert!(page.flows()?.iter().all(|stored| stored.flow.dst_port == Some(443)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn query(&self, request: &wire::Request, snapshot: &Snapshot) -> Query {
+        match &self.scope {
+            Some(scope) => request.query(snapshot).within(scope, &self.filter),
+            None => request.query(snapshot).only(&self.filter),
+        }
     }
 
     /// To this user or service, for the log.

@@ -3,6 +3,7 @@
 use axum::{
     body::Body,
     http::{HeaderName, HeaderValue, Response, StatusCode, header},
+    response::IntoResponse,
 };
 
 use super::authorizer::{PERMISSION, Refusal};
@@ -82,12 +83,40 @@ pub fn problem(status: StatusCode, sentence: impl Into<String>) -> Response<Body
     Problem::new(status, sentence).into_response()
 }
 
+/// As the endpoint answers it: a wrong query, cursor or flow with 422 and everything that is wrong, what may pass by itself with
+/// 503, and everything else with 500 and nothing that only the log should tell.
+///
+/// ```
+/// use axum::{http::StatusCode, response::IntoResponse};
+/// use flowseek::wire::Request;
+///
+/// let response = Request::parse("dstPrt=443").unwrap_err().into_response();
+/// assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
+/// ```
+impl IntoResponse for Error {
+    fn into_response(self) -> Response<Body> {
+        Problem::from(self).into_response()
+    }
+}
+
+/// As the endpoint answers it: 401, 403 or 503, with the reason.
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response<Body> {
+        Problem::from(self).into_response()
+    }
+}
+
 impl From<Error> for Problem {
     /// A wrong query is told as it is; of everything else only the log is told.
     fn from(error: Error) -> Self {
         match error.kind() {
             ErrorKind::InvalidQuery | ErrorKind::InvalidCursor => {
                 Self { status: StatusCode::UNPROCESSABLE_ENTITY, sentences: problem_list(&error), header: None }
+            }
+            ErrorKind::InvalidInput => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
+            ErrorKind::Closed | ErrorKind::Locked => {
+                tracing::warn!(%error, "flows could not be appended for now");
+                Self::busy("the server takes no flows at the moment; send them again in a while")
             }
             ErrorKind::Busy if !error.problems().is_empty() => {
                 Self { sentences: problem_list(&error), ..Self::busy(String::new()) }

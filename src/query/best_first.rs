@@ -13,12 +13,12 @@ use super::{
     pruner::{all_blocks, unbounded},
     round::Round,
     search::{Results, Search, Stopped},
-    segments::Known,
     stop::{Stop, stop},
     sweep::{self, sweep},
     top_k::TopK,
 };
 use crate::{
+    archive::Known,
     error::Result,
     order::{Key, last_key},
 };

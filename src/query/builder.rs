@@ -54,6 +54,8 @@ pub enum Pruning {
 pub struct Query {
     pub(super) snapshot: Snapshot,
     pub(super) filter: Filter,
+    /// What a cursor is bound to in place of the filter: a part of it, and the name of a scope.
+    pub(super) scope: Option<(Filter, String)>,
     pub(super) order: Order,
     pub(super) limit: usize,
     pub(super) start: Start,
@@ -69,6 +71,7 @@ impl Snapshot {
         Query {
             snapshot: self.clone(),
             filter: filter.normal(),
+            scope: None,
             order: Order::oldest_first(),
             limit: 1000,
             start: Start::First,
@@ -128,11 +131,46 @@ impl Query {
         self
     }
 
+    /// Over no flows but those that match `filter`, too. A cursor is bound to both filters.
+    pub fn only(mut self, filter: &Filter) -> Self {
+        self.filter = self.filter.and(filter.clone()).normal();
+        self
+    }
+
+    /// The same, for a scope, such as a tenant: a cursor is bound to the name of the scope in place of `filter`, which may
+    /// change between two pages. What has come to it behind the cursor is answered, and nothing that has left it.
+    ///
+    /// ```
+    /// use flowseek::{Archive, Filter, filter};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> flowseek::Result<()> {
+    /// let snapshot = Archive::open("testdata/archive")?.snapshot()?;
+    /// let web = |ports: &[u16]| filter::dst_port().any_of(ports.iter().copied());
+    /// let query = |ports: &[u16]| snapshot.query(Filter::all()).within("web", &web(ports)).limit(10);
+    /// let first = query(&[80]).page().await?;
+    /// let second = query(&[80, 443]).after(first.next.unwrap()).page().await?;
+    /// assert_eq!(second.flows()?.len(), 10);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn within(mut self, scope: &str, filter: &Filter) -> Self {
+        let own = self.scope.take().map_or_else(|| self.filter.clone(), |(own, _)| own);
+        self.scope = Some((own, scope.to_owned()));
+        self.only(filter)
+    }
+
     /// What tells the query from others, whatever its limit: a cursor holds it.
     pub(super) fn fingerprint(&self) -> u64 {
         let mut bytes = Vec::new();
-        self.filter.encode(&mut bytes);
+        let (filter, scope) = self.scope.as_ref().map_or((&self.filter, None), |(own, scope)| (own, Some(scope)));
+        filter.encode(&mut bytes);
         self.order.encode(&mut bytes);
+        if let Some(scope) = scope {
+            // No encoding of an order goes on with such a byte.
+            bytes.push(u8::MAX);
+            bytes.extend(scope.as_bytes());
+        }
         XxHash64::oneshot(0, &bytes)
     }
 }

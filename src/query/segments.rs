@@ -9,10 +9,10 @@ use std::{
 use futures::future::{join, join_all};
 
 use crate::{
-    archive::{SegmentEntry, Snapshot},
+    archive::{Known, SegmentEntry, Snapshot},
     error::{Error, Result},
-    filter::{Bounds, Filter, Verdict},
-    flow::{Field, Span},
+    filter::{Filter, Verdict},
+    flow::Field,
     resources::{Deadline, Pin},
     segment::{ReadCounters, SegmentReader, is_asked},
 };
@@ -34,38 +34,6 @@ pub(super) struct Segments<'a> {
     deadline: Deadline,
     /// The segments that were opened, how many rows a page of each has, and which columns it has.
     opened: BTreeMap<usize, (usize, &'static [Field])>,
-}
-
-/// What is known of a segment that is not open: its zone map, and what is in memory of its Bloom filter.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Known<'a> {
-    entry: &'a SegmentEntry,
-    snapshot: &'a Snapshot,
-}
-
-impl<'a> Known<'a> {
-    /// What is known of a segment of a snapshot.
-    pub(super) fn of(entry: &'a SegmentEntry, snapshot: &'a Snapshot) -> Self {
-        Self { entry, snapshot }
-    }
-}
-
-impl Bounds for Known<'_> {
-    fn field(&self, field: Field) -> Option<Span<'_>> {
-        self.entry.bounds(field)
-    }
-
-    fn flag_masks(&self) -> (u8, u8) {
-        Bounds::flag_masks(self.entry)
-    }
-
-    fn rows(&self) -> Option<u64> {
-        Some(self.entry.rows)
-    }
-
-    fn passing(&self, part: &Filter) -> Option<u64> {
-        self.snapshot.excludes(self.entry, part).then_some(0)
-    }
 }
 
 /// Segments that are open, and the memory that they take, until this is dropped.

@@ -1,11 +1,12 @@
 //! What an archive promises whoever opens it.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use flowseek::{Archive, ErrorKind, Filter, Flow, StoredFlow, flow::Timestamp, generate::Generator};
 
 use crate::{
     folder::Folder,
+    kept::{Place, commit},
     support::{append, assert_sound, block_on},
 };
 
@@ -148,4 +149,32 @@ fn a_changed_byte_in_a_segment_is_an_error_and_never_another_answer() {
     }
     // Lists and what only other readers look at are not read for this page.
     assert!(errors > 50, "{errors}");
+}
+
+#[test]
+fn who_waits_for_a_change_is_told_of_it_whichever_process_has_made_it() {
+    let place = Place::new();
+    let writer = place.archive(100);
+    // Another handle knows what is published only from the files, as another process does.
+    let follower = Archive::open(&place.path).unwrap();
+    block_on(async {
+        for archive in [&writer, &follower] {
+            let before = archive.snapshot().unwrap();
+            let waiting = tokio::spawn({
+                let before = before.clone();
+                async move { before.changed().await }
+            });
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            assert!(!waiting.is_finished());
+            commit(&writer, [1, 2]);
+            let after = tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap().unwrap().unwrap();
+            assert_eq!(after.manifest().version, before.manifest().version + 1);
+            // What has changed already is not waited for.
+            assert_eq!(before.changed().await.unwrap().manifest().version, after.manifest().version);
+        }
+        let last = follower.snapshot().unwrap();
+        fs::rename(place.path.join("manifests"), place.path.join("away")).unwrap();
+        assert_eq!(last.changed().await.unwrap_err().kind(), ErrorKind::NotFound);
+        fs::rename(place.path.join("away"), place.path.join("manifests")).unwrap();
+    });
 }

@@ -634,6 +634,29 @@ fn retain_removes_by_age_and_by_size_and_says_what_is_allowed() {
 }
 
 #[test]
+fn remove_takes_out_what_matches_and_refuses_what_does_not_filter() {
+    let (_place, archive) = Place::with_flows();
+    let count =
+        |query: &str| flowseek(&["query", &archive, query, "--all", "--format", "ndjson"]).done().lines().count();
+    let (all, web) = (count(""), count("dstPort=443"));
+    assert!(web > 0 && web < all);
+    let done = flowseek(&["remove", &archive, "dstPort=443"]).done();
+    assert_eq!(done, format!("removed={web} segments=0 rewritten=1\n"));
+    assert_eq!((count(""), count("dstPort=443")), (all - web, 0));
+    assert_eq!(flowseek(&["remove", &archive, "dstPort=443"]).done(), "removed=0 segments=0 rewritten=0\n");
+    for (query, told) in [
+        ("dstPort=22&limit=5", "limit: all flows that match are removed"),
+        ("", "matches every flow"),
+        ("dstPrt=443", "did you mean `dstPort`"),
+    ] {
+        let wrong = flowseek(&["remove", &archive, query]);
+        assert_eq!(wrong.status, 2, "{wrong:?}");
+        assert!(wrong.err.contains(told), "{wrong:?}");
+    }
+    assert_eq!(count(""), all - web);
+}
+
+#[test]
 fn a_summary_is_printed_in_every_format() {
     let (_place, archive) = Place::with_flows();
     let said = |arguments: &[&str]| flowseek(&[&["summary", &archive], arguments].concat());

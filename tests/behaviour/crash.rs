@@ -11,6 +11,7 @@ use std::{
 use flowseek::{
     Archive, Result, StoredFlow,
     archive::{Effort, Retention, Writer},
+    filter,
     flow::Timestamp,
     schema::FlowBuilder,
 };
@@ -30,10 +31,13 @@ enum Change {
     RetainExact,
     /// What was removed is put back.
     Restore,
+    /// Flows of one segment.
+    Remove,
 }
 
 impl Change {
-    const EACH: [Self; 5] = [Self::Commit, Self::Compact, Self::RetainWhole, Self::RetainExact, Self::Restore];
+    const EACH: [Self; 6] =
+        [Self::Commit, Self::Compact, Self::RetainWhole, Self::RetainExact, Self::Restore, Self::Remove];
 
     /// An archive of several segments, some of which overlap, and of which some are removed for a time.
     fn prepared(self) -> Place {
@@ -70,6 +74,7 @@ impl Change {
             }
             Self::RetainWhole => writer.retain(Retention::default().before(before)).map(drop),
             Self::RetainExact => writer.retain(Retention::default().before(before).exact(true)).map(drop),
+            Self::Remove => writer.remove(&filter::dst_port().any_of([3, 9])).map(drop),
             Self::Restore => writer.restore().map(|restored| assert!(restored.unreadable.is_empty())),
         }
         .inspect(|()| assert!(archive.snapshot().is_ok()))

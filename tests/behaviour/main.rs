@@ -37,6 +37,7 @@ mod parquet_import;
 mod processes;
 mod public_api;
 mod reads;
+mod remove;
 mod retention;
 mod simulation;
 mod sql;

@@ -18,13 +18,16 @@ use serde::Serialize;
 
 use self::pick::{PickOptions, pick};
 use super::{
-    Aging, Retained, Retention,
+    Aging, Removed, Retained, Retention,
     exclusive::{Change, Exclusive},
     manifest::Edit,
     merge::{Merge, merge},
-    retain,
+    remove, retain,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    filter::Filter,
+};
 
 /// How often another job is picked where the last one was out of date.
 const ATTEMPTS: usize = 100;
@@ -236,7 +239,7 @@ impl Compactor {
             }
             snapshot.check(input)?;
         }
-        let merge_all = Merge { inputs: job.inputs.iter().collect(), from: None, cuts: &job.cuts };
+        let merge_all = Merge { inputs: job.inputs.iter().collect(), from: None, without: None, cuts: &job.cuts };
         let Some(segments) = merge(&snapshot, merge_all, &self.is_stopped, observe)? else {
             return Ok(JobOutcome::Stopped);
         };
@@ -281,6 +284,14 @@ impl Compactor {
     /// As that.
     pub fn retain(&self, retention: Retention) -> Result<Retained> {
         retain::retain(&self.exclusive, retention, None)
+    }
+
+    /// [`Writer::remove`](super::Writer::remove), beside the writer.
+    ///
+    /// # Errors
+    /// As that.
+    pub fn remove(&self, filter: &Filter) -> Result<Removed> {
+        remove::remove(&self.exclusive, filter)
     }
 
     /// What tells which flows are too old, from now on.

@@ -14,13 +14,14 @@ use self::cutter::Cutter;
 use super::{Archive, SegmentEntry, Snapshot};
 use crate::{
     error::{Error, ErrorKind, Result},
+    filter::Filter,
     flow::{Field, Timestamp},
-    schema::schema,
+    schema::{Flows, schema},
     segment::{PageCache, ReadCounters, RowReader, SegmentReader},
 };
 use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMillisecondArray, UInt64Array},
-    compute::{concat, interleave_record_batch},
+    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, TimestampMillisecondArray, UInt64Array},
+    compute::{concat, filter_record_batch, interleave_record_batch},
     datatypes::{TimestampMillisecondType, UInt64Type},
     error::ArrowError,
 };
@@ -35,6 +36,8 @@ pub(super) struct Merge<'a> {
     pub(super) inputs: Vec<&'a SegmentEntry>,
     /// Flows that started before are left out.
     pub(super) from: Option<Timestamp>,
+    /// Flows that match are left out.
+    pub(super) without: Option<&'a Filter>,
     /// Times, descending, where an output may end early.
     pub(super) cuts: &'a [i64],
 }
@@ -59,6 +62,10 @@ pub(super) fn merge(
             if is_stopped.load(Ordering::Relaxed) {
                 return Ok(false);
             }
+            let chunk = match merge.without {
+                Some(filter) => without(&chunk, filter)?,
+                None => chunk,
+            };
             observe(chunk.num_rows() as u64);
             outputs.push(&chunk)?;
         }
@@ -70,6 +77,21 @@ pub(super) fn merge(
         outputs.staged.iter().for_each(|segment| snapshot.archive().files().discard(&segment.path));
     }
     filled.map(|done| done.then_some(outputs.staged))
+}
+
+/// Whether a flow of a segment matches a filter.
+///
+/// # Errors
+/// As of [`merge`].
+pub(super) fn has(snapshot: &Snapshot, entry: &SegmentEntry, filter: &Filter) -> Result<bool> {
+    let job = Merge { inputs: vec![entry], from: None, without: None, cuts: &[] };
+    let mut sources = Sources::open(snapshot, &job)?;
+    while let Some(chunk) = sources.next()? {
+        if Flows::new(&chunk)?.iter().any(|flow| filter.matches(&flow)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The inputs, read in step.
@@ -202,6 +224,15 @@ impl<'a> Source<'a> {
         self.row += 1;
         Ok(())
     }
+}
+
+/// The flows of a batch that do not match a filter.
+fn without(batch: &RecordBatch, filter: &Filter) -> Result<RecordBatch> {
+    let kept: BooleanArray = Flows::new(batch)?.iter().map(|flow| Some(!filter.matches(&flow))).collect();
+    if kept.true_count() == batch.num_rows() {
+        return Ok(batch.clone());
+    }
+    filter_record_batch(batch, &kept).map_err(internal)
 }
 
 fn keys(batch: &RecordBatch) -> Result<(TimestampMillisecondArray, UInt64Array)> {

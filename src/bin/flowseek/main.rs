@@ -11,6 +11,7 @@ mod man;
 mod output;
 mod progress;
 mod query;
+mod remove;
 mod retain;
 mod serve;
 mod source;
@@ -49,6 +50,7 @@ enum Command {
     Stats(stats::Stats),
     Compact(compact::Compact),
     Retain(retain::Retain),
+    Remove(remove::Remove),
     Verify(verify::Verify),
     Completions(completions::Completions),
     Man(man::Manual),
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Command::Stats(command) => command.run(),
         Command::Compact(command) => command.run(),
         Command::Retain(command) => command.run(),
+        Command::Remove(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Completions(command) => command.run(Arguments::command()),
         Command::Man(command) => command.run(Arguments::command()),

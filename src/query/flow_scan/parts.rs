@@ -14,7 +14,7 @@ use super::{
     survey::{Looked, Survey},
 };
 use crate::{
-    archive::Counted,
+    archive::{Counted, Known},
     error::{Error, ErrorKind, Result},
     filter::{Test, Verdict},
     flow::Field,
@@ -25,7 +25,7 @@ use crate::{
         condition::Condition,
         frontier::Block,
         scan::{Scan, Scanner},
-        segments::{Known, OpenSegment, Segments},
+        segments::{OpenSegment, Segments},
     },
     resources::Deadline,
     segment::{PagedRows, ReadCounters, RowReader},

@@ -10,7 +10,7 @@ use datafusion::common::Statistics;
 
 use super::Source;
 use crate::{
-    archive::{Counted, SegmentEntry},
+    archive::{Counted, Known, SegmentEntry},
     error::Result,
     filter::Filter,
     flow::Field,
@@ -21,7 +21,7 @@ use crate::{
         frontier::Block,
         goal::{Candidacy, Goal},
         pruner::{Pruner, all_blocks},
-        segments::{Known, Segments},
+        segments::Segments,
     },
     resources::Deadline,
     segment::{Effort, Probes, RowReader, grouped},

@@ -20,16 +20,11 @@ use super::{
     work::{Chosen, Work},
 };
 use crate::{
+    archive::Known,
     error::{Error, Result},
     filter::Verdict,
     order::Order,
-    query::{
-        Explain, Pruning,
-        budget::Spending,
-        condition::Conditions,
-        goal::Goal,
-        segments::{Known, Segments},
-    },
+    query::{Explain, Pruning, budget::Spending, condition::Conditions, goal::Goal, segments::Segments},
     segment::{Effort, RowRanges, SegmentReader, grouped},
 };
 

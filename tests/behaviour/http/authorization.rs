@@ -110,3 +110,42 @@ fn without_authorization_only_names_of_this_machine_are_answered() {
         running.get("/v2/audit/flow-logs?limit=1", &[("host", host)]).problems(403);
     }
 }
+
+/// `x-scope` names the scope, and `x-nodes` the nodes that belong to it at the moment.
+fn scoped(request: &Parts) -> Result<Grant, Refusal> {
+    let text = |name| request.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let grant = Grant::new([PERMISSION]).only(filter::node_id().any_of(text("x-nodes").split(',')));
+    Ok(if text("x-scope").is_empty() { grant } else { grant.scope(text("x-scope")) })
+}
+
+#[test]
+fn a_cursor_goes_on_when_a_node_joins_its_scope_and_in_no_other_scope() {
+    let running = Running::with(golden_archive(), scoped, EndpointSettings::default());
+    let nodes = nodes();
+    let (few, many) = (nodes[0].clone(), format!("{},{}", nodes[0], nodes[1]));
+    let ask = |query: &str, scope: &str, nodes: &str| {
+        running.get(&format!("/v2/audit/flow-logs?{query}"), &[("x-scope", scope), ("x-nodes", nodes)])
+    };
+    let first = ask("limit=3", "tenant-7", &few);
+    assert_eq!(first.flows().len(), 3);
+    let cursor = first.header("x-next-page").unwrap().to_owned();
+    let next = format!("limit=10000&page={cursor}");
+    for (scope, nodes) in [("tenant-8", &few), ("tenant-8", &many), ("", &few), ("", &many)] {
+        let refused = ask(&next, scope, nodes);
+        assert!(refused.problems(422)[0].contains("cursor"), "{scope} {nodes}");
+    }
+    ask(&format!("dstPort=443&{next}"), "tenant-7", &few).problems(422);
+    // Behind the cursor are the flows of all nodes that the scope has by now.
+    let mut flows = golden_queries::flows();
+    flows.sort_by_key(|stored| (stored.flow.start_time, stored.id));
+    let last = flows.iter().filter(|stored| stored.flow.node_id.as_ref() == Some(&few)).nth(2).unwrap().clone();
+    for nodes in [&few, &many] {
+        let visible = |stored: &&flowseek::StoredFlow| {
+            let node = stored.flow.node_id.as_deref();
+            node.is_some_and(|node| nodes.split(',').any(|name| name == node))
+        };
+        let behind = flows.iter().filter(visible);
+        let behind = behind.filter(|stored| (stored.flow.start_time, stored.id) > (last.flow.start_time, last.id));
+        assert_eq!(ask(&next, "tenant-7", nodes).flows().len(), behind.count(), "{nodes}");
+    }
+}
