@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Filter, Ranges, Set, Test};
-use crate::flow::{AddressRange, Field, FlowFlags, Instant, Protocol, TcpFlags};
+use crate::flow::{AddressRange, Field, FlowFlags, FlowId, Instant, Protocol, TcpFlags};
 
 /// Tests on a number. A flow without the number passes none of them, [`ne`](Self::ne) included.
 ///
@@ -49,6 +49,12 @@ impl Number for u16 {
 impl Number for u64 {
     fn widen(self) -> u128 {
         self.into()
+    }
+}
+
+impl Number for FlowId {
+    fn widen(self) -> u128 {
+        self.get().into()
     }
 }
 
@@ -339,6 +345,8 @@ macro_rules! operands {
 }
 
 operands! {
+    /// The ID that the archive has given it: flows that are committed later have greater ones.
+    flow_id: Numbers<FlowId> = Numbers::of([Field::FlowId]);
     /// When the flow began.
     start_time: Times = Times(Field::StartTime);
     /// When it ended.
@@ -386,7 +394,7 @@ mod tests {
     use proptest::{prelude::*, sample::select};
 
     use super::*;
-    use crate::flow::{Flow, FlowId, StoredFlow, Timestamp};
+    use crate::flow::{Flow, StoredFlow, Timestamp};
 
     /// Parts of a millisecond that are counted here: as many as 13 digits tell.
     const PARTS: i128 = 10_000_000_000_000;

@@ -18,8 +18,8 @@ mod walk;
 
 pub use builder::{
     Addresses, FlagSet, Flags, Names, Number, Numbers, Times, activity_id, any_node, dst_bytes, dst_ip, dst_node,
-    dst_packets, dst_port, end_time, flow_flags, ip, node_id, port, protocol, src_bytes, src_ip, src_node, src_packets,
-    src_port, start_time, tcp_flags,
+    dst_packets, dst_port, end_time, flow_flags, flow_id, ip, node_id, port, protocol, src_bytes, src_ip, src_node,
+    src_packets, src_port, start_time, tcp_flags,
 };
 pub(crate) use prune::{Bounds, Verdict};
 pub use ranges::Ranges;

@@ -62,6 +62,7 @@
 //! The flags are what the letters of the history prove, of either side: `s` SYN, `h` SYN and ACK, `a` and `d` ACK,
 //! `f` FIN, `r` RST. Data does not prove PSH. A history with none of these letters leaves the flags absent.
 
+mod body;
 mod decompress;
 mod flow_json;
 mod format;
@@ -76,6 +77,7 @@ mod remarks;
 mod scalar;
 mod zeek;
 
+pub use body::read_json;
 pub use decompress::decompress;
 pub(crate) use flow_json::{Draft, key_names};
 pub use format::{Format, detect};

@@ -50,5 +50,7 @@ pub use appender::Appender;
 pub use format::ImportFormat;
 #[cfg(feature = "http")]
 pub(crate) use live::WeakAppender;
-pub use live::{LiveAppender, LiveOptions, LiveStatus, Outcome, Receipt, Shutdown};
+pub use live::{
+    AppendedJson, Defaults, LiveAppender, LiveOptions, LiveStatus, Outcome, Receipt, RejectedRecord, Shutdown,
+};
 pub use report::{ImportEvent, ImportOptions, ImportReport, Strictness};

@@ -13,8 +13,9 @@ use std::{
 use flowseek::{
     Archive, ErrorKind, Filter, Flow, FlowId, Settings,
     archive::Effort,
+    filter,
     flow::Timestamp,
-    ingest::{LiveAppender, LiveOptions, Outcome, Receipt},
+    ingest::{Defaults, LiveAppender, LiveOptions, Outcome, Receipt},
     schema::FlowBuilder,
 };
 use futures::future::join_all;
@@ -474,4 +475,51 @@ proptest! {
         outcome?;
         assert_sound(&path);
     }
+}
+
+#[test]
+fn json_is_appended_once_with_the_node_that_the_host_trusts_and_what_is_no_flow_is_told() {
+    let directory = Folder::new();
+    let archive = Archive::open_or_create(directory.path().join("flows")).unwrap();
+    block_on(async {
+        let appender = archive.live_appender(never()).unwrap();
+        let defaults = Defaults::default().node_id("node-7".to_owned());
+        let lines = b"{\"startTime\":1,\"nodeId\":\"forged\"}\n{\"startTime\":\"never\"}\n{\"startTime\":2}\n";
+        let first = appender.append_json_once("agent-1", 1, lines, &defaults).await.unwrap();
+        assert_eq!((first.receipt.flows(), first.rejected.len(), first.rejected[0].number), (2, 1, 2));
+        let again = appender.append_json_once("agent-1", 1, lines, &defaults).await.unwrap();
+        assert!(again.receipt.is_repeated() && again.rejected.is_empty());
+        let array = appender.append_json(br#"[{"startTime":3,"nodeId":"own"}]"#, &Defaults::default()).await.unwrap();
+        assert_eq!(array.receipt.flows(), 1);
+        // A body that is cut off is refused as a whole, and its number is still to come.
+        let error = appender.append_json_once("agent-1", 2, br#"[{"startTime":4},"#, &defaults).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        let whole = appender.append_json_once("agent-1", 2, br#"[{"startTime":4}]"#, &defaults).await.unwrap();
+        assert!(!whole.receipt.is_repeated());
+        let _ = appender.close().await.unwrap();
+        drop((first, again, array, whole));
+        let page = archive.snapshot().unwrap().query(Filter::all()).page().await.unwrap();
+        let nodes: Vec<_> = page.flows().unwrap().into_iter().map(|flow| flow.flow.node_id.unwrap()).collect();
+        assert_eq!(nodes, ["node-7", "node-7", "own", "node-7"]);
+    });
+}
+
+#[test]
+fn flows_behind_an_id_are_those_that_were_committed_since_and_older_segments_are_not_opened() {
+    let directory = Folder::new();
+    let archive = Archive::open_or_create(directory.path().join("flows")).unwrap();
+    for commit in 0..5 {
+        crate::support::append(&archive, &[batch(commit, 3)]);
+    }
+    let snapshot = archive.snapshot().unwrap();
+    for (last, found) in [(0, 15), (3, 12), (12, 3), (14, 1), (15, 0)] {
+        let newer = filter::flow_id().within(FlowId::new(last + 1)..);
+        for query in [snapshot.query(newer.clone()), snapshot.query(!!newer.clone())] {
+            let page = block_on(query.page()).unwrap();
+            assert_eq!(page.batch.num_rows(), found);
+            assert!(page.flows().unwrap().iter().all(|flow| flow.id.get() > last));
+            assert_eq!(page.explain.segments_never, last / 3);
+        }
+    }
+    assert_eq!(filter::flow_id().eq(FlowId::new(7)).to_string(), "flow_id = 7");
 }

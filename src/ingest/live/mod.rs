@@ -5,6 +5,7 @@ mod amount;
 mod backlog;
 mod batch;
 mod batches;
+mod json;
 mod options;
 mod outcome;
 mod queue;
@@ -19,8 +20,9 @@ use std::{borrow::Borrow, sync::Arc, time::Duration};
 
 use arrow::array::RecordBatch;
 
-use self::{batches::Batch, rows::Rows, shared::Shared};
+use self::{batches::Batch, json::Body, rows::Rows, shared::Shared};
 pub use self::{
+    json::{AppendedJson, Defaults, RejectedRecord},
     options::LiveOptions,
     outcome::Outcome,
     receipt::Receipt,
@@ -30,6 +32,7 @@ use crate::{
     archive::{Archive, Commit},
     error::{ErrorKind, Result},
     flow::Flow,
+    import::Remarks,
     resources::Deadline,
 };
 
@@ -225,6 +228,36 @@ impl LiveAppender {
             Some(receipt) => Ok(receipt),
             None => self.put(batch::rows(batch)?, Some((source, sequence))).await,
         }
+    }
+
+    /// [`append`](Self::append), of a body of JSON: an array of objects or an object a line, as
+    /// [`import`](crate::import) describes them. Records that are no flows are left out and told, and the others are
+    /// appended. The body is read where the future is polled, at about a microsecond a flow.
+    ///
+    /// # Errors
+    /// As `append`, and [`ErrorKind::InvalidInput`] where what begins as an array is none: nothing is appended then.
+    pub async fn append_json(&self, body: &[u8], defaults: &Defaults) -> Result<AppendedJson> {
+        let Body { rows, rejected, remarks } = Body::read(body, defaults)?;
+        Ok(AppendedJson { receipt: self.put(rows, None).await?, rejected, remarks })
+    }
+
+    /// [`append_once`](Self::append_once), of a body of JSON, as of [`append_json`](Self::append_json). A body that is sent
+    /// again is not read.
+    ///
+    /// # Errors
+    /// As both.
+    pub async fn append_json_once(
+        &self,
+        source: &str,
+        sequence: u64,
+        body: &[u8],
+        defaults: &Defaults,
+    ) -> Result<AppendedJson> {
+        if let Some(receipt) = self.repeated((source, sequence))? {
+            return Ok(AppendedJson { receipt, rejected: Vec::new(), remarks: Remarks::default() });
+        }
+        let Body { rows, rejected, remarks } = Body::read(body, defaults)?;
+        Ok(AppendedJson { receipt: self.put(rows, Some((source, sequence))).await?, rejected, remarks })
     }
 
     /// The number of the last batch of a source that is durable, where there is one.

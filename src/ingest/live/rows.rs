@@ -31,7 +31,7 @@ impl Rows {
     pub(super) fn of(flows: impl IntoIterator<Item: Borrow<Flow>>) -> Result<Self> {
         let mut rows = RowsBuilder::default();
         for flow in flows {
-            rows.push(flow.borrow())?;
+            rows.push(flow.borrow()).map_err(|error| refused(rows.rows.count, error))?;
         }
         rows.finish()
     }
@@ -64,17 +64,18 @@ fn copies(mut flows: UnsortedFlows) -> Result<Vec<UnsortedFlows>> {
 
 /// Gathers the flows of a call.
 #[derive(Debug, Default)]
-struct RowsBuilder {
+pub(super) struct RowsBuilder {
     rows: Rows,
     part: FlowBuilder,
 }
 
 impl RowsBuilder {
-    fn push(&mut self, flow: &Flow) -> Result<()> {
+    /// Takes a flow in, unless it cannot be stored: then nothing of it is.
+    pub(super) fn push(&mut self, flow: &Flow) -> Result<()> {
         if self.part.len() >= PART_ROWS {
             self.rows.parts.push(self.part.unsorted()?.shrunk()?);
         }
-        self.part.push(flow).map_err(|error| refused(self.rows.count, error))?;
+        self.part.push(flow)?;
         let texts = Field::all().filter(|field| field.kind() == Kind::Text).filter_map(|field| flow.value(field));
         let texts: usize = texts.map(|text| if let ValueRef::Text(text) = text { text.len() } else { 0 }).sum();
         self.rows.count += 1;
@@ -82,7 +83,7 @@ impl RowsBuilder {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Rows> {
+    pub(super) fn finish(mut self) -> Result<Rows> {
         if !self.part.is_empty() {
             self.rows.parts.push(self.part.unsorted()?.shrunk()?);
         }
