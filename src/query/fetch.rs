@@ -24,8 +24,10 @@ use crate::{
     segment::SegmentReader,
 };
 
-/// Pages that are fetched between two looks at the time.
+/// Pages that are fetched between two looks at the time, at first.
 const MOST_PAGES: usize = 8;
+/// The same where to read so many takes less than an eighth of the time that is left.
+const LARGEST_STEP: usize = 128;
 
 /// A batch of no flows. Its empty columns are made once.
 static NO_FLOWS: LazyLock<RecordBatch> = LazyLock::new(|| RecordBatch::new_empty(schema()));
@@ -54,11 +56,25 @@ pub(super) async fn fetch(
     let mut places: Vec<Option<(usize, usize)>> = vec![None; found.len()];
     let mut batches = Vec::new();
     let deadline = spending.fetch_deadline();
-    for pages in pages(found, open)?.chunks(MOST_PAGES) {
+    let pages = pages(found, open)?;
+    let scanner = &scanner.sparing(&stored, pages.iter().map(|page| open.page_rows(page.segment).unwrap_or(0)).sum());
+    let mut rest = pages.as_slice();
+    let mut most = MOST_PAGES;
+    while !rest.is_empty() {
         if !batches.is_empty() && deadline.is_over() {
             break;
         }
-        match step(pages, &wanted, open, scanner, &mut batches, &mut places).await {
+        let (pages, later) = rest.split_at(most.min(rest.len()));
+        rest = later;
+        let (left, read) = (deadline.left(), scanner.reader.bytes_read());
+        let done = step(pages, &wanted, open, scanner, &mut batches, &mut places).await;
+        // How long it takes to read pages tells nothing of those that were in memory.
+        if scanner.reader.bytes_read() > read {
+            let is_early =
+                left.zip(deadline.left()).is_none_or(|(before, left)| before.saturating_sub(left) * 16 <= left);
+            most = if is_early { (2 * most).min(LARGEST_STEP) } else { MOST_PAGES };
+        }
+        match done {
             // The flows before are answered.
             Err(error) if places.first().is_some_and(Option::is_some) && spending.ends_at(&error) => break,
             step => step?,

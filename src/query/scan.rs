@@ -42,6 +42,12 @@ pub(super) struct Scanner {
 }
 
 impl Scanner {
+    /// The same for columns of pages with so many rows: where they would take much of the cache, they are not kept.
+    pub(super) fn sparing(&self, fields: &[Field], rows: usize) -> Self {
+        let reader = self.reader.clone();
+        Self { reader: if reader.is_large(fields, rows as u64) { reader.passing() } else { reader } }
+    }
+
     /// One scan, here and now.
     pub(super) async fn scan(&self, scan: &Scan) -> Result<Hits> {
         let rows = match scan.conditions.as_slice() {

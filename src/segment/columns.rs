@@ -3,7 +3,7 @@
 use std::{
     cell::OnceCell,
     ops::Range,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::Ordering},
 };
 
 use arrow::{
@@ -74,6 +74,11 @@ impl RowReader {
         let row = segment.fields().iter().map(|field| segment.width(*field)).sum::<u64>();
         let page = segment.shape().page_rows as u64 * row;
         usize::try_from(self.cache.pin_bytes() / 8 / page.max(1)).unwrap_or(usize::MAX).max(1)
+    }
+
+    /// Bytes that were read from files.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.counters.read.load(Ordering::Relaxed)
     }
 
     /// What reading has cost.

@@ -20,9 +20,12 @@ use flowseek::{
 };
 use futures::future::join_all;
 use proptest::{collection::vec, prelude::*};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use tokio::time::{sleep, timeout};
 
 use crate::{
+    child::{self, Child},
     clock::ManualClock,
     folder::Folder,
     hooked::{Hooked, Step},
@@ -82,12 +85,13 @@ async fn send(appender: &LiveAppender, source: u64, sequence: u64) -> flowseek::
 
 /// The batches that are in an archive, and how often each of their flows is.
 async fn stored(archive: &Archive) -> BTreeMap<(u64, u64), Vec<u64>> {
-    let page = archive.snapshot().unwrap().query(Filter::all()).limit(10_000).page().await.unwrap();
-    assert!(page.next.is_none());
+    let mut pages = archive.snapshot().unwrap().query(Filter::all()).limit(10_000).pages();
     let mut stored: BTreeMap<(u64, u64), Vec<u64>> = BTreeMap::new();
-    for flow in page.flows().unwrap() {
-        let millis = flow.flow.start_time.as_millis() as u64;
-        stored.entry((flow.flow.src_bytes.unwrap(), millis / 10)).or_default().push(millis % 10);
+    while let Some(page) = pages.next().await.unwrap() {
+        for flow in page.flows().unwrap() {
+            let millis = flow.flow.start_time.as_millis() as u64;
+            stored.entry((flow.flow.src_bytes.unwrap(), millis / 10)).or_default().push(millis % 10);
+        }
     }
     stored.values_mut().for_each(|flows| flows.sort_unstable());
     stored
@@ -522,4 +526,58 @@ fn flows_behind_an_id_are_those_that_were_committed_since_and_older_segments_are
         }
     }
     assert_eq!(filter::flow_id().eq(FlowId::new(7)).to_string(), "flow_id = 7");
+}
+
+/// Agents that send batch after batch, each twice, from where the archive says that they have come.
+#[test]
+#[ignore = "a process that the tests here start"]
+fn host_of_agents() {
+    let Some(task) = child::task() else { return };
+    let archive = Archive::open_or_create_with(&task[0], Settings::default().segment_rows(200)).unwrap();
+    let options = LiveOptions::default().flush_rows(8).flush_age(Duration::from_millis(2));
+    let appender = archive.live_appender(options).unwrap();
+    let agent = async |source: u64| {
+        let last = appender.last(&format!("agent-{source}")).unwrap_or(0);
+        for sequence in last.saturating_sub(1).max(1)..=last {
+            assert!(send(&appender, source, sequence).await.unwrap().is_repeated());
+        }
+        for sequence in last + 1.. {
+            let first = send(&appender, source, sequence).await.unwrap();
+            let second = send(&appender, source, sequence).await.unwrap();
+            assert!(!first.is_repeated() && second.is_repeated());
+            let _ = second.durable().await.unwrap();
+            child::say(format!("{source} {sequence}"));
+        }
+    };
+    block_on(join_all((0..3).map(agent)));
+}
+
+#[test]
+fn each_batch_is_there_once_however_often_the_host_is_killed() {
+    let directory = Folder::new();
+    let path = directory.path().join("flows");
+    drop(Archive::open_or_create(&path).unwrap());
+    let mut random = ChaCha8Rng::seed_from_u64(7);
+    let mut acknowledged = [0u64; 3];
+    for _ in 0..40 {
+        let host = Child::start("once::host_of_agents", &path, "");
+        let mut lines: Vec<String> = host.line().into_iter().collect();
+        std::thread::sleep(Duration::from_micros(random.random_range(0..20_000)));
+        lines.extend(host.kill());
+        for line in lines {
+            let (source, sequence) = line.split_once(' ').unwrap();
+            let last = &mut acknowledged[source.parse::<usize>().unwrap()];
+            *last = sequence.parse::<u64>().unwrap().max(*last);
+        }
+        let sources = Archive::open(&path).unwrap().snapshot().unwrap().manifest().sources.clone();
+        for (source, last) in acknowledged.iter().enumerate() {
+            assert!(sources.get(&format!("agent-{source}")).is_none_or(|durable| durable >= last));
+        }
+    }
+    assert!(acknowledged.iter().sum::<u64>() > 100, "{acknowledged:?}");
+    let archive = Archive::open(&path).unwrap();
+    let sources = archive.snapshot().unwrap().manifest().sources.clone();
+    let all = (0..3u64).flat_map(|source| (1..=sources[&format!("agent-{source}")]).map(move |n| (source, n)));
+    assert_eq!(block_on(stored(&archive)), once(all));
+    assert_sound(&path);
 }

@@ -2,10 +2,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use super::{place::Place, worker::Progress};
 use crate::{
     archive::{Archive, Manifest},
     error::{Error, ErrorKind, Result},
@@ -31,7 +31,7 @@ pub(super) struct Batches {
 struct Pending {
     last: u64,
     /// The numbers and the places of those that are not known to be durable.
-    places: VecDeque<(u64, Range<u64>)>,
+    places: VecDeque<(u64, Place)>,
 }
 
 impl Batches {
@@ -57,21 +57,21 @@ impl Batches {
         self.archive.known().sources.get(source).copied()
     }
 
-    /// The place of a batch that was put in before, where `durable` flows are durable: it is so when all flows before the end
-    /// of the place are, and they are its own where there are any.
-    pub(super) fn place(&self, batch: Batch<'_>, durable: u64) -> Option<Range<u64>> {
-        self.place_in(&mut self.open(), batch, durable)
+    /// The place of a batch that was put in before, as far as that is not durable already: its flows are its own where there
+    /// are any.
+    pub(super) fn place(&self, batch: Batch<'_>, progress: &Progress) -> Option<Place> {
+        self.place_in(&mut self.open(), batch, progress)
     }
 
     /// Puts a batch in, unless it was put in before: nobody else puts one in meanwhile. Its place, and whether it was.
     pub(super) fn put_in(
         &self,
         batch: Batch<'_>,
-        durable: u64,
-        put_in: impl FnOnce() -> Result<Range<u64>>,
-    ) -> Result<(Range<u64>, bool)> {
+        progress: &Progress,
+        put_in: impl FnOnce() -> Result<Place>,
+    ) -> Result<(Place, bool)> {
         let mut open = self.open();
-        if let Some(place) = self.place_in(&mut open, batch, durable) {
+        if let Some(place) = self.place_in(&mut open, batch, progress) {
             return Ok((place, true));
         }
         let place = put_in()?;
@@ -86,11 +86,11 @@ impl Batches {
         &self,
         open: &mut HashMap<String, Pending>,
         (source, sequence): Batch<'_>,
-        durable: u64,
-    ) -> Option<Range<u64>> {
+        progress: &Progress,
+    ) -> Option<Place> {
         match open.get_mut(source) {
-            Some(pending) => pending.place(sequence, durable),
-            None => self.first.sources.get(source).is_some_and(|last| sequence <= *last).then_some(0..0),
+            Some(pending) => pending.place(sequence, progress),
+            None => self.first.sources.get(source).is_some_and(|last| sequence <= *last).then(Place::default),
         }
     }
 
@@ -106,11 +106,11 @@ impl Pending {
     /// ```text
     /// 8: none, as it is new     7: 12..15     6, 5: 12..12, known as soon as 4 is     4: 10..12     3: 0..0, durable
     /// ```
-    fn place(&mut self, sequence: u64, durable: u64) -> Option<Range<u64>> {
+    fn place(&mut self, sequence: u64, progress: &Progress) -> Option<Place> {
         if sequence > self.last {
             return None;
         }
-        while self.places.front().is_some_and(|(_, place)| place.end <= durable) {
+        while self.places.front().is_some_and(|(_, place)| progress.has(place)) {
             self.places.pop_front();
         }
         let after = self.places.partition_point(|(other, _)| *other < sequence);
@@ -118,7 +118,7 @@ impl Pending {
             Some((other, place)) if *other == sequence => place.clone(),
             _ => {
                 let before = after.checked_sub(1).and_then(|before| self.places.get(before));
-                before.map_or(0..0, |(_, place)| place.end..place.end)
+                before.map_or_else(Place::default, |(_, place)| place.behind())
             }
         })
     }
@@ -130,13 +130,18 @@ mod tests {
 
     #[test]
     fn a_batch_is_found_by_its_number_until_it_is_durable() {
-        let places = VecDeque::from([(4, 10..12), (7, 12..15)]);
-        let mut pending = Pending { last: 7, places };
-        let mut place = |sequence, durable| pending.place(sequence, durable);
-        assert_eq!((place(8, 0), place(7, 0), place(4, 0)), (None, Some(12..15), Some(10..12)));
-        assert_eq!((place(6, 0), place(5, 0), place(3, 0)), (Some(12..12), Some(12..12), Some(0..0)));
-        assert_eq!((place(4, 12), place(5, 12), place(7, 12)), (Some(0..0), Some(0..0), Some(12..15)));
-        assert_eq!((place(7, 15), place(8, 15)), (Some(0..0), None));
+        let at = |flows: std::ops::Range<u64>, batch| Place { flows, batch };
+        let places = VecDeque::from([(4, at(10..12, 1)), (7, at(12..15, 2)), (8, at(15..15, 3))]);
+        let mut pending = Pending { last: 8, places };
+        let mut place = |sequence, flows, batches| {
+            let progress = Progress { durable: flows, durable_batches: batches, ..Progress::default() };
+            pending.place(sequence, &progress)
+        };
+        assert_eq!((place(9, 0, 0), place(7, 0, 0), place(4, 0, 0)), (None, Some(at(12..15, 2)), Some(at(10..12, 1))));
+        assert_eq!((place(6, 0, 0), place(3, 0, 0)), (Some(at(12..12, 1)), Some(Place::default())));
+        assert_eq!((place(4, 12, 1), place(5, 12, 1)), (Some(Place::default()), Some(Place::default())));
+        assert_eq!((place(7, 15, 2), place(8, 15, 2)), (Some(Place::default()), Some(at(15..15, 3))));
+        assert_eq!((place(8, 15, 3), place(9, 15, 3)), (Some(Place::default()), None));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod batches;
 mod json;
 mod options;
 mod outcome;
+mod place;
 mod queue;
 mod receipt;
 mod rows;

@@ -1,7 +1,6 @@
 //! What callers hand to the thread that writes.
 
 use std::{
-    ops::Range,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::Wake,
     time::Instant,
@@ -9,7 +8,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::{alarm::Alarm, amount::Amount, backlog::Backlog, rows::Rows};
+use super::{alarm::Alarm, amount::Amount, backlog::Backlog, place::Place, rows::Rows};
 use crate::{
     archive::{Commit, Sources},
     error::{Error, ErrorKind, Result},
@@ -29,6 +28,8 @@ struct State {
     jobs: Jobs,
     /// How many flows were put in since the beginning.
     flows: u64,
+    /// How many batches were, that have numbers of their sources.
+    batches: u64,
     /// Whether flows may be put in.
     takes: bool,
     open: bool,
@@ -42,6 +43,8 @@ pub(super) struct Jobs {
     pub(super) amount: Amount,
     /// The batches that have numbers: of each source the last.
     pub(super) sources: Sources,
+    /// How many of those were put in since the beginning.
+    pub(super) batches: u64,
     /// Who waits for a commit of all that was put in.
     pub(super) callers: Vec<Caller>,
 }
@@ -51,7 +54,7 @@ pub(super) type Caller = oneshot::Sender<Result<Commit>>;
 
 impl Queue {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        let state = State { jobs: Jobs::default(), flows: 0, takes: true, open: true };
+        let state = State { jobs: Jobs::default(), flows: 0, batches: 0, takes: true, open: true };
         Self { state: Mutex::new(state), changed: Condvar::new(), clock }
     }
 
@@ -70,12 +73,7 @@ impl Queue {
     ///
     /// # Errors
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) where it takes none any more.
-    pub(super) fn append(
-        &self,
-        rows: Rows,
-        room: OwnedSemaphorePermit,
-        batch: Option<(&str, u64)>,
-    ) -> Result<Range<u64>> {
+    pub(super) fn append(&self, rows: Rows, room: OwnedSemaphorePermit, batch: Option<(&str, u64)>) -> Result<Place> {
         let now = self.now();
         let mut state = self.lock();
         if !state.takes || !state.open {
@@ -83,7 +81,10 @@ impl Queue {
         }
         let first = state.flows;
         state.flows += rows.count;
-        let place = first..state.flows;
+        state.batches += u64::from(batch.is_some());
+        let number = if batch.is_some() { state.batches } else { 0 };
+        let place = Place { flows: first..state.flows, batch: number };
+        state.jobs.batches = state.batches;
         state.jobs.amount.add(Amount::of(&rows, now));
         state.jobs.backlog.push(rows, room)?;
         state.jobs.sources.extend(batch.map(|(source, sequence)| (source.to_owned(), sequence)));
@@ -120,12 +121,13 @@ impl Queue {
                 return None;
             }
             if !state.jobs.is_empty() {
-                return Some(std::mem::take(&mut state.jobs));
+                let next = Jobs { batches: state.batches, ..Jobs::default() };
+                return Some(std::mem::replace(&mut state.jobs, next));
             }
             state = match deadline {
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => match deadline.saturating_duration_since(self.now()) {
-                    left if left.is_zero() => return Some(Jobs::default()),
+                    left if left.is_zero() => return Some(Jobs { batches: state.batches, ..Jobs::default() }),
                     left => self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
                 },
             };

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{outcome::Outcome, shared::Shared};
+use super::{outcome::Outcome, place::Place, shared::Shared};
 use crate::{error::Result, flow::FlowId};
 
 /// Flows that were appended by one call, and when they are part of the archive.
@@ -28,12 +28,12 @@ use crate::{error::Result, flow::FlowId};
 #[derive(Clone, Debug)]
 pub struct Receipt {
     shared: Arc<Shared>,
-    place: Range<u64>,
+    place: Place,
     is_repeated: bool,
 }
 
 impl Receipt {
-    pub(super) fn new(shared: Arc<Shared>, place: Range<u64>, is_repeated: bool) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, place: Place, is_repeated: bool) -> Self {
         Self { shared, place, is_repeated }
     }
 
@@ -50,7 +50,7 @@ impl Receipt {
 
     /// How many flows there are; 0 of a batch that was durable when it was repeated.
     pub fn flows(&self) -> u64 {
-        self.place.end - self.place.start
+        self.place.flows.end - self.place.flows.start
     }
 
     /// Waits until the flows are durable and every reader sees them; the answer is their IDs, in the order of the call,

@@ -18,6 +18,7 @@ use super::{
     LiveOptions,
     batches::{Batch, Batches},
     outcome::Outcome,
+    place::Place,
     queue::{Queue, closed},
     rows::Rows,
     status::{Board, LiveStatus, Shutdown},
@@ -77,9 +78,9 @@ impl Shared {
     }
 
     /// The place of a batch that was put in before.
-    pub(super) fn place(&self, batch: Batch<'_>) -> Result<Option<Range<u64>>> {
+    pub(super) fn place(&self, batch: Batch<'_>) -> Result<Option<Place>> {
         Batches::check(batch)?;
-        Ok(self.batches.place(batch, self.progress.borrow().durable))
+        Ok(self.batches.place(batch, &self.progress.borrow()))
     }
 
     /// The number of the last batch of a source that is part of the archive.
@@ -89,9 +90,9 @@ impl Shared {
 
     /// Puts flows into the queue, as soon as there is room; the answer is their place among all, and whether they were put
     /// in before.
-    pub(super) async fn append(&self, rows: Rows, batch: Option<Batch<'_>>) -> Result<(Range<u64>, bool)> {
+    pub(super) async fn append(&self, rows: Rows, batch: Option<Batch<'_>>) -> Result<(Place, bool)> {
         if rows.count == 0 && batch.is_none() {
-            return Ok((0..0, false));
+            return Ok((Place::default(), false));
         }
         let failures = self.told.load(Ordering::Relaxed);
         // What is larger than the queue has it for itself.
@@ -101,7 +102,7 @@ impl Shared {
         let put_in = || self.queue.append(rows, room, batch);
         match batch {
             None => Ok((put_in()?, false)),
-            Some(batch) => self.batches.put_in(batch, self.progress.borrow().durable, put_in),
+            Some(batch) => self.batches.put_in(batch, &self.progress.borrow(), put_in),
         }
     }
 
@@ -131,7 +132,7 @@ impl Shared {
     }
 
     /// Waits until the flows at a place are durable, or a commit fails; the answer is their IDs.
-    pub(super) async fn durable(&self, place: &Range<u64>) -> Result<Range<FlowId>> {
+    pub(super) async fn durable(&self, place: &Place) -> Result<Range<FlowId>> {
         let mut progress = self.progress.clone();
         let failures = progress.borrow().failures;
         let done = |progress: &Progress| {
@@ -154,7 +155,7 @@ impl Shared {
     }
 
     /// What has become of the flows at a place.
-    pub(super) fn outcome(&self, place: &Range<u64>) -> Outcome {
+    pub(super) fn outcome(&self, place: &Place) -> Outcome {
         outcome(&self.progress.borrow(), place)
     }
 
@@ -231,10 +232,10 @@ impl Shared {
 }
 
 /// What has become of the flows at a place.
-fn outcome(progress: &Progress, place: &Range<u64>) -> Outcome {
+fn outcome(progress: &Progress, place: &Place) -> Outcome {
     let id = |place: u64| FlowId::new(progress.origin + place);
     match progress.end {
-        _ if progress.durable >= place.end => Outcome::Stored(id(place.start)..id(place.end)),
+        _ if progress.has(place) => Outcome::Stored(id(place.flows.start)..id(place.flows.end)),
         None => Outcome::Waiting,
         Some(End::Discarded) => Outcome::NotStored,
         Some(End::Unknown) => Outcome::Unknown,

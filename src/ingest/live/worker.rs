@@ -12,6 +12,7 @@ use super::{
     alarm::Alarm,
     amount::Amount,
     backlog::Backlog,
+    place::Place,
     queue::{Caller, Jobs, Queue},
     upkeep::Upkeep,
 };
@@ -30,6 +31,8 @@ pub(super) const RETRY: Duration = Duration::from_secs(1);
 pub(super) struct Progress {
     /// How many flows, of all that were put in, are durable and visible.
     pub(super) durable: u64,
+    /// How many batches are, of all that were put in with numbers of their sources.
+    pub(super) durable_batches: u64,
     /// The ID of a flow less its place.
     pub(super) origin: u64,
     /// When the first flow was appended that was taken out of the queue and is not committed.
@@ -63,6 +66,8 @@ pub(super) struct Worker {
     waiting: Backlog,
     /// The batches that have numbers among what is not committed: of each source the last.
     sources: Sources,
+    /// How many batches were taken out that have numbers.
+    batches: u64,
     /// How much is not committed.
     uncommitted: Amount,
     /// After a failure, when it tries again.
@@ -73,6 +78,13 @@ pub(super) struct Worker {
     options: LiveOptions,
     queue: Arc<Queue>,
     progress: watch::Sender<Progress>,
+}
+
+impl Progress {
+    /// Whether what has this place is durable.
+    pub(super) fn has(&self, place: &Place) -> bool {
+        place.is_within(self.durable, self.durable_batches)
+    }
 }
 
 impl Worker {
@@ -89,6 +101,7 @@ impl Worker {
             appender,
             waiting: Backlog::default(),
             sources: Sources::new(),
+            batches: 0,
             uncommitted: Amount::default(),
             retry: None,
             is_owed: false,
@@ -102,7 +115,8 @@ impl Worker {
     /// Works until the queue is closed.
     pub(super) fn run(mut self) {
         while let Some(jobs) = self.queue.take(self.deadline(), &mut self.alarm) {
-            let Jobs { backlog, amount, sources, callers } = jobs;
+            let Jobs { backlog, amount, sources, batches, callers } = jobs;
+            self.batches = batches;
             self.uncommitted.add(amount);
             self.sources.extend(sources);
             self.tell_age();
@@ -176,7 +190,9 @@ impl Worker {
                         progress.origin = commit.first.get() - progress.durable;
                         progress.durable += commit.flows;
                     }
-                    recovered || added.is_some()
+                    let batches = commit.map_or(progress.durable_batches, |_| self.batches);
+                    let has_more = std::mem::replace(&mut progress.durable_batches, batches) < batches;
+                    recovered || added.is_some() || has_more
                 });
                 for (caller, commit) in callers.into_iter().zip(std::iter::repeat(commit)) {
                     // Who does not wait any more does not want to know.
