@@ -109,8 +109,8 @@ impl Archive {
     /// on the file system.
     ///
     /// # Errors
-    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) where there is another one;
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io).
+    /// [`ErrorKind::Locked`] where there is another one;
+    /// [`ErrorKind::Io`].
     pub fn live_appender(&self, options: LiveOptions) -> Result<LiveAppender> {
         let shared = Shared::start(self, self.appender()?, options)?;
         Ok(LiveAppender { shared: Arc::new(shared) })
@@ -165,8 +165,8 @@ impl LiveAppender {
     /// Where the future is dropped before it is done, none of them is appended.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) where a text of a flow is empty or too long, and
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where what was appended earlier could not be committed, which one caller
+    /// [`ErrorKind::InvalidInput`] where a text of a flow is empty or too long, and
+    /// [`ErrorKind::Io`] where what was appended earlier could not be committed, which one caller
     /// is told for each time it was tried. None of these flows is then appended.
     pub async fn append<F>(&self, flows: F) -> Result<Receipt>
     where
@@ -271,7 +271,7 @@ impl LiveAppender {
     /// every flow gets a new one.
     ///
     /// # Errors
-    /// As `append`, and [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) where a column has another name or
+    /// As `append`, and [`ErrorKind::InvalidInput`] where a column has another name or
     /// type, a start is missing, or a time lies outside the years 0 to 9999.
     pub async fn append_batch(&self, batch: &RecordBatch) -> Result<Receipt> {
         self.put(batch::rows(batch)?, None).await
@@ -296,7 +296,7 @@ impl LiveAppender {
     /// nothing: the commit is made all the same.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where something cannot be written. The archive is then as it was, and
+    /// [`ErrorKind::Io`] where something cannot be written. The archive is then as it was, and
     /// nothing that was appended is lost: a later commit tries again.
     pub async fn commit(&self) -> Result<Commit> {
         self.shared.commit().await

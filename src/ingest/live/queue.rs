@@ -30,6 +30,8 @@ struct State {
     flows: u64,
     /// How many batches were, that have numbers of their sources.
     batches: u64,
+    /// When the first was appended of what was taken out and is not committed.
+    taken: Option<Instant>,
     /// Whether flows may be put in.
     takes: bool,
     open: bool,
@@ -54,7 +56,7 @@ pub(super) type Caller = oneshot::Sender<Result<Commit>>;
 
 impl Queue {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        let state = State { jobs: Jobs::default(), flows: 0, batches: 0, takes: true, open: true };
+        let state = State { jobs: Jobs::default(), flows: 0, batches: 0, taken: None, takes: true, open: true };
         Self { state: Mutex::new(state), changed: Condvar::new(), clock }
     }
 
@@ -97,10 +99,15 @@ impl Queue {
         self.lock().takes = false;
     }
 
-    /// How many flows were put in since the beginning, and since when those wait that were not taken out.
+    /// How many flows were put in since the beginning, and when the first was that is not committed.
     pub(super) fn put_in(&self) -> (u64, Option<Instant>) {
         let state = self.lock();
-        (state.flows, state.jobs.amount.oldest())
+        (state.flows, state.taken.or(state.jobs.amount.oldest()))
+    }
+
+    /// All that was taken out is committed.
+    pub(super) fn committed(&self) {
+        self.lock().taken = None;
     }
 
     /// Asks for a commit. Where the queue is closed the caller is dropped, and so hears of it.
@@ -121,6 +128,7 @@ impl Queue {
                 return None;
             }
             if !state.jobs.is_empty() {
+                state.taken = state.taken.or(state.jobs.amount.oldest());
                 let next = Jobs { batches: state.batches, ..Jobs::default() };
                 return Some(std::mem::replace(&mut state.jobs, next));
             }

@@ -162,9 +162,8 @@ impl Shared {
     /// What it does, and what the thread tells that keeps the archive in order.
     pub(super) fn status(&self) -> LiveStatus {
         let upkeep = self.board.as_ref().map(|board| board.status()).unwrap_or_default();
-        let (put_in, waiting) = self.queue.put_in();
+        let (put_in, oldest) = self.queue.put_in();
         let progress = self.progress.borrow();
-        let oldest = progress.oldest.or(waiting);
         LiveStatus {
             queued_bytes: u64::from(self.queue_bytes).saturating_sub(self.room.available_permits() as u64),
             uncommitted: put_in.saturating_sub(progress.durable),

@@ -35,8 +35,6 @@ pub(super) struct Progress {
     pub(super) durable_batches: u64,
     /// The ID of a flow less its place.
     pub(super) origin: u64,
-    /// When the first flow was appended that was taken out of the queue and is not committed.
-    pub(super) oldest: Option<Instant>,
     /// How many commits there were.
     pub(super) commits: u64,
     /// How many times something could not be written.
@@ -119,7 +117,6 @@ impl Worker {
             self.batches = batches;
             self.uncommitted.add(amount);
             self.sources.extend(sources);
-            self.tell_age();
             // That would be a mistake of this program: rather none than some of what was appended.
             let Ok(()) = self.waiting.append(backlog) else { break };
             let now = self.queue.now();
@@ -146,14 +143,6 @@ impl Worker {
         });
     }
 
-    /// Nobody waits for that.
-    fn tell_age(&self) {
-        self.progress.send_if_modified(|progress| {
-            progress.oldest = self.uncommitted.oldest();
-            false
-        });
-    }
-
     /// When there is something to do though nobody asks.
     fn deadline(&self) -> Option<Instant> {
         self.retry.or_else(|| self.uncommitted.deadline(&self.options))
@@ -171,7 +160,7 @@ impl Worker {
         self.appender.add_sources(std::mem::take(&mut self.sources));
         let commit = self.appender.commit()?;
         self.uncommitted = Amount::default();
-        self.tell_age();
+        self.queue.committed();
         if let Some(upkeep) = self.upkeep.as_ref().filter(|_| commit.flows > 0) {
             upkeep.board().ring();
         }
