@@ -29,8 +29,10 @@ use flowseek::{
     wire::{FlagsFormat, Request, write_line},
 };
 use futures::stream;
-use tokio::{net::TcpListener, signal};
+use tokio::{net::TcpListener, signal, time::sleep};
 
+/// How long requests have, and the last commits, once the host is to end.
+const GRACE: Duration = Duration::from_secs(10);
 /// Days for which flows are kept.
 const KEPT: u64 = 90;
 
@@ -91,6 +93,11 @@ async fn after(grant: &Grant, snapshot: &Snapshot, last: FlowId) -> Result<(Vec<
     Ok((lines, FlowId::new(snapshot.manifest().next_flow_id - 1)))
 }
 
+async fn interrupted() {
+    // Without signals it ends as it is killed, which loses nothing either.
+    let _ = signal::ctrl_c().await;
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let archive = Archive::open_or_create(std::env::args().nth(1).unwrap_or_else(|| "flows".to_owned()))?;
@@ -108,8 +115,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .merge(logs.router())
         .merge(logs.operations());
     let listener = TcpListener::bind("127.0.0.1:8080").await?;
-    axum::serve(listener, app).with_graceful_shutdown(async { drop(signal::ctrl_c().await) }).await?;
-    let shutdown = appender.shutdown(Duration::from_secs(10)).await;
+    let serve = axum::serve(listener, app).with_graceful_shutdown(interrupted());
+    tokio::select! {
+        served = serve => served?,
+        // Who follows does not end.
+        () = async { interrupted().await; sleep(GRACE).await } => {}
+    }
+    let shutdown = appender.shutdown(GRACE).await;
     println!("not stored: {} flows", shutdown.uncommitted + shutdown.unknown);
     Ok(())
 }
