@@ -122,7 +122,8 @@ async fn ask(archive: Archive, kind: i64) -> String {
         2 => (Filter::all(), by_name),
         3 => (some(), Order::oldest_first()),
         4 => {
-            let counted = snapshot.query(some()).limit(0).count(Count::Exact).page().await;
+            let patient = Budget::default().time(Duration::from_secs(600));
+            let counted = snapshot.query(some()).limit(0).count(Count::Exact).budget(patient).page().await;
             return format!("{:?}", counted.unwrap().total);
         }
         _ => {
