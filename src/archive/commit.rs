@@ -233,6 +233,9 @@ impl Writer {
     /// call has begun. This blocks: it takes about as long as a compaction of those
     /// segments. Another thread may commit and compact meanwhile.
     ///
+    /// With a bound on the start it is retention for some flows alone: 7 days of one tenant are kept by
+    /// `filter::node_id().eq("tenant-7/a").and(filter::start_time().lt(before))`, whatever is kept of others.
+    ///
     /// No file of the archive has the flows any more once readers have released older versions and the next version is
     /// published: neither one that retention keeps for its grace period, as those go at once, nor a segment; but
     /// [`Removed::quarantined`](super::Removed::quarantined) names files that were put aside, which may have some and can be

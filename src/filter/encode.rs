@@ -45,7 +45,7 @@ impl Test {
             Set::Texts { texts, listed } => {
                 out.push(if *listed { b't' } else { b'T' });
                 encode_number(texts.len() as u128, out);
-                for text in texts {
+                for text in texts.iter() {
                     encode_number(text.len() as u128, out);
                     out.extend(text.bytes());
                 }

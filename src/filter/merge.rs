@@ -1,6 +1,6 @@
 //! Tests on one field, merged into one test.
 
-use std::{collections::BTreeSet, mem};
+use std::{collections::BTreeSet, mem, sync::Arc};
 
 use super::{Filter, Ranges, Set, Test, growing::Growing};
 use crate::flow::Field;
@@ -19,6 +19,9 @@ enum Merging {
     /// Numbers, of more than one test.
     Numbers(Growing),
 }
+
+/// Texts, and whether it is these or all but these.
+type Texts = (Arc<BTreeSet<String>>, bool);
 
 /// What tests have in common that can be merged: a field, and the kind of their sets.
 pub(super) type Kind = (Field, u8);
@@ -107,28 +110,29 @@ impl Set {
 }
 
 /// The texts of two lists, each of which says whether it is these texts or all but these.
-fn texts_of((mut left, is_left): (BTreeSet<String>, bool), right: (BTreeSet<String>, bool), all: bool) -> Set {
-    let (mut right, is_right) = right;
+fn texts_of((mut left, is_left): Texts, (mut right, is_right): Texts, all: bool) -> Set {
     // "Either" is "not (neither)": it is told by the same lists, each turned around.
     let (texts, listed) = match (is_left == all, is_right == all) {
         (true, true) => {
             if left.len() > right.len() {
                 mem::swap(&mut left, &mut right);
             }
-            left.retain(|text| right.contains(text));
-            (left, true)
+            let mut both = Arc::unwrap_or_clone(left);
+            both.retain(|text| right.contains(text));
+            (both, true)
         }
-        (true, false) => (without(left, &right), true),
-        (false, true) => (without(right, &left), true),
+        (true, false) => (without(Arc::unwrap_or_clone(left), &right), true),
+        (false, true) => (without(Arc::unwrap_or_clone(right), &left), true),
         (false, false) => {
             if left.len() < right.len() {
                 mem::swap(&mut left, &mut right);
             }
-            left.extend(right);
-            (left, false)
+            let mut either = Arc::unwrap_or_clone(left);
+            either.extend(Arc::unwrap_or_clone(right));
+            (either, false)
         }
     };
-    Set::Texts { texts, listed: listed == all }
+    Set::Texts { texts: Arc::new(texts), listed: listed == all }
 }
 
 fn without(mut texts: BTreeSet<String>, others: &BTreeSet<String>) -> BTreeSet<String> {

@@ -1,6 +1,6 @@
 //! The filter tree.
 
-use std::{collections::BTreeSet, mem, ops::Not};
+use std::{collections::BTreeSet, mem, ops::Not, sync::Arc};
 
 use super::Ranges;
 use crate::flow::Field;
@@ -63,8 +63,8 @@ pub enum Set {
     Numbers(Ranges),
     /// These texts, or all but these.
     Texts {
-        /// The texts.
-        texts: BTreeSet<String>,
+        /// The texts. Clones of a filter share them: that of a grant may have thousands.
+        texts: Arc<BTreeSet<String>>,
         /// Whether it is these (or all but these).
         listed: bool,
     },
@@ -196,7 +196,7 @@ impl Test {
 
     /// Passes a flow whose `field` is one of `texts`, or where not `listed`, another.
     pub(crate) fn texts(field: Field, texts: BTreeSet<String>, listed: bool) -> Filter {
-        Filter::Test(Self { field, set: Set::Texts { texts, listed }, absent: false })
+        Filter::Test(Self { field, set: Set::Texts { texts: Arc::new(texts), listed }, absent: false })
     }
 
     /// The field it looks at.
@@ -229,7 +229,7 @@ impl Test {
     pub(crate) fn negated(&self) -> Self {
         let set = match &self.set {
             Set::Numbers(ranges) => Set::Numbers(ranges.complement()),
-            Set::Texts { texts, listed } => Set::Texts { texts: texts.clone(), listed: !listed },
+            Set::Texts { texts, listed } => Set::Texts { texts: Arc::clone(texts), listed: !listed },
             Set::Flags { masks, carried } => Set::Flags { masks: masks.clone(), carried: !carried },
         };
         Self { field: self.field, set, absent: !self.absent }

@@ -1,6 +1,6 @@
 //! What an expression that looks at one column is true and false for.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use datafusion::common::Column;
 
@@ -40,7 +40,7 @@ pub(super) fn field(column: &Column) -> Option<Field> {
 /// That a value is absent.
 pub(super) fn absence(field: Field) -> Atom {
     let any = match field.kind() {
-        Kind::Text => Set::Texts { texts: BTreeSet::new(), listed: false },
+        Kind::Text => Set::Texts { texts: Arc::default(), listed: false },
         Kind::Number if field.is_flags() => Set::Flags { masks: BTreeSet::new(), carried: false },
         _ => Set::Numbers(Ranges::full()),
     };

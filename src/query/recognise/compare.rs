@@ -1,6 +1,6 @@
 //! An expression that compares one column with literals.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use arrow::datatypes::DataType;
 use datafusion::{
@@ -63,7 +63,7 @@ impl Operand {
             }
             Self::Text(_) => {
                 let texts = literals.iter().map(|literal| literal.try_as_str().flatten().map(str::to_owned));
-                Some(Set::Texts { texts: texts.collect::<Option<BTreeSet<_>>>()?, listed: true })
+                Some(Set::Texts { texts: Arc::new(texts.collect::<Option<BTreeSet<_>>>()?), listed: true })
             }
         }
     }
