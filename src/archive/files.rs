@@ -219,10 +219,7 @@ impl Files {
     /// [`ErrorKind::Busy`] where it may tell later.
     pub(super) fn stray_ids(&self, path: &str) -> Result<Option<(u64, u64)>> {
         let read = || -> Result<Option<(u64, u64)>> {
-            let file = SharedFile::open(&self.descriptors, vec![self.root.join(path)]);
-            let file = file.map_err(io_error(format!("segment {path} cannot be read")))?;
-            let ids =
-                SegmentEntry::of(&SegmentReader::read(Arc::new(file))?, path.to_owned())?.map(|entry| entry.flow_id);
+            let ids = self.read_entry(self.root.join(path), path)?.map(|entry| entry.flow_id);
             // No archive has given as many IDs as that.
             Ok(ids.filter(|(_, last)| *last < u64::MAX / 2))
         };
@@ -240,12 +237,17 @@ impl Files {
         let failed = |error| self.failed("a retired segment cannot be looked for", error);
         let Some(place) = self.place_of(path).map_err(failed)? else { return Ok(None) };
         let read = || {
-            let file = SharedFile::open(&self.descriptors, vec![place.clone()]);
-            let file = file.map_err(io_error(format!("segment {path} cannot be read")))?;
-            let entry = SegmentEntry::of(&SegmentReader::read(Arc::new(file))?, path.to_owned())?;
+            let entry = self.read_entry(place.clone(), path)?;
             entry.ok_or_else(|| Error::damaged(format!("the bounds of segment {path} cannot be read")))
         };
         read().map(Some).map_err(|error| error.of_file(&place))
+    }
+
+    /// What there is to say of the segment in a file; `None` where its bounds or its footer cannot be read.
+    fn read_entry(&self, file: PathBuf, path: &str) -> Result<Option<SegmentEntry>> {
+        let file = SharedFile::open(&self.descriptors, vec![file]);
+        let file = file.map_err(io_error(format!("segment {path} cannot be read")))?;
+        SegmentEntry::of(&SegmentReader::read(Arc::new(file))?, path.to_owned())
     }
 
     /// Where the segment at `path` lies now; `None` where it is not there.

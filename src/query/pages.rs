@@ -1,6 +1,6 @@
 //! All pages of a query, one after the other.
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use super::{Count, Page, Query, Start};
 use crate::{error::Result, resources::Deadline};
@@ -93,7 +93,7 @@ impl Pages {
             match query.page().await {
                 Err(error) if error.is_retryable() && !end.is_over() => {
                     let pause = Deadline::after(wait, Arc::clone(clock));
-                    let _ = end.wait(pause.wait(pending::<()>())).await;
+                    let _ = end.wait(pause.passed()).await;
                     wait = (wait * 2).min(longest);
                 }
                 page => return page,

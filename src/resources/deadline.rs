@@ -1,7 +1,7 @@
 //! A time at which something is to be given up.
 
 use std::{
-    future::{Future, poll_fn},
+    future::{Future, pending, poll_fn},
     pin::pin,
     sync::Arc,
     task::Poll,
@@ -44,6 +44,11 @@ impl Deadline {
         self.time.is_some_and(|time| self.clock.instant() >= time)
     }
 
+    /// Waits until it is over.
+    pub(crate) async fn passed(&self) {
+        let _ = self.wait(pending::<()>()).await;
+    }
+
     /// What a future gives that waits; `None` where the deadline is over before that. What is there without waiting is
     /// always given.
     pub(crate) async fn wait<T>(&self, future: impl Future<Output = T>) -> Option<T> {
@@ -66,7 +71,7 @@ impl Deadline {
 
 #[cfg(test)]
 mod tests {
-    use std::future::{pending, ready};
+    use std::future::ready;
 
     use futures::executor::block_on;
 

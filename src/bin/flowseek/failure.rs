@@ -74,3 +74,10 @@ pub fn answer(line: impl Display) -> Result<(), Failure> {
     let mut out = io::stdout();
     writeln!(out, "{line}").and_then(|()| out.flush()).map_err(Failure::output)
 }
+
+/// Names all segments that cannot be read, and fails where there are any.
+pub fn unreadable(mut errors: Vec<Error>) -> Result<(), Failure> {
+    let last = errors.pop();
+    errors.into_iter().for_each(say);
+    last.map_or(Ok(()), |error| Err(error.into()))
+}

@@ -10,7 +10,7 @@ use flowseek::{Archive, wire::Request};
 
 use super::{
     archive_path,
-    failure::{Failure, answer, say},
+    failure::{Failure, answer, say, unreadable},
 };
 
 /// The parameters that choose which flows match begin none of these words.
@@ -51,9 +51,6 @@ impl Remove {
         let removed = archive.writer()?.remove(&request.filter)?;
         answer(format_args!("removed={} segments={} rewritten={}", removed.rows, removed.segments, removed.rewritten))?;
         removed.quarantined.iter().for_each(|file| say(format_args!("{file} may have such flows; delete it by hand")));
-        let mut unreadable = removed.unreadable;
-        let last = unreadable.pop();
-        unreadable.into_iter().for_each(say);
-        last.map_or(Ok(()), |error| Err(error.into()))
+        unreadable(removed.unreadable)
     }
 }

@@ -9,11 +9,11 @@ use clap::{
     ArgGroup, Args,
     builder::{OsStringValueParser, TypedValueParser},
 };
-use flowseek::{Archive, Error, archive::Retention};
+use flowseek::{Archive, archive::Retention};
 
 use super::{
     amount, archive_path,
-    failure::{Failure, answer, say},
+    failure::{Failure, answer, unreadable},
 };
 
 /// Removes the oldest flows of an archive, by age or for want of space.
@@ -69,11 +69,4 @@ impl Retain {
         answer(format_args!("removed={} segments={} bytes={}", retained.rows, retained.segments, retained.bytes))?;
         unreadable(retained.unreadable)
     }
-}
-
-/// Names all segments that cannot be read.
-fn unreadable(mut errors: Vec<Error>) -> Result<(), Failure> {
-    let last = errors.pop();
-    errors.into_iter().for_each(say);
-    last.map_or(Ok(()), |error| Err(error.into()))
 }

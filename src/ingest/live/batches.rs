@@ -2,12 +2,12 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use super::{place::Place, worker::Progress};
 use crate::{
-    archive::{Archive, Manifest},
+    archive::Archive,
     error::{Error, ErrorKind, Result},
 };
 
@@ -21,8 +21,6 @@ pub(super) type Batch<'a> = (&'a str, u64);
 #[derive(Debug)]
 pub(super) struct Batches {
     archive: Archive,
-    /// The version that the appender began with.
-    first: Arc<Manifest>,
     open: Mutex<HashMap<String, Pending>>,
 }
 
@@ -36,8 +34,7 @@ struct Pending {
 
 impl Batches {
     pub(super) fn new(archive: Archive) -> Self {
-        let first = archive.known();
-        Self { archive, first, open: Mutex::default() }
+        Self { archive, open: Mutex::default() }
     }
 
     /// # Errors
@@ -90,7 +87,8 @@ impl Batches {
     ) -> Option<Place> {
         match open.get_mut(source) {
             Some(pending) => pending.place(sequence, progress),
-            None => self.first.sources.get(source).is_some_and(|last| sequence <= *last).then(Place::default),
+            // Nothing of it was put in since the appender began: what there is of it is durable.
+            None => self.last(source).is_some_and(|last| sequence <= last).then(Place::default),
         }
     }
 

@@ -150,7 +150,7 @@ impl Archive {
             match self.live_appender(options) {
                 Err(error) if error.kind() == ErrorKind::Locked && !deadline.is_over() => {
                     let look = Deadline::after(LOOK, clock());
-                    let _ = deadline.wait(look.wait(std::future::pending::<()>())).await;
+                    let _ = deadline.wait(look.passed()).await;
                 }
                 appender => return appender,
             }

@@ -46,9 +46,10 @@ pub struct LiveOptions {
     /// Removes the segments with the oldest flows, until all have no more bytes than this.
     pub max_bytes: Option<u64>,
     /// The part of the archive's flows, in hundredths, that [`keep`](field@Self::keep) removes within a day besides those that
-    /// have grown too old in that day; 100 removes at once what is too old. It bounds what is lost to a clock that has jumped,
-    /// and how fast an archive shrinks for which `keep` is new. What is not used of it adds up, so that a segment goes some
-    /// time which has a larger part of the flows. [`LiveStatus::held_back`](super::LiveStatus::held_back) tells what waits.
+    /// grow too old as time passes; 100 removes at once what is too old. It bounds what is lost to a clock that has jumped, and
+    /// how fast an archive shrinks for which `keep` is new. As flows come in bursts, such a clock may also remove flows a tenth
+    /// of `keep` early, or an hour where that is longer. What is not used of the part adds up, so that a segment goes some time
+    /// which has a larger part of the flows. [`LiveStatus::held_back`](super::LiveStatus::held_back) tells what waits.
     pub daily_percent: u8,
     /// How long the files stay of segments that `keep` has removed, and no longer than `keep`:
     /// [`Writer::restore`](crate::archive::Writer::restore) puts them back until then. Where `max_bytes` is set they go at

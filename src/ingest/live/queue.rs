@@ -86,7 +86,6 @@ impl Queue {
         state.batches += u64::from(batch.is_some());
         let number = if batch.is_some() { state.batches } else { 0 };
         let place = Place { flows: first..state.flows, batch: number };
-        state.jobs.batches = state.batches;
         state.jobs.amount.add(Amount::of(&rows, now));
         state.jobs.backlog.push(rows, room)?;
         state.jobs.sources.extend(batch.map(|(source, sequence)| (source.to_owned(), sequence)));
@@ -129,8 +128,7 @@ impl Queue {
             }
             if !state.jobs.is_empty() {
                 state.taken = state.taken.or(state.jobs.amount.oldest());
-                let next = Jobs { batches: state.batches, ..Jobs::default() };
-                return Some(std::mem::replace(&mut state.jobs, next));
+                return Some(Jobs { batches: state.batches, ..std::mem::take(&mut state.jobs) });
             }
             state = match deadline {
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),

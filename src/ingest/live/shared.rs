@@ -187,7 +187,7 @@ impl Shared {
                 Some(Err(error)) if self.progress.borrow().end.is_none() && !deadline.is_over() => {
                     failure = Some(error);
                     let retry = Deadline::after(RETRY, self.queue.clock());
-                    let _ = deadline.wait(retry.wait(std::future::pending::<()>())).await;
+                    let _ = deadline.wait(retry.passed()).await;
                 }
                 Some(Ok(_)) => {
                     failure = None;
