@@ -1,4 +1,4 @@
-//! Many tenants in one archive: pages of one tenant, alone and beside others, with cold and warm caches, and while flows come in.
+//! Many tenants in one archive, whose flows compaction divides into groups: pages of one tenant, alone and beside others, with cold and warm caches, and while flows come in.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod common;
@@ -13,7 +13,9 @@ use std::{
 
 use common::{fixture, measure, report::Report};
 use flowseek::{
-    Archive, Field, Filter, Flow, LiveOptions, Order, filter,
+    Archive, Field, Filter, Flow, LiveOptions, Order,
+    archive::{Effort, Partition},
+    filter,
     generate::Generator,
     order::{Direction, SortKey},
     query::{Count, Query},
@@ -23,6 +25,9 @@ use tokio::runtime::Runtime;
 
 const TENANTS: u64 = 50;
 const NODES: u64 = 10;
+const GROUPS: u16 = 16;
+/// A file that says that the archive is complete.
+const DIVIDED: &str = "bench-divided";
 /// Flows that come in a second, in calls of 250.
 const RATE: u64 = 19_000;
 const CALL: usize = 250;
@@ -99,9 +104,9 @@ fn flows_of_tenants(flows: u64) -> impl Iterator<Item = Flow> {
 
 /// The archive, made once.
 fn archive(flows: u64) -> Archive {
-    let path = fixture::directory().join(format!("tenants-{flows}"));
+    let path = fixture::directory().join(format!("tenants-{flows}-{GROUPS}"));
     if let Ok(archive) = Archive::open(&path)
-        && archive.snapshot().is_ok_and(|snapshot| snapshot.manifest().rows() == flows)
+        && archive.snapshot().is_ok_and(|snapshot| snapshot.manifest().rows() == flows && path.join(DIVIDED).exists())
     {
         return archive;
     }
@@ -109,6 +114,12 @@ fn archive(flows: u64) -> Archive {
     let mut appender = archive.appender().unwrap();
     flows_of_tenants(flows).for_each(|flow| appender.push(&flow).unwrap());
     let _ = appender.commit().unwrap();
+    drop(appender);
+    let writer = archive.writer().unwrap();
+    let _ = writer.partition(Partition::by_node(GROUPS).up_to("/")).unwrap();
+    while writer.compactor().run_once(Effort::Thorough).unwrap().is_some() {}
+    drop(writer);
+    std::fs::write(path.join(DIVIDED), "").unwrap();
     archive
 }
 

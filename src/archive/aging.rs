@@ -175,6 +175,7 @@ mod tests {
             footer: None,
             zones: None,
             bloom: None,
+            group: None,
         };
         Manifest::of_segments(newest.into_iter().map(segment).collect())
     }

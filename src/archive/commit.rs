@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use serde::Serialize;
 
 use super::{
-    Archive, Compactor, Removed, Restored, Retained, Retention, SegmentEntry,
+    Archive, Compactor, Partition, Removed, Restored, Retained, Retention, SegmentEntry,
     exclusive::{Change, Exclusive},
     manifest::{Edit, Sources},
     remove, retain,
@@ -264,6 +264,51 @@ impl Writer {
     /// ```
     pub fn remove(&self, filter: &Filter) -> Result<Removed> {
         remove::remove(&self.exclusive, filter)
+    }
+
+    /// How compaction divides flows from now on, in whichever process: `None` where it does not. The version of the archive
+    /// with that. Segments that are there are divided by the next compactions, the newest first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::Busy`](crate::ErrorKind::Busy); as [`commit`](Self::commit).
+    ///
+    /// ```
+    /// use flowseek::{Archive, Flow, archive::{Effort, Partition}, filter};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// // Segments are small here, so that few flows are divided already.
+    /// # let settings = flowseek::Settings::default().segment_rows(64);
+    /// # let archive = Archive::open_or_create_with(directory.path().join("flows"), settings)?;
+    /// let mut appender = archive.appender()?;
+    /// for number in 0..60 {
+    ///     let start = "2022-11-01T00:00:00Z".parse()?;
+    ///     appender.push(&Flow { node_id: Some(format!("tenant-{}/edge", number % 6)), ..Flow::starting(start) })?;
+    /// }
+    /// appender.commit()?;
+    /// drop(appender);
+    ///
+    /// let writer = archive.writer()?;
+    /// writer.partition(Partition::by_node(4).up_to("/"))?;
+    /// while writer.compactor().run_once(Effort::Background)?.is_some() {}
+    /// let snapshot = archive.snapshot()?;
+    /// let segments = snapshot.manifest().segments.len() as u64;
+    /// let page = snapshot.query(filter::node_id().eq("tenant-5/edge")).page().await?;
+    /// assert_eq!(page.explain.segments_never, segments - 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn partition(&self, partition: impl Into<Option<Partition>>) -> Result<u64> {
+        let partition = partition.into();
+        let newest = self.exclusive.newest();
+        if newest.partition == partition {
+            return Ok(newest.version);
+        }
+        match self.exclusive.publish(Edit::Partition(partition))? {
+            Change::Published(manifest) => Ok(manifest.version),
+            Change::Outdated => Err(Error::internal("a partition was taken for a replacement of segments")),
+        }
     }
 
     /// Puts back the segments that retention has removed, be it that of another process, as far as their

@@ -34,6 +34,7 @@ impl Bounds for Known<'_> {
     }
 
     fn passing(&self, part: &Filter) -> Option<u64> {
-        self.snapshot.excludes(self.entry, part).then_some(0)
+        let excluded = || self.snapshot.excludes(self.entry, part).then_some(0);
+        self.entry.passing(part).or_else(excluded)
     }
 }

@@ -5,10 +5,15 @@ use std::collections::{BTreeMap, HashSet};
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash64;
 
-use super::{aged::Aged, id_ranges::IdRanges, identity::Identity};
+use super::{
+    aged::Aged,
+    id_ranges::IdRanges,
+    identity::Identity,
+    partition::{Group, Partition},
+};
 use crate::{
     error::{Error, ErrorKind, Result},
-    filter::Bounds,
+    filter::{Bounds, Filter},
     flow::{Field, FlowId, Span, Timestamp, ValueRef},
     order::{CursorKey, Seal},
     resources::Random,
@@ -57,6 +62,9 @@ pub struct Manifest {
     /// How far retention by age has come that goes on by itself. `None` where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) aged: Option<Aged>,
+    /// How compaction divides flows, by [`Writer::partition`](super::Writer::partition). `None` where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<Partition>,
 }
 
 /// The last numbers of sources, by their names.
@@ -100,6 +108,9 @@ pub struct SegmentEntry {
     /// Where its Bloom filter lies in its file. `None` of segments without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) bloom: Option<BloomPlace>,
+    /// Of which group all its flows are. `None` where they may be of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) group: Option<Group>,
 }
 
 impl SegmentEntry {
@@ -114,6 +125,7 @@ impl SegmentEntry {
             footer: Some(summary.footer),
             zones: Some(summary.zones.clone()),
             bloom: summary.bloom,
+            group: None,
         }
     }
 
@@ -142,6 +154,7 @@ impl SegmentEntry {
             footer: Some(reader.footer_checksum()?),
             zones: Some(ZoneMap::of(&whole)),
             bloom: reader.bloom_place(),
+            group: None,
         }))
     }
 
@@ -216,6 +229,8 @@ pub(super) enum Edit {
     PutBack(Vec<SegmentEntry>),
     /// These IDs are not given to new flows.
     SetAside(IdRanges),
+    /// Compaction divides flows like this, or not.
+    Partition(Option<Partition>),
 }
 
 /// What is known of a segment before it is opened.
@@ -238,6 +253,10 @@ impl Bounds for SegmentEntry {
 
     fn flag_masks(&self) -> (u8, u8) {
         self.zones.as_ref().map_or((u8::MAX, 0), Bounds::flag_masks)
+    }
+
+    fn passing(&self, part: &Filter) -> Option<u64> {
+        self.group.as_ref().is_some_and(|group| group.excludes(part)).then_some(0)
     }
 }
 
@@ -271,6 +290,7 @@ impl Manifest {
             aside: IdRanges::default(),
             sources: Sources::new(),
             aged: None,
+            partition: None,
         }
     }
 
@@ -345,6 +365,10 @@ impl Manifest {
             Edit::SetAside(ids) => {
                 next.next_flow_id = next.next_flow_id.max(ids.last().map_or(0, |last| last.saturating_add(1)));
                 ids.ranges().for_each(|(first, last)| next.aside.insert(first, last));
+                Vec::new()
+            }
+            Edit::Partition(partition) => {
+                next.partition = partition;
                 Vec::new()
             }
         };

@@ -83,6 +83,12 @@
 //! costs hardly more in an archive of many segments than in one of few. A filter has 12 bits for each different address or name
 //! of its segment; pages that are kept take up to a fourth of [`Settings::index_cache_bytes`]. Segments without one, of earlier versions or of values that hardly recur, are opened.
 //!
+//! # Groups of nodes
+//! Compaction may [divide](Partition) the flows of different nodes: a manifest says how, and of each segment that was divided
+//! of which group its flows are. A query for nodes passes over the segments of other groups. [`Archive::verify`] holds
+//! the nodes of all flows against that. An earlier version of flowseek merges segments of different groups, and then says of
+//! none that it is one of a group; a repair that puts together a manifest does not either: the next compaction divides them again.
+//!
 //! # Batches with numbers
 //! A manifest has the number of the last batch of each source that appends with numbers
 //! ([`LiveAppender::append_once`](crate::ingest::LiveAppender::append_once)). A version has the flows of a batch and its number,
@@ -119,6 +125,7 @@ mod lease;
 mod lock;
 mod manifest;
 mod merge;
+mod partition;
 mod quarantine;
 mod remove;
 mod repair;
@@ -142,6 +149,7 @@ pub(crate) use counts::Counted;
 pub(crate) use known::Known;
 pub(crate) use manifest::Sources;
 pub use manifest::{Manifest, Retired, SegmentEntry};
+pub use partition::Partition;
 use quick_cache::{Weighter, sync::Cache};
 pub use remove::Removed;
 pub use repair::{Loss, Rebuilt, Repaired};

@@ -145,7 +145,7 @@ fn without(snapshot: &Snapshot, entry: &SegmentEntry, filter: &Filter) -> Result
         return Ok(Found::Nothing);
     }
     snapshot.check(entry)?;
-    let job = Merge { inputs: vec![entry], from: None, without: Some(filter), cuts: &[] };
+    let job = Merge { without: Some(filter), ..Merge::of(vec![entry]) };
     let rest = merge(snapshot, job, &AtomicBool::new(false), &mut |_| {})?.unwrap_or_default();
     let rows = entry.rows - rest.iter().map(|segment| segment.rows).sum::<u64>();
     Ok(Found::Some { rows, rest })

@@ -258,7 +258,7 @@ fn trim(
     let mut trimmed = Trimmed { staged: Vec::new(), unreadable: Vec::new() };
     let mut readable = Vec::with_capacity(cut.len());
     for entry in cut.drain(..) {
-        let job = Merge { inputs: vec![entry], from, without: None, cuts: &[] };
+        let job = Merge { from, ..Merge::of(vec![entry]) };
         let merged = snapshot.check(entry).and_then(|()| merge(snapshot, job, &AtomicBool::new(false), &mut |_| {}));
         match merged {
             Ok(segments) => {
@@ -327,6 +327,7 @@ mod tests {
             footer: None,
             zones: None,
             bloom: None,
+            group: None,
         };
         let manifest = Manifest::of_segments(newest.iter().map(segment).collect());
         let retention =

@@ -594,6 +594,14 @@ fn compact_makes_few_segments_of_many_and_a_second_run_does_nothing() {
     assert_eq!(flowseek(&["query", &archive, "--all"]).done(), before);
     let data = fs::read_dir(Path::new(&archive).join("data")).unwrap();
     assert_eq!(data.count(), 1);
+    // Too few flows to be divided stay together.
+    assert_eq!(
+        flowseek(&["compact", &archive, "--groups", "4", "--tenant-up-to", "/"]).done(),
+        "compacted=0 segments=1\n"
+    );
+    assert_eq!(flowseek(&["query", &archive, "--all"]).done(), before);
+    assert_eq!(flowseek(&["compact", &archive, "--groups", "65"]).status, 2);
+    assert_eq!(flowseek(&["compact", &archive, "--tenant-up-to", "/"]).status, 2);
     let missing = flowseek(&["compact", &place.path("nothing")]);
     assert_eq!(missing.status, 1, "{missing:?}");
 }

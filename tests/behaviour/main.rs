@@ -34,6 +34,7 @@ mod negations;
 mod once;
 mod oracle;
 mod parquet_import;
+mod partition;
 mod processes;
 mod public_api;
 mod reads;

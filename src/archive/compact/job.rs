@@ -1,6 +1,6 @@
 //! What is merged, and how much.
 
-use crate::archive::SegmentEntry;
+use crate::archive::{Partition, SegmentEntry};
 
 /// How much work compaction does for how few segments.
 ///
@@ -60,6 +60,8 @@ pub struct Job {
     pub(super) inputs: Vec<SegmentEntry>,
     /// Times, descending, where a segment may end early.
     pub(super) cuts: Vec<i64>,
+    /// How its flows are divided. `None` where they stay together.
+    pub(super) partition: Option<Partition>,
 }
 
 impl Job {

@@ -186,7 +186,7 @@ impl Compactor {
             }
             // Of one that cannot be opened, whoever asks it will be told.
             if segment.open(files).is_ok_and(|reader| !reader.lists_rows()) {
-                return Some(Job { inputs: vec![segment.clone()], cuts: Vec::new() });
+                return Some(Job { inputs: vec![segment.clone()], cuts: Vec::new(), partition: None });
             }
             self.set_aside().current.insert(segment.path.clone());
             None
@@ -203,7 +203,10 @@ impl Compactor {
         let is_aside = |path: &String| aside.corrupt.contains(path) || aside.unreadable.contains(path);
         let is_left_out = |path: &String| paths.contains(path) || is_aside(path);
         let segments = newest.segments.iter().filter(|segment| !is_left_out(&segment.path));
-        pick(&segments.cloned().collect::<Vec<_>>(), PickOptions { segment_rows, tiny_rows, effort })
+        let partition = newest.partition.as_ref();
+        let block_rows = settings.segment.block_rows as u64;
+        let options = PickOptions { segment_rows, tiny_rows, block_rows, effort, partition };
+        pick(&segments.collect::<Vec<_>>(), options)
     }
 
     /// Does a job, and tells `observe` of each some thousand flows how many there were.
@@ -239,8 +242,9 @@ impl Compactor {
             }
             snapshot.check(input)?;
         }
-        let merge_all = Merge { inputs: job.inputs.iter().collect(), from: None, without: None, cuts: &job.cuts };
-        let Some(segments) = merge(&snapshot, merge_all, &self.is_stopped, observe)? else {
+        let inputs = Merge::of(job.inputs.iter().collect());
+        let all = Merge { cuts: &job.cuts, partition: job.partition.as_ref(), ..inputs };
+        let Some(segments) = merge(&snapshot, all, &self.is_stopped, observe)? else {
             return Ok(JobOutcome::Stopped);
         };
         drop(snapshot);

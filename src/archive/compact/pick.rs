@@ -4,18 +4,24 @@
 //! job brings the archive nearer to it in the first of these numbers that it changes, and none of them can fall for
 //! ever, so compaction comes to an end:
 //!
-//! 1. segments with more rows than a segment should have,
-//! 2. segments,
-//! 3. the sum of the times that the segments span, which is least where they do not overlap.
+//! 1. flows that are not divided into groups, where they are to be,
+//! 2. segments with more rows than a segment should have,
+//! 3. segments,
+//! 4. the sum of the times that the segments span, which is least where they do not overlap.
 //!
-//! No moment comes to be covered by more segments than before, except by such as are no larger than a block, and but for
+//! Where flows are divided by a [`Partition`], segments are merged only with others of their group. Those that are of none
+//! are merged with one another, like all segments where flows are not divided, and divided as soon as a job has about a block of
+//! flows for each group: 8 commits of 5,000 flows come to 40,000, and 8 of these to 16 segments of 20,000 for 16 groups. A
+//! segment that is that large from the outset is divided by itself.
+//!
+//! But for that, no moment comes to be covered by more segments than before, except by such as are no larger than a block, and but for
 //! gaps of a minute: over a longer one segments are merged only where nothing lies in it and it is shorter than both of
 //! them. Without that minute, flows that come an hour late would leave slivers beside the large segments of that hour.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::job::{Effort, Job};
-use crate::archive::SegmentEntry;
+use crate::archive::{Partition, SegmentEntry};
 
 /// Neighbours that are merged at the least by [`Effort::Background`].
 const FEW: usize = 8;
@@ -28,26 +34,49 @@ pub(super) const GAP: i64 = 60_000;
 
 /// What [`pick`] aims at.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PickOptions {
+pub(super) struct PickOptions<'a> {
     /// Rows of a segment.
     pub(super) segment_rows: u64,
     /// So many rows may cover any time.
     pub(super) tiny_rows: u64,
+    /// Rows of a block.
+    pub(super) block_rows: u64,
     pub(super) effort: Effort,
+    /// How flows are to be divided.
+    pub(super) partition: Option<&'a Partition>,
 }
 
 /// What is to be merged next; `None` where nothing is left to be done.
-pub(super) fn pick(segments: &[SegmentEntry], options: PickOptions) -> Option<Job> {
-    let mut sorted: Vec<&SegmentEntry> = segments.iter().collect();
-    sorted.sort_unstable_by_key(|segment| (segment.start_time.1, segment.start_time.0, segment.flow_id));
-    let pick = Pick { sorted, options };
-    pick.neighbours().or_else(|| pick.overlapping())
+pub(super) fn pick(segments: &[&SegmentEntry], options: PickOptions<'_>) -> Option<Job> {
+    let mut groups: BTreeMap<Option<u16>, Vec<&SegmentEntry>> = BTreeMap::new();
+    for segment in segments {
+        groups.entry(options.group_of(segment)).or_default().push(segment);
+    }
+    let mut groups: Vec<(Option<u16>, Vec<&SegmentEntry>)> = groups.into_iter().collect();
+    // What was just committed is merged first; then the group with the most segments.
+    groups.sort_by_key(|(group, segments)| (group.is_some(), std::cmp::Reverse(segments.len())));
+    groups.into_iter().find_map(|(group, mut sorted)| {
+        sorted.sort_unstable_by_key(|segment| (segment.start_time.1, segment.start_time.0, segment.flow_id));
+        let partition = options.partition.filter(|_| group.is_none());
+        let pick = Pick { sorted, options, partition };
+        pick.neighbours().or_else(|| pick.undivided()).or_else(|| pick.overlapping())
+    })
+}
+
+impl PickOptions<'_> {
+    /// The group of a segment; `None` where it is none of those into which flows are divided now.
+    fn group_of(&self, segment: &SegmentEntry) -> Option<u16> {
+        let group = segment.group.as_ref()?;
+        (self.partition? == &group.of).then_some(group.number)
+    }
 }
 
 struct Pick<'a> {
     /// By their newest flow.
     sorted: Vec<&'a SegmentEntry>,
-    options: PickOptions,
+    options: PickOptions<'a>,
+    /// How they are to be divided, if they are.
+    partition: Option<&'a Partition>,
 }
 
 impl<'a> Pick<'a> {
@@ -82,10 +111,28 @@ impl<'a> Pick<'a> {
             // A segment that is much larger than all others would be written anew for too little.
             let largest = part.iter().map(|segment| segment.rows).max().unwrap_or(0);
             let is_even = self.options.effort != Effort::Background || largest.saturating_mul(4) <= rows(part);
-            part.len() >= few && is_even && self.outputs(part) < part.len() as u64
+            part.len() >= few && is_even && (self.divides(part) || self.outputs(part) < part.len() as u64)
         })?;
         let cuts = if self.options.effort == Effort::Background { self.cuts(&part) } else { Vec::new() };
-        Some(job(&part, cuts))
+        Some(self.job(&part, cuts))
+    }
+
+    /// The newest segment that is to be divided.
+    fn undivided(&self) -> Option<Job> {
+        let segment = self.sorted.iter().rev().find(|segment| self.divides(&[segment]))?;
+        Some(self.job(&[segment], Vec::new()))
+    }
+
+    /// Whether so many flows are divided when they are merged.
+    fn divides(&self, part: &[&SegmentEntry]) -> bool {
+        let (most, block) = (self.options.segment_rows / 2, self.options.block_rows);
+        let enough = |partition: &Partition| block.saturating_mul(partition.groups().into()).min(most).max(1);
+        self.partition.is_some_and(|partition| rows(part) >= enough(partition))
+    }
+
+    fn job(&self, part: &[&SegmentEntry], cuts: Vec<i64>) -> Job {
+        let partition = self.partition.filter(|_| self.divides(part)).cloned();
+        Job { inputs: part.iter().copied().cloned().collect(), cuts, partition }
     }
 
     /// A large segment and what overlaps it, where that pays.
@@ -105,7 +152,7 @@ impl<'a> Pick<'a> {
             late.push(large);
             // Where they only touch, in one millisecond, merging may leave everything as it is.
             let gains = overlaps || self.outputs(&late) < late.len() as u64;
-            (late.len() > 1 && pays && gains).then(|| job(&late, Vec::new()))
+            (late.len() > 1 && pays && gains).then(|| self.job(&late, Vec::new()))
         })
     }
 
@@ -191,10 +238,6 @@ impl Coverage {
         let begun = self.ends.partition_point(|(start, _)| *start < before);
         begun.checked_sub(1).and_then(|last| self.ends.get(last)).is_some_and(|(_, end)| *end > after)
     }
-}
-
-fn job(part: &[&SegmentEntry], cuts: Vec<i64>) -> Job {
-    Job { inputs: part.iter().copied().cloned().collect(), cuts }
 }
 
 fn level(rows: u64) -> u32 {

@@ -6,7 +6,7 @@ use super::{
     job::{Effort, Job},
     pick::{GAP, PickOptions, pick},
 };
-use crate::archive::{SegmentEntry, merge::cutter::Cutter};
+use crate::archive::{Partition, SegmentEntry, merge::cutter::Cutter, partition::Group};
 
 /// An archive: of each segment the start times, descending.
 #[derive(Clone, Debug, Default)]
@@ -14,10 +14,15 @@ struct Simulation {
     segments: Vec<(SegmentEntry, Vec<i64>)>,
     written: u64,
     rewritten: u64,
+    partition: Option<Partition>,
 }
 
 impl Simulation {
-    fn add(&mut self, mut starts: Vec<i64>) {
+    fn add(&mut self, starts: Vec<i64>) {
+        self.add_to(None, starts);
+    }
+
+    fn add_to(&mut self, group: Option<Group>, mut starts: Vec<i64>) {
         starts.sort_unstable_by(|one, other| other.cmp(one));
         self.written += 1;
         let entry = SegmentEntry {
@@ -30,6 +35,7 @@ impl Simulation {
             footer: None,
             zones: None,
             bloom: None,
+            group,
         };
         self.segments.push((entry, starts));
     }
@@ -46,30 +52,63 @@ impl Simulation {
         self.segments = kept;
         let mut starts: Vec<i64> = inputs.into_iter().flat_map(|(_, starts)| starts).collect();
         starts.sort_unstable_by(|one, other| other.cmp(one));
-        let mut cutter = Cutter::new(starts.len() as u64, segment_rows, &job.cuts);
+        match &job.partition {
+            None => {
+                let group = inputs_group(&job.inputs);
+                self.write(starts.clone(), group, Cutter::new(starts.len() as u64, segment_rows, &job.cuts));
+            }
+            Some(partition) => {
+                let rows = (segment_rows / u64::from(partition.groups())).max(1);
+                for number in 0..partition.groups() {
+                    let is_here = |start: &i64| partition.group(Some(&node(*start))) == number;
+                    let group = Some(Group { of: partition.clone(), number });
+                    self.write(starts.iter().copied().filter(is_here).collect(), group, Cutter::new(rows, rows, &[]));
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, starts: Vec<i64>, group: Option<Group>, mut cutter: Cutter) {
         let mut output = Vec::new();
         for start in starts {
             if cutter.is_cut_before(start) {
-                self.add(std::mem::take(&mut output));
+                self.add_to(group.clone(), std::mem::take(&mut output));
             }
             output.push(start);
         }
-        self.add(output);
+        if !output.is_empty() {
+            self.add_to(group, output);
+        }
     }
 
-    /// Segments with more than `tiny` rows between a millisecond and the next.
-    fn depth(&self, millis: i64, tiny: u64) -> usize {
+    /// Segments of a group with more than `tiny` rows between a millisecond and the next.
+    fn depth(&self, group: Option<&Group>, millis: i64, tiny: u64) -> usize {
         let covers = |entry: &SegmentEntry| entry.start_time.0 <= millis && millis < entry.start_time.1;
-        self.segments.iter().filter(|(entry, _)| entry.rows > tiny && covers(entry)).count()
+        let is_counted = |entry: &SegmentEntry| entry.group.as_ref() == group && entry.rows > tiny && covers(entry);
+        self.segments.iter().filter(|(entry, _)| is_counted(entry)).count()
     }
 
     fn next_job(&self, segment_rows: u64, effort: Effort) -> Option<Job> {
-        pick(&self.entries(), options(segment_rows, effort))
+        let options = PickOptions {
+            segment_rows,
+            tiny_rows: segment_rows / 16,
+            block_rows: BLOCK_ROWS,
+            effort,
+            partition: self.partition.as_ref(),
+        };
+        pick(&self.segments.iter().map(|(entry, _)| entry).collect::<Vec<_>>(), options)
     }
 }
 
-fn options(segment_rows: u64, effort: Effort) -> PickOptions {
-    PickOptions { segment_rows, tiny_rows: segment_rows / 16, effort }
+const BLOCK_ROWS: u64 = 4;
+
+/// The node that logged a flow that has started then.
+fn node(start: i64) -> String {
+    format!("node-{}", start % 7)
+}
+
+fn inputs_group(inputs: &[SegmentEntry]) -> Option<Group> {
+    inputs[0].group.clone().filter(|group| inputs.iter().all(|input| input.group.as_ref() == Some(group)))
 }
 
 fn effort() -> impl Strategy<Value = Effort> {
@@ -94,34 +133,56 @@ proptest! {
         segments in segments(),
         segment_rows in 1u64..60,
         effort in effort(),
+        groups in prop_oneof![Just(None), (1u16..5).prop_map(Some)],
     ) {
-        let mut simulation = Simulation::default();
+        let mut simulation = Simulation { partition: groups.map(Partition::by_node), ..Simulation::default() };
         segments.iter().for_each(|starts| simulation.add(starts.clone()));
         let mut expected: Vec<i64> = segments.concat();
         expected.sort_unstable();
         let measure = |simulation: &Simulation| {
             let entries = simulation.entries();
             let too_large = entries.iter().filter(|entry| entry.rows > segment_rows).count();
-            (too_large, entries.len(), entries.iter().map(|entry| entry.start_time.1 - entry.start_time.0).sum::<i64>())
+            let is_mixed = |entry: &&SegmentEntry| simulation.partition.is_some() && entry.group.is_none();
+            let mixed: u64 = entries.iter().filter(is_mixed).map(|entry| entry.rows).sum();
+            (mixed, too_large, entries.len(), entries.iter().map(|entry| entry.start_time.1 - entry.start_time.0).sum::<i64>())
         };
         let tiny = segment_rows / 16;
         while let Some(job) = simulation.next_job(segment_rows, effort) {
             let before = simulation.clone();
             simulation.run(&job, segment_rows);
             prop_assert!(measure(&simulation) < measure(&before), "{job:?} gains nothing");
-            let edges = simulation.segments.iter().chain(&before.segments);
+            if job.partition.is_some() {
+                continue;
+            }
+            // What is merged is of one group, and nothing else changes.
+            let group = job.inputs[0].group.as_ref();
+            let is_here = |entry: &SegmentEntry| entry.group.as_ref() == group;
+            let edges = simulation.segments.iter().chain(&before.segments).filter(|(entry, _)| is_here(entry));
             for millis in edges.flat_map(|(entry, _)| [entry.start_time.0, entry.start_time.1, entry.start_time.1 - 1]) {
                 // A gap of a minute is none: what lies as near counts as if it lay here.
                 let near = |entry: &SegmentEntry| entry.start_time.0 <= millis + GAP && entry.start_time.1 >= millis - GAP;
-                let then = before.segments.iter().filter(|(entry, _)| near(entry)).count();
-                let now = simulation.depth(millis, tiny);
+                let then = before.segments.iter().filter(|(entry, _)| is_here(entry) && near(entry)).count();
+                let now = simulation.depth(group, millis, tiny);
                 prop_assert!(now <= then, "{millis} lies in {now} segments instead of {then} after {job:?}");
             }
         }
         let mut found: Vec<i64> = simulation.segments.iter().flat_map(|(_, starts)| starts.clone()).collect();
         found.sort_unstable();
         prop_assert_eq!(found, expected);
-        if effort == Effort::Full {
+        for (entry, starts) in &simulation.segments {
+            match (&entry.group, groups) {
+                (Some(group), _) => {
+                    let is_here = |start: &i64| group.of.group(Some(&node(*start))) == group.number;
+                    prop_assert!(starts.iter().all(is_here), "a flow is in the segment of another group");
+                }
+                (None, Some(groups)) => {
+                    let most = (BLOCK_ROWS * u64::from(groups)).min(segment_rows / 2).max(1);
+                    prop_assert!(entry.rows < most, "{} flows are not divided", entry.rows);
+                }
+                (None, None) => {}
+            }
+        }
+        if effort == Effort::Full && groups.is_none() {
             let entries = simulation.entries();
             let overlap = |one: &SegmentEntry, other: &SegmentEntry| {
                 one.start_time.1.min(other.start_time.1) - one.start_time.0.max(other.start_time.0)
@@ -157,7 +218,7 @@ fn a_commit_a_second_leaves_few_segments_and_is_written_again_a_few_times() {
     // A segment of a commit has 20 flows, and 10,000 when it is large: with eight at a time, that is three steps.
     assert!(simulation.rewritten <= 5 * 6_000 * 20, "{} flows written again", simulation.rewritten);
     // A query for a minute long ago meets few segments, although each commit spans an hour.
-    let deepest = (0..100).map(|minute| simulation.depth(minute * 60_000, 0)).max().unwrap();
+    let deepest = (0..100).map(|minute| simulation.depth(None, minute * 60_000, 0)).max().unwrap();
     assert!(deepest <= 24, "{deepest} segments cover one moment");
 }
 

@@ -11,7 +11,10 @@ use std::{
 };
 
 use self::cutter::Cutter;
-use super::{Archive, SegmentEntry, Snapshot};
+use super::{
+    Archive, SegmentEntry, Snapshot,
+    partition::{Group, Partition},
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     filter::Filter,
@@ -20,8 +23,8 @@ use crate::{
     segment::{PageCache, ReadCounters, RowReader, SegmentReader},
 };
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, TimestampMillisecondArray, UInt64Array},
-    compute::{concat, filter_record_batch, interleave_record_batch},
+    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, TimestampMillisecondArray, UInt32Array, UInt64Array},
+    compute::{concat, filter_record_batch, interleave_record_batch, take_record_batch},
     datatypes::{TimestampMillisecondType, UInt64Type},
     error::ArrowError,
 };
@@ -40,6 +43,21 @@ pub(super) struct Merge<'a> {
     pub(super) without: Option<&'a Filter>,
     /// Times, descending, where an output may end early.
     pub(super) cuts: &'a [i64],
+    /// How the flows are divided. `None` where they stay together, and outputs are of the group of the inputs.
+    pub(super) partition: Option<&'a Partition>,
+}
+
+impl<'a> Merge<'a> {
+    /// All flows of these, together.
+    pub(super) fn of(inputs: Vec<&'a SegmentEntry>) -> Self {
+        Self { inputs, from: None, without: None, cuts: &[], partition: None }
+    }
+
+    /// The group of all inputs; `None` where they are not of one.
+    fn group(&self) -> Option<Group> {
+        let (first, others) = self.inputs.split_first()?;
+        first.group.clone().filter(|_| others.iter().all(|other| other.group == first.group))
+    }
 }
 
 /// Merges segments of a snapshot into staged ones of about the same size, in the order of time, newest first. `None`
@@ -69,7 +87,7 @@ pub(super) fn merge(
             observe(chunk.num_rows() as u64);
             outputs.push(&chunk)?;
         }
-        outputs.write()?;
+        outputs.finish()?;
         Ok(true)
     };
     let filled = fill();
@@ -84,8 +102,7 @@ pub(super) fn merge(
 /// # Errors
 /// As of [`merge`].
 pub(super) fn has(snapshot: &Snapshot, entry: &SegmentEntry, filter: &Filter) -> Result<bool> {
-    let job = Merge { inputs: vec![entry], from: None, without: None, cuts: &[] };
-    let mut sources = Sources::open(snapshot, &job)?;
+    let mut sources = Sources::open(snapshot, &Merge::of(vec![entry]))?;
     while let Some(chunk) = sources.next()? {
         if Flows::new(&chunk)?.iter().any(|flow| filter.matches(&flow)) {
             return Ok(true);
@@ -247,31 +264,75 @@ fn keys(batch: &RecordBatch) -> Result<(TimestampMillisecondArray, UInt64Array)>
 struct Outputs<'a> {
     archive: &'a Archive,
     staged: Vec<SegmentEntry>,
-    /// The next output, column by column.
+    partition: Option<&'a Partition>,
+    /// The next one, or the next one of each group.
+    open: Vec<Output>,
+}
+
+/// A segment that is to be written.
+struct Output {
+    /// Its flows, column by column.
     columns: Vec<Vec<ArrayRef>>,
     cutter: Cutter,
+    group: Option<Group>,
 }
 
 impl<'a> Outputs<'a> {
-    fn new(archive: &'a Archive, merge: &Merge<'_>) -> Self {
-        let rows = merge.inputs.iter().map(|input| input.rows).sum();
+    fn new(archive: &'a Archive, merge: &Merge<'a>) -> Self {
         let segment_rows = archive.settings().most_rows() as u64;
-        let cutter = Cutter::new(rows, segment_rows, merge.cuts);
-        Self { archive, staged: Vec::new(), columns: Vec::new(), cutter }
+        let open = match merge.partition {
+            None => {
+                let rows = merge.inputs.iter().map(|input| input.rows).sum();
+                vec![Output::new(Cutter::new(rows, segment_rows, merge.cuts), merge.group())]
+            }
+            Some(partition) => {
+                // Those of all groups are gathered at once: together they are no larger than one segment.
+                let rows = (segment_rows / u64::from(partition.groups())).max(1);
+                let group = |number| Some(Group { of: partition.clone(), number });
+                let output = |number| Output::new(Cutter::new(rows, rows, &[]), group(number));
+                (0..partition.groups()).map(output).collect()
+            }
+        };
+        Self { archive, staged: Vec::new(), partition: merge.partition, open }
     }
 
     fn push(&mut self, chunk: &RecordBatch) -> Result<()> {
+        let Some(partition) = self.partition else { return self.push_to(0, chunk) };
+        for (number, rows) in rows_of_groups(chunk, partition)?.into_iter().enumerate() {
+            if !rows.is_empty() {
+                self.push_to(number, &take_record_batch(chunk, &UInt32Array::from(rows)).map_err(internal)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn push_to(&mut self, number: usize, chunk: &RecordBatch) -> Result<()> {
+        let Some(output) = self.open.get_mut(number) else { return Err(Error::internal("a group has no output")) };
         let (starts, _) = keys(chunk)?;
         let mut begin = 0;
         for (row, start) in starts.values().iter().enumerate() {
-            if self.cutter.is_cut_before(*start) {
-                self.gather(&chunk.slice(begin, row - begin));
-                self.write()?;
+            if output.cutter.is_cut_before(*start) {
+                output.gather(&chunk.slice(begin, row - begin));
+                self.staged.extend(output.write(self.archive)?);
                 begin = row;
             }
         }
-        self.gather(&chunk.slice(begin, chunk.num_rows() - begin));
+        output.gather(&chunk.slice(begin, chunk.num_rows() - begin));
         Ok(())
+    }
+
+    /// Writes what was gathered.
+    fn finish(&mut self) -> Result<()> {
+        for output in &mut self.open {
+            self.staged.extend(output.write(self.archive)?);
+        }
+        Ok(())
+    }
+}
+
+impl Output {
+    fn new(cutter: Cutter, group: Option<Group>) -> Self {
+        Self { columns: Vec::new(), cutter, group }
     }
 
     fn gather(&mut self, flows: &RecordBatch) {
@@ -281,17 +342,27 @@ impl<'a> Outputs<'a> {
         }
     }
 
-    /// Writes what was gathered.
-    fn write(&mut self) -> Result<()> {
+    /// Writes what was gathered as a segment; `None` where that is nothing.
+    fn write(&mut self, archive: &Archive) -> Result<Option<SegmentEntry>> {
         if self.columns.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let join = |parts: Vec<ArrayRef>| concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<&dyn Array>>());
         let columns = std::mem::take(&mut self.columns).into_iter().map(join).collect::<Result<_, _>>();
         let flows = columns.and_then(|columns| RecordBatch::try_new(schema(), columns)).map_err(internal)?;
-        self.staged.push(self.archive.files().stage(&flows, self.archive.settings().segment)?);
-        Ok(())
+        let staged = archive.files().stage(&flows, archive.settings().segment)?;
+        Ok(Some(SegmentEntry { group: self.group.clone(), ..staged }))
     }
+}
+
+/// The rows of each group.
+fn rows_of_groups(chunk: &RecordBatch, partition: &Partition) -> Result<Vec<Vec<u32>>> {
+    let mut rows = vec![Vec::new(); partition.groups().into()];
+    for (row, group) in (0..).zip(partition.groups_of(chunk)?) {
+        let group = rows.get_mut(usize::from(group));
+        group.ok_or_else(|| Error::internal("there are fewer groups"))?.push(row);
+    }
+    Ok(rows)
 }
 
 fn internal(error: ArrowError) -> Error {

@@ -161,6 +161,10 @@ impl<'a> Examiner<'a> {
         if outside > 0 {
             find(FindingKind::Mismatch, format!("{outside} flow IDs are not from {first} to {last}"));
         }
+        let strangers = entry.group.as_ref().map_or(Ok(0), |group| group.strangers(flows))?;
+        if strangers > 0 {
+            find(FindingKind::Mismatch, format!("{strangers} flows are of other nodes than the manifest says"));
+        }
         if doubled > 0 {
             find(FindingKind::Doubled, format!("{doubled} flow IDs are there already"));
         }
