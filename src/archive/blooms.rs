@@ -21,15 +21,25 @@ const PAGE_BYTES: u64 = 4 << 10;
 /// So many pages, of 256 kilobytes together, are read at most beside those that are needed now.
 const MOST_AHEAD: usize = 64;
 
-/// Pages of Bloom filters, by the checksums of all bytes of the filters and their numbers: at most so many bytes of them.
+/// Pages of Bloom filters of all archives: at most so many bytes of them.
 #[derive(Debug)]
-pub(super) struct BloomCache(Cache<(u64, usize), Arc<BloomPage>, BloomWeighter>);
+pub(super) struct BloomCache(Cache<Key, Arc<BloomPage>, BloomWeighter>);
+
+/// The number of an archive, the checksum of all bytes of a filter, and the number of a page.
+type Key = (u64, u64, usize);
+
+/// The Bloom filters of an archive.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Blooms<'a> {
+    cache: &'a Cache<Key, Arc<BloomPage>, BloomWeighter>,
+    archive: u64,
+}
 
 #[derive(Clone, Debug)]
 struct BloomWeighter;
 
-impl Weighter<(u64, usize), Arc<BloomPage>> for BloomWeighter {
-    fn weight(&self, key: &(u64, usize), page: &Arc<BloomPage>) -> u64 {
+impl Weighter<Key, Arc<BloomPage>> for BloomWeighter {
+    fn weight(&self, key: &Key, page: &Arc<BloomPage>) -> u64 {
         (size_of_val(key) + page.memory()) as u64
     }
 }
@@ -45,29 +55,40 @@ impl BloomCache {
         self.0.weight()
     }
 
+    /// Those of an archive.
+    pub(super) fn of(&self, archive: u64) -> Blooms<'_> {
+        Blooms { cache: &self.0, archive }
+    }
+}
+
+impl Blooms<'_> {
     /// Forgets those that no segment of a version has.
     pub(super) fn keep(&self, manifest: &Manifest) {
         let places = manifest.segments.iter().filter_map(|segment| segment.bloom);
         let named: HashSet<u64> = places.map(|place| place.checksum).collect();
-        self.0.retain(|(checksum, _), _| named.contains(checksum));
+        self.cache.retain(|(archive, checksum, _), _| *archive != self.archive || named.contains(checksum));
     }
 
     /// So many pages are read ahead at most: a part of those that it keeps.
     pub(super) fn pages_ahead(&self) -> usize {
-        usize::try_from(self.0.capacity() / PAGE_BYTES / 4).unwrap_or(usize::MAX).min(MOST_AHEAD)
+        usize::try_from(self.cache.capacity() / PAGE_BYTES / 4).unwrap_or(usize::MAX).min(MOST_AHEAD)
     }
 
     /// Whether the Bloom filter of a segment tells that no flow passes a part of a filter, as far as its pages are in memory.
     pub(super) fn excludes(&self, entry: &SegmentEntry, part: &Filter) -> bool {
-        entry.bloom.is_some_and(|place| place.excludes(part, |page| self.0.get(&(place.checksum, page))))
+        entry.bloom.is_some_and(|place| place.excludes(part, |page| self.page(place.checksum, page)))
     }
 
     /// The pages of the Bloom filter of a segment that tell of a filter and are not in memory.
     pub(super) fn missing(&self, entry: &SegmentEntry, filter: &Filter) -> BTreeSet<usize> {
         let Some(place) = entry.bloom else { return BTreeSet::new() };
         let mut pages = place.pages_for(filter);
-        pages.retain(|page| self.0.get(&(place.checksum, *page)).is_none());
+        pages.retain(|page| self.page(place.checksum, *page).is_none());
         pages
+    }
+
+    fn page(&self, checksum: u64, page: usize) -> Option<Arc<BloomPage>> {
+        self.cache.get(&(self.archive, checksum, page))
     }
 
     /// Reads pages of Bloom filters. How many bytes that were. What cannot be read of another segment than the first is left
@@ -78,9 +99,9 @@ impl BloomCache {
     pub(super) fn read(&self, missing: &[(SegmentEntry, BTreeSet<usize>)], files: &Files) -> Result<u64> {
         let mut bytes = 0;
         for (number, (entry, pages)) in missing.iter().enumerate() {
-            let read = entry.read_blooms(pages, files, |key, page, length| {
+            let read = entry.read_blooms(pages, files, |(checksum, number), page, length| {
                 bytes += length;
-                self.0.insert(key, Arc::new(page));
+                self.cache.insert((self.archive, checksum, number), Arc::new(page));
             });
             if number == 0 {
                 read.map_err(|error| error.of_file(&files.root().join(&entry.path)))?;

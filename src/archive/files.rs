@@ -9,10 +9,10 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{Manifest, SegmentEntry, Settings, lease::Lease};
+use super::{Manifest, SegmentEntry, lease::Lease};
 use crate::{
     error::{Error, ErrorKind, Result},
-    resources::{Descriptors, Random, SharedFile, Storage, default_open_files, io_error},
+    resources::{DescriptorTable, Descriptors, Random, SharedFile, Storage, io_error},
     segment::SegmentReader,
 };
 
@@ -46,11 +46,14 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn new(root: PathBuf, settings: &Settings) -> Self {
-        let open_files = settings.open_files.unwrap_or_else(default_open_files);
-        let storage = Arc::clone(&settings.storage);
-        let descriptors = Arc::new(Descriptors::new(Arc::clone(&storage), open_files));
-        Self { root, storage, random: Arc::clone(&settings.random), descriptors }
+    pub(super) fn new(
+        root: PathBuf,
+        storage: Arc<dyn Storage>,
+        random: Arc<dyn Random>,
+        open: Arc<DescriptorTable>,
+    ) -> Self {
+        let descriptors = Arc::new(Descriptors::new(Arc::clone(&storage), open));
+        Self { root, storage, random, descriptors }
     }
 
     pub(super) fn root(&self) -> &Path {

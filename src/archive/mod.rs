@@ -129,6 +129,7 @@ mod partition;
 mod quarantine;
 mod remove;
 mod repair;
+mod resources;
 mod retain;
 mod retire;
 mod settings;
@@ -138,65 +139,37 @@ mod verify;
 
 use std::{
     path::Path,
-    sync::{Arc, PoisonError, RwLock, Weak},
+    sync::{
+        Arc, PoisonError, RwLock, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 pub use crate::segment::{SegmentOptions, ZoneMap};
 pub(crate) use aging::Aging;
 pub use commit::{Commit, Writer};
 pub use compact::{Compaction, Compactor, Effort, Job, JobOutcome};
-pub(crate) use counts::Counted;
+pub(crate) use counts::{Counted, Counts};
 pub(crate) use known::Known;
 pub(crate) use manifest::Sources;
 pub use manifest::{Manifest, Retired, SegmentEntry};
 pub use partition::Partition;
-use quick_cache::{Weighter, sync::Cache};
 pub use remove::Removed;
 pub use repair::{Loss, Rebuilt, Repaired};
+pub(crate) use resources::Crews;
+pub use resources::Memory;
 pub use retain::{Restored, Retained, Retention};
-use serde::Serialize;
 pub use settings::Settings;
 pub use snapshot::Snapshot;
 pub(crate) use snapshot::WeakSnapshot;
 use tokio::sync::watch;
 pub use verify::{Depth, Extent, Finding, FindingKind, Report};
 
-use self::{blooms::BloomCache, counts::CountCache, files::Files, lease::Lease};
+use self::{blooms::Blooms, files::Files, lease::Lease, resources::Resources};
 use crate::{
     error::{Error, ErrorKind, Result},
-    resources::MemoryPool,
-    segment::{PageCache, SegmentReader},
+    segment::PageCache,
 };
-
-/// What an archive holds at the moment; each is bounded by one of its [`Settings`].
-///
-/// ```
-/// use flowseek::{Archive, Filter};
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> flowseek::Result<()> {
-/// let archive = Archive::open("testdata/archive")?;
-/// assert_eq!(archive.memory().page_bytes, 0);
-/// archive.snapshot()?.query(Filter::all()).page().await?;
-/// let (memory, settings) = (archive.memory(), archive.settings());
-/// assert!(memory.page_bytes > 0 && memory.page_bytes <= settings.page_cache_bytes);
-/// assert!(memory.index_bytes <= settings.index_cache_bytes);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct Memory {
-    /// Bytes of footers, indexes and Bloom filters, at most [`Settings::index_cache_bytes`].
-    pub index_bytes: u64,
-    /// Bytes of pages, at most [`Settings::page_cache_bytes`].
-    pub page_bytes: u64,
-    /// Bytes of counts, at most [`Settings::count_cache_bytes`].
-    pub count_bytes: u64,
-    /// Segments that are open, at most [`Settings::open_files`].
-    pub open_files: usize,
-}
 
 /// An archive of flows: a directory.
 ///
@@ -228,8 +201,7 @@ pub struct Archive {
     inner: Arc<Inner>,
 }
 
-/// Of the memory for what is known of segments, Bloom filters have one part in so many.
-const BLOOM_SHARE: u64 = 4;
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Debug)]
 struct Inner {
@@ -238,11 +210,9 @@ struct Inner {
     newest: RwLock<Newest>,
     /// The number of that version.
     versions: watch::Sender<u64>,
-    indexes: MemoryPool,
-    blooms: BloomCache,
-    readers: Cache<String, Arc<SegmentReader>, ReaderWeighter>,
-    pages: Arc<PageCache>,
-    counts: CountCache,
+    /// What it is known by among the archives that share its resources.
+    number: u64,
+    resources: Arc<Resources>,
 }
 
 /// The newest version that is known.
@@ -251,15 +221,6 @@ struct Newest {
     manifest: Arc<Manifest>,
     /// Alive while some snapshot is.
     lease: Weak<Lease>,
-}
-
-#[derive(Clone, Debug)]
-struct ReaderWeighter;
-
-impl Weighter<String, Arc<SegmentReader>> for ReaderWeighter {
-    fn weight(&self, path: &String, reader: &Arc<SegmentReader>) -> u64 {
-        (path.len() + reader.memory()) as u64
-    }
 }
 
 impl Archive {
@@ -274,9 +235,10 @@ impl Archive {
 
     /// [`open`](Self::open), with settings.
     pub fn open_with(path: impl AsRef<Path>, settings: Settings) -> Result<Self> {
-        let files = Files::new(path.as_ref().to_owned(), &settings);
+        let resources = settings.resources();
+        let files = settings.files(path.as_ref(), &resources);
         let manifest = files.newest_manifest()?.ok_or_else(|| nothing_at(path.as_ref()))?;
-        Ok(Self::at(files, settings, manifest))
+        Ok(Self::at(files, settings, resources, manifest))
     }
 
     /// Opens the archive in a directory, or creates one where there is nothing yet.
@@ -289,7 +251,8 @@ impl Archive {
 
     /// [`open_or_create`](Self::open_or_create), with settings.
     pub fn open_or_create_with(path: impl AsRef<Path>, settings: Settings) -> Result<Self> {
-        let files = Files::new(path.as_ref().to_owned(), &settings);
+        let resources = settings.resources();
+        let files = settings.files(path.as_ref(), &resources);
         let manifest = match files.newest_manifest()? {
             Some(manifest) => manifest,
             None => {
@@ -308,21 +271,14 @@ impl Archive {
                 }
             }
         };
-        Ok(Self::at(files, settings, manifest))
+        Ok(Self::at(files, settings, resources, manifest))
     }
 
-    fn at(files: Files, settings: Settings, manifest: Manifest) -> Self {
+    fn at(files: Files, settings: Settings, resources: Arc<Resources>, manifest: Manifest) -> Self {
         let versions = watch::Sender::new(manifest.version);
         let newest = RwLock::new(Newest { manifest: Arc::new(manifest), lease: Weak::new() });
-        let indexes = MemoryPool::new(settings.index_cache_bytes);
-        // A segment's footer and index take about a megabyte.
-        let blooms = BloomCache::new(indexes.cache_bytes() / BLOOM_SHARE);
-        let bytes = indexes.cache_bytes() - indexes.cache_bytes() / BLOOM_SHARE;
-        let segments = usize::try_from(bytes >> 20).unwrap_or(usize::MAX).max(16);
-        let readers = Cache::with_weighter(segments, bytes, ReaderWeighter);
-        let pages = Arc::new(PageCache::with_workers(settings.page_cache_bytes, Arc::clone(&settings.workers)));
-        let counts = CountCache::new(settings.count_cache_bytes);
-        Self { inner: Arc::new(Inner { files, settings, newest, versions, indexes, blooms, readers, pages, counts }) }
+        let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
+        Self { inner: Arc::new(Inner { files, settings, newest, versions, number, resources }) }
     }
 
     /// How it is written and what it may hold on to.
@@ -335,27 +291,33 @@ impl Archive {
         self.inner.files.root()
     }
 
-    /// What it holds.
+    /// What it holds; where it [shares](Settings::shared) its limits with others, what all of these hold.
     pub fn memory(&self) -> Memory {
-        Memory {
-            index_bytes: self.inner.indexes.taken_bytes() + self.inner.blooms.bytes(),
-            page_bytes: self.inner.pages.bytes(),
-            count_bytes: self.inner.counts.bytes(),
-            open_files: self.files().descriptors().open_files(),
-        }
+        self.inner.resources.memory()
     }
 
     /// The zone map of a segment, where it is open anyway.
     fn zones(&self, path: &str) -> Option<ZoneMap> {
-        self.inner.readers.peek(path).map(|reader| ZoneMap::of(&reader.whole()))
+        let reader = self.inner.resources.readers.peek(self.inner.number, path)?;
+        Some(ZoneMap::of(&reader.whole()))
     }
 
     pub(crate) fn pages(&self) -> &Arc<PageCache> {
-        &self.inner.pages
+        &self.inner.resources.pages
     }
 
-    pub(crate) fn counts(&self) -> &CountCache {
-        &self.inner.counts
+    pub(crate) fn counts(&self) -> Counts<'_> {
+        self.inner.resources.counts.of(self.inner.number)
+    }
+
+    /// Its Bloom filters.
+    fn blooms(&self) -> Blooms<'_> {
+        self.inner.resources.blooms.of(self.inner.number)
+    }
+
+    /// The threads of its live appenders.
+    pub(crate) fn crews(&self) -> &Crews {
+        &self.inner.resources.crews
     }
 
     /// The newest version that this process knows of.

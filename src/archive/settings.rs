@@ -1,10 +1,16 @@
 //! How an archive is written, and what it may hold on to.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
+use super::{
+    files::Files,
+    resources::{Limits, Resources},
+};
 use crate::{
     order::CursorKey,
-    resources::{Clock, LocalStorage, Random, RuntimeWorkers, Storage, SystemClock, SystemRandom, Workers},
+    resources::{
+        Clock, LocalStorage, Random, RuntimeWorkers, Storage, SystemClock, SystemRandom, Workers, default_open_files,
+    },
     segment::SegmentOptions,
     setters::setters,
 };
@@ -48,6 +54,8 @@ pub struct Settings {
     pub clock: Arc<dyn Clock>,
     /// What names of files and keys are made of.
     pub random: Arc<dyn Random>,
+    /// What archives share that are opened with these settings.
+    resources: Option<Arc<Resources>>,
 }
 
 setters! {
@@ -69,6 +77,55 @@ setters! {
 const MOST_ROWS: usize = 1 << 21;
 
 impl Settings {
+    /// The same, where all archives that are opened with these settings, or with a clone of them, share one set of limits:
+    /// the bytes for indexes, pages and counts, and the open files, as they are now, are those of all of them together. What
+    /// was used last stays, whichever archive it is of. Their [live appenders](crate::LiveAppender) share threads as well: 8 that write, and
+    /// as many that compact as there are cores, which take turns, a job of one archive after that of another. Without this
+    /// each archive has its own of everything. [`open_files`](field@Self::open_files) bounds segments; besides, an archive has a file open while it is
+    /// read, and a live appender two.
+    ///
+    /// ```
+    /// use flowseek::{Archive, Flow, Settings};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// // An archive for each tenant, and memory and files for all of them.
+    /// let settings = Settings::default().page_cache_bytes(1 << 30).open_files(128).shared();
+    /// let tenants = ["tenant-7", "tenant-8"];
+    /// let archives = tenants.map(|tenant| Archive::open_or_create_with(directory.path().join(tenant), settings.clone()));
+    /// let [seven, eight] = archives.map(Result::unwrap);
+    /// # let mut appender = seven.appender()?;
+    /// # appender.push(&Flow::starting("2022-11-01T22:46:01Z".parse()?))?;
+    /// # appender.commit()?;
+    /// assert_eq!(seven.memory(), eight.memory()); // what both hold
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn shared(self) -> Self {
+        let resources = Resources::shared(self.limits(), Arc::clone(&self.workers));
+        Self { resources: Some(Arc::new(resources)), ..self }
+    }
+
+    /// What an archive that is opened with these settings has: its own, or what it shares.
+    pub(super) fn resources(&self) -> Arc<Resources> {
+        let own = || Arc::new(Resources::new(self.limits(), Arc::clone(&self.workers)));
+        self.resources.as_ref().map_or_else(own, Arc::clone)
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            index_bytes: self.index_cache_bytes,
+            page_bytes: self.page_cache_bytes,
+            count_bytes: self.count_cache_bytes,
+            open_files: self.open_files.unwrap_or_else(default_open_files),
+        }
+    }
+
+    /// The files of the archive in a directory.
+    pub(super) fn files(&self, path: &Path, resources: &Resources) -> Files {
+        let (storage, random) = (Arc::clone(&self.storage), Arc::clone(&self.random));
+        Files::new(path.to_owned(), storage, random, Arc::clone(&resources.open))
+    }
+
     /// Flows of a segment, at most, and at least one.
     pub(crate) fn most_rows(&self) -> usize {
         self.segment_rows.clamp(1, MOST_ROWS)
@@ -92,6 +149,7 @@ impl Default for Settings {
             workers: Arc::new(RuntimeWorkers),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
+            resources: None,
         }
     }
 }

@@ -114,8 +114,8 @@ impl Archive {
         self.inner.versions.send_replace(manifest.version);
         // An open file that is deleted would take its room on the disk for as long as it is cached.
         let named: HashSet<&str> = manifest.segments.iter().map(|segment| segment.path.as_str()).collect();
-        self.inner.readers.retain(|path, _| named.contains(path.as_str()));
-        self.inner.blooms.keep(manifest);
+        self.inner.resources.readers.retain(self.inner.number, |path| named.contains(path));
+        self.blooms().keep(manifest);
     }
 }
 
@@ -211,7 +211,7 @@ impl Snapshot {
 
     /// The most that queries hold at a moment of footers and indexes.
     pub(crate) fn index_pin_bytes(&self) -> u64 {
-        self.archive.inner.indexes.pin_bytes()
+        self.archive.inner.resources.indexes.pin_bytes()
     }
 
     /// Memory for footers and indexes that a query is about to open, as soon as it is free.
@@ -219,17 +219,17 @@ impl Snapshot {
     /// # Errors
     /// [`ErrorKind::Busy`](crate::ErrorKind::Busy) where it is not before the deadline is over.
     pub(crate) async fn pin(&self, bytes: u64, deadline: &Deadline) -> Result<Pin> {
-        self.archive.inner.indexes.pin(bytes, deadline).await
+        self.archive.inner.resources.indexes.pin(bytes, deadline).await
     }
 
     /// The same, if it is free now. Who holds some never waits for more.
     pub(crate) fn try_pin(&self, bytes: u64) -> Option<Pin> {
-        self.archive.inner.indexes.try_pin(bytes)
+        self.archive.inner.resources.indexes.try_pin(bytes)
     }
 
     /// A segment that is open, from the cache. A query holds a [`pin`](Self::pin) meanwhile.
     pub(crate) fn open_reader(&self, entry: &SegmentEntry) -> Option<Arc<SegmentReader>> {
-        self.archive.inner.readers.get(&entry.path)
+        self.archive.inner.resources.readers.get(self.archive.inner.number, &entry.path)
     }
 
     /// A segment, opened, from the cache where it is there. A query holds a [`pin`](Self::pin) meanwhile.
@@ -238,21 +238,22 @@ impl Snapshot {
             return Ok(reader);
         }
         let (archive, written) = (self.archive.clone(), entry.clone());
-        let open = move || Ok(written.open(archive.files())?.counted(&archive.inner.indexes));
+        let open = move || Ok(written.open(archive.files())?.counted(&archive.inner.resources.indexes));
         let opened = blocking(self.archive.settings().workers.as_ref(), open).await;
         let reader = Arc::new(opened.map_err(|error| error.of_file(&self.archive.path().join(&entry.path)))?);
-        self.archive.inner.readers.insert(entry.path.clone(), Arc::clone(&reader));
+        let inner = &self.archive.inner;
+        inner.resources.readers.insert(inner.number, &entry.path, Arc::clone(&reader));
         Ok(reader)
     }
 
     /// Whether the Bloom filter of a segment tells that no flow passes a part of a filter, as far as it is in memory.
     pub(crate) fn excludes(&self, entry: &SegmentEntry, part: &Filter) -> bool {
-        self.archive.inner.blooms.excludes(entry, part)
+        self.archive.blooms().excludes(entry, part)
     }
 
     /// Whether what the Bloom filter of a segment tells of a filter must be read.
     pub(crate) fn lacks_bloom(&self, entry: &SegmentEntry, filter: &Filter) -> bool {
-        !self.archive.inner.blooms.missing(entry, filter).is_empty()
+        !self.archive.blooms().missing(entry, filter).is_empty()
     }
 
     /// Reads what the Bloom filters of segments tell of a filter and is not in memory. How many bytes that were. Of others than
@@ -262,10 +263,10 @@ impl Snapshot {
     /// As of a segment that is opened.
     pub(crate) async fn read_blooms(&self, entries: &[&SegmentEntry], filter: &Filter) -> Result<u64> {
         let archive = self.archive.clone();
-        let mut left = archive.inner.blooms.pages_ahead();
+        let mut left = archive.blooms().pages_ahead();
         let mut missing = Vec::new();
         for (number, entry) in entries.iter().enumerate() {
-            let pages = archive.inner.blooms.missing(entry, filter);
+            let pages = archive.blooms().missing(entry, filter);
             // The first is the first even where another search has read it meanwhile: what fails of others is no error.
             if number > 0 && (pages.is_empty() || pages.len() > left) {
                 continue;
@@ -273,7 +274,7 @@ impl Snapshot {
             left = left.saturating_sub(pages.len());
             missing.push((SegmentEntry::clone(entry), pages));
         }
-        let read = move || archive.inner.blooms.read(&missing, archive.files());
+        let read = move || archive.blooms().read(&missing, archive.files());
         blocking(self.archive.settings().workers.as_ref(), read).await
     }
 
@@ -282,7 +283,7 @@ impl Snapshot {
     /// # Errors
     /// As of a segment that is opened.
     pub(super) fn read_bloom(&self, entry: &SegmentEntry, filter: &Filter) -> Result<()> {
-        let blooms = &self.archive.inner.blooms;
+        let blooms = self.archive.blooms();
         let missing = blooms.missing(entry, filter);
         blooms.read(&[(entry.clone(), missing)], self.archive.files()).map(drop)
     }

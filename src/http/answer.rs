@@ -371,7 +371,7 @@ mod tests {
     async fn an_export_reads_a_page_when_its_client_takes_one_and_no_more_of_it_than_its_budget() {
         let directory = tempfile::tempdir().unwrap();
         let segment = SegmentOptions { block_rows: 16, row_group_blocks: 4 };
-        let archive = Archive::open_or_create_with(directory.path(), ArchiveSettings { segment, ..Default::default() });
+        let archive = Archive::open_or_create_with(directory.path(), ArchiveSettings::default().segment(segment));
         let mut appender = archive.as_ref().unwrap().appender().unwrap();
         Generator::new(7).flows(3000).for_each(|flow| appender.push(&flow).unwrap());
         let _ = appender.commit().unwrap();

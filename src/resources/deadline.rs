@@ -24,6 +24,11 @@ impl Deadline {
         Self { clock, time }
     }
 
+    /// A time on a clock; `None` is one that never comes.
+    pub(crate) fn at(time: Option<Instant>, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, time }
+    }
+
     /// One that never comes.
     pub(crate) fn never() -> Self {
         Self { clock: Arc::new(SystemClock), time: None }

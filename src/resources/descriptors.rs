@@ -29,11 +29,19 @@ pub fn default_open_files() -> usize {
     usize::try_from((limit / 4).clamp(8, MOST)).unwrap_or(usize::MAX)
 }
 
-/// Open files, at most so many. A file is opened when it is read; the file that was not read for the longest time is
-/// closed for it. A file that is being read stays open.
+/// The open files of an archive, in a table that others may share.
 #[derive(Debug)]
 pub(crate) struct Descriptors {
     storage: Arc<dyn Storage>,
+    /// What its files are known by in the table.
+    owner: u64,
+    table: Arc<DescriptorTable>,
+}
+
+/// Open files, at most so many. A file is opened when it is read; the file that was not read for the longest time is
+/// closed for it. A file that is being read stays open.
+#[derive(Debug)]
+pub(crate) struct DescriptorTable {
     limit: usize,
     table: Mutex<Table>,
     /// A file is no longer being read.
@@ -51,6 +59,7 @@ struct Table {
 
 #[derive(Debug)]
 struct Open {
+    owner: u64,
     file: Arc<dyn ReadFile>,
     /// How many are reading it.
     readers: usize,
@@ -60,25 +69,19 @@ struct Open {
 
 /// A file that is open for as long as this lives.
 pub(super) struct InUse<'a> {
-    table: &'a Descriptors,
+    table: &'a DescriptorTable,
     number: u64,
     file: Arc<dyn ReadFile>,
 }
 
 impl Descriptors {
-    /// A table of at most `limit` files of `storage`.
-    pub(crate) fn new(storage: Arc<dyn Storage>, limit: usize) -> Self {
-        Self { storage, limit: limit.max(1), table: Mutex::default(), freed: Condvar::new() }
+    /// Files of `storage`, in a table.
+    pub(crate) fn new(storage: Arc<dyn Storage>, table: Arc<DescriptorTable>) -> Self {
+        Self { storage, owner: Self::next_number(), table }
     }
 
     pub(crate) fn storage(&self) -> &dyn Storage {
         self.storage.as_ref()
-    }
-
-    /// How many files are open.
-    pub(crate) fn open_files(&self) -> usize {
-        let table = self.table();
-        table.open.len() + table.opening
     }
 
     /// A number for a file, which no other file of this process has.
@@ -88,6 +91,34 @@ impl Descriptors {
 
     /// The file with this number, opened by `open` where it is not open.
     pub(super) fn file(&self, number: u64, open: impl Fn() -> io::Result<Arc<dyn ReadFile>>) -> io::Result<InUse<'_>> {
+        self.table.file(self.owner, number, open)
+    }
+
+    /// Closes all its files that nobody is reading.
+    pub(crate) fn close_idle(&self) {
+        self.table.close_idle(|open| open.owner == self.owner);
+    }
+
+    /// Closes a file that is not needed any more.
+    pub(super) fn close(&self, number: u64) {
+        self.table.close(number);
+    }
+}
+
+impl DescriptorTable {
+    /// A table of at most `limit` files.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit: limit.max(1), table: Mutex::default(), freed: Condvar::new() }
+    }
+
+    /// How many files are open.
+    pub(crate) fn open_files(&self) -> usize {
+        let table = self.table();
+        table.open.len() + table.opening
+    }
+
+    /// The file with this number, of an owner, opened by `open` where it is not open.
+    fn file(&self, owner: u64, number: u64, open: impl Fn() -> io::Result<Arc<dyn ReadFile>>) -> io::Result<InUse<'_>> {
         if let Some(file) = self.reserve(number) {
             return Ok(self.in_use(number, file));
         }
@@ -99,7 +130,7 @@ impl Descriptors {
                 table.clock += 1;
                 let used = table.clock;
                 // Another reader may have opened it meanwhile: then one of the two descriptors is closed.
-                let open = table.open.entry(number).or_insert(Open { file, readers: 0, used });
+                let open = table.open.entry(number).or_insert(Open { owner, file, readers: 0, used });
                 open.readers += 1;
                 Ok(Arc::clone(&open.file))
             }
@@ -140,7 +171,7 @@ impl Descriptors {
         for _ in 0..waits {
             match open() {
                 Err(error) if lacks_descriptors(&error) => {
-                    if !self.close_idle() {
+                    if !self.close_idle(|_| true) {
                         std::thread::sleep(pause);
                     }
                 }
@@ -150,16 +181,15 @@ impl Descriptors {
         open()
     }
 
-    /// Closes all files that nobody is reading. Whether there were any.
-    pub(crate) fn close_idle(&self) -> bool {
+    /// Closes those of some files that nobody is reading. Whether there were any.
+    fn close_idle(&self, is_one: impl Fn(&Open) -> bool) -> bool {
         let mut table = self.table();
         let before = table.open.len();
-        table.open.retain(|_, open| open.readers > 0);
+        table.open.retain(|_, open| open.readers > 0 || !is_one(open));
         before > table.open.len()
     }
 
-    /// Closes a file that is not needed any more.
-    pub(super) fn close(&self, number: u64) {
+    fn close(&self, number: u64) {
         self.table().open.remove(&number);
         self.freed.notify_all();
     }
@@ -205,7 +235,7 @@ mod tests {
 
     fn byte(table: &Descriptors, paths: &[PathBuf], number: usize) -> u8 {
         let file = table.file(number as u64, || table.storage().open(&paths[number])).unwrap();
-        assert!(table.open_files() <= table.limit);
+        assert!(table.table.open_files() <= table.table.limit);
         let mut byte = [0];
         file.read_exact_at(&mut byte, 0).unwrap();
         byte[0]
@@ -214,7 +244,7 @@ mod tests {
     #[test]
     fn more_files_are_read_than_may_be_open_by_more_threads_than_may_have_one() {
         let (_directory, paths) = files(50);
-        let table = Descriptors::new(Arc::new(LocalStorage), 3);
+        let table = Descriptors::new(Arc::new(LocalStorage), Arc::new(DescriptorTable::new(3)));
         thread::scope(|scope| {
             for offset in 0..8 {
                 let (table, paths) = (&table, &paths);
@@ -226,19 +256,34 @@ mod tests {
                 });
             }
         });
-        assert_eq!(table.open_files(), 3);
-        assert!(table.close_idle());
-        assert_eq!(table.open_files(), 0);
+        assert_eq!(table.table.open_files(), 3);
+        table.close_idle();
+        assert_eq!(table.table.open_files(), 0);
     }
 
     #[test]
     fn the_file_that_was_not_read_for_the_longest_time_is_closed() {
         let (_directory, paths) = files(3);
-        let table = Descriptors::new(Arc::new(LocalStorage), 2);
+        let table = Descriptors::new(Arc::new(LocalStorage), Arc::new(DescriptorTable::new(2)));
         for number in [0, 1, 0, 2] {
             byte(&table, &paths, number);
         }
-        let open = table.table();
+        let open = table.table.table();
         assert!(open.open.contains_key(&0) && !open.open.contains_key(&1));
+    }
+
+    #[test]
+    fn who_closes_its_files_closes_none_of_others() {
+        let (_directory, paths) = files(4);
+        let table = Arc::new(DescriptorTable::new(4));
+        let one = Descriptors::new(Arc::new(LocalStorage), Arc::clone(&table));
+        let other = Descriptors::new(Arc::new(LocalStorage), Arc::clone(&table));
+        for number in [0, 1] {
+            byte(&one, &paths, number);
+            byte(&other, &paths, number + 2);
+        }
+        one.close_idle();
+        assert_eq!(table.open_files(), 2);
+        assert!(table.table().open.keys().all(|number| [2, 3].contains(number)));
     }
 }

@@ -9,6 +9,7 @@
 //! is never taken for damage of a file.
 
 mod clock;
+mod crew;
 mod deadline;
 mod descriptors;
 mod failure;
@@ -22,9 +23,10 @@ mod timer;
 mod workers;
 
 pub use clock::{Clock, SystemClock};
+pub(crate) use crew::{Crew, Hands, Task};
 pub(crate) use deadline::Deadline;
-pub(crate) use descriptors::Descriptors;
 pub use descriptors::default_open_files;
+pub(crate) use descriptors::{DescriptorTable, Descriptors};
 pub use failure::Failure;
 pub(crate) use failure::{input_error, io_error, read_error, undamaged};
 pub(crate) use guard::guarded;

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Descriptors, LocalStorage, ReadFile};
+use super::{Descriptors, LocalStorage, ReadFile, descriptors::DescriptorTable};
 
 /// A file that is read now and then. It is open while it is read, and for as long as its table of descriptors has room.
 #[derive(Debug)]
@@ -35,7 +35,8 @@ impl SharedFile {
     /// # Errors
     /// As [`open`](Self::open).
     pub(crate) fn alone(path: &Path) -> io::Result<Self> {
-        Self::open(&Arc::new(Descriptors::new(Arc::new(LocalStorage), 1)), vec![path.to_owned()])
+        let table = Arc::new(DescriptorTable::new(1));
+        Self::open(&Arc::new(Descriptors::new(Arc::new(LocalStorage), table)), vec![path.to_owned()])
     }
 
     /// Where it was at first.
@@ -86,7 +87,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let places: Vec<PathBuf> = ["data", "retired"].iter().map(|name| directory.path().join(name)).collect();
         fs::write(&places[0], "flow").unwrap();
-        let table = Arc::new(Descriptors::new(Arc::new(LocalStorage), 1));
+        let open = Arc::new(DescriptorTable::new(1));
+        let table = Arc::new(Descriptors::new(Arc::new(LocalStorage), Arc::clone(&open)));
         let file = SharedFile::open(&table, places.clone()).unwrap();
         table.close_idle();
         fs::rename(&places[0], &places[1]).unwrap();
@@ -94,8 +96,8 @@ mod tests {
         file.read_exact_at(&mut bytes, 2).unwrap();
         assert_eq!((&bytes, file.size()), (b"ow", 4));
         assert_eq!(file.read_exact_at(&mut bytes, 3).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-        assert_eq!(table.open_files(), 1);
+        assert_eq!(open.open_files(), 1);
         drop(file);
-        assert_eq!(table.open_files(), 0);
+        assert_eq!(open.open_files(), 0);
     }
 }

@@ -40,6 +40,7 @@ mod public_api;
 mod reads;
 mod remove;
 mod retention;
+mod shared_limits;
 mod simulation;
 mod sql;
 mod sql_groups;

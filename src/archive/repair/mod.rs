@@ -14,7 +14,7 @@ use self::{rescue::rescue, restore::Restorer};
 use super::{
     Archive, Depth, Finding, FindingKind, SegmentEntry, Settings,
     exclusive::{Change, Exclusive},
-    files::{Files, is_segment},
+    files::is_segment,
     manifest::Edit,
     nothing_at,
     quarantine::Quarantine,
@@ -63,7 +63,7 @@ impl Archive {
     /// ```
     pub fn repair(path: impl AsRef<Path>, settings: Settings, observe: &mut dyn FnMut(u64)) -> Result<Repaired> {
         let path = path.as_ref();
-        let files = Files::new(path.to_owned(), &settings);
+        let files = settings.files(path, &settings.resources());
         let version = files.newest_version()?.ok_or_else(|| nothing_at(path))?;
         let lock = files.lock()?;
         let mut repaired = Repaired::default();

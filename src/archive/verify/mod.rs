@@ -14,7 +14,7 @@ pub(super) use self::{
     report::Damage,
     segment::{Examiner, all_of, extent_of, keys, read_pages},
 };
-use super::{Archive, Settings, files::Files, nothing_at};
+use super::{Archive, Settings, nothing_at};
 use crate::error::{ErrorKind, Result};
 
 /// What there is to know of a version that was looked through.
@@ -68,7 +68,7 @@ impl Archive {
         observe: &mut dyn FnMut(u64),
     ) -> Result<Report> {
         let path = path.as_ref();
-        let files = Files::new(path.to_owned(), &settings);
+        let files = settings.files(path, &settings.resources());
         let version = files.newest_version()?.ok_or_else(|| nothing_at(path))?;
         let archive = match Self::open_with(path, settings) {
             Ok(archive) => archive,

@@ -1,6 +1,5 @@
 //! Appending from the many tasks of a server.
 
-mod alarm;
 mod amount;
 mod backlog;
 mod batch;

@@ -1,25 +1,24 @@
-//! What callers hand to the thread that writes.
+//! What callers hand to the task that writes.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    task::Wake,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 
-use super::{alarm::Alarm, amount::Amount, backlog::Backlog, place::Place, rows::Rows};
+use super::{amount::Amount, backlog::Backlog, place::Place, rows::Rows};
 use crate::{
     archive::{Commit, Sources},
     error::{Error, ErrorKind, Result},
-    resources::Clock,
+    resources::{Clock, Deadline},
 };
 
 /// What callers want, in the order of the calls. How much may wait here, the permits of the callers bound.
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
-    changed: Condvar,
+    changed: Notify,
     clock: Arc<dyn Clock>,
 }
 
@@ -57,7 +56,7 @@ pub(super) type Caller = oneshot::Sender<Result<Commit>>;
 impl Queue {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         let state = State { jobs: Jobs::default(), flows: 0, batches: 0, taken: None, takes: true, open: true };
-        Self { state: Mutex::new(state), changed: Condvar::new(), clock }
+        Self { state: Mutex::new(state), changed: Notify::new(), clock }
     }
 
     /// The clock.
@@ -119,24 +118,20 @@ impl Queue {
     }
 
     /// Everything that is in, as soon as there is something, or nothing at `deadline`; `None` once the queue is closed.
-    pub(super) fn take(self: &Arc<Self>, deadline: Option<Instant>, alarm: &mut Alarm) -> Option<Jobs> {
-        alarm.set(deadline, self.clock.as_ref(), self);
-        let mut state = self.lock();
+    pub(super) async fn take(&self, deadline: Option<Instant>) -> Option<Jobs> {
+        let deadline = Deadline::at(deadline, self.clock());
         loop {
-            if !state.open {
-                return None;
+            {
+                let mut state = self.lock();
+                if !state.open {
+                    return None;
+                }
+                if !state.jobs.is_empty() || deadline.is_over() {
+                    state.taken = state.taken.or(state.jobs.amount.oldest());
+                    return Some(Jobs { batches: state.batches, ..std::mem::take(&mut state.jobs) });
+                }
             }
-            if !state.jobs.is_empty() {
-                state.taken = state.taken.or(state.jobs.amount.oldest());
-                return Some(Jobs { batches: state.batches, ..std::mem::take(&mut state.jobs) });
-            }
-            state = match deadline {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => match deadline.saturating_duration_since(self.now()) {
-                    left if left.is_zero() => return Some(Jobs { batches: state.batches, ..Jobs::default() }),
-                    left => self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
-                },
-            };
+            let _ = deadline.wait(self.changed.notified()).await;
         }
     }
 
@@ -159,15 +154,6 @@ impl Queue {
 /// The error of whoever comes after the appender was shut down.
 pub(super) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the appender was shut down: nothing of this was appended")
-}
-
-impl Wake for Queue {
-    /// Lets the thread that waits look at the clock.
-    fn wake(self: Arc<Self>) {
-        // Either it has not looked yet, or it waits.
-        drop(self.lock());
-        self.changed.notify_one();
-    }
 }
 
 impl Jobs {

@@ -7,7 +7,6 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -30,13 +29,13 @@ use crate::{
     error::{Error, ErrorKind, Result},
     flow::FlowId,
     ingest::Appender,
-    resources::{Clock, Deadline},
+    resources::{Clock, Deadline, Hands, Task},
 };
 
-/// How much longer than its time a shutdown waits for the threads to end: what they are doing is cut off, and undone.
+/// How much longer than its time a shutdown waits for the tasks to end: what they are doing is cut off, and undone.
 const END_TIME: Duration = Duration::from_secs(1);
 
-/// The callers' side of the thread that writes.
+/// The callers' side of the task that writes.
 #[derive(Debug)]
 pub(super) struct Shared {
     queue: Arc<Queue>,
@@ -45,25 +44,27 @@ pub(super) struct Shared {
     queue_bytes: u32,
     batches: Batches,
     progress: watch::Receiver<Progress>,
-    /// Of the thread that keeps the archive in order, where there is one.
+    /// Of the task that keeps the archive in order, where there is one.
     board: Option<Arc<Board>>,
     /// How many failures some caller has heard of.
     told: AtomicU64,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    task: Mutex<Option<Task>>,
+    /// The threads that work for it.
+    _hands: Hands,
 }
 
 impl Shared {
-    /// Starts the threads.
+    /// Begins the tasks.
     pub(super) fn start(archive: &Archive, appender: Appender, options: LiveOptions) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::clone(&archive.settings().clock);
         let batches = Batches::new(archive.clone());
         let queue = Arc::new(Queue::new(Arc::clone(&clock)));
         let (sender, progress) = watch::channel(Progress::default());
-        let upkeep = Upkeep::start(appender.compactor(), options, clock)?;
+        let hands = archive.crews().append.hands()?;
+        let upkeep = Upkeep::start(appender.compactor(), options, clock, &archive.crews().upkeep)?;
         let board = upkeep.as_ref().map(|upkeep| Arc::clone(upkeep.board()));
         let worker = Worker::new(appender, upkeep, options, Arc::clone(&queue), sender);
-        let thread = thread::Builder::new().name("flowseek-append".to_owned()).spawn(|| worker.run());
-        let thread = thread.map_err(Error::with(ErrorKind::Io, "a thread cannot be started"))?;
+        let task = hands.begin(worker.run());
         let queue_bytes = u32::try_from(options.queue_bytes).unwrap_or(u32::MAX).max(1);
         Ok(Self {
             queue,
@@ -73,7 +74,8 @@ impl Shared {
             progress,
             board,
             told: AtomicU64::new(0),
-            thread: Mutex::new(Some(thread)),
+            task: Mutex::new(Some(task)),
+            _hands: hands,
         })
     }
 
@@ -159,7 +161,7 @@ impl Shared {
         outcome(&self.progress.borrow(), place)
     }
 
-    /// What it does, and what the thread tells that keeps the archive in order.
+    /// What it does, and what the task tells that keeps the archive in order.
     pub(super) fn status(&self) -> LiveStatus {
         let upkeep = self.board.as_ref().map(|board| board.status()).unwrap_or_default();
         let (put_in, oldest) = self.queue.put_in();
@@ -208,7 +210,7 @@ impl Shared {
         Shutdown { uncommitted, unknown, is_free, failure: failure.filter(|_| left > 0) }
     }
 
-    /// Stops the threads, and waits until they have ended and the archive is free.
+    /// Stops the tasks, and waits until they have ended and the archive is free.
     pub(super) async fn stop(&self) {
         self.queue.close();
         let mut progress = self.progress.clone();
@@ -225,7 +227,7 @@ impl Shared {
     fn ended(&self) -> Error {
         match self.progress.borrow().end {
             Some(_) => closed(),
-            None => Error::internal("the thread that writes what is appended has panicked"),
+            None => Error::internal("what writes the flows that are appended has panicked"),
         }
     }
 }
@@ -242,10 +244,10 @@ fn outcome(progress: &Progress, place: &Place) -> Outcome {
 }
 
 impl Drop for Shared {
-    /// Waits for the thread, so that the archive is free for the next appender.
+    /// Waits for the task, so that the archive is free for the next appender.
     fn drop(&mut self) {
         self.queue.close();
-        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let _ = thread.take().map(JoinHandle::join);
+        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _ = task.take().map(Task::join);
     }
 }

@@ -1,15 +1,18 @@
 //! What an appender does besides.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    task::Wake,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use serde::{Serialize, Serializer};
+use tokio::sync::Notify;
 
-use super::alarm::Alarm;
-use crate::{error::Error, flow::Timestamp, resources::Clock};
+use crate::{
+    error::Error,
+    flow::Timestamp,
+    resources::{Clock, Deadline},
+};
 
 /// How a [`LiveAppender`](super::LiveAppender) gets on: what waits to be committed, and how the archive is kept in order, by
 /// merging segments and removing old ones. The numbers count from when it was made.
@@ -117,18 +120,18 @@ pub struct Shutdown {
     pub failure: Option<Error>,
 }
 
-/// Where the thread that does this hears of commits, and tells what it does.
+/// Where the task that does this hears of commits, and tells what it does.
 #[derive(Debug)]
 pub(super) struct Board {
     state: Mutex<State>,
-    changed: Condvar,
+    changed: Notify,
     clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug)]
 struct State {
     status: LiveStatus,
-    /// Whether there was a commit since the thread has last begun.
+    /// Whether there was a commit since the task has last begun.
     is_rung: bool,
     is_open: bool,
 }
@@ -137,7 +140,7 @@ impl Board {
     /// Where there is something to be done at once.
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         let status = LiveStatus { is_busy: true, ..LiveStatus::default() };
-        Self { state: Mutex::new(State { status, is_rung: true, is_open: true }), changed: Condvar::new(), clock }
+        Self { state: Mutex::new(State { status, is_rung: true, is_open: true }), changed: Notify::new(), clock }
     }
 
     /// The time on the clock.
@@ -158,7 +161,7 @@ impl Board {
         self.changed.notify_one();
     }
 
-    /// Ends the thread.
+    /// Ends the task.
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.is_open = false;
@@ -167,58 +170,41 @@ impl Board {
         self.changed.notify_one();
     }
 
-    pub(super) fn is_open(&self) -> bool {
-        self.lock().is_open
-    }
-
     /// Tells what was done.
     pub(super) fn tell(&self, change: impl FnOnce(&mut LiveStatus)) {
         change(&mut self.lock().status);
     }
 
-    /// All is done: waits for a commit, or until a time. `false` where the thread is to end.
-    pub(super) fn rest(self: &Arc<Self>, until: Instant) -> bool {
-        let is_busy = |state: &State| state.is_rung && state.is_open;
-        self.wait(until, is_busy, |state| state.is_rung)
-    }
-
-    /// Waits until a time, whatever is committed. `false` where the thread is to end.
-    pub(super) fn pause(self: &Arc<Self>, until: Instant) -> bool {
-        self.wait(until, |state| state.status.is_busy, |_| false)
-    }
-
-    fn wait(
-        self: &Arc<Self>,
-        until: Instant,
-        is_busy: impl Fn(&State) -> bool,
-        is_enough: impl Fn(&State) -> bool,
-    ) -> bool {
-        let mut alarm = Alarm::default();
-        alarm.set(Some(until), self.clock.as_ref(), self);
-        let mut state = self.lock();
-        state.status.is_busy = is_busy(&state);
-        while state.is_open && !is_enough(&state) {
-            let left = until.saturating_duration_since(self.now());
-            if left.is_zero() {
-                break;
-            }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+    /// All is done: waits for a commit, or until a time.
+    pub(super) async fn rest(&self, until: Instant) {
+        {
+            let mut state = self.lock();
+            state.status.is_busy = state.is_rung && state.is_open;
         }
-        state.is_rung = false;
-        state.status.is_busy = state.is_open;
-        state.is_open
+        self.wait(until, |state| state.is_rung).await;
+    }
+
+    /// Waits until a time, whatever is committed.
+    pub(super) async fn pause(&self, until: Instant) {
+        self.wait(until, |_| false).await;
+    }
+
+    async fn wait(&self, until: Instant, is_enough: impl Fn(&State) -> bool) {
+        let deadline = Deadline::at(Some(until), Arc::clone(&self.clock));
+        loop {
+            {
+                let mut state = self.lock();
+                if !state.is_open || is_enough(&state) || deadline.is_over() {
+                    state.is_rung = false;
+                    state.status.is_busy = state.is_open;
+                    return;
+                }
+            }
+            let _ = deadline.wait(self.changed.notified()).await;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Wake for Board {
-    /// Lets the thread that waits look at the clock.
-    fn wake(self: Arc<Self>) {
-        // Either it has not looked yet, or it waits.
-        drop(self.lock());
-        self.changed.notify_one();
     }
 }

@@ -1,18 +1,20 @@
-//! The thread that keeps the archive in order while others append.
+//! The task that keeps the archive in order while others append.
 
 use std::{
     collections::HashSet,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    thread::{self, JoinHandle},
+    sync::{Arc, Mutex, PoisonError},
+    task::Poll,
     time::{Duration, Instant},
 };
+
+use futures::future;
 
 use super::{LiveOptions, status::Board};
 use crate::{
     archive::{Aging, Compactor, Effort, Job, JobOutcome},
     error::{Error, ErrorKind, Result},
-    resources::Clock,
+    resources::{Clock, Crew, Hands},
 };
 
 /// How long after the last time it looks again, though nothing was committed: flows grow old, and readers end.
@@ -20,17 +22,24 @@ const ROUND: Duration = Duration::from_secs(60);
 /// How long after a failure it tries again, twice as long each time that it fails once more.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(64));
 
-/// The thread, which ends when this is dropped.
+/// The task, which ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Upkeep {
     board: Arc<Board>,
     compactor: Compactor,
-    thread: Option<JoinHandle<()>>,
+    keeper: Arc<Mutex<Option<Keeper>>>,
+    /// The threads that work for it.
+    _hands: Hands,
 }
 
 impl Upkeep {
-    /// Starts the thread; `None` where there is nothing for it to do.
-    pub(super) fn start(compactor: Compactor, options: LiveOptions, clock: Arc<dyn Clock>) -> Result<Option<Self>> {
+    /// Begins the task; `None` where there is nothing for it to do.
+    pub(super) fn start(
+        compactor: Compactor,
+        options: LiveOptions,
+        clock: Arc<dyn Clock>,
+        crew: &Crew,
+    ) -> Result<Option<Self>> {
         let LiveOptions { compaction, keep, max_bytes, daily_percent, grace, .. } = options;
         if compaction.is_none() && keep.is_none() && max_bytes.is_none() {
             return Ok(None);
@@ -47,9 +56,10 @@ impl Upkeep {
             spoiled: HashSet::new(),
             retry: board.now() + ROUND,
         };
-        let thread = thread::Builder::new().name("flowseek-upkeep".to_owned()).spawn(|| keeper.run());
-        let thread = thread.map_err(Error::with(ErrorKind::Io, "a thread cannot be started"))?;
-        Ok(Some(Self { board, compactor, thread: Some(thread) }))
+        let hands = crew.hands()?;
+        let keeper = Arc::new(Mutex::new(Some(keeper)));
+        let _ = hands.begin(keep_in_order(Arc::clone(&keeper), Arc::clone(&board)));
+        Ok(Some(Self { board, compactor, keeper, _hands: hands }))
     }
 
     pub(super) fn board(&self) -> &Arc<Board> {
@@ -58,15 +68,15 @@ impl Upkeep {
 }
 
 impl Drop for Upkeep {
-    /// Waits for the thread, so that nothing is done to the archive any more.
+    /// Waits for what is being done, so that nothing is done to the archive any more; not for a thread that others have.
     fn drop(&mut self) {
         self.compactor.stop();
         self.board.close();
-        let _ = self.thread.take().map(JoinHandle::join);
+        drop(self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
-/// What the thread works with.
+/// What the task works with.
 #[derive(Debug)]
 struct Keeper {
     board: Arc<Board>,
@@ -82,55 +92,87 @@ struct Keeper {
     retry: Instant,
 }
 
-impl Keeper {
-    fn run(mut self) {
-        let mut pause = PAUSES.0;
-        let mut goes_on = self.board.is_open();
-        while goes_on {
-            goes_on = match self.work() {
-                Ok(()) => {
-                    pause = PAUSES.0;
-                    self.board.rest(self.board.now() + ROUND)
-                }
-                Err(error) => {
-                    self.fail(error);
-                    let until = self.board.now() + pause;
-                    pause = PAUSES.1.min(pause * 2);
-                    self.board.pause(until)
-                }
-            };
+/// What is to come after a piece of work.
+enum Next {
+    /// More of it.
+    More,
+    /// The next commit.
+    Rest,
+    /// Another attempt.
+    Retry,
+}
+
+/// Does what there is to do, piece by piece, until there is no keeper any more. In between others have the thread.
+async fn keep_in_order(keeper: Arc<Mutex<Option<Keeper>>>, board: Arc<Board>) {
+    let mut pause = PAUSES.0;
+    loop {
+        let next = match keeper.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            Some(keeper) => keeper.work(),
+            None => return,
+        };
+        match next {
+            Next::More => yielded().await,
+            Next::Rest => {
+                pause = PAUSES.0;
+                board.rest(board.now() + ROUND).await;
+            }
+            Next::Retry => {
+                let until = board.now() + pause;
+                pause = PAUSES.1.min(pause * 2);
+                board.pause(until).await;
+            }
         }
     }
+}
 
-    /// Does what there is to do.
-    fn work(&mut self) -> Result<()> {
+/// Lets other tasks have the thread.
+async fn yielded() {
+    let mut is_second = false;
+    future::poll_fn(|context| {
+        if std::mem::replace(&mut is_second, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+impl Keeper {
+    /// Does a piece of what there is to do.
+    fn work(&mut self) -> Next {
+        self.try_to_work().unwrap_or_else(|error| {
+            self.fail(error);
+            Next::Retry
+        })
+    }
+
+    fn try_to_work(&mut self) -> Result<Next> {
         self.compactor.delete_retired();
         let now = self.board.now();
         if self.retry <= now {
             self.compactor.retry_unreadable();
             self.retry = now + ROUND;
         }
-        while self.board.is_open() {
-            // First, so that nothing is merged that goes anyway.
-            self.retain()?;
-            let next = |effort| self.compactor.next_job_without(effort, &self.spoiled);
-            let Some(job) = self.compaction.and_then(next) else { break };
-            match self.merge(&job) {
-                Ok(JobOutcome::Merged(_) | JobOutcome::Outdated) => {}
-                Ok(JobOutcome::Stopped) => break,
-                // The next job leaves that segment out.
-                Err(error) if error.file().is_some() && !error.is_retryable() => self.fail(error),
-                Err(error) if matches!(error.kind(), ErrorKind::Io | ErrorKind::Busy | ErrorKind::Locked) => {
-                    return Err(error);
-                }
-                // It would fail for ever, and nothing else would be merged.
-                Err(error) => {
-                    self.spoiled.extend(job.paths().map(str::to_owned));
-                    self.fail(error);
-                }
+        // First, so that nothing is merged that goes anyway.
+        self.retain()?;
+        let next = |effort| self.compactor.next_job_without(effort, &self.spoiled);
+        let Some(job) = self.compaction.and_then(next) else { return Ok(Next::Rest) };
+        match self.merge(&job) {
+            Ok(JobOutcome::Merged(_) | JobOutcome::Outdated) => {}
+            Ok(JobOutcome::Stopped) => return Ok(Next::Rest),
+            // The next job leaves that segment out.
+            Err(error) if error.file().is_some() && !error.is_retryable() => self.fail(error),
+            Err(error) if matches!(error.kind(), ErrorKind::Io | ErrorKind::Busy | ErrorKind::Locked) => {
+                return Err(error);
+            }
+            // It would fail for ever, and nothing else would be merged.
+            Err(error) => {
+                self.spoiled.extend(job.paths().map(str::to_owned));
+                self.fail(error);
             }
         }
-        Ok(())
+        Ok(Next::More)
     }
 
     /// Does a job.

@@ -1,4 +1,4 @@
-//! The thread that writes: one appender, and whoever waits for it.
+//! The task that writes: one appender, and whoever waits for it.
 
 use std::{
     sync::Arc,
@@ -9,7 +9,6 @@ use tokio::sync::watch;
 
 use super::{
     LiveOptions,
-    alarm::Alarm,
     amount::Amount,
     backlog::Backlog,
     place::Place,
@@ -26,7 +25,7 @@ use crate::{
 /// How long after a failure it tries again by itself.
 pub(super) const RETRY: Duration = Duration::from_secs(1);
 
-/// How far the thread has come.
+/// How far the task has come.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
     /// How many flows, of all that were put in, are durable and visible.
@@ -45,7 +44,7 @@ pub(super) struct Progress {
     pub(super) end: Option<End>,
 }
 
-/// What has become of the flows that were not durable when the thread ended.
+/// What has become of the flows that were not durable when the task ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// They are discarded.
@@ -54,8 +53,8 @@ pub(super) enum End {
     Unknown,
 }
 
-/// What the thread works with. Its fields are dropped in their order: the archive is free before anyone hears that the
-/// thread has ended.
+/// What the task works with. Its fields are dropped in their order: the archive is free before anyone hears that the
+/// task has ended.
 #[derive(Debug)]
 pub(super) struct Worker {
     upkeep: Option<Upkeep>,
@@ -72,7 +71,6 @@ pub(super) struct Worker {
     retry: Option<Instant>,
     /// Whether a commit was asked for, or due, and has failed.
     is_owed: bool,
-    alarm: Alarm,
     options: LiveOptions,
     queue: Arc<Queue>,
     progress: watch::Sender<Progress>,
@@ -103,7 +101,6 @@ impl Worker {
             uncommitted: Amount::default(),
             retry: None,
             is_owed: false,
-            alarm: Alarm::default(),
             options,
             queue,
             progress,
@@ -111,8 +108,8 @@ impl Worker {
     }
 
     /// Works until the queue is closed.
-    pub(super) fn run(mut self) {
-        while let Some(jobs) = self.queue.take(self.deadline(), &mut self.alarm) {
+    pub(super) async fn run(mut self) {
+        while let Some(jobs) = self.queue.take(self.deadline()).await {
             let Jobs { backlog, amount, sources, batches, callers } = jobs;
             self.batches = batches;
             self.uncommitted.add(amount);
