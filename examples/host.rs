@@ -1,5 +1,5 @@
 //! A controller that keeps the flow logs of its tenants: agents push them, tenants list, export and follow theirs.
-//! `cargo run --features http --example host -- flows`, then
+//! `cargo run --features http --example host -- flows 127.0.0.1:8080`, then
 //!
 //! ```text
 //! curl -H 'x-agent: blue/1' -H 'x-sequence: 1' --data-binary @flows.ndjson 127.0.0.1:8080/push
@@ -100,7 +100,8 @@ async fn interrupted() {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let archive = Archive::open_or_create(std::env::args().nth(1).unwrap_or_else(|| "flows".to_owned()))?;
+    let argument = |number, default: &str| std::env::args().nth(number).unwrap_or_else(|| default.to_owned());
+    let archive = Archive::open_or_create(argument(1, "flows"))?;
     let options = LiveOptions::default().flush_age(Duration::from_millis(250)).keep(Duration::from_secs(KEPT * 86_400));
     // The host before may still be committing.
     let appender = archive.live_appender_when_free(options, Duration::from_secs(30)).await?;
@@ -114,7 +115,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_state(host)
         .merge(logs.router())
         .merge(logs.operations());
-    let listener = TcpListener::bind("127.0.0.1:8080").await?;
+    let listener = TcpListener::bind(argument(2, "127.0.0.1:8080")).await?;
     let serve = axum::serve(listener, app).with_graceful_shutdown(interrupted());
     tokio::select! {
         served = serve => served?,

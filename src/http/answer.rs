@@ -8,7 +8,6 @@ use std::{
 
 use axum::{
     body::{Body, Bytes},
-    extract::Request,
     http::{HeaderName, HeaderValue, Response, StatusCode, header, request::Parts},
 };
 use futures::FutureExt;
@@ -27,7 +26,7 @@ use super::{
     shared::{Inner, aside},
 };
 use crate::{
-    archive::Snapshot,
+    archive::{Archive, Snapshot},
     error::{Error, ErrorKind, Result},
     query::{Explain, Page, Query},
     wire::{MAX_QUERY_BYTES, Profile, Request as FlowRequest, Wanted},
@@ -50,13 +49,13 @@ pub(super) enum Asked {
 }
 
 /// Answers a request, whatever happens.
-pub(super) async fn answer<A: Authorizer>(inner: Arc<Inner<A>>, asked: Asked, request: Request) -> Response<Body> {
-    let (parts, _) = request.into_parts();
+pub(super) async fn answer<A: Authorizer>(inner: Arc<Inner<A>>, asked: Asked, parts: Parts) -> Response<Body> {
     let answered = async move {
         let shared = Arc::clone(&inner.shared);
-        let mut watch = Watch { metrics: &shared.metrics, begun: Instant::now(), done: false };
+        let label = String::new();
+        let mut watch = Watch { metrics: &shared.metrics, begun: Instant::now(), label, done: false };
         // Some damaged files make the Parquet reader panic; that must be the end of no more than this request.
-        let answered = AssertUnwindSafe(inner.try_answer(asked, &parts)).catch_unwind().await;
+        let answered = AssertUnwindSafe(inner.try_answer(asked, &parts, &mut watch.label)).catch_unwind().await;
         let answered = answered.unwrap_or_else(|_| {
             tracing::error!("a request ended in a panic");
             Err(Problem::internal())
@@ -116,6 +115,8 @@ fn micros(time: Duration) -> u64 {
 struct Watch<'a> {
     metrics: &'a Metrics,
     begun: Instant,
+    /// That of the grant, once there is one.
+    label: String,
     done: bool,
 }
 
@@ -123,7 +124,7 @@ impl Watch<'_> {
     fn done(&mut self, status: StatusCode) {
         self.done = true;
         let time = self.begun.elapsed();
-        self.metrics.answered(status, time);
+        self.metrics.answered(status, time, &self.label);
         tracing::info!(status = status.as_u16(), micros = micros(time), "answered");
     }
 }
@@ -131,15 +132,16 @@ impl Watch<'_> {
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         if !self.done {
-            self.metrics.left();
+            self.metrics.left(&self.label);
             tracing::info!("the client went away");
         }
     }
 }
 
 impl<A: Authorizer> Inner<A> {
-    async fn try_answer(&self, asked: Asked, parts: &Parts) -> Result<Response<Body>, Problem> {
+    async fn try_answer(&self, asked: Asked, parts: &Parts, label: &mut String) -> Result<Response<Body>, Problem> {
         let grant = self.authorizer.authorize(parts).await?;
+        grant.label().clone_into(label);
         if !grant.permits(PERMISSION) {
             return Err(Problem::not_permitted(grant.hint));
         }
@@ -152,7 +154,7 @@ impl<A: Authorizer> Inner<A> {
             return Err(Problem::new(StatusCode::URI_TOO_LONG, sentence));
         }
         if asked == Asked::Summary {
-            return self.summary(parts, query, grant.filter).await;
+            return self.summary(parts, query, &grant).await;
         }
         let request = FlowRequest::parse_with(query, &self.limits)?;
         match request.wanted {
@@ -163,11 +165,12 @@ impl<A: Authorizer> Inner<A> {
 
     async fn page(&self, parts: &Parts, request: &FlowRequest, grant: &Grant) -> Result<Response<Body>, Problem> {
         let shared = &self.shared;
+        let archive = self.archive_of(grant)?;
         let turn = enter(&shared.queries, 1).await?;
         let (form, coding) = (Form::accepted(&parts.headers), Coding::accepted(&parts.headers));
         let view = self.settings.view().with(request.fields.clone());
         let work = async {
-            let (_, page) = self.first_page(request, grant).await?;
+            let (_, page) = self.first_page(request, archive, grant).await?;
             let render = move || -> Result<_> {
                 let mut renderer = Renderer::new(form, coding, view)?;
                 let mut body = renderer.page(&page)?;
@@ -195,15 +198,17 @@ impl<A: Authorizer> Inner<A> {
 
     async fn export(&self, parts: &Parts, request: &FlowRequest, grant: &Grant) -> Result<Response<Body>, Problem> {
         let shared = &self.shared;
+        let archive = self.archive_of(grant)?;
         let pass = shared.exports.enter(1).await;
         let pass = pass.map_err(|_| Problem::busy("too many exports are running; ask again in a while"))?;
         let (form, coding) = (Form::accepted(&parts.headers), Coding::accepted(&parts.headers));
         // Its first page is there before its head, so that what can be told by a status is.
-        let (query, page) = timed(self, self.first_page(request, grant)).await?;
+        let (query, page) = timed(self, self.first_page(request, archive, grant)).await?;
         let total = page.total;
         let renderer = Renderer::new(form, coding, self.settings.view().with(request.fields.clone()))?;
-        let time = (self.settings.export_time, Arc::clone(&self.archive.settings().clock));
-        let export = Export::new(query, page, renderer, pass, Arc::clone(shared), time);
+        let time = (self.settings.export_time, Arc::clone(&archive.settings().clock));
+        let counted = (Arc::clone(shared), grant.label().to_owned());
+        let export = Export::new(query, page, renderer, pass, counted, time);
         let mut response = Response::new(Body::from_stream(export.stream()));
         self.head(&mut response, form, coding);
         insert(response.headers_mut(), TOTAL_COUNT, total.map(HeaderValue::from));
@@ -211,29 +216,32 @@ impl<A: Authorizer> Inner<A> {
     }
 
     /// The first page of a request, and its query to go on with.
-    async fn first_page(&self, request: &FlowRequest, grant: &Grant) -> Result<(Query, Page)> {
-        let snapshot = self.snapshot().await?;
-        let version = snapshot.manifest().version;
-        let mut query = grant.query(request, &snapshot).budget(self.settings.budget);
+    async fn first_page(&self, request: &FlowRequest, archive: &Archive, grant: &Grant) -> Result<(Query, Page)> {
+        let newest = snapshot(archive).await?;
+        let version = newest.manifest().version;
+        let mut query = grant.query(request, &newest).budget(self.settings.budget);
         let mut page = query.page().await;
         if page.as_ref().is_err_and(is_of_files) {
             // A file that was retired while it was searched for is not in the newest version.
-            let snapshot = self.snapshot().await?;
-            if snapshot.manifest().version != version {
-                query = grant.query(request, &snapshot).budget(self.settings.budget);
+            let newest = snapshot(archive).await?;
+            if newest.manifest().version != version {
+                query = grant.query(request, &newest).budget(self.settings.budget);
                 page = query.page().await;
             }
         }
         let page = page?;
-        self.shared.metrics.paid(&page.explain);
+        self.shared.metrics.paid(&page.explain, grant.label());
         note(&page.explain);
         Ok((query, page))
     }
 
-    /// The archive as it is now. Finding out waits for the file system.
-    pub(super) async fn snapshot(&self) -> Result<Snapshot> {
-        let archive = self.archive.clone();
-        aside(move || archive.snapshot()).await
+    /// The archive of which a grant is.
+    pub(super) fn archive_of<'a>(&'a self, grant: &'a Grant) -> Result<&'a Archive, Problem> {
+        let archive = grant.archive.as_ref().or(self.archive.as_ref());
+        archive.ok_or_else(|| {
+            tracing::error!("a grant names no archive, and the endpoint has none of its own");
+            Problem::internal()
+        })
     }
 
     /// An answer of these bytes, as soon as there is memory for them.
@@ -249,6 +257,12 @@ impl<A: Authorizer> Inner<A> {
         headers.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding, authorization"));
         insert(headers, header::CONTENT_ENCODING, coding.name().map(HeaderValue::from_static));
     }
+}
+
+/// An archive as it is now. Finding out waits for the file system.
+pub(super) async fn snapshot(archive: &Archive) -> Result<Snapshot> {
+    let archive = archive.clone();
+    aside(move || archive.snapshot()).await
 }
 
 fn insert(headers: &mut axum::http::HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
@@ -288,6 +302,7 @@ pub(super) async fn timed<A, T>(inner: &Inner<A>, work: impl Future<Output = Res
 
 #[cfg(test)]
 mod tests {
+    use axum::extract::Request;
     use futures::StreamExt;
 
     use super::*;
@@ -307,7 +322,7 @@ mod tests {
 
     async fn ask<A: Authorizer>(logs: &FlowLogs<A>, query: &str) -> Response<Body> {
         let request = Request::get(format!("/v2/audit/flow-logs?{query}")).body(Body::empty()).unwrap();
-        answer(Arc::clone(&logs.inner), Asked::Flows, request).await
+        answer(Arc::clone(&logs.inner), Asked::Flows, request.into_parts().0).await
     }
 
     async fn assert_busy<A: Authorizer>(logs: &FlowLogs<A>, query: &str) {

@@ -4,7 +4,12 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use axum::http::{header, request::Parts};
 
-use crate::{archive::Snapshot, filter::Filter, query::Query, wire};
+use crate::{
+    archive::{Archive, Snapshot},
+    filter::Filter,
+    query::Query,
+    wire,
+};
 
 /// The permission to read flow logs.
 pub const PERMISSION: &str = "audits::read:flows";
@@ -18,7 +23,7 @@ pub const PERMISSION: &str = "audits::read:flows";
 /// assert!(grant.permits(PERMISSION));
 /// assert!(!Grant::new(["audits::read:events"]).permits(PERMISSION));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct Grant {
     permissions: BTreeSet<String>,
@@ -26,6 +31,9 @@ pub struct Grant {
     /// What cursors are bound to in place of the filter.
     pub(super) scope: Option<String>,
     pub(super) subject: Option<String>,
+    /// What it is a grant of, in place of the archive of the endpoint.
+    pub(super) archive: Option<Archive>,
+    label: String,
     /// Why a permission may be missing that was meant to be there.
     pub(super) hint: Option<String>,
 }
@@ -34,7 +42,15 @@ impl Grant {
     /// A grant of these permissions, over all flows.
     pub fn new(permissions: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let permissions = permissions.into_iter().map(Into::into).collect();
-        Self { permissions, filter: Filter::all(), scope: None, subject: None, hint: None }
+        Self {
+            permissions,
+            filter: Filter::all(),
+            scope: None,
+            subject: None,
+            archive: None,
+            label: String::new(),
+            hint: None,
+        }
     }
 
     /// Over no flows but those that match `filter`, too, as if there were no others: every query is narrowed by it, no
@@ -81,6 +97,23 @@ impl Grant {
             Some(scope) => request.query(snapshot).within(scope, &self.filter),
             None => request.query(snapshot).only(&self.filter),
         }
+    }
+
+    /// Of this archive, in place of that of the endpoint: where each tenant has one,
+    /// [`FlowLogs::by_grant`](super::FlowLogs::by_grant) answers all of them. A cursor of another archive is refused.
+    pub fn archive(self, archive: Archive) -> Self {
+        Self { archive: Some(archive), ..self }
+    }
+
+    /// Counted under a label: the metrics of requests and of what they have cost have it as `grant`. It is for few values, such as
+    /// tenants or regions: each has counters of its own, for as long as the process lives. An empty one is none.
+    pub fn counted_as(self, label: impl Into<String>) -> Self {
+        Self { label: label.into(), ..self }
+    }
+
+    /// What it is counted as; empty where it is counted with all others.
+    pub(super) fn label(&self) -> &str {
+        &self.label
     }
 
     /// To this user or service, for the log.

@@ -30,13 +30,14 @@ pub(super) struct Export {
 /// Counts an export that ends before its last match, be it that its client went away.
 struct Watch {
     shared: Arc<Shared>,
+    label: String,
     complete: bool,
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
         if !self.complete {
-            self.shared.metrics.broken_off();
+            self.shared.metrics.broken_off(&self.label);
         }
     }
 }
@@ -49,10 +50,10 @@ impl Export {
         page: Page,
         renderer: Renderer,
         pass: Pass,
-        shared: Arc<Shared>,
+        (shared, label): (Arc<Shared>, String),
         (time, clock): (Duration, Arc<dyn Clock>),
     ) -> Self {
-        let watch = Watch { shared, complete: false };
+        let watch = Watch { shared, label, complete: false };
         let pages = query.pages().patience(time).behind(&page);
         Self { pages, page: Some(page), renderer, deadline: Deadline::after(time, clock), watch, _pass: pass }
     }
@@ -79,7 +80,7 @@ impl Export {
             Some(page) => Some(page),
             None => {
                 let page = self.deadline.wait(self.pages.next()).await.ok_or_else(late)??;
-                page.iter().for_each(|page| self.watch.shared.metrics.paid(&page.explain));
+                page.iter().for_each(|page| self.watch.shared.metrics.paid(&page.explain, &self.watch.label));
                 page
             }
         };

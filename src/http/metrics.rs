@@ -30,97 +30,102 @@ const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 /// The status under which a request is counted whose client went away before it was answered.
 const CLIENT_GONE: u16 = 499;
 
-/// The label of a status.
-type Status = [(&'static str, &'static str); 1];
+/// The labels of what is counted: of requests a status, and of those whose grant has a label, that.
+type Labels = Vec<(&'static str, String)>;
+/// The name of the label of a grant.
+const GRANT: &str = "grant";
 
 /// Counters that only rise.
 #[derive(Debug)]
 pub(super) struct Metrics {
-    requests: Family<Status, Counter>,
+    requests: Family<Labels, Counter>,
     times: Histogram,
-    pages: Counter,
-    pages_cut_short: Counter,
-    summaries: Counter,
-    summaries_cut_short: Counter,
-    blocks_read: Counter,
-    rows_scanned: Counter,
-    rows_returned: Counter,
-    bytes_read: Counter,
-    bytes_cached: Counter,
-    exports_broken_off: Counter,
+    pages: Family<Labels, Counter>,
+    pages_cut_short: Family<Labels, Counter>,
+    summaries: Family<Labels, Counter>,
+    summaries_cut_short: Family<Labels, Counter>,
+    blocks_read: Family<Labels, Counter>,
+    rows_scanned: Family<Labels, Counter>,
+    rows_returned: Family<Labels, Counter>,
+    bytes_read: Family<Labels, Counter>,
+    bytes_cached: Family<Labels, Counter>,
+    exports_broken_off: Family<Labels, Counter>,
 }
 
 impl Metrics {
     /// All zero.
     pub(super) fn new() -> Self {
-        let requests = Family::<Status, Counter>::default();
+        let requests = Family::<Labels, Counter>::default();
         // A rate of what has never happened is 0, and not absent.
         for (_, status) in STATUSES.into_iter().chain([(0, OTHER)]) {
-            drop(requests.get_or_create(&[("status", status)]));
+            drop(requests.get_or_create(&of_status(status, "")));
         }
         Self {
             requests,
             times: Histogram::new(BUCKETS),
-            pages: Counter::default(),
-            pages_cut_short: Counter::default(),
-            summaries: Counter::default(),
-            summaries_cut_short: Counter::default(),
-            blocks_read: Counter::default(),
-            rows_scanned: Counter::default(),
-            rows_returned: Counter::default(),
-            bytes_read: Counter::default(),
-            bytes_cached: Counter::default(),
-            exports_broken_off: Counter::default(),
+            pages: zero(),
+            pages_cut_short: zero(),
+            summaries: zero(),
+            summaries_cut_short: zero(),
+            blocks_read: zero(),
+            rows_scanned: zero(),
+            rows_returned: zero(),
+            bytes_read: zero(),
+            bytes_cached: zero(),
+            exports_broken_off: zero(),
         }
     }
 
     /// A request was answered with a status, this long after it came.
-    pub(super) fn answered(&self, status: StatusCode, time: Duration) {
-        self.count(status.as_u16());
+    pub(super) fn answered(&self, status: StatusCode, time: Duration, label: &str) {
+        self.count(status.as_u16(), label);
         self.times.observe(time.as_secs_f64());
     }
 
     /// Rows that were read for pages, and flows that were answered.
     #[cfg(test)]
     pub(super) fn rows(&self) -> (u64, u64) {
-        (self.rows_scanned.get(), self.rows_returned.get())
+        let sum = |family: &Family<Labels, Counter>| family.get_or_create(&labels("")).get();
+        (sum(&self.rows_scanned), sum(&self.rows_returned))
     }
 
     /// A client did not wait for its answer.
-    pub(super) fn left(&self) {
-        self.count(CLIENT_GONE);
+    pub(super) fn left(&self, label: &str) {
+        self.count(CLIENT_GONE, label);
     }
 
-    fn count(&self, status: u16) {
+    fn count(&self, status: u16, label: &str) {
         let known = STATUSES.iter().find(|(known, _)| *known == status);
-        self.requests.get_or_create(&[("status", known.map_or(OTHER, |(_, name)| name))]).inc();
+        self.requests.get_or_create(&of_status(known.map_or(OTHER, |(_, name)| name), label)).inc();
     }
 
     /// A page was answered, at this cost.
-    pub(super) fn paid(&self, explain: &Explain) {
-        self.pages.inc();
-        self.pages_cut_short.inc_by(u64::from(explain.budget_spent));
-        self.cost(explain);
+    pub(super) fn paid(&self, explain: &Explain, label: &str) {
+        let labels = labels(label);
+        self.pages.get_or_create(&labels).inc();
+        self.pages_cut_short.get_or_create(&labels).inc_by(u64::from(explain.budget_spent));
+        self.cost(explain, &labels);
     }
 
     /// A summary was answered, at this cost.
-    pub(super) fn summarized(&self, explain: &Explain) {
-        self.summaries.inc();
-        self.summaries_cut_short.inc_by(u64::from(explain.budget_spent));
-        self.cost(explain);
+    pub(super) fn summarized(&self, explain: &Explain, label: &str) {
+        let labels = labels(label);
+        self.summaries.get_or_create(&labels).inc();
+        self.summaries_cut_short.get_or_create(&labels).inc_by(u64::from(explain.budget_spent));
+        self.cost(explain, &labels);
     }
 
-    fn cost(&self, explain: &Explain) {
-        self.blocks_read.inc_by(explain.blocks_read);
-        self.rows_scanned.inc_by(explain.rows_scanned);
-        self.rows_returned.inc_by(explain.rows_returned);
-        self.bytes_read.inc_by(explain.bytes_read);
-        self.bytes_cached.inc_by(explain.bytes_cached);
+    fn cost(&self, explain: &Explain, labels: &Labels) {
+        self.blocks_read.get_or_create(labels).inc_by(explain.blocks_read);
+        self.rows_scanned.get_or_create(labels).inc_by(explain.rows_scanned);
+        self.rows_returned.get_or_create(labels).inc_by(explain.rows_returned);
+        self.bytes_read.get_or_create(labels).inc_by(explain.bytes_read);
+        self.bytes_cached.get_or_create(labels).inc_by(explain.bytes_cached);
     }
 
     /// An export ended before its last match.
-    pub(super) fn broken_off(&self) {
-        self.exports_broken_off.inc();
+    pub(super) fn broken_off(&self, label: &str) {
+        self.exports_broken_off.get_or_create(&labels(label)).inc();
     }
 
     /// Has a registry write the counters. It ends each help text with a full stop, and each name of a counter with `_total`.
@@ -146,6 +151,22 @@ impl Metrics {
     }
 }
 
+/// The labels of what is counted under a grant of this label, which may have none.
+fn labels(label: &str) -> Labels {
+    if label.is_empty() { Vec::new() } else { vec![(GRANT, label.to_owned())] }
+}
+
+fn of_status(status: &str, label: &str) -> Labels {
+    [("status", status.to_owned())].into_iter().chain(labels(label)).collect()
+}
+
+/// Counters, of which that without a label is 0.
+fn zero() -> Family<Labels, Counter> {
+    let counters = Family::<Labels, Counter>::default();
+    drop(counters.get_or_create(&labels("")));
+    counters
+}
+
 #[cfg(test)]
 mod tests {
     use prometheus_client::encoding::prometheus_text::encode;
@@ -156,10 +177,10 @@ mod tests {
     fn buckets_add_up_and_end_at_infinity() {
         let metrics = Metrics::new();
         for millis in [1, 3, 3, 60_000] {
-            metrics.answered(StatusCode::OK, Duration::from_millis(millis));
+            metrics.answered(StatusCode::OK, Duration::from_millis(millis), "");
         }
-        metrics.answered(StatusCode::IM_A_TEAPOT, Duration::ZERO);
-        metrics.left();
+        metrics.answered(StatusCode::IM_A_TEAPOT, Duration::ZERO, "");
+        metrics.left("");
         let mut registry = Registry::with_prefix("flowseek");
         metrics.register(&mut registry);
         let mut text = String::new();

@@ -18,21 +18,25 @@ pub const SUMMARY_PATH: &str = "/v2/audit/flow-logs/summary";
 
 #[derive(Debug)]
 pub(super) struct Inner<A> {
-    pub(super) archive: Archive,
+    /// What is asked where a grant names no archive.
+    pub(super) archive: Option<Archive>,
     pub(super) authorizer: A,
     pub(super) settings: EndpointSettings,
     /// The limits that queries are held to.
     pub(super) limits: Limits,
     pub(super) shared: Arc<Shared>,
     pub(super) stopping: AtomicBool,
-    /// What appends to the archive, where this process does.
-    pub(super) appender: Mutex<Option<WeakAppender>>,
+    /// What appends to the archives, where this process does.
+    pub(super) appenders: Mutex<Vec<WeakAppender>>,
 }
 
 impl<A> Inner<A> {
-    /// How the appender gets on, while there is one.
-    pub(super) fn appending(&self) -> Option<LiveStatus> {
-        self.appender.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.status()
+    /// How those appenders get on that there still are.
+    pub(super) fn appending(&self) -> Vec<LiveStatus> {
+        let mut appenders = self.appenders.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut statuses = Vec::new();
+        appenders.retain(|appender| appender.status().map(|status| statuses.push(status)).is_some());
+        statuses
     }
 }
 

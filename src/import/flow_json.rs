@@ -1,5 +1,8 @@
 //! A flow as one JSON object, with the keys of the endpoint's response.
 
+use serde::{Deserialize, Deserializer, de::Error as _};
+use serde_json::{Map, Value};
+
 use super::{near, object, remarks::Tally, scalar::Scalar};
 use crate::flow::{
     Field, Flow, Timestamp,
@@ -36,6 +39,25 @@ pub(super) fn parse(line: &str, unknown: &mut Tally) -> Result<Flow, String> {
         draft.set(key.field, token.scalar()?).map_err(|reason| format!("{name}: {reason}"))
     })?;
     draft.finish()
+}
+
+/// From an object as [`import`](crate::import) describes it: with the keys of the endpoint's JSON, times as text or seconds,
+/// protocols by name or number. Keys that no flow has are passed over.
+///
+/// ```
+/// use flowseek::Flow;
+///
+/// let text = r#"{"startTime": 1666012671.25, "destPort": 443, "protocol": "tcp", "nodeId": "edge-7"}"#;
+/// let flow: Flow = serde_json::from_str(text)?;
+/// assert_eq!((flow.start_time.to_string(), flow.dst_port), ("2022-10-17T13:17:51.250Z".to_owned(), Some(443)));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+impl<'de> Deserialize<'de> for Flow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let object = Map::<String, Value>::deserialize(deserializer)?;
+        let text = serde_json::to_string(&object).map_err(D::Error::custom)?;
+        parse(&text, &mut Tally::default()).map_err(D::Error::custom)
+    }
 }
 
 impl Draft {

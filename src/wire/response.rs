@@ -4,8 +4,8 @@ use std::io;
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::{Cell, View};
-use crate::flow::{Flow, StoredFlow};
+use super::{Cell, FlagsFormat, View};
+use crate::flow::{Field, Flow, StoredFlow};
 
 /// A flow as an object with the fields of a [`View`]; those without a value are left out.
 ///
@@ -39,6 +39,33 @@ impl Serialize for FlowView<'_> {
         for (name, field) in self.view.fields() {
             if let Some(cell) = Cell::of(self.flow, *field, self.view.flags()) {
                 object.serialize_entry(name, &cell)?;
+            }
+        }
+        object.end()
+    }
+}
+
+/// As an object with the keys of the endpoint's JSON, `protocol` as a number and all times in UTC, milliseconds: what
+/// [`import`](crate::import) reads, and what `Deserialize` makes the same flow of. To answer clients there is [`FlowView`].
+///
+/// ```
+/// use flowseek::flow::{Flow, Protocol};
+///
+/// let flow = Flow { protocol: Protocol::new(47), ..Flow::starting("2022-11-01T22:46:01Z".parse()?) };
+/// let json = serde_json::to_string(&flow)?;
+/// assert_eq!(json, r#"{"startTime":"2022-11-01T22:46:01.000Z","protocol":47}"#);
+/// assert_eq!(serde_json::from_str::<Flow>(&json)?, flow);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl Serialize for Flow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        for field in Field::all() {
+            let Some(name) = field.column().keys.first() else { continue };
+            match Cell::of(self, field, FlagsFormat::Decimal) {
+                Some(_) if field == Field::Protocol => object.serialize_entry(name, &self.protocol.number())?,
+                Some(cell) => object.serialize_entry(name, &cell)?,
+                None => {}
             }
         }
         object.end()

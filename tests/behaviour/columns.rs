@@ -152,3 +152,32 @@ fn every_column_is_a_field_of_the_answer_and_in_the_document() {
     }
     assert!(all_fields().len() == fields().count() && described.as_object().unwrap().len() == fields().count());
 }
+
+proptest::proptest! {
+    #[test]
+    fn a_flow_that_was_serialized_is_the_same_and_its_json_is_what_is_imported(flow in crate::support::flow()) {
+        let json = serde_json::to_string(&flow).unwrap();
+        // Numbers of `meta` are those that `serde_json` makes of them.
+        let meta = flow.meta.as_ref().map(|meta| {
+            serde_json::from_str::<serde_json::Value>(meta.as_str()).unwrap().to_string().parse().unwrap()
+        });
+        let expected = Flow { meta, ..flow };
+        proptest::prop_assert_eq!(&serde_json::from_str::<Flow>(&json).unwrap(), &expected);
+        let mut read = Vec::new();
+        flowseek::import::read_json(json.as_bytes(), |_, flow| read.push(flow.unwrap())).unwrap();
+        proptest::prop_assert_eq!(read, [expected]);
+    }
+}
+
+#[test]
+fn what_is_no_flow_is_not_deserialized() {
+    for (json, reason) in [
+        (r#"{"destPort":443}"#, "startTime: it is missing"),
+        (r#"{"startTime":1,"destPort":65536}"#, "destPort"),
+        (r#"{"startTime":"yesterday"}"#, "startTime"),
+        ("[]", "expected a map"),
+    ] {
+        let error = serde_json::from_str::<Flow>(json).unwrap_err().to_string();
+        assert!(error.contains(reason), "{json}: {error}");
+    }
+}

@@ -10,6 +10,7 @@ mod openapi;
 mod operations;
 mod spending;
 mod summaries;
+mod tenants;
 
 use std::{
     net::SocketAddr,
