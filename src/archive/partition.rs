@@ -100,8 +100,18 @@ impl Group {
     pub(super) fn excludes(&self, part: &Filter) -> bool {
         let Filter::Test(test) = part else { return false };
         match test.set() {
-            Set::Texts { texts, listed: true } if test.field() == Field::NodeId && !test.passes_absent() => {
+            Set::Texts { texts, listed: true } if test.field() == Some(Field::NodeId) && !test.passes_absent() => {
                 !texts.iter().any(|node| self.of.group(Some(node)) == self.number)
+            }
+            Set::Patterns { patterns, matched: true }
+                if test.field() == Some(Field::NodeId) && !test.passes_absent() =>
+            {
+                // What begins with `tenant-7/` is of that tenant.
+                let is_other = |prefix: &str| {
+                    let is_whole = !self.of.up_to.is_empty() && prefix.contains(&self.of.up_to);
+                    is_whole && self.of.group(Some(prefix)) != self.number
+                };
+                patterns.iter().all(|pattern| is_other(pattern.prefix()))
             }
             _ => false,
         }

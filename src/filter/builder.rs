@@ -4,9 +4,10 @@ use std::{
     collections::BTreeSet,
     marker::PhantomData,
     ops::{Bound, RangeBounds},
+    time::Duration,
 };
 
-use super::{Filter, Ranges, Set, Test};
+use super::{Filter, Operand, Pattern, Ranges, Set, Test};
 use crate::flow::{AddressRange, Field, FlowFlags, FlowId, Instant, Protocol, TcpFlags};
 
 /// Tests on a number. A flow without the number passes none of them, [`ne`](Self::ne) included.
@@ -24,7 +25,7 @@ use crate::flow::{AddressRange, Field, FlowFlags, FlowId, Instant, Protocol, Tcp
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Numbers<T> {
-    fields: Vec<Field>,
+    operands: Vec<Operand>,
     number: PhantomData<T>,
 }
 
@@ -52,6 +53,13 @@ impl Number for u64 {
     }
 }
 
+/// Its whole milliseconds.
+impl Number for Duration {
+    fn widen(self) -> u128 {
+        self.as_millis()
+    }
+}
+
 impl Number for FlowId {
     fn widen(self) -> u128 {
         self.get().into()
@@ -65,8 +73,13 @@ impl Number for Protocol {
 }
 
 impl<T: Number> Numbers<T> {
-    fn of(fields: impl Into<Vec<Field>>) -> Self {
-        Self { fields: fields.into(), number: PhantomData }
+    fn of(fields: impl IntoIterator<Item = Field>) -> Self {
+        Self { operands: fields.into_iter().map(Operand::Field).collect(), number: PhantomData }
+    }
+
+    /// Of a number that two fields make.
+    fn made(operand: Operand) -> Self {
+        Self { operands: vec![operand], number: PhantomData }
     }
 
     /// It is this number.
@@ -105,13 +118,16 @@ impl<T: Number> Numbers<T> {
     }
 
     pub(crate) fn ranges(self, ranges: Ranges) -> Filter {
-        either(&self.fields, |field| Test::numbers(field, ranges.clone()))
+        either(&self.operands, |operand| Filter::Test(Test::new(operand, Set::Numbers(ranges.clone()))))
     }
 
     /// It lies in none of these.
     pub(crate) fn outside(self, ranges: Ranges) -> Filter {
         let others = ranges.complement();
-        neither(&self.fields, |field, listed| Test::numbers(field, if listed { &ranges } else { &others }.clone()))
+        neither(&self.operands, |operand, listed| {
+            let ranges = if listed { &ranges } else { &others };
+            Filter::Test(Test::new(operand, Set::Numbers(ranges.clone())))
+        })
     }
 }
 
@@ -257,6 +273,41 @@ impl Names {
         let texts: BTreeSet<String> = names.into_iter().map(Into::into).collect();
         neither(&self.0, |field, listed| Test::texts(field, texts.clone(), listed))
     }
+
+    /// It begins with this text.
+    ///
+    /// ```
+    /// use flowseek::filter;
+    ///
+    /// let of_tenant = filter::node_id().starts_with("tenant-7/");
+    /// assert_eq!(of_tenant.to_string(), r#"node_id like "tenant-7/*""#);
+    /// ```
+    pub fn starts_with(self, text: impl Into<String>) -> Filter {
+        self.like([Pattern::starting_with(text)])
+    }
+
+    /// One of these patterns matches it.
+    ///
+    /// ```
+    /// use flowseek::filter;
+    ///
+    /// let gateways = filter::any_node().like(["gw-?".parse()?, "gateway*".parse()?]);
+    /// # Ok::<(), flowseek::error::ParseError>(())
+    /// ```
+    pub fn like(self, patterns: impl IntoIterator<Item = Pattern>) -> Filter {
+        let patterns: BTreeSet<Pattern> = patterns.into_iter().collect();
+        either(&self.0, |field| patterns_of(field, &patterns, true))
+    }
+
+    /// None of these patterns matches it.
+    pub fn unlike(self, patterns: impl IntoIterator<Item = Pattern>) -> Filter {
+        let patterns: BTreeSet<Pattern> = patterns.into_iter().collect();
+        neither(&self.0, |field, matched| patterns_of(field, &patterns, matched))
+    }
+}
+
+fn patterns_of(field: Field, patterns: &BTreeSet<Pattern>, matched: bool) -> Filter {
+    Filter::Test(Test::new(Operand::Field(field), Set::Patterns { patterns: patterns.clone(), matched }))
 }
 
 /// Tests on flags. A flow without flags passes none of them.
@@ -314,12 +365,12 @@ impl<T: FlagSet> Flags<T> {
 
     fn test(self, masks: impl IntoIterator<Item = T>, carried: bool) -> Filter {
         let masks = masks.into_iter().map(T::mask).collect();
-        Filter::Test(Test { field: self.field, set: Set::Flags { masks, carried }, absent: false })
+        Filter::Test(Test::new(Operand::Field(self.field), Set::Flags { masks, carried }))
     }
 }
 
 /// The test on one field, or on either of two.
-fn either(fields: &[Field], test: impl Fn(Field) -> Filter) -> Filter {
+fn either<T: Copy>(fields: &[T], test: impl Fn(T) -> Filter) -> Filter {
     match fields {
         [field] => test(*field),
         fields => Filter::Or(fields.iter().map(|field| test(*field)).collect()),
@@ -331,7 +382,7 @@ fn either(fields: &[Field], test: impl Fn(Field) -> Filter) -> Filter {
 ///
 /// Of the ports of either end and 443 it is `(src != 443 or dst != 443) and not (src = 443 or dst = 443)`: the first half
 /// turns away a flow without ports, the second one with 443 at either end.
-fn neither(fields: &[Field], test: impl Fn(Field, bool) -> Filter) -> Filter {
+fn neither<T: Copy>(fields: &[T], test: impl Fn(T, bool) -> Filter) -> Filter {
     match fields {
         [field] => test(*field, false),
         fields => either(fields, |field| test(field, false)).and(!either(fields, |field| test(field, true))),
@@ -369,6 +420,12 @@ operands! {
     src_bytes: Numbers<u64> = Numbers::of([Field::SrcBytes]);
     /// Bytes sent by the destination.
     dst_bytes: Numbers<u64> = Numbers::of([Field::DstBytes]);
+    /// Bytes of both directions, added up: [`Operand::Bytes`].
+    bytes: Numbers<u64> = Numbers::made(Operand::Bytes);
+    /// Packets of both directions, added up: [`Operand::Packets`].
+    packets: Numbers<u64> = Numbers::made(Operand::Packets);
+    /// How long the flow has lasted: [`Operand::Duration`].
+    duration: Numbers<Duration> = Numbers::made(Operand::Duration);
     /// The TCP flags.
     tcp_flags: Flags<TcpFlags> = Flags::of(Field::TcpFlags);
     /// Packets sent by the source.

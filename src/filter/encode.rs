@@ -29,7 +29,7 @@ fn encode_number(number: u128, out: &mut Vec<u8>) {
 
 impl Test {
     fn encode(&self, out: &mut Vec<u8>) {
-        let name = self.field.name();
+        let name = self.operand.name();
         out.push(if self.absent { b'~' } else { b'=' });
         encode_number(name.len() as u128, out);
         out.extend(name.bytes());
@@ -54,8 +54,17 @@ impl Test {
                 out.push(if *carried { b'f' } else { b'F' });
                 encode_number(masks.len() as u128, out);
                 // In as many bytes as a value of the field has.
-                let bytes = (u128::BITS - self.field.greatest().leading_zeros()).div_ceil(8) as usize;
+                let bytes = (u128::BITS - self.operand.greatest().leading_zeros()).div_ceil(8) as usize;
                 masks.iter().for_each(|mask| out.extend(mask.to_le_bytes().iter().take(bytes)));
+            }
+            Set::Patterns { patterns, matched } => {
+                out.push(if *matched { b'p' } else { b'P' });
+                encode_number(patterns.len() as u128, out);
+                for pattern in patterns {
+                    let pattern = pattern.to_string();
+                    encode_number(pattern.len() as u128, out);
+                    out.extend(pattern.bytes());
+                }
             }
         }
     }

@@ -36,9 +36,10 @@ fn is_normal(filter: &Filter, above: Option<bool>) -> bool {
     // Numbers and names of one field merge, whatever they are; so do flags that are all carried, or all lacked.
     let kind = |part: &Filter| match part {
         Filter::Test(test) => match test.set() {
-            Set::Numbers(_) => Some((test.field(), 0)),
-            Set::Texts { .. } => Some((test.field(), 1)),
-            Set::Flags { carried, .. } => (*carried != all).then_some((test.field(), 2)),
+            Set::Numbers(_) => Some((test.operand(), 0)),
+            Set::Texts { .. } => Some((test.operand(), 1)),
+            Set::Flags { carried, .. } => (*carried != all).then_some((test.operand(), 2)),
+            Set::Patterns { matched, .. } => (*matched != all).then_some((test.operand(), 3)),
         },
         _ => None,
     };
@@ -46,7 +47,7 @@ fn is_normal(filter: &Filter, above: Option<bool>) -> bool {
     let is_constant = parts.is_empty() && above.is_none();
     // Several tests on flags of a field agree on those that are absent.
     let flags = parts.iter().filter_map(|part| match part {
-        Filter::Test(test) if test.field().is_flags() => Some((test.field(), test.passes_absent())),
+        Filter::Test(test) if test.field().is_some_and(Field::is_flags) => Some((test.operand(), test.passes_absent())),
         _ => None,
     });
     let flags: BTreeSet<_> = flags.collect();

@@ -25,7 +25,7 @@ impl<'v, F: Fn(Field) -> Option<ValueRef<'v>>> Meaning for OfValues<'_, F> {
     type Value = bool;
 
     fn test(&self, test: &Test) -> bool {
-        (self.0)(test.field).map_or(test.absent, |value| test.set.contains(value))
+        test.operand.value(self.0).map_or(test.absent, |value| test.set.contains(value))
     }
 
     fn neutral(&self, all: bool) -> bool {
@@ -50,9 +50,11 @@ impl Set {
             (Self::Flags { masks, carried }, ValueRef::Number(number)) => {
                 masks.iter().any(|mask| number & u128::from(*mask) == u128::from(*mask)) == *carried
             }
-            (Self::Numbers(_) | Self::Flags { .. }, ValueRef::Text(_)) | (Self::Texts { .. }, ValueRef::Number(_)) => {
-                false
+            (Self::Patterns { patterns, matched }, ValueRef::Text(text)) => {
+                patterns.iter().any(|pattern| pattern.matches(text)) == *matched
             }
+            (Self::Numbers(_) | Self::Flags { .. }, ValueRef::Text(_))
+            | (Self::Texts { .. } | Self::Patterns { .. }, ValueRef::Number(_)) => false,
         }
     }
 }

@@ -2,13 +2,12 @@
 
 use std::{collections::BTreeSet, mem, sync::Arc};
 
-use super::{Filter, Ranges, Set, Test, growing::Growing};
-use crate::flow::Field;
+use super::{Filter, Operand, Pattern, Ranges, Set, Test, growing::Growing};
 
 /// A test that others can be merged into.
 #[derive(Clone, Debug)]
 pub(super) struct Merged {
-    field: Field,
+    operand: Operand,
     set: Merging,
     absent: bool,
 }
@@ -24,29 +23,32 @@ enum Merging {
 type Texts = (Arc<BTreeSet<String>>, bool);
 
 /// What tests have in common that can be merged: a field, and the kind of their sets.
-pub(super) type Kind = (Field, u8);
+pub(super) type Kind = (Operand, u8);
 
 impl Merged {
     /// A test, in the one form that all spellings of it have.
     pub(super) fn of(test: Test) -> Self {
-        let Test { field, set, absent } = test;
+        let Test { operand, set, absent } = test;
         let set = match set {
             // No value lies above the field's greatest, so the sets of all ports and of all numbers are one.
-            Set::Numbers(ranges) => Set::Numbers(ranges.up_to(field.greatest())),
+            Set::Numbers(ranges) => Set::Numbers(ranges.up_to(operand.greatest())),
             Set::Flags { masks, carried } => flags(BTreeSet::new(), masks, carried),
+            Set::Patterns { patterns, matched } => patterns_of(BTreeSet::new(), patterns, matched),
             texts @ Set::Texts { .. } => texts,
         };
-        Self { field, set: Merging::Set(set), absent: absent && !field.always_present() }
+        Self { operand, set: Merging::Set(set), absent: absent && !operand.always_present() }
     }
 
     /// What it has in common with tests that [`join`](Self::join) it in a conjunction, or where not `all` in a
     /// disjunction; `None` where there are none.
     pub(super) fn kind(&self, all: bool) -> Option<Kind> {
         match &self.set {
-            Merging::Numbers(_) | Merging::Set(Set::Numbers(_)) => Some((self.field, 0)),
-            Merging::Set(Set::Texts { .. }) => Some((self.field, 1)),
+            Merging::Numbers(_) | Merging::Set(Set::Numbers(_)) => Some((self.operand, 0)),
+            Merging::Set(Set::Texts { .. }) => Some((self.operand, 1)),
             // Flags that carry a mask and another one are not told by one list of masks.
-            Merging::Set(Set::Flags { carried, .. }) => (*carried != all).then_some((self.field, 2)),
+            Merging::Set(Set::Flags { carried, .. }) => (*carried != all).then_some((self.operand, 2)),
+            // So it is with patterns.
+            Merging::Set(Set::Patterns { matched, .. }) => (*matched != all).then_some((self.operand, 3)),
         }
     }
 
@@ -61,29 +63,33 @@ impl Merged {
             (Merging::Set(Set::Flags { masks, carried }), Merging::Set(Set::Flags { masks: others, .. })) => {
                 Merging::Set(flags(masks, others, carried))
             }
+            (
+                Merging::Set(Set::Patterns { patterns, matched }),
+                Merging::Set(Set::Patterns { patterns: others, .. }),
+            ) => Merging::Set(patterns_of(patterns, others, matched)),
             (left, right) => {
                 let (left, right) = (left.numbers(), right.numbers());
                 Merging::Numbers(if all { left.intersection(right) } else { left.union(right) })
             }
         };
-        Self { field: self.field, set, absent }
+        Self { operand: self.operand, set, absent }
     }
 
     /// Whether it passes every flow, or none; `None` where it passes some.
     pub(super) fn constant(&self) -> Option<bool> {
         let every_value = match &self.set {
-            Merging::Numbers(numbers) => numbers.constant(self.field.greatest()),
-            Merging::Set(set) => set.constant(self.field),
+            Merging::Numbers(numbers) => numbers.constant(self.operand.greatest()),
+            Merging::Set(set) => set.constant(self.operand),
         };
-        every_value.filter(|every| *every == self.absent || self.field.always_present())
+        every_value.filter(|every| *every == self.absent || self.operand.always_present())
     }
 
     pub(super) fn into_filter(self) -> Filter {
         let set = match self.set {
             Merging::Set(set) => set,
-            Merging::Numbers(numbers) => Set::Numbers(Ranges::from(numbers).up_to(self.field.greatest())),
+            Merging::Numbers(numbers) => Set::Numbers(Ranges::from(numbers).up_to(self.operand.greatest())),
         };
-        Filter::Test(Test { field: self.field, set, absent: self.absent })
+        Filter::Test(Test { operand: self.operand, set, absent: self.absent })
     }
 }
 
@@ -92,19 +98,20 @@ impl Merging {
         match self {
             Self::Numbers(numbers) => numbers,
             Self::Set(Set::Numbers(ranges)) => (&ranges).into(),
-            Self::Set(Set::Texts { .. } | Set::Flags { .. }) => Growing::default(),
+            Self::Set(Set::Texts { .. } | Set::Flags { .. } | Set::Patterns { .. }) => Growing::default(),
         }
     }
 }
 
 impl Set {
     /// Whether it has every value of a field, or none; `None` where it has some.
-    pub(super) fn constant(&self, field: Field) -> Option<bool> {
+    pub(super) fn constant(&self, operand: Operand) -> Option<bool> {
         match self {
             Self::Numbers(ranges) if ranges.is_empty() => Some(false),
-            Self::Numbers(ranges) => ranges.covers(0, field.greatest()).then_some(true),
+            Self::Numbers(ranges) => ranges.covers(0, operand.greatest()).then_some(true),
             Self::Texts { texts, listed } => texts.is_empty().then_some(!listed),
             Self::Flags { masks, carried } => masks.is_empty().then_some(!carried),
+            Self::Patterns { patterns, matched } => patterns.is_empty().then_some(!matched),
         }
     }
 }
@@ -144,6 +151,16 @@ fn without(mut texts: BTreeSet<String>, others: &BTreeSet<String>) -> BTreeSet<S
         }
     }
     texts
+}
+
+/// Names that `patterns` or `more` match, or none of them. Where one matches every name, the set is told by an empty one.
+fn patterns_of(mut patterns: BTreeSet<Pattern>, more: BTreeSet<Pattern>, matched: bool) -> Set {
+    patterns.extend(more);
+    // Every name has a character.
+    if patterns.iter().any(|pattern| pattern.matches("") || *pattern == Pattern::starting_with("")) {
+        return Set::Patterns { patterns: BTreeSet::new(), matched: !matched };
+    }
+    Set::Patterns { patterns, matched }
 }
 
 /// Flags with `more` masks, and without masks that others imply: what carries SYN and ACK carries SYN.

@@ -9,6 +9,8 @@ mod growing;
 mod matches;
 mod merge;
 mod normal;
+mod operand;
+mod pattern;
 mod prune;
 mod ranges;
 mod structure;
@@ -17,10 +19,12 @@ mod tree;
 mod walk;
 
 pub use builder::{
-    Addresses, FlagSet, Flags, Names, Number, Numbers, Times, activity_id, any_node, dst_bytes, dst_ip, dst_node,
-    dst_packets, dst_port, end_time, flow_flags, flow_id, ip, node_id, port, protocol, src_bytes, src_ip, src_node,
-    src_packets, src_port, start_time, tcp_flags,
+    Addresses, FlagSet, Flags, Names, Number, Numbers, Times, activity_id, any_node, bytes, dst_bytes, dst_ip,
+    dst_node, dst_packets, dst_port, duration, end_time, flow_flags, flow_id, ip, node_id, packets, port, protocol,
+    src_bytes, src_ip, src_node, src_packets, src_port, start_time, tcp_flags,
 };
+pub use operand::Operand;
+pub use pattern::Pattern;
 pub(crate) use prune::{Bounds, Verdict};
 pub use ranges::Ranges;
 pub use tree::{Filter, Set, Test};

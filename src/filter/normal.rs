@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Filter, Set, Test,
+    Filter, Operand, Set, Test,
     merge::{Kind, Merged},
 };
 use crate::flow::Field;
@@ -180,29 +180,29 @@ impl Parts {
     /// flags pass, or none of them does.
     ///
     /// `lacks SYN or lacks ACK or is absent` is `(lacks SYN or absent) or (lacks ACK or absent)`.
-    fn settle_flags(&mut self, field: Field) {
-        let merged = [0, 2].into_iter().filter_map(|kind| self.tests.remove(&(field, kind)));
+    fn settle_flags(&mut self, operand: Operand) {
+        let merged = [0, 2].into_iter().filter_map(|kind| self.tests.remove(&(operand, kind)));
         let mut tests: Vec<Filter> = merged.map(Merged::into_filter).collect();
-        tests.extend(self.rest.extract_if(.., |part| matches!(part, Filter::Test(test) if test.field == field)));
+        tests.extend(self.rest.extract_if(.., |part| matches!(part, Filter::Test(test) if test.operand == operand)));
         let mut tests: Vec<Test> = tests.iter_mut().filter_map(Filter::take_test).collect();
         let (all, absent) = (self.all, tests.iter().map(|test| test.absent));
         let absent = if all { absent.min() } else { absent.max() };
         let Some(absent) = absent else { return };
         // Of all and no value, one decides what values pass, and the other changes nothing.
-        let is_decided = tests.iter().any(|test| test.set.constant(field) == Some(!all));
-        tests.retain(|test| test.set.constant(field).is_none());
+        let is_decided = tests.iter().any(|test| test.set.constant(operand) == Some(!all));
+        tests.retain(|test| test.set.constant(operand).is_none());
         if is_decided || tests.is_empty() {
             let any = if is_decided { !all } else { all };
             if any == absent {
                 return self.add(Part::Constant(any));
             }
-            tests = vec![Test { field, set: Set::Flags { masks: BTreeSet::new(), carried: !any }, absent }];
+            tests = vec![Test { operand, set: Set::Flags { masks: BTreeSet::new(), carried: !any }, absent }];
         }
         self.rest.extend(tests.into_iter().map(|test| Filter::Test(Test { absent, ..test })));
     }
 
     fn finish(mut self) -> Part {
-        Field::all().filter(|field| field.is_flags()).for_each(|field| self.settle_flags(field));
+        Field::all().filter(|field| field.is_flags()).for_each(|field| self.settle_flags(Operand::Field(field)));
         if self.is_decided {
             return Part::Constant(!self.all);
         }

@@ -3,7 +3,7 @@
 use std::ops::Bound::Included;
 
 use super::{
-    Filter, Ranges, Set, Test,
+    Filter, Operand, Pattern, Ranges, Set, Test,
     walk::{Meaning, evaluate},
 };
 use crate::flow::{Field, Span, ValueRef};
@@ -53,7 +53,9 @@ impl Filter {
     /// it must pass all: in milliseconds, as [ordinals](crate::flow::Timestamp::millis_ordinal).
     pub(crate) fn start_times(&self) -> (u64, u64) {
         let times = self.conjuncts().iter().filter_map(|part| match part {
-            Self::Test(Test { field: Field::StartTime, set: Set::Numbers(times), .. }) => Some(times.as_slice()),
+            Self::Test(Test { operand: Operand::Field(Field::StartTime), set: Set::Numbers(times), .. }) => {
+                Some(times.as_slice())
+            }
             _ => None,
         });
         times.fold((0, u64::MAX), |(first, last), times| {
@@ -139,7 +141,7 @@ impl<B: Bounds> Meaning for Counts<'_, B> {
 
 impl Test {
     fn verdict(&self, bounds: &impl Bounds) -> Verdict {
-        let Some(field) = bounds.field(self.field) else {
+        let Some(field) = self.operand.span(bounds) else {
             return Verdict::Maybe;
         };
         let present = field.values.map(|(least, greatest)| match &self.set {
@@ -160,8 +162,8 @@ impl Test {
                 verdict.signed(*listed)
             }
             Set::Flags { masks, carried } => {
-                let (any, all) = match self.field {
-                    Field::TcpFlags => {
+                let (any, all) = match self.field() {
+                    Some(Field::TcpFlags) => {
                         let (any, all) = bounds.flag_masks();
                         (any.into(), all.into())
                     }
@@ -173,6 +175,16 @@ impl Test {
                     (false, false) => Verdict::Never,
                 });
                 verdict.max().unwrap_or(Verdict::Never).signed(*carried)
+            }
+            Set::Patterns { patterns, matched } => {
+                let (ValueRef::Text(least), ValueRef::Text(greatest)) = (least, greatest) else {
+                    return Verdict::Maybe;
+                };
+                if least > greatest {
+                    return Verdict::Maybe;
+                }
+                let verdict = patterns.iter().map(|pattern| pattern_between(pattern, least, greatest));
+                verdict.max().unwrap_or(Verdict::Never).signed(*matched)
             }
         });
         let absent = field.absent.then(|| exactly(self.absent));
@@ -209,6 +221,19 @@ fn numbers(ranges: &Ranges, least: ValueRef<'_>, greatest: ValueRef<'_>) -> Verd
         Verdict::Maybe
     } else {
         Verdict::Never
+    }
+}
+
+/// Which names match from `least` to `greatest`. What begins with `edge-` is not less than that, and what is greater than all of
+/// it does not begin with it.
+fn pattern_between(pattern: &Pattern, least: &str, greatest: &str) -> Verdict {
+    let prefix = pattern.prefix();
+    if least == greatest {
+        exactly(pattern.matches(least))
+    } else if greatest < prefix || (least > prefix && !least.starts_with(prefix)) {
+        Verdict::Never
+    } else {
+        Verdict::Maybe
     }
 }
 

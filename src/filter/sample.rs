@@ -1,8 +1,10 @@
 //! Filters at random.
 
+use std::time::Duration;
+
 use proptest::{collection::vec, prelude::*, sample::select};
 
-use super::Filter;
+use super::{Filter, Pattern};
 use crate::{
     filter,
     flow::{
@@ -23,6 +25,12 @@ pub(crate) fn wide() -> impl Strategy<Value = Filter> {
     tree((0..FAMILIES).prop_flat_map(tests))
 }
 
+/// A filter on one or two fields or on any, and on nothing else that a test may look at or look for.
+pub(crate) fn of_fields() -> impl Strategy<Value = Filter> {
+    let few = (0..OF_FIELDS, 0..OF_FIELDS).prop_flat_map(|(one, other)| tree(prop_oneof![tests(one), tests(other)]));
+    prop_oneof![few, tree((0..OF_FIELDS).prop_flat_map(tests))]
+}
+
 /// Filters of tests, in all forms that a host can give them.
 fn tree(leaf: impl Strategy<Value = Filter> + 'static) -> impl Strategy<Value = Filter> {
     let leaf = prop_oneof![1 => Just(Filter::all()), 1 => Just(Filter::nothing()), 14 => leaf];
@@ -38,7 +46,42 @@ fn tree(leaf: impl Strategy<Value = Filter> + 'static) -> impl Strategy<Value = 
     })
 }
 
-const FAMILIES: usize = 10;
+const FAMILIES: usize = 12;
+/// The first are of fields alone.
+const OF_FIELDS: usize = 10;
+
+/// Tests on numbers that two fields make.
+fn made() -> impl Strategy<Value = Filter> {
+    let number = prop_oneof![select(&BYTES[..]), 0u64..6];
+    (number, 0..6).prop_map(|(number, kind)| match kind {
+        0 => filter::bytes().within(number..),
+        1 => filter::bytes().none_of([number, number / 2]),
+        2 => filter::packets().within(..=number),
+        3 => filter::duration().within(Duration::from_millis(number)..),
+        4 => filter::duration().eq(Duration::from_millis(number)),
+        _ => filter::duration().within(..Duration::from_millis(number)),
+    })
+}
+
+/// Tests on names by patterns.
+fn patterns() -> impl Strategy<Value = Filter> {
+    let pattern = (select(&NAMES[..]), 0..5).prop_map(|(name, kind)| {
+        let mut chars = name.chars();
+        match kind {
+            0 => Pattern::starting_with(chars.next().map(String::from).unwrap_or_default()),
+            1 => Pattern::starting_with(name),
+            2 => format!("*{}", chars.next_back().unwrap_or('x')).parse().unwrap(),
+            3 => format!("?{}", chars.skip(1).collect::<String>()).parse().unwrap(),
+            _ => "*".parse().unwrap(),
+        }
+    });
+    (vec(pattern, 0..3), 0..4).prop_map(|(patterns, kind)| match kind {
+        0 => filter::src_node().like(patterns),
+        1 => filter::src_node().unlike(patterns),
+        2 => filter::any_node().unlike(patterns),
+        _ => filter::node_id().like(patterns),
+    })
+}
 
 /// Tests on a field, or on two that are alike.
 fn tests(family: usize) -> BoxedStrategy<Filter> {
@@ -103,6 +146,8 @@ fn tests(family: usize) -> BoxedStrategy<Filter> {
         6 => bytes.boxed(),
         7 => packets.boxed(),
         8 => flow_flags.boxed(),
-        _ => times.boxed(),
+        9 => times.boxed(),
+        10 => made().boxed(),
+        _ => patterns().boxed(),
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::{Filter, Set, Test};
-use crate::flow::{Address, Field, Kind, Timestamp};
+use super::{Filter, Operand, Set, Test};
+use crate::flow::{Address, Kind, Timestamp};
 
 /// So many values of a list are written out.
 const SHOWN: usize = 5;
@@ -62,8 +62,8 @@ enum Piece<'f> {
 
 impl Display for Test {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(self.field.name())?;
-        match (self.set.constant(self.field), self.absent) {
+        f.write_str(self.operand.name())?;
+        match (self.set.constant(self.operand), self.absent) {
             (Some(false), true) => return f.write_str(" is absent"),
             (Some(true), false) => return f.write_str(" is present"),
             _ => {}
@@ -72,11 +72,11 @@ impl Display for Test {
             Set::Numbers(ranges) => {
                 let ranges = ranges.as_slice();
                 let range = |(first, last): &(u128, u128)| {
-                    let last = (*last).min(self.field.greatest());
+                    let last = (*last).min(self.operand.greatest());
                     if *first == last {
-                        number(self.field, last)
+                        number(self.operand, last)
                     } else {
-                        number(self.field, *first) + ".." + &number(self.field, last)
+                        number(self.operand, *first) + ".." + &number(self.operand, last)
                     }
                 };
                 list(f, " = ", ranges.iter().map(range), ranges.len())?;
@@ -93,13 +93,17 @@ impl Display for Test {
                 let word = if *carried { " has " } else { " lacks " };
                 list(f, word, masks.iter().map(|mask| format!("{mask:#04x}")), masks.len())?;
             }
+            Set::Patterns { patterns, matched } => {
+                let word = if *matched { " like " } else { " not like " };
+                list(f, word, patterns.iter().map(|pattern| format!("{:?}", pattern.to_string())), patterns.len())?;
+            }
         }
         f.write_str(if self.absent { " or absent" } else { "" })
     }
 }
 
-fn number(field: Field, number: u128) -> String {
-    match field.kind() {
+fn number(operand: Operand, number: u128) -> String {
+    match operand.kind() {
         Kind::Address => Address::from_bits(number).to_string(),
         Kind::Time => {
             let ordinal = u64::try_from(number).unwrap_or(u64::MAX);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, mem, ops::Not, sync::Arc};
 
-use super::Ranges;
+use super::{Operand, Pattern, Ranges};
 use crate::flow::Field;
 
 /// Which flows a query wants.
@@ -32,17 +32,17 @@ pub enum Filter {
     Not(Box<Filter>),
 }
 
-/// A test on one field: is its value in a set?
+/// A test on one field, or on a number that two of them make: is its value in a set?
 ///
 /// ```
 /// use flowseek::{Field, Filter, filter};
 ///
 /// let https = filter::dst_port().eq(443);
-/// assert!(matches!(&https, Filter::Test(test) if test.field() == Field::DstPort && !test.passes_absent()));
+/// assert!(matches!(&https, Filter::Test(test) if test.field() == Some(Field::DstPort) && !test.passes_absent()));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Test {
-    pub(crate) field: Field,
+    pub(crate) operand: Operand,
     pub(crate) set: Set,
     /// Whether a flow without the value passes: only the negation of a test lets it.
     pub(crate) absent: bool,
@@ -58,6 +58,7 @@ pub struct Test {
 /// assert!(matches!(&web, Filter::Test(test) if is_web(test.set())));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Set {
     /// These numbers: see [`ValueRef::Number`](crate::flow::ValueRef::Number).
     Numbers(Ranges),
@@ -74,6 +75,13 @@ pub enum Set {
         masks: BTreeSet<u64>,
         /// Whether at least one is wanted (or none).
         carried: bool,
+    },
+    /// Names that at least one of these patterns matches, or none of them.
+    Patterns {
+        /// The patterns.
+        patterns: BTreeSet<Pattern>,
+        /// Whether at least one is to match (or none).
+        matched: bool,
     },
 }
 
@@ -150,7 +158,7 @@ impl Filter {
     pub(crate) fn grouped(&self, fields: &[Field]) -> Self {
         let group = |filter: &Self, parts: Vec<(Self, bool)>| {
             let is_inside = match filter {
-                Self::Test(test) => fields.contains(&test.field),
+                Self::Test(test) => test.fields().iter().all(|field| fields.contains(field)),
                 _ => parts.iter().all(|(_, is_inside)| *is_inside),
             };
             let (inside, outside): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(_, is_inside)| *is_inside);
@@ -171,6 +179,7 @@ impl Filter {
             Set::Numbers(ranges) => size_of_val(ranges.as_slice()),
             Set::Texts { texts, .. } => texts.iter().map(|text| text.len() + size_of::<String>()).sum(),
             Set::Flags { masks, .. } => masks.len() * size_of::<u64>(),
+            Set::Patterns { patterns, .. } => patterns.iter().map(Pattern::memory).sum(),
         };
         self.tests().map(|test| values(test) + size_of::<Self>()).sum()
     }
@@ -189,19 +198,34 @@ impl Not for Filter {
 }
 
 impl Test {
+    /// Passes a flow whose value is in `set`.
+    pub(crate) fn new(operand: Operand, set: Set) -> Self {
+        Self { operand, set, absent: false }
+    }
+
     /// Passes a flow whose `field` is in `numbers`.
     pub(crate) fn numbers(field: Field, numbers: Ranges) -> Filter {
-        Filter::Test(Self { field, set: Set::Numbers(numbers), absent: false })
+        Filter::Test(Self::new(Operand::Field(field), Set::Numbers(numbers)))
     }
 
     /// Passes a flow whose `field` is one of `texts`, or where not `listed`, another.
     pub(crate) fn texts(field: Field, texts: BTreeSet<String>, listed: bool) -> Filter {
-        Filter::Test(Self { field, set: Set::Texts { texts: Arc::new(texts), listed }, absent: false })
+        Filter::Test(Self::new(Operand::Field(field), Set::Texts { texts: Arc::new(texts), listed }))
     }
 
-    /// The field it looks at.
-    pub fn field(&self) -> Field {
-        self.field
+    /// What it looks at.
+    pub fn operand(&self) -> Operand {
+        self.operand
+    }
+
+    /// The field it looks at, where it is one.
+    pub fn field(&self) -> Option<Field> {
+        self.operand.field()
+    }
+
+    /// The fields it looks at.
+    pub fn fields(&self) -> Vec<Field> {
+        self.operand.fields()
     }
 
     /// The values that pass.
@@ -217,7 +241,7 @@ impl Test {
     /// The test, which leaves one behind that passes nothing.
     pub(super) fn take(&mut self) -> Self {
         let set = mem::replace(&mut self.set, Set::Numbers(Ranges::default()));
-        Self { field: self.field, set, absent: mem::take(&mut self.absent) }
+        Self { operand: self.operand, set, absent: mem::take(&mut self.absent) }
     }
 
     /// The test that passes none of the flows without the value.
@@ -231,7 +255,8 @@ impl Test {
             Set::Numbers(ranges) => Set::Numbers(ranges.complement()),
             Set::Texts { texts, listed } => Set::Texts { texts: Arc::clone(texts), listed: !listed },
             Set::Flags { masks, carried } => Set::Flags { masks: masks.clone(), carried: !carried },
+            Set::Patterns { patterns, matched } => Set::Patterns { patterns: patterns.clone(), matched: !matched },
         };
-        Self { field: self.field, set, absent: !self.absent }
+        Self { operand: self.operand, set, absent: !self.absent }
     }
 }

@@ -70,7 +70,7 @@ impl<'a> Addresses<'a> {
 
 /// Whether a filter is made of tests on addresses alone.
 pub(super) fn is_of_addresses(filter: &Filter) -> bool {
-    filter.tests().all(|test| test.field().kind() == Kind::Address && matches!(test.set(), Set::Numbers(_)))
+    filter.tests().all(|test| test.operand().kind() == Kind::Address && matches!(test.set(), Set::Numbers(_)))
 }
 
 /// Which of `rows` rows pass a filter that is made of tests on addresses alone; `None` where `columns` of `fields` are
@@ -79,7 +79,7 @@ pub(super) fn passing(filter: &Filter, fields: &[Field], columns: &[ArrayRef], r
     let mask = filter.fold(|part, parts: Vec<Option<BooleanBuffer>>| match part {
         Filter::Test(test) => {
             let Set::Numbers(numbers) = test.set() else { return None };
-            let column = columns.get(fields.iter().position(|field| *field == test.field())?)?;
+            let column = columns.get(fields.iter().position(|field| Some(*field) == test.field())?)?;
             let (addresses, absent) = (Addresses::new(column)?, test.passes_absent());
             Some(match numbers.as_slice() {
                 [(first, last)] if first == last => addresses.mask_of_one(absent, *first),
@@ -115,7 +115,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        filter::{Ranges, Test},
+        filter::{Operand, Ranges, Test},
         flow::ValueRef,
     };
 
@@ -129,7 +129,7 @@ mod tests {
         let ranges = vec((0_u8..8, 0_u8..8), 0..3);
         let test = (fields, ranges, any::<bool>()).prop_map(|(field, ranges, negated)| {
             let ranges = ranges.into_iter().map(|(first, last)| (address(first), address(last)));
-            let test = Test { field, set: Set::Numbers(Ranges::from_iter(ranges)), absent: false };
+            let test = Test::new(Operand::Field(field), Set::Numbers(Ranges::from_iter(ranges)));
             Filter::Test(if negated { test.negated() } else { test })
         });
         test.prop_recursive(3, 12, 3, |part| {

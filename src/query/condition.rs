@@ -75,7 +75,7 @@ impl Condition {
 
     fn of_filter(filter: &Filter) -> Self {
         let source = if is_of_addresses(filter) { Source::Addresses } else { Source::Filter };
-        Self::new(filter.tests().map(Test::field).collect(), source(filter.clone()))
+        Self::new(filter.tests().flat_map(Test::fields).collect(), source(filter.clone()))
     }
 
     /// The flows whose first sort key does not come after `value`: only they can come before a flow that has it.

@@ -194,7 +194,7 @@ fn first_never(filter: &Filter, bounds: &impl Bounds) -> Option<usize> {
 
 /// The place of the first part of a filter that tests the start time.
 fn part_of_time(filter: &Filter) -> Option<usize> {
-    let is_of_time = |part: &Filter| matches!(part, Filter::Test(test) if test.field() == Field::StartTime);
+    let is_of_time = |part: &Filter| matches!(part, Filter::Test(test) if test.field() == Some(Field::StartTime));
     filter.conjuncts().iter().position(is_of_time)
 }
 

@@ -2,14 +2,15 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use arrow::datatypes::DataType;
 use datafusion::{
     common::ScalarValue,
-    logical_expr::{Case, Expr, lit, or},
+    logical_expr::{Case, Expr, Like, cast, lit, or},
     prelude::col,
 };
 
 use crate::{
-    filter::{Filter, Ranges, Set, Test},
+    filter::{Filter, Operand, Pattern, Ranges, Set, Test},
     flow::{Field, Timestamp, Value, columns::ValueType},
     order::{Direction, Order, Position, Side, SortKey},
 };
@@ -161,9 +162,10 @@ fn joined(parts: impl IntoIterator<Item = impl Into<Nested>>, all: bool) -> Nest
 }
 
 fn test_expr(test: &Test) -> Nested {
-    let column = || col(test.field().name());
+    let Some(field) = test.field() else { return derived_expr(test) };
+    let column = || col(field.name());
     let present = match test.set() {
-        Set::Numbers(ranges) => numbers_expr(test.field(), ranges),
+        Set::Numbers(ranges) => numbers_expr(field, ranges),
         Set::Texts { texts, listed } => {
             let list: Vec<Expr> = texts.iter().map(|text| lit(text.as_str())).collect();
             let expr = match (<[Expr; 1]>::try_from(list), listed) {
@@ -182,7 +184,7 @@ fn test_expr(test: &Test) -> Nested {
             expr.into()
         }
         Set::Flags { masks, carried } => {
-            let flags = |mask: u64| Expr::Literal(scalar(test.field(), &Value::Number(mask.into())), None);
+            let flags = |mask: u64| Expr::Literal(scalar(field, &Value::Number(mask.into())), None);
             let carries = |mask: &u64| (column() & flags(*mask)).eq(flags(*mask));
             let lacks = |mask: &u64| (column() & flags(*mask)).not_eq(flags(*mask));
             match (carried, masks.is_empty()) {
@@ -191,8 +193,71 @@ fn test_expr(test: &Test) -> Nested {
                 (false, false) => joined(masks.iter().map(lacks), true),
             }
         }
+        Set::Patterns { patterns, matched } => {
+            let like = |pattern: &Pattern| {
+                let (expr, pattern) = (Box::new(column()), Box::new(lit(pattern.like())));
+                Expr::Like(Like::new(!matched, expr, pattern, None, false))
+            };
+            match patterns.is_empty() {
+                true if *matched => lit(false).into(),
+                true => column().is_not_null().into(),
+                false => joined(patterns.iter().map(like), !matched),
+            }
+        }
     };
     if test.passes_absent() { joined([present, column().is_null().into()], false) } else { present }
+}
+
+/// A test on a number that two fields make.
+fn derived_expr(test: &Test) -> Nested {
+    let (value, literal): (Expr, fn(u128) -> ScalarValue) = match test.operand() {
+        Operand::Duration => (col(Field::EndTime.name()) - col(Field::StartTime.name()), milliseconds),
+        operand => (sum_of(&operand.fields()), decimal),
+    };
+    let Set::Numbers(ranges) = test.set() else { return lit(false).into() };
+    let literal = |number| Expr::Literal(literal(number), None);
+    let within = |(first, last): &(u128, u128)| {
+        // An end before the start is a duration of 0.
+        let low = (*first > 0).then(|| value.clone().gt_eq(literal(*first)));
+        let high = (*last < test.operand().greatest()).then(|| value.clone().lt_eq(literal(*last)));
+        match (low, high) {
+            (Some(low), Some(high)) => low.and(high),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => value.clone().is_not_null(),
+        }
+    };
+    let mut parts: Vec<Nested> =
+        ranges.as_slice().iter().map(|range| Nested { expr: within(range), depth: DERIVED_DEPTH }).collect();
+    if test.passes_absent() {
+        parts.push(Nested { expr: value.clone().is_null(), depth: DERIVED_DEPTH });
+    }
+    joined(parts, false)
+}
+
+/// How deep an expression is that makes a number of two columns and compares it.
+const DERIVED_DEPTH: usize = 6;
+/// Decimal digits that hold every sum.
+const DIGITS: u8 = 38;
+
+/// The sum of the columns that are not absent, in a type that holds it.
+fn sum_of(fields: &[Field]) -> Expr {
+    let mut columns = fields.iter().map(|field| cast(col(field.name()), DataType::Decimal128(DIGITS, 0)));
+    let first = columns.next().unwrap_or_else(|| lit(ScalarValue::Null));
+    columns.fold(first, |sum, column| {
+        let when_then_expr = vec![
+            (Box::new(sum.clone().is_null()), Box::new(column.clone())),
+            (Box::new(column.clone().is_null()), Box::new(sum.clone())),
+        ];
+        Expr::Case(Case { expr: None, when_then_expr, else_expr: Some(Box::new(sum + column)) })
+    })
+}
+
+fn decimal(number: u128) -> ScalarValue {
+    ScalarValue::Decimal128(i128::try_from(number).ok(), DIGITS, 0)
+}
+
+fn milliseconds(number: u128) -> ScalarValue {
+    ScalarValue::DurationMillisecond(Some(i64::try_from(number).unwrap_or(i64::MAX)))
 }
 
 fn numbers_expr(field: Field, ranges: &Ranges) -> Nested {

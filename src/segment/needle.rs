@@ -108,7 +108,8 @@ impl Part {
             Filter::Or(parts) => parts.as_slice(),
             part => std::slice::from_ref(part),
         };
-        let is_listed = |test: &Test| lists().iter().any(|fields| fields.contains(&test.field()));
+        let is_listed =
+            |test: &Test| lists().iter().any(|fields| test.field().is_some_and(|field| fields.contains(&field)));
         match tests.iter().map(Needle::new).collect::<Option<Vec<_>>>() {
             Some(needles) if !needles.is_empty() => Self::Needles(needles),
             _ if part.tests().any(is_listed) => Self::Listed,
@@ -124,9 +125,9 @@ impl Needle {
         let is_narrow = match test.set() {
             Set::Numbers(ranges) => ranges.as_slice().len() <= MOST_RANGES,
             Set::Texts { texts, listed } => *listed && texts.len() <= MOST_RANGES,
-            Set::Flags { .. } => false,
+            Set::Flags { .. } | Set::Patterns { .. } => false,
         };
-        let field = test.field();
+        let field = test.field()?;
         let list = lists().iter().find(|fields| **fields == [field])?;
         (is_narrow && !test.passes_absent()).then(|| Self { field, ranges: List::of(list).ranges(part) })
     }

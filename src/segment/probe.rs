@@ -325,7 +325,7 @@ fn wanted<'f>(filter: &'f Filter, segment: &SegmentReader, most: usize) -> Vec<&
         };
         let mut fields = BTreeSet::new();
         if let Filter::Test(test) = filter {
-            fields.insert(test.field());
+            fields.extend(test.fields());
         }
         fields.extend(parts.iter().flat_map(|part| &part.fields));
         let directory = segment.directory();
@@ -355,7 +355,7 @@ fn joined<T>(lists: impl Iterator<Item = Vec<T>>, most: usize) -> Vec<T> {
 fn complement(part: &Filter, segment: &SegmentReader) -> Option<Filter> {
     let Filter::Test(test) = part else { return None };
     let others = test.negated();
-    let is_absent = segment.whole().field(test.field()).is_none_or(|span| span.absent);
+    let is_absent = segment.whole().field(test.field()?).is_none_or(|span| span.absent);
     (!others.passes_absent() || !is_absent).then(|| Filter::Test(others.of_present()))
 }
 

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use datafusion::physical_plan::ExecutionPlan;
@@ -10,7 +11,7 @@ use flowseek::{
     Archive, Filter, Flow, FlowId, Order, Settings, StoredFlow,
     archive::Depth,
     archive::SegmentOptions,
-    filter,
+    filter::{self, Pattern},
     flow::{AddressRange, Field, FlowFlags, Meta, Protocol, TcpFlags, Timestamp},
     import::Format,
     order::{Direction, SortKey},
@@ -141,12 +142,27 @@ fn test() -> impl Strategy<Value = Filter> {
     });
     let packets =
         bytes().prop_map(|packets| filter::src_packets().within(..=packets).or(filter::dst_packets().ne(packets)));
+    let made = (prop_oneof![bytes(), 0u64..7], 0..4).prop_map(|(number, kind)| match kind {
+        0 => filter::bytes().within(number..),
+        1 => filter::packets().within(..=number),
+        2 => filter::duration().within(Duration::from_millis(number)..),
+        _ => filter::duration().ne(Duration::from_millis(number)),
+    });
     let bytes = bytes().prop_map(|bytes| filter::src_bytes().within(bytes..).or(filter::dst_bytes().eq(bytes)));
     let flow_flags = (vec(select(FLOW_FLAGS.to_vec()), 0..3), any::<bool>()).prop_map(|(masks, carried)| {
         let masks = masks.into_iter().map(FlowFlags::new);
         if carried { filter::flow_flags().carries_any(masks) } else { filter::flow_flags().carries_none(masks) }
     });
-    prop_oneof![time, ports, addresses, names, flags, protocols, bytes, packets, flow_flags]
+    let patterns = (select(&NAMES[..]), 0..4).prop_map(|(name, kind)| {
+        let first: String = name.chars().take(1).collect();
+        match kind {
+            0 => filter::src_node().starts_with(first),
+            1 => filter::any_node().unlike([Pattern::starting_with(first)]),
+            2 => filter::node_id().like(["*1*".parse().unwrap(), "?".parse().unwrap()]),
+            _ => filter::activity_id().like([Pattern::starting_with(name)]),
+        }
+    });
+    prop_oneof![time, ports, addresses, names, flags, protocols, bytes, packets, flow_flags, made, patterns]
 }
 
 pub fn filter() -> impl Strategy<Value = Filter> {

@@ -24,9 +24,10 @@ pub(super) fn selectivity(filter: &Filter, bounds: &impl Bounds) -> f64 {
 fn passing(test: &Test, bounds: &impl Bounds) -> f64 {
     match &test.set {
         Set::Numbers(ranges) => {
-            let values = bounds.field(test.field).and_then(|span| span.values);
+            let typical = test.field().map_or(0.005, typical);
+            let values = test.field().and_then(|field| bounds.field(field)).and_then(|span| span.values);
             let Some((ValueRef::Number(least), ValueRef::Number(greatest))) = values else {
-                return typical(test.field);
+                return typical;
             };
             let width = |first: u128, last: u128| last.saturating_sub(first) as f64 + 1.0;
             let overlaps = ranges.as_slice().iter().map(|(first, last)| (*first.max(&least), *last.min(&greatest)));
@@ -35,13 +36,14 @@ fn passing(test: &Test, bounds: &impl Bounds) -> f64 {
                 covered += width(first, last) / width(least, greatest);
                 values += 1.0;
             }
-            f64::max(covered, f64::min(values * typical(test.field), 0.5))
+            f64::max(covered, f64::min(values * typical, 0.5))
         }
         Set::Texts { texts, listed } => {
-            let named = f64::min(texts.len() as f64 * typical(test.field), 0.5);
+            let typical = test.field().map_or(0.02, typical);
+            let named = f64::min(texts.len() as f64 * typical, 0.5);
             if *listed { named } else { 1.0 - named }
         }
-        Set::Flags { .. } => 0.3,
+        Set::Flags { .. } | Set::Patterns { .. } => 0.3,
     }
 }
 

@@ -93,7 +93,7 @@ fn phases(filter: Filter, keys: &[Key], is_present: &impl Fn(Field) -> bool) -> 
 /// Whether every flow that matches has a value of a field, as far as the filter or the zone maps tell.
 fn is_present(source: &Source, field: Field) -> bool {
     let is_tested =
-        |part: &Filter| matches!(part, Filter::Test(test) if test.field() == field && !test.passes_absent());
+        |part: &Filter| matches!(part, Filter::Test(test) if test.field() == Some(field) && !test.passes_absent());
     let query = &source.query;
     let entries = &query.snapshot.manifest().segments;
     field.always_present()

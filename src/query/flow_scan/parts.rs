@@ -321,7 +321,8 @@ fn steps(segment: usize, blocks: &[&Block], looked: &Arc<Looked>) -> Vec<Step> {
 
 /// The columns that a scan reads of the blocks in which flows may match.
 fn touched(source: &Source) -> Vec<Field> {
-    let mut fields: Vec<Field> = source.query.filter.tests().map(Test::field).chain(source.fields.clone()).collect();
+    let mut fields: Vec<Field> =
+        source.query.filter.tests().flat_map(Test::fields).chain(source.fields.clone()).collect();
     fields.sort_unstable();
     fields.dedup();
     fields

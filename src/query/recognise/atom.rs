@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use datafusion::common::Column;
 
 use crate::{
-    filter::{Filter, Ranges, Set, Test},
+    filter::{Filter, Operand, Ranges, Set, Test},
     flow::{Field, Kind},
 };
 
@@ -18,7 +18,7 @@ pub(super) struct Atom {
 impl Atom {
     /// Of a field: true for these values, and false for the others.
     pub(super) fn splitting(field: Field, set: Set) -> Self {
-        let test = Test { field, set, absent: false };
+        let test = Test::new(Operand::Field(field), set);
         let others = Test { absent: false, ..test.negated() };
         Self { yes: Filter::Test(test), no: Filter::Test(others) }
     }
@@ -44,6 +44,6 @@ pub(super) fn absence(field: Field) -> Atom {
         Kind::Number if field.is_flags() => Set::Flags { masks: BTreeSet::new(), carried: false },
         _ => Set::Numbers(Ranges::full()),
     };
-    let present = Test { field, set: any, absent: false };
+    let present = Test::new(Operand::Field(field), any);
     Atom { yes: Filter::Test(present.negated()), no: Filter::Test(present) }
 }

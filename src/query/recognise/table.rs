@@ -23,7 +23,7 @@ use datafusion::{
 
 use super::atom::{Atom, absence, field};
 use crate::{
-    filter::{Filter, Ranges, Set, Test},
+    filter::{Filter, Operand, Ranges, Set, Test},
     flow::Field,
     query::functions,
     schema::column_type,
@@ -130,7 +130,7 @@ fn values(field: Field, is: &impl Fn(usize) -> bool) -> Option<Filter> {
 
 fn flags(masks: BTreeSet<u8>, carried: bool) -> Filter {
     let masks = masks.into_iter().map(u64::from).collect();
-    Filter::Test(Test { field: Field::TcpFlags, set: Set::Flags { masks, carried }, absent: false })
+    Filter::Test(Test::new(Operand::Field(Field::TcpFlags), Set::Flags { masks, carried }))
 }
 
 /// The other flags.

@@ -56,7 +56,7 @@ impl<'a> Counting<'a> {
         let listing =
             Listing::of(&query.by, filter, long).filter(|_| !query.added().any() && query.pruning == Pruning::On);
         let reader = RowReader::new(Arc::clone(archive.pages()), Arc::new(ReadCounters::default()));
-        let mut columns: Vec<Field> = filter.tests().map(Test::field).chain(query.by.iter().copied()).collect();
+        let mut columns: Vec<Field> = filter.tests().flat_map(Test::fields).chain(query.by.iter().copied()).collect();
         columns.extend(query.added().fields());
         columns.extend(query.every.map(|_| Field::StartTime));
         columns.sort_unstable();

@@ -54,7 +54,7 @@ impl Listing {
     /// How a list tells of groups by the values of some fields, with this filter; `None` where no list has these.
     pub(in crate::query) fn of(by: &[Field], filter: &Filter, long: LongLists) -> Option<Self> {
         let columns = listed_together(by)?;
-        let is_own = |part: &Filter| part.tests().all(|test| columns.contains(&test.field()));
+        let is_own = |part: &Filter| part.tests().flat_map(|test| test.fields()).all(|field| columns.contains(&field));
         let own = filter.conjuncts().iter().filter(|part| is_own(part)).cloned().collect();
         let others = filter.conjuncts().iter().enumerate().filter(|(_, part)| !is_own(part)).map(|(place, _)| place);
         let values = |field: &Field| u64::try_from(field.greatest()).unwrap_or(u64::MAX).saturating_add(2);

@@ -204,7 +204,7 @@ impl<'t, N: Iterator<Item = &'t String>> Asked<'t, N> {
 }
 
 fn asked(test: &Test) -> Option<Asked<'_, impl Iterator<Item = &String>>> {
-    if !is_kept(test.field()) || test.passes_absent() {
+    if !test.field().is_some_and(is_kept) || test.passes_absent() {
         return None;
     }
     match test.set() {
@@ -214,7 +214,7 @@ fn asked(test: &Test) -> Option<Asked<'_, impl Iterator<Item = &String>>> {
             is_single.then_some(Asked::Addresses(ranges))
         }
         Set::Texts { texts, listed } => (*listed && texts.len() <= MOST_VALUES).then(|| Asked::Names(texts.iter())),
-        Set::Flags { .. } => None,
+        Set::Flags { .. } | Set::Patterns { .. } => None,
     }
 }
 

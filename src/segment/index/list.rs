@@ -1,7 +1,9 @@
 //! The values of a list, as bytes whose order is that of the values.
 
+use std::collections::BTreeSet;
+
 use crate::{
-    filter::{Filter, Set},
+    filter::{Filter, Pattern, Set},
     flow::{Field, Kind, ValueRef},
 };
 
@@ -69,7 +71,21 @@ impl List {
             Set::Texts { texts, listed: true } => {
                 texts.iter().map(|text| (text.as_bytes().to_vec(), text.as_bytes().to_vec())).collect()
             }
-            Set::Texts { listed: false, .. } | Set::Flags { .. } => everything(),
+            Set::Patterns { patterns, matched: true } => {
+                let range = |pattern: &Pattern| {
+                    let prefix = pattern.prefix().as_bytes();
+                    (prefix.to_vec(), [prefix, GREATEST].concat())
+                };
+                // Those that lie within others are left out: `edge-1*` within `edge-*`.
+                let mut ranges: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+                for range in patterns.iter().map(range).collect::<BTreeSet<_>>() {
+                    if ranges.last().is_none_or(|(_, high)| range.0 > *high) {
+                        ranges.push(range);
+                    }
+                }
+                ranges
+            }
+            Set::Texts { listed: false, .. } | Set::Patterns { matched: false, .. } | Set::Flags { .. } => everything(),
         }
     }
 }

@@ -129,7 +129,7 @@ impl Directory {
     /// What tells how many flows pass `part`; `None` where no list does, or it would be more than `most` chunks, or more
     /// than `most_inside` of which every value passes.
     pub(in super::super) fn touched(&self, part: &Filter, most: usize, most_inside: usize) -> Option<Touched<'_>> {
-        let fields = part.tests().map(Test::field).collect();
+        let fields = part.tests().flat_map(Test::fields).collect();
         let listed = self.list(&fields, part.holds(&|_| None))?;
         let chunks = listed.chunks.as_slice();
         let mut touched: Vec<TouchedChunk<'_>> = Vec::new();
