@@ -280,7 +280,7 @@ impl Names {
     /// use flowseek::filter;
     ///
     /// let of_tenant = filter::node_id().starts_with("tenant-7/");
-    /// assert_eq!(of_tenant.to_string(), r#"node_id like "tenant-7/*""#);
+    /// assert_eq!(of_tenant.to_string(), r#"nodeid "tenant-7/*""#);
     /// ```
     pub fn starts_with(self, text: impl Into<String>) -> Filter {
         self.like([Pattern::starting_with(text)])
@@ -295,19 +295,29 @@ impl Names {
     /// # Ok::<(), flowseek::error::ParseError>(())
     /// ```
     pub fn like(self, patterns: impl IntoIterator<Item = Pattern>) -> Filter {
-        let patterns: BTreeSet<Pattern> = patterns.into_iter().collect();
+        let patterns = patterns.into_iter().collect();
         either(&self.0, |field| patterns_of(field, &patterns, true))
     }
 
     /// None of these patterns matches it.
     pub fn unlike(self, patterns: impl IntoIterator<Item = Pattern>) -> Filter {
-        let patterns: BTreeSet<Pattern> = patterns.into_iter().collect();
+        let patterns = patterns.into_iter().collect();
         neither(&self.0, |field, matched| patterns_of(field, &patterns, matched))
     }
 }
 
+/// A test that a pattern matches, or that none does. A pattern without wildcards is a name.
 fn patterns_of(field: Field, patterns: &BTreeSet<Pattern>, matched: bool) -> Filter {
-    Filter::Test(Test::new(Operand::Field(field), Set::Patterns { patterns: patterns.clone(), matched }))
+    let (names, patterns): (BTreeSet<_>, BTreeSet<_>) =
+        patterns.iter().cloned().partition(|pattern| pattern.literal().is_some());
+    let names: BTreeSet<String> = names.iter().filter_map(|name| name.literal().map(str::to_owned)).collect();
+    let like = |patterns| Filter::Test(Test::new(Operand::Field(field), Set::Patterns { patterns, matched }));
+    match (names.is_empty(), patterns.is_empty(), matched) {
+        (true, _, _) => like(patterns),
+        (false, true, _) => Test::texts(field, names, matched),
+        (false, false, true) => Test::texts(field, names, true).or(like(patterns)),
+        (false, false, false) => Test::texts(field, names, false).and(like(patterns)),
+    }
 }
 
 /// Tests on flags. A flow without flags passes none of them.

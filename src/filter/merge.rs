@@ -153,12 +153,14 @@ fn without(mut texts: BTreeSet<String>, others: &BTreeSet<String>) -> BTreeSet<S
     texts
 }
 
-/// Names that `patterns` or `more` match, or none of them. Where one matches every name, the set is told by an empty one.
+/// Names that `patterns` or `more` match, or none of them. Where one matches every name, and where there is none, it is told by an empty list.
 fn patterns_of(mut patterns: BTreeSet<Pattern>, more: BTreeSet<Pattern>, matched: bool) -> Set {
     patterns.extend(more);
-    // Every name has a character.
-    if patterns.iter().any(|pattern| pattern.matches("") || *pattern == Pattern::starting_with("")) {
-        return Set::Patterns { patterns: BTreeSet::new(), matched: !matched };
+    if patterns.iter().any(|pattern| *pattern == Pattern::starting_with("")) {
+        return Set::Texts { texts: Arc::default(), listed: !matched };
+    }
+    if patterns.is_empty() {
+        return Set::Texts { texts: Arc::default(), listed: matched };
     }
     Set::Patterns { patterns, matched }
 }

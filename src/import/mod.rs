@@ -71,7 +71,6 @@ mod near;
 mod object;
 mod parsed;
 mod parser;
-mod protocol;
 mod reader;
 mod remarks;
 mod scalar;

@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::protocol;
 use crate::{
     decimal::Decimal,
-    flow::{Address, FlowFlags, Instant, MAX_TEXT_BYTES, Meta, Protocol, TcpFlags, Timestamp},
+    flow::{Address, FlowFlags, Instant, MAX_TEXT_BYTES, Meta, Protocol, TcpFlags, Timestamp, protocol_named},
 };
 
 /// How much of a value a reason shows, in characters.
@@ -175,7 +174,7 @@ impl<'a> Scalar<'a> {
     pub(super) fn protocol(&self) -> Result<Protocol, String> {
         let named = match self {
             Self::Absent => Some(Protocol::UNKNOWN),
-            Self::Text(name) => protocol::from_name(name),
+            Self::Text(name) => protocol_named(name),
             _ => None,
         };
         named.or_else(|| self.protocol_number()).ok_or_else(|| {

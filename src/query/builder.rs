@@ -55,7 +55,7 @@ pub struct Query {
     pub(super) snapshot: Snapshot,
     pub(super) filter: Filter,
     /// What a cursor is bound to in place of the filter: a part of it, and the name of a scope.
-    pub(super) scope: Option<(Filter, String)>,
+    pub(super) scope: Option<(Filter, Vec<String>)>,
     pub(super) order: Order,
     pub(super) limit: usize,
     pub(super) start: Start,
@@ -138,7 +138,8 @@ impl Query {
     }
 
     /// The same, for a scope, such as a tenant: a cursor is bound to the name of the scope in place of `filter`, which may
-    /// change between two pages. What has come to it behind the cursor is answered, and nothing that has left it.
+    /// change between two pages. What has come to it behind the cursor is answered, and nothing that has left it. Of several
+    /// scopes it is bound to all names.
     ///
     /// ```
     /// use flowseek::{Archive, Filter, filter};
@@ -155,19 +156,21 @@ impl Query {
     /// # }
     /// ```
     pub fn within(mut self, scope: &str, filter: &Filter) -> Self {
-        let own = self.scope.take().map_or_else(|| self.filter.clone(), |(own, _)| own);
-        self.scope = Some((own, scope.to_owned()));
+        let (own, mut scopes) = self.scope.take().unwrap_or_else(|| (self.filter.clone(), Vec::new()));
+        scopes.push(scope.to_owned());
+        self.scope = Some((own, scopes));
         self.only(filter)
     }
 
     /// What tells the query from others, whatever its limit: a cursor holds it.
     pub(super) fn fingerprint(&self) -> u64 {
         let mut bytes = Vec::new();
-        let (filter, scope) = self.scope.as_ref().map_or((&self.filter, None), |(own, scope)| (own, Some(scope)));
+        let (filter, scopes) =
+            self.scope.as_ref().map_or((&self.filter, [].as_slice()), |(own, scopes)| (own, scopes.as_slice()));
         filter.encode(&mut bytes);
         self.order.encode(&mut bytes);
-        if let Some(scope) = scope {
-            // No encoding of an order goes on with such a byte.
+        for scope in scopes {
+            // No encoding of an order goes on with such a byte, and no text has it.
             bytes.push(u8::MAX);
             bytes.extend(scope.as_bytes());
         }

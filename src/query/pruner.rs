@@ -162,7 +162,7 @@ impl Pruner {
     /// What was dropped because of each part of the filter.
     pub(super) fn dropped(&self, filter: &Filter) -> Vec<Dropped> {
         let named = |(part, (segments, blocks)): (&usize, &(u64, u64))| {
-            let predicate = filter.conjuncts().get(*part)?.to_string();
+            let predicate = filter.conjuncts().get(*part)?.brief();
             Some(Dropped { predicate, segments: *segments, blocks: *blocks })
         };
         self.dropped.iter().filter_map(named).collect()

@@ -12,10 +12,53 @@ use super::{
 use crate::{
     filter::{self, Addresses, Filter, Names, Numbers, Ranges, Times},
     flow::{FlowFlags, Protocol},
+    query::Query,
 };
 
-/// Reads the parameters that filter; a flow matches if all of them hold.
-pub(super) fn read(reader: &mut Reader) -> Filter {
+/// What the parameters that filter say.
+pub(super) struct Filters {
+    /// A flow matches if all of them hold.
+    pub(super) all: Filter,
+    /// Where the text looks at the time of the request.
+    pub(super) moving: Option<Moving>,
+}
+
+/// A filter that is another with each request, as that of `last 24h` is: what cursors are bound to in its place.
+///
+/// ```
+/// use flowseek::wire::Request;
+///
+/// let request = Request::parse("dstPort=443&filter=last 24h and proto tcp")?;
+/// let moving = request.moving.ok_or("the filter has no `last`")?;
+/// assert_eq!((moving.others.to_string().as_str(), moving.text.as_str()), ("dst port 443", "last 24h and proto tcp"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Moving {
+    /// The other parameters.
+    pub others: Filter,
+    /// The text of the filter.
+    pub text: String,
+}
+
+impl Moving {
+    /// Binds the cursors of a query under `filter` to the text.
+    pub(super) fn bind(&self, query: Query, filter: &Filter) -> Query {
+        query.within(&format!("filter {}", self.text), filter)
+    }
+}
+
+/// Reads the parameters that filter.
+pub(super) fn read(reader: &mut Reader) -> Filters {
+    let others = parameters(reader);
+    let Some((text, parsed)) = reader.filter("filter") else { return Filters { all: others, moving: None } };
+    let moving = parsed.is_relative.then(|| Moving { others: others.clone(), text });
+    Filters { all: others.and(parsed.filter), moving }
+}
+
+/// Those but the text; a flow matches if all of them hold.
+fn parameters(reader: &mut Reader) -> Filter {
     let tests = [
         time(reader, ("sTime", "sTimeOp"), Operator::Gte, filter::start_time()),
         time(reader, ("eTime", "eTimeOp"), Operator::Lte, filter::start_time()),

@@ -24,6 +24,7 @@ mod view;
 mod writer;
 
 pub use cell::{Cell, FlagsFormat};
+pub use filters::Moving;
 pub use limits::{Exports, Limits, Wanted};
 pub use parameter::{PARAMETERS, Parameter, ParameterKind};
 pub use problem::problem_list;

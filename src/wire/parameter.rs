@@ -29,6 +29,8 @@ pub enum ParameterKind {
     Flags,
     /// A list of sets of flow flags.
     FlowFlags,
+    /// The text of a filter.
+    Filter,
     /// A list of the fields of an answer.
     Fields,
     /// A number of rows.
@@ -102,7 +104,8 @@ impl Parameter {
             | Kind::Ports
             | Kind::Names
             | Kind::Flags
-            | Kind::FlowFlags => true,
+            | Kind::FlowFlags
+            | Kind::Filter => true,
             Kind::Switch => self.name != "reverse",
             Kind::Limit | Kind::Page | Kind::Sort | Kind::Count | Kind::Fields => false,
             Kind::By | Kind::Measure | Kind::Top | Kind::Every | Kind::Sums => false,
@@ -130,6 +133,7 @@ impl ParameterKind {
                 "1 to 255, hexadecimal such as 0x12, FIN, SYN, RST, PSH, ACK, URG, ECE, CWR, sums such as SYN+ACK, and comma lists of these"
             }
             Self::FlowFlags => "decimal numbers from 1 to 18446744073709551615, and comma lists of these",
+            Self::Filter => "a filter as text, such as proto tcp and (src net 10.0.0.0/8 or dst port in [80, 443])",
             Self::Fields => "names of fields of an answer, with commas between several, or * for all",
             Self::Limit => "a whole number of rows from 0 to the largest limit",
             Self::Page => "the cursor of the page before, or a page number from 1 on",
@@ -168,8 +172,8 @@ const fn parameter(name: &'static str, kind: ParameterKind, about: &'static str)
 /// Every parameter of the endpoint. Names, values and meanings are its contract.
 pub const PARAMETERS: &[Parameter] = {
     use ParameterKind::{
-        Addresses, Comparison, Count, Equality, Fields, Flags, FlowFlags, Limit, Names, Page, Ports, Protocols, Sort,
-        Switch, Time,
+        Addresses, Comparison, Count, Equality, Fields, Filter, Flags, FlowFlags, Limit, Names, Page, Ports, Protocols,
+        Sort, Switch, Time,
     };
     &[
         parameter("sTime", Time, "A bound on when the flow began, by default the earliest time."),
@@ -234,6 +238,11 @@ pub const PARAMETERS: &[Parameter] = {
             "true: flows that could not be carried, by their flow flags: without an ACL match, a rule match or a route, with \
              invalid TCP, or with a certificate that is expired, of another name or self-signed, or without one where mutual \
              TLS is needed. It does not go with flags.",
+        ),
+        parameter(
+            "filter",
+            Filter,
+            "A filter as text, with the words of nfdump, which a flow must pass as well. `last 24h` is before the moment of each request.",
         ),
         parameter("limit", Limit, "The most rows in the answer."),
         parameter("page", Page, "Where the answer begins."),

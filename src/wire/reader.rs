@@ -1,11 +1,17 @@
 //! Typed values out of arguments, with a problem for each that is wrong.
 
+use std::time::SystemTime;
+
 use super::{
     arguments::Arguments,
     list::items,
     operator::{Operator, comparison, equality},
     parameter::{Parameter, ParameterKind},
     problem::{Problems, Wrong},
+};
+use crate::{
+    filter::{Parsed, parse_at},
+    flow::Timestamp,
 };
 
 /// Reads the arguments of one query.
@@ -49,6 +55,18 @@ impl Reader {
         let items: Vec<Option<T>> = parsed.into_iter().map(|item| self.keep(name, item)).collect();
         let items: Option<Vec<T>> = items.into_iter().collect();
         items.filter(|items| !items.is_empty())
+    }
+
+    /// The filter that is the text of a parameter, and the text; `None` where it is absent or wrong.
+    pub(super) fn filter(&mut self, name: &str) -> Option<(String, Parsed)> {
+        let text = self.arguments.values(name).first()?.trim().to_owned();
+        match parse_at(&text, Timestamp::of_clock(SystemTime::now())) {
+            Ok(parsed) => Some((text, parsed)),
+            Err(error) => {
+                error.told().for_each(|told| self.problems.push(|| format!("`{name}`: {told}")));
+                None
+            }
+        }
     }
 
     /// The operator that a parameter holds, wrong or not the operand's: `default` where it is absent or wrong.

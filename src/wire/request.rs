@@ -1,7 +1,8 @@
 //! A query string as a typed request.
 
 use super::{
-    fields, filters,
+    fields,
+    filters::{self, Filters, Moving},
     limits::{Exports, Limits, Wanted},
     number::whole_number,
     operator::word,
@@ -62,12 +63,18 @@ pub struct Request {
     pub count: Count,
     /// The fields that they are shown by, each under its name in an answer; `None` where the profile says it.
     pub fields: Option<Vec<(&'static str, Field)>>,
+    /// Where the filter is another with each request: what cursors are bound to.
+    pub moving: Option<Moving>,
 }
 
 impl Request {
     /// The question to a snapshot.
     pub fn query(&self, snapshot: &Snapshot) -> Query {
-        let query = snapshot.query(self.filter.clone()).order(self.order.clone());
+        let query = match &self.moving {
+            Some(moving) => moving.bind(snapshot.query(moving.others.clone()), &self.filter),
+            None => snapshot.query(self.filter.clone()),
+        };
+        let query = query.order(self.order.clone());
         query.limit(self.limit).start(self.start.clone()).count(self.count)
     }
 
@@ -92,7 +99,7 @@ impl Request {
             return Err(Error::invalid_query(vec![problem]));
         }
         let mut reader = Reader::new(query, PARAMETERS.iter().collect());
-        let filter = filters::read(&mut reader);
+        let Filters { all: filter, moving } = filters::read(&mut reader);
         let rows = reader.one("limit", |text| limit(text, limits));
         let (limit, wanted) = rows.unwrap_or((limits.default, Wanted::Page));
         if reader.is_given("page") && reader.is_given("cursor") {
@@ -105,7 +112,7 @@ impl Request {
         let count = reader.one("count", count).unwrap_or_default();
         let mut problems = reader.problems;
         match start {
-            Ok(start) if problems.is_empty() => Ok(Self { filter, order, limit, wanted, start, count, fields }),
+            Ok(start) if problems.is_empty() => Ok(Self { filter, order, limit, wanted, start, count, fields, moving }),
             Err(cursor) if problems.is_empty() => Err(cursor),
             Ok(_) => Err(Error::invalid_query(problems.finish())),
             Err(cursor) => {
@@ -174,6 +181,7 @@ mod tests {
             start: Start::First,
             count: Count::Auto,
             fields: None,
+            moving: None,
         };
         for query in ["", "?", "&", "tcpFlags=&dstPort&srcPortOp=ne", "protocol=all", "protocol=TCP,ALL&protocolOp=ne"]
         {

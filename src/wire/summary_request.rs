@@ -71,7 +71,7 @@ impl SummaryRequest {
             return Err(Error::invalid_query(vec![problem]));
         }
         let mut reader = Reader::new(query, Parameter::of_summaries().collect());
-        let filter = filters::read(&mut reader);
+        let filter = filters::read(&mut reader).all;
         let by = by(&mut reader);
         let measure = reader.one("measure", measure);
         let top = reader.one("top", top);

@@ -15,6 +15,7 @@ mod cursors;
 mod cycles;
 mod descriptors;
 mod faults;
+mod filter_text;
 mod folder;
 mod format;
 mod fuzz;

@@ -27,12 +27,12 @@ impl Failure {
     /// The exit status of wrong usage and of a wrong query.
     pub const WRONG_USAGE: u8 = 2;
 
-    /// Says what is wrong on standard error, one line each; the exit status.
+    /// Says what is wrong on standard error, each beginning with a line of its own; the exit status.
     pub fn report(self) -> ExitCode {
         let (problems, status) = match self {
             Self::Query(problems) => (problems, ExitCode::from(Self::WRONG_USAGE)),
-            Self::Usage(message) => (vec![message], ExitCode::from(Self::WRONG_USAGE)),
-            Self::Failed(message) => (vec![message], ExitCode::FAILURE),
+            Self::Usage(message) => (vec![one_line(&message)], ExitCode::from(Self::WRONG_USAGE)),
+            Self::Failed(message) => (vec![one_line(&message)], ExitCode::FAILURE),
             Self::Partial(message, next) => {
                 Self::Failed(message).report();
                 say(format_args!("next: {next}"));
@@ -41,7 +41,8 @@ impl Failure {
             Self::Closed => (Vec::new(), ExitCode::SUCCESS),
         };
         for problem in problems {
-            say(format_args!("flowseek: {}", problem.replace(['\n', '\r'], " ")));
+            // What is wrong with a filter has lines of its own, which point at the place.
+            say(format_args!("flowseek: {}", problem.replace('\r', " ")));
         }
         status
     }
@@ -53,6 +54,10 @@ impl Failure {
             _ => Self::Failed(format!("standard output cannot be written: {error}")),
         }
     }
+}
+
+fn one_line(message: &str) -> String {
+    message.replace(['\n', '\r'], " ")
 }
 
 impl From<Error> for Failure {

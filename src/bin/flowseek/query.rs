@@ -12,6 +12,7 @@ use clap::{
 };
 use flowseek::{
     Archive,
+    filter::REFERENCE,
     query::{Count, Page, Pages, Start},
     wire::{PARAMETERS, Parameter, Request, View},
 };
@@ -19,8 +20,9 @@ use tokio::runtime::Runtime;
 
 use super::{
     archive_path,
-    failure::{Failure, say},
+    failure::{Failure, answer, say},
     output::{Format, Output},
+    summary::encoded,
     threads::runtime,
 };
 
@@ -35,11 +37,17 @@ const FOLLOWING_LIMIT: usize = 10_000;
 #[command(after_help = parameters(PARAMETERS))]
 pub struct Query {
     /// The archive.
-    #[arg(value_parser = OsStringValueParser::new().try_map(archive_path::parse))]
-    archive: PathBuf,
+    #[arg(required_unless_present = "help_filter", value_parser = OsStringValueParser::new().try_map(archive_path::parse))]
+    archive: Option<PathBuf>,
     /// Parameters with `&` between them; without any, the oldest flows.
     #[arg(default_value = "", hide_default_value = true)]
     query: String,
+    /// A filter as text, with the words of nfdump: 'proto tcp and not dst port 443'. Flows must pass the query as well.
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Print the words of `--filter`, and nothing else.
+    #[arg(long)]
+    help_filter: bool,
     /// How flows are printed [default: table to a terminal, ndjson to anything else].
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -70,9 +78,13 @@ pub fn parameters<'a>(parameters: impl IntoIterator<Item = &'a Parameter>) -> St
 impl Query {
     /// Prints page after page.
     pub fn run(&self) -> Result<(), Failure> {
-        let request = Request::parse(&self.query)?;
+        let Some(path) = self.archive.as_ref().filter(|_| !self.help_filter) else {
+            return answer(REFERENCE.trim_end());
+        };
+        let filter = self.filter.iter().map(|filter| format!("&filter={}", encoded(filter)));
+        let request = Request::parse(&filter.fold(self.query.clone(), |query, filter| query + &filter))?;
         // What its caches hold is not given back page by page: the process ends.
-        let archive = ManuallyDrop::new(Archive::open(&self.archive)?);
+        let archive = ManuallyDrop::new(Archive::open(path)?);
         let runtime = runtime()?;
         let query = request.query(&archive.snapshot()?);
         let mut output = Output::to_stdout(

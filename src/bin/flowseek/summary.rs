@@ -44,6 +44,9 @@ pub struct Summary {
     /// Parameters with `&` between them; without any, all flows.
     #[arg(default_value = "", hide_default_value = true)]
     query: String,
+    /// A filter as text, with the words of nfdump: 'proto tcp and not dst port 443'. Flows must pass the query as well.
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
     /// Also by the values of one field or two, such as srcIp,dstPort.
     #[arg(long, value_name = "FIELDS")]
     by: Option<String>,
@@ -91,6 +94,7 @@ impl Summary {
     /// The query with the options as parameters.
     fn text(&self) -> String {
         let options = [
+            ("filter", &self.filter),
             ("by", &self.by),
             ("measure", &self.measure),
             ("top", &self.top),
@@ -103,7 +107,7 @@ impl Summary {
 }
 
 /// The value of a parameter: what would end it, or be decoded, is encoded.
-fn encoded(value: &str) -> String {
+pub fn encoded(value: &str) -> String {
     value.replace('%', "%25").replace('&', "%26").replace('+', "%2B")
 }
 

@@ -4,8 +4,8 @@ use super::history;
 use std::net::IpAddr;
 
 use crate::{
-    flow::{Address, Flow, Protocol, Timestamp},
-    import::{near, protocol::has_ports, scalar::Scalar},
+    flow::{Address, Flow, Protocol, Timestamp, has_ports},
+    import::{near, scalar::Scalar},
 };
 
 /// ICMP for IPv6 by its IANA number.

@@ -35,7 +35,7 @@ impl Source {
 
     /// The filter, shortened where it is long.
     pub(super) fn filter_text(&self) -> String {
-        let text = self.query.filter.to_string();
+        let text = self.query.filter.brief();
         match text.char_indices().nth(SHOWN).and_then(|(at, _)| text.get(..at)) {
             Some(start) => format!("{start}..."),
             None => text,

@@ -98,7 +98,7 @@ fn what_users_write_is_recognised() {
         let told = match &filter {
             None => "constant".to_owned(),
             Some(None) => "not recognised".to_owned(),
-            Some(Some(filter)) => filter.to_string(),
+            Some(Some(filter)) => filter.brief(),
         };
         if told != *expected {
             wrong.push(format!("{condition} is {told}, of {expr:?}"));

@@ -1,6 +1,6 @@
 //! The names of IP protocols that other programs write.
 
-use crate::flow::Protocol;
+use super::Protocol;
 
 /// The keywords of the IANA registry "Assigned Internet Protocol Numbers", by number.
 const REGISTRY: &[(&str, u8)] = &[
@@ -168,7 +168,7 @@ const OTHERS: &[(&str, u8)] = &[
 ];
 
 /// The protocol with this name, in any case.
-pub(super) fn from_name(name: &str) -> Option<Protocol> {
+pub(crate) fn protocol_named(name: &str) -> Option<Protocol> {
     Protocol::from_name(name).or_else(|| {
         let (_, number) = REGISTRY.iter().chain(OTHERS).find(|(known, _)| known.eq_ignore_ascii_case(name))?;
         Some(Protocol::new(*number))
@@ -177,7 +177,7 @@ pub(super) fn from_name(name: &str) -> Option<Protocol> {
 
 /// Whether a protocol has ports. For the others a program that has a place for ports writes 0 there, or something else
 /// than ports.
-pub(super) const fn has_ports(protocol: Protocol) -> bool {
+pub(crate) const fn has_ports(protocol: Protocol) -> bool {
     // TCP, UDP, DCCP, SCTP and UDP-Lite.
     matches!(protocol.number(), 6 | 17 | 33 | 132 | 136)
 }
@@ -194,9 +194,9 @@ mod tests {
         assert_eq!(without, [61, 63, 68, 99, 114]);
         for (name, number) in REGISTRY.iter().chain(OTHERS) {
             for name in [name.to_string(), name.to_lowercase(), name.to_uppercase()] {
-                assert_eq!(from_name(&name), Some(Protocol::new(*number)), "{name}");
+                assert_eq!(protocol_named(&name), Some(Protocol::new(*number)), "{name}");
             }
         }
-        assert_eq!(from_name("unknown_transport"), None);
+        assert_eq!(protocol_named("unknown_transport"), None);
     }
 }
