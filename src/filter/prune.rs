@@ -197,6 +197,60 @@ impl Test {
     }
 }
 
+impl Operand {
+    /// Its bounds, of flows within these; `None` where nothing is known of them.
+    fn span<'b>(self, bounds: &'b impl Bounds) -> Option<Span<'b>> {
+        match self {
+            Self::Field(field) => bounds.field(field),
+            Self::Bytes => sum(bounds.field(Field::SrcBytes)?, bounds.field(Field::DstBytes)?),
+            Self::Packets => sum(bounds.field(Field::SrcPackets)?, bounds.field(Field::DstPackets)?),
+            Self::Duration => {
+                let (start, end) = (bounds.field(Field::StartTime)?, bounds.field(Field::EndTime)?);
+                let values = match (extent(start)?, extent(end)?) {
+                    (Some((first, last)), Some((soonest, latest))) => {
+                        Some((soonest.saturating_sub(last), latest.saturating_sub(first)))
+                    }
+                    _ => None,
+                };
+                Some(span(values, end.absent))
+            }
+        }
+    }
+}
+
+type Extent = (u128, u128);
+
+/// The least and the greatest number, where there are some; `None` of texts.
+fn extent(span: Span<'_>) -> Option<Option<Extent>> {
+    match span.values {
+        Some((ValueRef::Number(least), ValueRef::Number(greatest))) => Some(Some((least, greatest))),
+        Some(_) => None,
+        None => Some(None),
+    }
+}
+
+fn span<'b>(values: Option<Extent>, absent: bool) -> Span<'b> {
+    Span { values: values.map(|(least, greatest)| (ValueRef::Number(least), ValueRef::Number(greatest))), absent }
+}
+
+/// The bounds of a sum. For example, of 5 to 9 or absent and 1 to 2: 1 to 11, as either may be alone where the other is absent.
+fn sum<'b>(one: Span<'_>, other: Span<'_>) -> Option<Span<'b>> {
+    let values = match (extent(one)?, extent(other)?) {
+        (Some(first), Some(second)) => {
+            let mut least = first.0.saturating_add(second.0);
+            if one.absent {
+                least = least.min(second.0);
+            }
+            if other.absent {
+                least = least.min(first.0);
+            }
+            Some((least, first.1.saturating_add(second.1)))
+        }
+        (first, second) => first.or(second),
+    };
+    Some(span(values, (one.absent || one.values.is_none()) && (other.absent || other.values.is_none())))
+}
+
 impl Verdict {
     fn signed(self, sign: bool) -> Self {
         match (self, sign) {

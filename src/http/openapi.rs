@@ -141,6 +141,9 @@ fn schema(name: &str, kind: ParameterKind, limits: &Limits) -> Value {
             {"type": "integer", "minimum": 1, "maximum": u64::MAX},
             {"type": "string", "pattern": list("[1-9][0-9]{0,18}")},
         ]}, "examples": [[65536]]}),
+        ParameterKind::During => {
+            json!({"type": "string", "enum": ["starts", "overlaps", "within"], "default": "starts"})
+        }
         ParameterKind::Filter => json!({"type": "string", "examples": ["proto tcp and not dst port in [80, 443]"]}),
         ParameterKind::Fields => {
             let names: Vec<&str> = all_fields().iter().map(|(name, _)| *name).collect();

@@ -1,5 +1,6 @@
 //! A part of an input as flows.
 
+use super::ImportOptions;
 use crate::{
     error::{Error, Result},
     flow::Flow,
@@ -25,18 +26,25 @@ pub(super) struct Chunk {
 }
 
 /// Gathers a chunk, line by line.
-#[derive(Debug, Default)]
-pub(super) struct ChunkBuilder {
+#[derive(Debug)]
+pub(super) struct ChunkBuilder<'o> {
+    options: &'o ImportOptions,
     flows: FlowBuilder,
     rejected: Vec<Rejected>,
     lines: u64,
     skipped: u64,
 }
 
-impl ChunkBuilder {
+impl<'o> ChunkBuilder<'o> {
+    /// An empty one, whose flows are completed by options.
+    pub(super) fn new(options: &'o ImportOptions) -> Self {
+        Self { options, flows: FlowBuilder::default(), rejected: Vec::new(), lines: 0, skipped: 0 }
+    }
+
     /// A line that is a flow.
-    pub(super) fn flow(&mut self, flow: &Flow) {
-        match self.flows.push(flow) {
+    pub(super) fn flow(&mut self, mut flow: Flow) {
+        self.options.complete(&mut flow);
+        match self.flows.push(&flow) {
             Ok(()) => self.lines += 1,
             Err(error) => self.rejected(error.to_string()),
         }

@@ -57,8 +57,11 @@ impl Appender {
             None => ImportFormat::detect(input.fill_buf().map_err(input_error("the input cannot be read"))?)?,
         };
         let chunks = match format {
-            ImportFormat::Lines(format) => InOrder::start(Cutter::new(input, format, bytes), lines::parse)?,
-            ImportFormat::Parquet => parquet::chunks(hold(input)?)?,
+            ImportFormat::Lines(format) => {
+                let completed = options.clone();
+                InOrder::start(Cutter::new(input, format, bytes), move |cut| lines::parse(cut, &completed))?
+            }
+            ImportFormat::Parquet => parquet::chunks(hold(input)?, options.clone())?,
         };
         Import::new(self, options.strictness, observer).run(chunks)
     }
@@ -79,7 +82,7 @@ impl Appender {
             return self.import(file, options, observer);
         }
         let file = SharedFile::alone(path.as_ref()).map_err(|error| io_error(cannot())(error))?;
-        let chunks = parquet::chunks(FileBytes::new(Arc::new(file)))?;
+        let chunks = parquet::chunks(FileBytes::new(Arc::new(file)), options.clone())?;
         Import::new(self, options.strictness, observer).run(chunks)
     }
 }

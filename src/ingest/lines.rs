@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use super::chunk::{Chunk, ChunkBuilder, Failure};
+use super::{
+    ImportOptions,
+    chunk::{Chunk, ChunkBuilder, Failure},
+};
 use crate::import::{Format, LineParser, MAX_LINE_BYTES, Parsed, Remarks};
 
 /// Bytes of a chunk, at most: the longest line and its end, so that a chunk without the end of a line is part of one
@@ -111,8 +114,8 @@ impl Iterator for Cutter {
 }
 
 /// Reads the lines of a chunk.
-pub(super) fn parse(cut: Cut) -> Result<Chunk, Failure> {
-    let mut chunk = ChunkBuilder::default();
+pub(super) fn parse(cut: Cut, options: &ImportOptions) -> Result<Chunk, Failure> {
+    let mut chunk = ChunkBuilder::new(options);
     let mut remarks = Remarks::default();
     match cut.lines {
         Lines::Whole(text, mut parser) => {
@@ -124,7 +127,7 @@ pub(super) fn parse(cut: Cut) -> Result<Chunk, Failure> {
                 let line = line.get(..length).unwrap_or(line);
                 // Only the last line of the input can lack its end.
                 match if line.ends_with(b"\n") { parser.parse(line) } else { parser.parse_unended(line) } {
-                    Parsed::Flow(flow) => chunk.flow(&flow),
+                    Parsed::Flow(flow) => chunk.flow(flow),
                     Parsed::Rejected(reason) => chunk.rejected(reason),
                     Parsed::Skipped => chunk.skipped(),
                     Parsed::Blank => chunk.blank(),
@@ -145,7 +148,7 @@ mod tests {
 
     fn cut(input: impl Read + Send + 'static) -> Vec<Result<Chunk, Failure>> {
         let input = Box::new(io::BufReader::new(input));
-        Cutter::new(input, Format::Json, Arc::default()).map(parse).collect()
+        Cutter::new(input, Format::Json, Arc::default()).map(|cut| parse(cut, &ImportOptions::default())).collect()
     }
 
     fn cut_text(text: String) -> Vec<Chunk> {

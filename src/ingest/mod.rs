@@ -43,6 +43,7 @@ mod importer;
 mod in_order;
 mod lines;
 mod live;
+mod nodes;
 mod parquet;
 mod report;
 
@@ -53,4 +54,5 @@ pub(crate) use live::WeakAppender;
 pub use live::{
     AppendedJson, Defaults, LiveAppender, LiveOptions, LiveStatus, Outcome, Receipt, RejectedRecord, Shutdown,
 };
+pub use nodes::NodeMap;
 pub use report::{ImportEvent, ImportOptions, ImportReport, Strictness};

@@ -1,9 +1,12 @@
 //! What an import is asked for, and what it tells.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
-use super::ImportFormat;
+use super::{ImportFormat, nodes::NodeMap};
 use crate::{
+    flow::Flow,
     import::{Rejected, Remarks},
     setters::setters,
 };
@@ -17,18 +20,34 @@ use crate::{
 /// assert_eq!((options.format.map(|format| format.name()), options.strictness), (Some("zeek"), Strictness::Strict));
 /// # Ok::<(), flowseek::error::ParseError>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImportOptions {
     /// The format; `None` to tell it from the first bytes.
     pub format: Option<ImportFormat>,
     /// What a bad line does.
     pub strictness: Strictness,
+    /// The ID of the node that has logged the flows whose records name none.
+    pub node_id: Option<String>,
+    /// The names of the nodes of both ends, by their addresses, where the records name none.
+    pub nodes: Option<Arc<NodeMap>>,
+}
+
+impl ImportOptions {
+    /// Says of a flow what its record does not.
+    pub(super) fn complete(&self, flow: &mut Flow) {
+        if flow.node_id.is_none() {
+            flow.node_id.clone_from(&self.node_id);
+        }
+        if let Some(nodes) = &self.nodes {
+            nodes.complete(flow);
+        }
+    }
 }
 
 setters! {
     ImportOptions { strictness: Strictness }
-    optional { format: ImportFormat }
+    optional { format: ImportFormat, node_id: String, nodes: Arc<NodeMap> }
 }
 
 /// What a line that is no flow does to an import.

@@ -3,7 +3,7 @@
 use std::ops::Bound::{Excluded, Unbounded};
 
 use super::{
-    operator::Operator,
+    operator::{Operator, word},
     problem::Wrong,
     reader::Reader,
     sort::switch,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     filter::{self, Addresses, Filter, Names, Numbers, Ranges, Times},
-    flow::{FlowFlags, Protocol},
+    flow::{FlowFlags, Instant, Protocol, Timestamp},
     query::Query,
 };
 
@@ -59,9 +59,13 @@ pub(super) fn read(reader: &mut Reader) -> Filters {
 
 /// Those but the text; a flow matches if all of them hold.
 fn parameters(reader: &mut Reader) -> Filter {
+    let during =
+        reader.one("during", |text| word(text, "is not what a window means", &During::WORDS)).unwrap_or_default();
+    let from = bound(reader, ("sTime", "sTimeOp"), Operator::Gte, during);
+    let to = bound(reader, ("eTime", "eTimeOp"), Operator::Lte, during);
     let tests = [
-        time(reader, ("sTime", "sTimeOp"), Operator::Gte, filter::start_time()),
-        time(reader, ("eTime", "eTimeOp"), Operator::Lte, filter::start_time()),
+        from,
+        to,
         protocols(reader, filter::protocol()),
         address(reader, ("srcIp", "srcIpOp"), filter::src_ip()),
         address(reader, ("dstIp", "dstIpOp"), filter::dst_ip()),
@@ -80,17 +84,64 @@ fn parameters(reader: &mut Reader) -> Filter {
     tests.into_iter().flatten().fold(Filter::all(), Filter::and)
 }
 
-fn time(reader: &mut Reader, (name, operator): (&str, &str), default: Operator, field: Times) -> Option<Filter> {
-    let operator = reader.operator(operator, default);
+/// What of a flow lies in the window of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum During {
+    /// Its start.
+    #[default]
+    Starts,
+    /// Any moment of it.
+    Overlaps,
+    /// All of it.
+    Within,
+}
+
+impl During {
+    const WORDS: [(&'static str, Self); 3] =
+        [("starts", Self::Starts), ("overlaps", Self::Overlaps), ("within", Self::Within)];
+}
+
+/// One of the bounds of the window, whose default operator says which.
+///
+/// A flow overlaps 10:00 to 11:00 where it ends at 10:00 or later and starts at 11:00 or earlier; it lies within where it starts
+/// at 10:00 or later and ends at 11:00 or earlier.
+fn bound(reader: &mut Reader, (name, operator): (&str, &str), default: Operator, during: During) -> Option<Filter> {
+    let given = reader.operator(operator, default);
     let time = reader.one(name, instant)?;
-    Some(match operator {
+    let is_first = default == Operator::Gte;
+    let is_bound = match given {
+        Operator::Gt | Operator::Gte => is_first,
+        Operator::Lt | Operator::Lte => !is_first,
+        Operator::Eq | Operator::Ne => false,
+    };
+    if during != During::Starts && !is_bound {
+        let allowed = if is_first { "gt, gte" } else { "lt, lte" };
+        let wrong = Wrong::because("with `during` it is a bound of the window");
+        reader.refuse(operator, &wrong.allowed(allowed));
+        return None;
+    }
+    let of_end = match during {
+        During::Starts => false,
+        During::Overlaps => is_first,
+        During::Within => !is_first,
+    };
+    let start = compared(filter::start_time(), given, time);
+    if !of_end {
+        return Some(start);
+    }
+    let is_open = !filter::end_time().gte(Timestamp::MIN);
+    Some(compared(filter::end_time(), given, time).or(is_open.and(start)))
+}
+
+fn compared(field: Times, operator: Operator, time: Instant) -> Filter {
+    match operator {
         Operator::Eq => field.eq(time),
         Operator::Ne => field.ne(time),
         Operator::Gt => field.gt(time),
         Operator::Gte => field.gte(time),
         Operator::Lt => field.lt(time),
         Operator::Lte => field.lte(time),
-    })
+    }
 }
 
 fn defunct(reader: &mut Reader) -> Option<Filter> {

@@ -29,6 +29,8 @@ pub enum ParameterKind {
     Flags,
     /// A list of sets of flow flags.
     FlowFlags,
+    /// What a window of time means.
+    During,
     /// The text of a filter.
     Filter,
     /// A list of the fields of an answer.
@@ -105,6 +107,7 @@ impl Parameter {
             | Kind::Names
             | Kind::Flags
             | Kind::FlowFlags
+            | Kind::During
             | Kind::Filter => true,
             Kind::Switch => self.name != "reverse",
             Kind::Limit | Kind::Page | Kind::Sort | Kind::Count | Kind::Fields => false,
@@ -133,6 +136,7 @@ impl ParameterKind {
                 "1 to 255, hexadecimal such as 0x12, FIN, SYN, RST, PSH, ACK, URG, ECE, CWR, sums such as SYN+ACK, and comma lists of these"
             }
             Self::FlowFlags => "decimal numbers from 1 to 18446744073709551615, and comma lists of these",
+            Self::During => "starts, overlaps, within",
             Self::Filter => "a filter as text, such as proto tcp and (src net 10.0.0.0/8 or dst port in [80, 443])",
             Self::Fields => "names of fields of an answer, with commas between several, or * for all",
             Self::Limit => "a whole number of rows from 0 to the largest limit",
@@ -172,14 +176,19 @@ const fn parameter(name: &'static str, kind: ParameterKind, about: &'static str)
 /// Every parameter of the endpoint. Names, values and meanings are its contract.
 pub const PARAMETERS: &[Parameter] = {
     use ParameterKind::{
-        Addresses, Comparison, Count, Equality, Fields, Filter, Flags, FlowFlags, Limit, Names, Page, Ports, Protocols,
-        Sort, Switch, Time,
+        Addresses, Comparison, Count, During, Equality, Fields, Filter, Flags, FlowFlags, Limit, Names, Page, Ports,
+        Protocols, Sort, Switch, Time,
     };
     &[
         parameter("sTime", Time, "A bound on when the flow began, by default the earliest time."),
         parameter("sTimeOp", Comparison, "How the start time compares with sTime; gte if left out."),
         parameter("eTime", Time, "A second bound on when the flow began, by default the latest time."),
         parameter("eTimeOp", Comparison, "How the start time compares with eTime; lte if left out."),
+        parameter(
+            "during",
+            During,
+            "What of a flow lies between sTime and eTime: starts, if left out, its start; overlaps, any moment of it; within, all of it. A flow without an end ends when it begins.",
+        ),
         parameter(
             "protocol",
             Protocols,

@@ -704,3 +704,55 @@ fn a_wrong_summary_is_wrong_usage_and_says_all_of_it() {
         assert!(help.contains(name), "{name}");
     }
 }
+
+#[test]
+fn nodes_are_named_by_options_where_records_name_none() {
+    let place = Place::new();
+    let flows = [
+        r#"{"startTime":1,"sourceIP":"10.7.1.2","destIP":"192.0.2.1"}"#,
+        r#"{"startTime":2,"sourceIP":"10.8.1.2","destIP":"2001:db8::7","sourceNode":"given","nodeId":"own"}"#,
+    ];
+    let flows = place.file("flows", &flows.join("\n"));
+    let map = place
+        .file("nodes", "# sites\n10.0.0.0/8 head office\n10.7.0.0/16,edge-7 # the seventh\n2001:db8::/32\tedge-9\n");
+    let archive = place.path("flows-archive");
+    let options = ["import", &archive, &flows, "--node-id", "collector", "--nodes", &map];
+    assert_eq!(flowseek(&options).done(), "imported=2 rejected=0\n");
+    let found = flowseek(&["query", &archive, "fields=sourceNode,destNode,nodeId"]).done();
+    assert_eq!(
+        found,
+        "{\"sourceNode\":\"edge-7\",\"nodeId\":\"collector\"}\n\
+         {\"sourceNode\":\"given\",\"destNode\":\"edge-9\",\"nodeId\":\"own\"}\n"
+    );
+    for (text, told) in [
+        ("10.0.0.0/8", "line 1: a block and a name are wanted"),
+        ("\n10.0.0.0/33 a", "line 2: "),
+        ("10.0.0.0/8 a\n10.0.0.0/8 b", "line 2: the block has the name \"a\" already"),
+    ] {
+        let map = place.file("wrong", text);
+        let said = flowseek(&["import", &archive, &flows, "--nodes", &map]);
+        assert!(said.status == 2 && said.err.contains(told), "{said:?}");
+    }
+    let said = flowseek(&["import", &archive, &flows, "--nodes", &place.path("nothing")]);
+    assert!(said.status == 2 && said.err.contains("--nodes"), "{said:?}");
+}
+
+#[test]
+fn a_filter_as_text_is_an_option_and_what_is_wrong_with_it_is_pointed_at() {
+    let place = Place::new();
+    let archive = place.path("flows");
+    let lines: Vec<String> = (0..9).map(|port| format!(r#"{{"startTime":{port},"destPort":{port}}}"#)).collect();
+    flowseek(&["import", &archive, &place.file("lines", &lines.join("\n"))]).done();
+    let text = ["query", &archive, "destPort=9", "--filter", "dst port > 3"];
+    assert_eq!(flowseek(&text).status, 2, "the parameter is dstPort");
+    let text = ["query", &archive, "dstPort=2-7", "--filter", "dst port > 3 and not dst port 5", "--format", "csv"];
+    assert_eq!(flowseek(&text).done().lines().count(), 1 + 3);
+    let summary = flowseek(&["summary", &archive, "--filter", "dst port >= 5"]).done();
+    assert!(summary.contains("\"flows\":4"), "{summary}");
+    let wrong = flowseek(&["query", &archive, "--filter", "dst port 5 and\nsrc prt 7"]);
+    assert_eq!(wrong.status, 2);
+    let lines: Vec<&str> = wrong.err.lines().collect();
+    assert_eq!(lines[1..], ["  src prt 7", "      ^^^"], "{wrong:?}");
+    let help = flowseek(&["query", "--help-filter"]).done();
+    assert!(help.contains("| `dst port 443` |"));
+}

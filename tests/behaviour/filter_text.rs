@@ -283,3 +283,43 @@ fn all_notations_prune_alike() {
         assert!(costs[0].1 >= 5, "{text}: {} segments are passed over", costs[0].1);
     }
 }
+
+#[test]
+fn a_window_takes_flows_by_their_start_by_any_moment_or_whole() {
+    let place = Place::new();
+    let archive = place.archive(10);
+    let time = |second: i64| Timestamp::from_millis(second * 1000).unwrap();
+    let mut appender = archive.appender().unwrap();
+    // Every start and end of 0 to 9, and flows without an end.
+    let spans: Vec<(i64, Option<i64>)> =
+        (0..10).flat_map(|start| (start..10).map(Some).chain([None]).map(move |end| (start, end))).collect();
+    for (start, end) in &spans {
+        appender.push(&Flow { end_time: end.map(time), ..Flow::starting(time(*start)) }).unwrap();
+    }
+    let _ = appender.commit().unwrap();
+    drop(appender);
+    let snapshot = archive.snapshot().unwrap();
+    let count = |query: &str| {
+        let page = block_on(Request::parse(query).unwrap().query(&snapshot).count(Count::Exact).page()).unwrap();
+        page.total.unwrap() as usize
+    };
+    for (from, to) in [(2, 5), (0, 9), (4, 4), (5, 2)] {
+        let expected = |is: &dyn Fn(i64, i64) -> bool| {
+            spans.iter().filter(|(start, end)| is(*start, end.unwrap_or(*start))).count()
+        };
+        let window = format!("sTime={from}&eTime={to}");
+        assert_eq!(count(&window), expected(&|start, _| from <= start && start <= to));
+        assert_eq!(count(&format!("{window}&during=starts")), count(&window));
+        assert_eq!(count(&format!("{window}&during=overlaps")), expected(&|start, end| end >= from && start <= to));
+        assert_eq!(count(&format!("{window}&during=within")), expected(&|start, end| start >= from && end <= to));
+        let open = format!("sTime={from}&eTime={to}&sTimeOp=gt&eTimeOp=lt&during=overlaps");
+        assert_eq!(count(&open), expected(&|start, end| end > from && start < to));
+    }
+    assert_eq!(count("during=within"), spans.len());
+    let problems = |query: &str| Request::parse(query).unwrap_err().problems().to_vec();
+    assert_eq!(
+        problems("sTime=1&during=within&sTimeOp=eq"),
+        ["`sTimeOp`: with `during` it is a bound of the window; allowed: gt, gte"]
+    );
+    assert_eq!(problems("during=touches").len(), 1);
+}

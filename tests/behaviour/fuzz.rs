@@ -400,7 +400,7 @@ fn foreign_parquet() -> Box<dyn FnMut(&mut Mutator)> {
         fs::write(&file, &bytes).unwrap();
         let options = ImportOptions::default().format(ImportFormat::Parquet);
         let (path, input) = (file.clone(), Bytes::new(bytes));
-        let (streamed, rejected) = imports.run(|appender, observer| appender.import(input, options, observer));
+        let (streamed, rejected) = imports.run(|appender, observer| appender.import(input, options.clone(), observer));
         let (read, others) = imports.run(|appender, observer| appender.import_file(path, options, observer));
         assert_eq!((streamed.ok(), rejected), (read.ok(), others), "a stream and a file are read alike");
     })

@@ -1,6 +1,6 @@
 //! Flows from files.
 
-use std::{io, path::PathBuf};
+use std::{fs, io, path::PathBuf, sync::Arc};
 
 use clap::{
     Args,
@@ -8,7 +8,8 @@ use clap::{
 };
 use flowseek::{
     Archive,
-    ingest::{Appender, ImportEvent, ImportFormat, ImportOptions, ImportReport, Strictness},
+    flow::MAX_TEXT_BYTES,
+    ingest::{Appender, ImportEvent, ImportFormat, ImportOptions, ImportReport, NodeMap, Strictness},
 };
 use indicatif::ProgressBar;
 
@@ -43,6 +44,13 @@ pub struct Import {
     /// The format of the files; auto finds it out, file by file.
     #[arg(long, default_value = AUTO, value_parser = formats())]
     format: String,
+    /// The ID of the node that has logged the flows whose records name none.
+    #[arg(long, value_name = "ID")]
+    node_id: Option<String>,
+    /// A file of blocks of addresses and names of nodes, one a line, such as `10.7.0.0/16 edge-7`: the nodes of both ends, where
+    /// records name none, are those of the smallest blocks that their addresses lie in.
+    #[arg(long, value_name = "MAP")]
+    nodes: Option<PathBuf>,
     /// Import nothing at all where a line is no flow or a file cannot be read.
     #[arg(long)]
     strict: bool,
@@ -59,6 +67,7 @@ impl Import {
         // A name that is wrong is found before anything is done.
         let sizes: Result<Vec<Option<u64>>, String> = sources.iter().map(Source::check).collect();
         let sizes = sizes.map_err(Failure::Failed)?;
+        let options = self.options()?;
         let archive = Archive::open_or_create(&self.archive)?;
         let mut appender = archive.appender()?;
         let bar = progress::bytes(sizes.iter().copied().sum());
@@ -66,7 +75,7 @@ impl Import {
         for (source, size) in sources.iter().zip(sizes) {
             let begin = bar.position();
             let mut watch = Watch { source, bar: &bar, begin, rejected: 0 };
-            match self.import(&mut appender, &mut watch) {
+            match import(&mut appender, options.clone(), &mut watch) {
                 Ok(report) => {
                     watch.finish(&report);
                     skipped += report.skipped;
@@ -92,16 +101,30 @@ impl Import {
         }
     }
 
-    fn import(&self, appender: &mut Appender, watch: &mut Watch<'_>) -> flowseek::Result<ImportReport> {
-        let options = ImportOptions::default()
-            .format(ImportFormat::ALL.into_iter().find(|format| format.name() == self.format))
-            .strictness(if self.strict { Strictness::Strict } else { Strictness::Lenient });
-        let source = *watch.source;
-        let mut observer = |event| watch.observe(event);
-        match source {
-            Source::Stdin => appender.import(io::stdin(), options, &mut observer),
-            Source::File(path) => appender.import_file(path, options, &mut observer),
+    fn options(&self) -> Result<ImportOptions, Failure> {
+        let nodes = self.nodes.as_ref().map(|path| {
+            let wrong =
+                |reason: &dyn std::fmt::Display| Failure::Usage(format!("--nodes {}: {reason}", path.display()));
+            let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
+            text.parse::<NodeMap>().map(Arc::new).map_err(|error| wrong(&error))
+        });
+        if self.node_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > MAX_TEXT_BYTES) {
+            return Err(Failure::Usage(format!("--node-id: allowed are 1 to {MAX_TEXT_BYTES} bytes")));
         }
+        Ok(ImportOptions::default()
+            .format(ImportFormat::ALL.into_iter().find(|format| format.name() == self.format))
+            .strictness(if self.strict { Strictness::Strict } else { Strictness::Lenient })
+            .node_id(self.node_id.clone())
+            .nodes(nodes.transpose()?))
+    }
+}
+
+fn import(appender: &mut Appender, options: ImportOptions, watch: &mut Watch<'_>) -> flowseek::Result<ImportReport> {
+    let source = *watch.source;
+    let mut observer = |event| watch.observe(event);
+    match source {
+        Source::Stdin => appender.import(io::stdin(), options, &mut observer),
+        Source::File(path) => appender.import_file(path, options, &mut observer),
     }
 }
 

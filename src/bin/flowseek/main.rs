@@ -9,6 +9,7 @@ mod generate;
 mod import;
 mod man;
 mod output;
+mod parameters;
 mod progress;
 mod query;
 mod remove;

@@ -14,7 +14,7 @@ use flowseek::{
     Archive,
     filter::REFERENCE,
     query::{Count, Page, Pages, Start},
-    wire::{PARAMETERS, Parameter, Request, View},
+    wire::{PARAMETERS, Request, View},
 };
 use tokio::runtime::Runtime;
 
@@ -22,7 +22,7 @@ use super::{
     archive_path,
     failure::{Failure, answer, say},
     output::{Format, Output},
-    summary::encoded,
+    parameters::{encoded, listed},
     threads::runtime,
 };
 
@@ -34,7 +34,7 @@ const FOLLOWING_LIMIT: usize = 10_000;
 /// The query is text such as 'dstPort=443&reverse=true&limit=5', percent-encoded or not. When more may match, the last
 /// line on standard error is `next: CURSOR`: add page=CURSOR to the query to go on from there.
 #[derive(Debug, Args)]
-#[command(after_help = parameters(PARAMETERS))]
+#[command(after_help = listed(PARAMETERS))]
 pub struct Query {
     /// The archive.
     #[arg(required_unless_present = "help_filter", value_parser = OsStringValueParser::new().try_map(archive_path::parse))]
@@ -58,21 +58,6 @@ pub struct Query {
     /// Say on standard error what each page has cost.
     #[arg(long)]
     explain: bool,
-}
-
-/// The parameters of a query, for the help.
-pub fn parameters<'a>(parameters: impl IntoIterator<Item = &'a Parameter>) -> String {
-    let mut text = "Parameters of a query:".to_owned();
-    for parameter in parameters {
-        text += &format!(
-            "\n  {:<11} {}\n  {:11} Values: {}",
-            parameter.name,
-            parameter.about,
-            "",
-            parameter.kind.allowed()
-        );
-    }
-    text
 }
 
 impl Query {

@@ -24,7 +24,7 @@ use super::{
         Format,
         columns::{Columns, printable},
     },
-    query::parameters,
+    parameters::{encoded, listed},
     threads::runtime,
 };
 
@@ -36,7 +36,7 @@ const GROUP_BYTES: u64 = 2 << 30;
 /// The query is text such as 'dstPort=443&by=srcIp', percent-encoded or not. An option is another way to give the parameter
 /// of its name.
 #[derive(Debug, Args)]
-#[command(after_help = parameters(Parameter::of_summaries()))]
+#[command(after_help = listed(Parameter::of_summaries()))]
 pub struct Summary {
     /// The archive.
     #[arg(value_parser = OsStringValueParser::new().try_map(archive_path::parse))]
@@ -104,11 +104,6 @@ impl Summary {
         let given = options.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
         given.fold(self.query.clone(), |query, (name, value)| format!("{query}&{name}={}", encoded(value)))
     }
-}
-
-/// The value of a parameter: what would end it, or be decoded, is encoded.
-pub fn encoded(value: &str) -> String {
-    value.replace('%', "%25").replace('&', "%26").replace('+', "%2B")
 }
 
 fn print(out: &mut impl Write, format: Format, summary: &Answer, view: &SummaryView<'_>) -> io::Result<()> {

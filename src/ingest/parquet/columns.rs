@@ -7,7 +7,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     flow::{Field, Flow, columns::Key},
     import::{Draft, Remarks, key_names, meant},
-    ingest::chunk::ChunkBuilder,
+    ingest::{ImportOptions, chunk::ChunkBuilder},
 };
 
 /// The columns of a file that are fields of a flow, in the order of the file.
@@ -120,14 +120,14 @@ impl Columns {
     }
 
     /// The flows of rows that have these columns and no others.
-    pub(super) fn flows(&self, rows: &RecordBatch) -> Result<ChunkBuilder> {
+    pub(super) fn flows<'o>(&self, rows: &RecordBatch, options: &'o ImportOptions) -> Result<ChunkBuilder<'o>> {
         let cells =
             self.known.iter().zip(rows.columns()).map(|(column, array)| Ok((column, Cells::of(array, column.form)?)));
         let cells = cells.collect::<Result<Vec<_>>>()?;
-        let mut chunk = ChunkBuilder::default();
+        let mut chunk = ChunkBuilder::new(options);
         for row in 0..rows.num_rows() {
             match flow(&cells, row) {
-                Ok(flow) => chunk.flow(&flow),
+                Ok(flow) => chunk.flow(flow),
                 Err(reason) => chunk.rejected(reason),
             }
         }

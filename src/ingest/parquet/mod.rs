@@ -20,6 +20,7 @@ use parquet::{
 
 use self::columns::Columns;
 use super::{
+    ImportOptions,
     chunk::{Chunk, Failure},
     in_order::InOrder,
 };
@@ -36,14 +37,17 @@ const CHUNK_ROWS: usize = 8192;
 /// # Errors
 /// [`ErrorKind::InvalidInput`] where it is no Parquet file, a column has the wrong type, or the start is missing;
 /// [`ErrorKind::Busy`] and [`ErrorKind::Io`] where the system cannot read it.
-pub(super) fn chunks(input: impl ChunkReader + Clone + 'static) -> Result<InOrder<Result<Chunk, Failure>>> {
+pub(super) fn chunks(
+    input: impl ChunkReader + Clone + 'static,
+    options: ImportOptions,
+) -> Result<InOrder<Result<Chunk, Failure>>> {
     let footer = decode(|| footer::read(&input), "the input is not Parquet, or it is damaged")?;
     let columns = Columns::of(footer.schema())?;
     let rows = Rows::new(input, footer, columns.places());
     InOrder::start(rows, move |rows| {
         let Read { rows, bytes } = rows?;
         let remarks = columns.remarks(rows.num_rows() as u64);
-        Ok(columns.flows(&rows)?.finish(remarks, bytes)?)
+        Ok(columns.flows(&rows, &options)?.finish(remarks, bytes)?)
     })
 }
 
