@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{head::is_mute, object};
+use super::{head::is_mute, object, vpc};
 use crate::error::ParseError;
 
 /// U+FEFF in UTF-8, which some programs put in front of a text.
@@ -22,18 +22,24 @@ pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub enum Format {
     /// One JSON object a line, with the keys of the endpoint's response.
     Json,
+    /// Suricata's EVE: the events `flow` and `netflow` of its JSON lines.
+    Suricata,
+    /// Flow logs of AWS VPC as text, with or without a header.
+    Vpc,
     /// Zeek's `conn.log`: tab-separated text with its header lines, or JSON lines.
     Zeek,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 2] = [Self::Json, Self::Zeek];
+    pub const ALL: [Self; 4] = [Self::Json, Self::Suricata, Self::Vpc, Self::Zeek];
 
     /// The name of the format on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Json => "json",
+            Self::Suricata => "suricata",
+            Self::Vpc => "vpc",
             Self::Zeek => "zeek",
         }
     }
@@ -50,7 +56,8 @@ impl FromStr for Format {
 
     fn from_str(name: &str) -> Result<Self, ParseError> {
         let known = Self::ALL.into_iter().find(|format| format.name() == name);
-        known.ok_or_else(|| ParseError::new(format!("{name:?} is not a format: {} or {}", Self::Json, Self::Zeek)))
+        let names = Self::ALL.map(Self::name).join(", ");
+        known.ok_or_else(|| ParseError::new(format!("{name:?} is not a format: allowed are {names}")))
     }
 }
 
@@ -69,10 +76,15 @@ pub fn detect(head: &[u8]) -> Option<Format> {
                 None => fallback = Some(Format::Json),
             },
             _ if is_mute(line) => {}
+            _ if fallback.is_none() && str::from_utf8(line).is_ok_and(is_vpc) => return Some(Format::Vpc),
             _ => return fallback,
         }
     }
     fallback
+}
+
+fn is_vpc(line: &str) -> bool {
+    vpc::is_header(line) || vpc::is_record(line)
 }
 
 fn is_zeek_header(line: &[u8]) -> bool {
@@ -82,14 +94,19 @@ fn is_zeek_header(line: &[u8]) -> bool {
 /// The format whose keys an object has, as far as it can be read.
 fn detect_object(line: &[u8]) -> Option<Format> {
     let valid = line.utf8_chunks().next()?.valid();
-    let (mut json, mut zeek) = (false, false);
+    let (mut json, mut suricata, mut zeek) = (false, false, false);
     // Of a line that is cut off, what there is of it counts.
     let _: Result<(), String> = object::read(valid, |key, _| {
         json |= key == "startTime";
+        suricata |= key == "event_type";
         zeek |= ["ts", "_path", "@path", "@stream", "id.orig_h", "id_orig_h"].contains(&key.as_ref());
         Ok(())
     });
-    if json { Some(Format::Json) } else { zeek.then_some(Format::Zeek) }
+    match (json, suricata, zeek) {
+        (true, _, _) => Some(Format::Json),
+        (_, true, _) => Some(Format::Suricata),
+        (_, _, zeek) => zeek.then_some(Format::Zeek),
+    }
 }
 
 #[cfg(test)]
@@ -116,6 +133,11 @@ mod tests {
             ("ts,uid\n1,2\n", None),
             ("[{\"startTime\":1}]", None),
             ("PAR1", None),
+            (r#"{"timestamp":"2011-08-12T14:52:57.716360+0200","event_type":"dns"}"#, Some(Format::Suricata)),
+            ("version account-id interface-id srcaddr dstaddr\n", Some(Format::Vpc)),
+            ("3 vpc-1 start pkt-srcaddr\n", Some(Format::Vpc)),
+            ("2 123456789012 eni-0a1 10.0.0.1 10.0.0.2 1 2 6 1 1 1 2 ACCEPT OK\n", Some(Format::Vpc)),
+            ("2 123456789012 host-1 10.0.0.1\n", None),
         ] {
             assert_eq!(detect(head.as_bytes()), format, "{head}");
         }
@@ -128,6 +150,9 @@ mod tests {
         for format in Format::ALL {
             assert_eq!(format.to_string().parse(), Ok(format));
         }
-        assert_eq!("csv".parse::<Format>().unwrap_err().to_string(), "\"csv\" is not a format: json or zeek");
+        assert_eq!(
+            "csv".parse::<Format>().unwrap_err().to_string(),
+            "\"csv\" is not a format: allowed are json, suricata, vpc, zeek"
+        );
     }
 }

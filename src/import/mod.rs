@@ -1,4 +1,5 @@
-//! Other formats, read as flows: newline-delimited JSON and Zeek's `conn.log`, plain or compressed.
+//! Other formats, read as flows: newline-delimited JSON, Zeek's `conn.log`, Suricata's EVE and flow logs of AWS VPC, plain or
+//! compressed.
 //!
 //! [`decompress`] opens what was handed in, [`detect`] names its [`Format`], and a [`Reader`] gives the flows and,
 //! with its number and a reason, every line that is none. A bad line costs nothing but itself. [`LineParser`] is the
@@ -34,6 +35,36 @@
 //! - `protocol` is a name of the IANA registry in any case or a number; absent and `UNKNOWN` are 255.
 //! - `meta` is an object, or the text of one; it is kept as it is written, but for white space.
 //! - `tcpFlags` is 8 binary digits, `0x` and hexadecimal digits, or a decimal number.
+//!
+//! # Suricata
+//! EVE, as JSON lines: the events `flow`, which have both directions, and `netflow`, which have one and leave the bytes and packets of
+//! the other absent. A log that has both has each flow twice. Other events are skipped, and the remarks count them by type.
+//!
+//! | flow | EVE | |
+//! |---|---|---|
+//! | `start_time`, `end_time` | `start`, `end` of `flow` or `netflow` | cut to milliseconds |
+//! | `protocol` | `proto` | |
+//! | `src_ip`, `dst_ip` | `src_ip`, `dest_ip` | of `flow`, the source is the client |
+//! | `src_port`, `dst_port` | `src_port`, `dest_port` | absent for protocols without ports |
+//! | `src_bytes`, `src_packets` | `bytes_toserver`, `pkts_toserver`, or `bytes`, `pkts` | of packets, with their headers |
+//! | `dst_bytes`, `dst_packets` | `bytes_toclient`, `pkts_toclient` | |
+//! | `tcp_flags` | `tcp_flags` of `tcp` | two hexadecimal digits, of both directions |
+//! | `node_id` | `host` | |
+//!
+//! # AWS VPC
+//! Flow logs as text: fields with blanks between, in the order that a line of their names says, or without such a line in that of
+//! version 2. A hyphen is an absent value. Records that say `NODATA` or `SKIPDATA` are skipped and counted apart. A record is of one
+//! direction, so there are no bytes of the other. Other fields, of all versions, are passed over.
+//!
+//! | flow | VPC | |
+//! |---|---|---|
+//! | `start_time`, `end_time` | `start`, `end` | Unix seconds |
+//! | `protocol` | `protocol` | |
+//! | `src_ip`, `dst_ip` | `srcaddr`, `dstaddr` | |
+//! | `src_port`, `dst_port` | `srcport`, `dstport` | absent for protocols without ports |
+//! | `src_bytes`, `src_packets` | `bytes`, `packets` | |
+//! | `tcp_flags` | `tcp-flags` | for TCP only |
+//! | `node_id` | `interface-id` | |
 //!
 //! # Zeek
 //! `conn.log` as tab-separated text with its header lines, or as JSON lines, also flattened (`id_orig_h`) or nested
@@ -74,6 +105,8 @@ mod parser;
 mod reader;
 mod remarks;
 mod scalar;
+mod suricata;
+mod vpc;
 mod zeek;
 
 pub use body::read_json;

@@ -3,7 +3,7 @@
 use super::{
     Parsed, Remarks, flow_json,
     format::{BYTE_ORDER_MARK, Format},
-    zeek,
+    suricata, vpc, zeek,
 };
 
 /// Reads the lines of one format. It holds what the header lines said, and what is to be [remarked](Remarks) of the lines
@@ -29,6 +29,8 @@ pub struct LineParser {
 #[derive(Clone, Debug)]
 enum Form {
     Json,
+    Suricata,
+    Vpc(vpc::Parser),
     Zeek(zeek::Parser),
 }
 
@@ -37,6 +39,8 @@ impl LineParser {
     pub fn new(format: Format) -> Self {
         let form = match format {
             Format::Json => Form::Json,
+            Format::Suricata => Form::Suricata,
+            Format::Vpc => Form::Vpc(vpc::Parser::default()),
             Format::Zeek => Form::Zeek(zeek::Parser::default()),
         };
         Self { form, remarks: Remarks::default() }
@@ -80,17 +84,24 @@ impl LineParser {
                 Ok(flow) => Parsed::Flow(flow),
                 Err(reason) => Parsed::Rejected(reason),
             },
+            Form::Suricata => suricata::parse(text, &mut self.remarks),
+            Form::Vpc(parser) => parser.parse(text, ended, &mut self.remarks),
             Form::Zeek(parser) => parser.parse(text, ended, &mut self.remarks),
         }
     }
 
     /// Takes note of the header lines among these lines, which somebody else parses.
     pub fn observe(&mut self, lines: &[u8]) {
-        if let Form::Zeek(_) = self.form {
-            for line in lines.split(|byte| *byte == b'\n') {
-                if line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).starts_with(b"#") {
-                    self.parse(line);
-                }
+        let is_header = match self.form {
+            Form::Json | Form::Suricata => return,
+            Form::Vpc(_) => |line: &[u8]| {
+                !line.first().is_some_and(u8::is_ascii_digit) && str::from_utf8(line).is_ok_and(vpc::is_header)
+            },
+            Form::Zeek(_) => |line: &[u8]| line.starts_with(b"#"),
+        };
+        for line in lines.split(|byte| *byte == b'\n') {
+            if is_header(line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)) {
+                self.parse(line);
             }
         }
     }

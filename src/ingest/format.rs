@@ -27,7 +27,13 @@ pub enum ImportFormat {
 
 impl ImportFormat {
     /// Every format.
-    pub const ALL: [Self; 3] = [Self::Lines(Format::Json), Self::Lines(Format::Zeek), Self::Parquet];
+    pub const ALL: [Self; 5] = [
+        Self::Lines(Format::Json),
+        Self::Lines(Format::Suricata),
+        Self::Lines(Format::Vpc),
+        Self::Lines(Format::Zeek),
+        Self::Parquet,
+    ];
 
     /// The name of the format on the command line.
     pub const fn name(self) -> &'static str {
@@ -77,7 +83,7 @@ mod tests {
         for format in ImportFormat::ALL {
             assert_eq!(format.to_string().parse(), Ok(format));
         }
-        let error = "\"csv\" is not a format: allowed are json, zeek, parquet";
+        let error = "\"csv\" is not a format: allowed are json, suricata, vpc, zeek, parquet";
         assert_eq!("csv".parse::<ImportFormat>().unwrap_err().to_string(), error);
     }
 
@@ -90,6 +96,6 @@ mod tests {
         }
         let error = ImportFormat::detect(b"a,b,c").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
-        assert_eq!(error.to_string(), "the input is in none of the formats json, zeek, parquet");
+        assert_eq!(error.to_string(), "the input is in none of the formats json, suricata, vpc, zeek, parquet");
     }
 }

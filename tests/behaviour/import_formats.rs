@@ -76,7 +76,7 @@ fn the_head_of_every_sample_tells_its_format() {
     for (name, format) in SAMPLES {
         let text = text(name);
         assert_eq!(detect(&text), Some(format), "{name}");
-        assert_eq!(detect(&text[..100]), Some(format), "{name}");
+        assert_eq!(detect(&text[..140]), Some(format), "{name}");
     }
 }
 
@@ -92,6 +92,8 @@ fn samples_are_read_whole_and_add_up() {
             "apt29-zeek.log.gz",
             Totals { flows: 39, skipped: 61, src_bytes: 241_185, dst_bytes: 83_039, without_end: 3, ..all() },
         ),
+        ("m57-eve.ndjson", Totals { flows: 2, skipped: 5, src_bytes: 972, ..all() }),
+        ("vpc.log", Totals { flows: 8, skipped: 2, src_bytes: 23_440, ..all() }),
     ] {
         assert_eq!(totals(name), expected, "{name}");
     }
@@ -235,7 +237,7 @@ fn damaged_lines_are_flows_or_rejected_and_never_a_panic() {
         let text = text(name);
         let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
         let mut parser = LineParser::new(format);
-        for line in &lines[..9] {
+        for line in lines.iter().take(9) {
             let before = parser.clone();
             for at in 0..line.len() {
                 before.clone().parse(&line[..at]);
@@ -245,7 +247,7 @@ fn damaged_lines_are_flows_or_rejected_and_never_a_panic() {
                     damaged[at] = byte;
                     let mut damaged_parser = before.clone();
                     damaged_parser.parse(&damaged);
-                    damaged_parser.parse(lines[9]);
+                    lines.get(9).map(|line| damaged_parser.parse(line));
                 }
             }
             parser.parse(line);

@@ -293,7 +293,10 @@ fn an_input_of_no_known_format_is_refused_and_an_empty_one_has_no_flows() {
     for text in ["start,end\n1,2\n", "PAR2", "[{\"startTime\":1}]"] {
         let outcome = scratch.import_bytes(text);
         assert_eq!(outcome.error().kind(), ErrorKind::InvalidInput);
-        assert_eq!(outcome.error().to_string(), "the input is in none of the formats json, zeek, parquet");
+        assert_eq!(
+            outcome.error().to_string(),
+            "the input is in none of the formats json, suricata, vpc, zeek, parquet"
+        );
     }
     for text in ["", "\n \r\n"] {
         assert_eq!(scratch.import_bytes(text).report(), ImportReport::default());

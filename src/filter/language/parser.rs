@@ -407,8 +407,8 @@ impl<'t> Parser<'t> {
             comparison => comparison,
         };
         let values = match comparison {
-            Comparison::In | Comparison::NotIn => self.list(|parser| parser.told(&read))?,
-            Comparison::By(_) => vec![self.told(&read)?],
+            Comparison::In | Comparison::NotIn => self.list(|parser| parser.told(read))?,
+            Comparison::By(_) => vec![self.told(read)?],
         };
         Ok((plain(comparison), values))
     }
