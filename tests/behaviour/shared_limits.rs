@@ -101,7 +101,7 @@ fn fifty_archives() {
             let shutdown = appender.shutdown(Duration::from_secs(20)).await;
             assert!(shutdown.is_free && shutdown.uncommitted == 0);
         }
-        assert_eq!(archives.iter().map(|archive| now_of(archive)).sum::<u64>(), (ARCHIVES * COMMITS * 4) as u64);
+        assert_eq!(archives.iter().map(now_of).sum::<u64>(), (ARCHIVES * COMMITS * 4) as u64);
     });
     child::say("done");
 }
