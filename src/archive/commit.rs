@@ -279,7 +279,7 @@ impl Writer {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
     /// // Segments are small here, so that few flows are divided already.
-    /// # let settings = flowseek::Settings::default().segment_rows(64);
+    /// # let settings = flowseek::Settings::default().segment_rows(120);
     /// # let archive = Archive::open_or_create_with(directory.path().join("flows"), settings)?;
     /// let mut appender = archive.appender()?;
     /// for number in 0..60 {

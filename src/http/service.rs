@@ -101,7 +101,7 @@ impl<A: Authorizer> FlowLogs<A> {
     /// };
     /// let logs = FlowLogs::by_grant(authorizer, EndpointSettings::default());
     /// let app: Router = Router::new().nest_service("/flows", logs.clone()).merge(logs.operations());
-    /// # Ok::<(), flowseek::Error>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn by_grant(authorizer: A, settings: EndpointSettings) -> Self {
         Self::over(None, authorizer, settings)

@@ -17,8 +17,7 @@ use crate::{
 /// use flowseek::ingest::NodeMap;
 ///
 /// let nodes: NodeMap = "
-///     # the sites
-///     10.0.0.0/8      head office
+///     10.0.0.0/8      head office    # and all other sites
 ///     10.7.0.0/16     edge-7
 ///     2001:db8::/32,  edge-7
 /// ".parse()?;

@@ -15,8 +15,9 @@ use datafusion::{
 };
 
 use super::{
-    addresses::{is_of_addresses, passing},
+    addresses::{self, is_of_addresses},
     goal::Goal,
+    made::{self, made},
     threshold::{Side, Threshold},
 };
 use crate::{
@@ -43,6 +44,8 @@ enum Source {
     Filter(Filter),
     /// Of addresses alone. It is evaluated without the expression.
     Addresses(Filter),
+    /// Of a number that two columns make, likewise.
+    Made(Filter),
     Expr(Expr),
     /// Values of a sort key on one side of another. Most are compared without the expression.
     Threshold(Threshold, Expr),
@@ -74,7 +77,11 @@ impl Condition {
     }
 
     fn of_filter(filter: &Filter) -> Self {
-        let source = if is_of_addresses(filter) { Source::Addresses } else { Source::Filter };
+        let source = match filter {
+            filter if made(filter).is_some() => Source::Made,
+            filter if is_of_addresses(filter) => Source::Addresses,
+            _ => Source::Filter,
+        };
         Self::new(filter.tests().flat_map(Test::fields).collect(), source(filter.clone()))
     }
 
@@ -97,7 +104,8 @@ impl Condition {
     pub(super) fn evaluate(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<BooleanArray> {
         let mask = match (&self.source, columns.as_slice()) {
             (Source::Threshold(threshold, _), [column]) => threshold.reached_by(column),
-            (Source::Addresses(filter), columns) => passing(filter, &self.fields, columns, rows),
+            (Source::Addresses(filter), columns) => addresses::passing(filter, &self.fields, columns, rows),
+            (Source::Made(filter), columns) => made(filter).and_then(|test| made::passing(test, &self.fields, columns)),
             _ => None,
         };
         if let Some(mask) = mask {
@@ -122,7 +130,9 @@ impl Condition {
             return Ok(made);
         }
         let made = match &self.source {
-            Source::Filter(filter) | Source::Addresses(filter) => Predicate::new(&self.fields, &filter_expr(filter)),
+            Source::Filter(filter) | Source::Addresses(filter) | Source::Made(filter) => {
+                Predicate::new(&self.fields, &filter_expr(filter))
+            }
             Source::Expr(expr) | Source::Threshold(_, expr) => Predicate::new(&self.fields, expr),
         };
         // Another thread may have made it meanwhile: the two are the same.

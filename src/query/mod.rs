@@ -58,6 +58,7 @@ mod goal;
 mod keyed;
 mod lead;
 mod leave_out;
+mod made;
 mod page;
 mod pages;
 mod provider;

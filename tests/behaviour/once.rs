@@ -525,7 +525,7 @@ fn flows_behind_an_id_are_those_that_were_committed_since_and_older_segments_are
             assert_eq!(page.explain.segments_never, last / 3);
         }
     }
-    assert_eq!(filter::flow_id().eq(FlowId::new(7)).to_string(), "flow_id = 7");
+    assert_eq!(filter::flow_id().eq(FlowId::new(7)).to_string(), "id 7");
 }
 
 /// Agents that send batch after batch, each twice, from where the archive says that they have come.

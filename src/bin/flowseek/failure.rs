@@ -31,8 +31,8 @@ impl Failure {
     pub fn report(self) -> ExitCode {
         let (problems, status) = match self {
             Self::Query(problems) => (problems, ExitCode::from(Self::WRONG_USAGE)),
-            Self::Usage(message) => (vec![one_line(&message)], ExitCode::from(Self::WRONG_USAGE)),
-            Self::Failed(message) => (vec![one_line(&message)], ExitCode::FAILURE),
+            Self::Usage(message) => (vec![message], ExitCode::from(Self::WRONG_USAGE)),
+            Self::Failed(message) => (vec![message], ExitCode::FAILURE),
             Self::Partial(message, next) => {
                 Self::Failed(message).report();
                 say(format_args!("next: {next}"));
@@ -42,7 +42,8 @@ impl Failure {
         };
         for problem in problems {
             // What is wrong with a filter has lines of its own, which point at the place.
-            say(format_args!("flowseek: {}", problem.replace('\r', " ")));
+            let problem = if problem.starts_with("`filter`: ") { problem } else { one_line(&problem) };
+            say(format_args!("flowseek: {problem}"));
         }
         status
     }

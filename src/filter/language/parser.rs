@@ -15,6 +15,10 @@ use crate::{
 
 /// Parentheses and negations are nested so deep at most: the parser calls itself for each.
 const DEEPEST: usize = 100;
+/// Tests of a filter, at most. A list is one.
+const MOST_TESTS: usize = 1000;
+/// Patterns of names of a filter, at most: each is held against each name.
+const MOST_PATTERNS: usize = 64;
 
 /// The words that begin a test, without a direction before them.
 const SUBJECTS: [&str; 34] = [
@@ -87,13 +91,25 @@ pub(super) struct Parser<'t> {
     at: usize,
     depth: usize,
     now: Timestamp,
+    /// How many tests there were, and how many patterns of names.
+    tests: usize,
+    patterns: usize,
     pub(super) problems: Vec<FilterProblem>,
     pub(super) is_relative: bool,
 }
 
 impl<'t> Parser<'t> {
     pub(super) fn new(text: &'t str, now: Timestamp) -> Self {
-        Self { tokens: tokens(text), at: 0, depth: 0, now, problems: Vec::new(), is_relative: false }
+        Self {
+            tokens: tokens(text),
+            at: 0,
+            depth: 0,
+            now,
+            tests: 0,
+            patterns: 0,
+            problems: Vec::new(),
+            is_relative: false,
+        }
     }
 
     /// All of the text. A text without words is every flow.
@@ -164,6 +180,10 @@ impl<'t> Parser<'t> {
     }
 
     fn test(&mut self) -> Parsed<Filter> {
+        self.tests += 1;
+        if self.tests == MOST_TESTS + 1 {
+            self.problem(self.span(), format!("expected at most {MOST_TESTS} tests; a list such as [80, 443] is one"));
+        }
         let ends = self.ends();
         let span = self.span();
         let Some(word) = self.word() else {
@@ -285,6 +305,12 @@ impl<'t> Parser<'t> {
                 Name::Exact(text) => drop(texts.insert(text)),
                 Name::Pattern(pattern) => drop(patterns.insert(pattern)),
             }
+        }
+        self.patterns += patterns.len();
+        if self.patterns > MOST_PATTERNS {
+            let message = format!("expected at most {MOST_PATTERNS} names with * or ? in a filter");
+            self.problem(self.tokens.get(self.at - 1).map_or(0..0, |token| token.span.clone()), message);
+            return Err(Failed);
         }
         let texts = Arc::new(texts);
         // Inside of the list, or outside of it.
