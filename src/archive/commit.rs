@@ -291,7 +291,7 @@ impl Writer {
     ///
     /// let writer = archive.writer()?;
     /// writer.partition(Partition::by_node(4).up_to("/"))?;
-    /// while writer.compactor().run_once(Effort::Background)?.is_some() {}
+    /// while writer.compactor().run_once(Effort::Thorough)?.is_some() {}
     /// let snapshot = archive.snapshot()?;
     /// let segments = snapshot.manifest().segments.len() as u64;
     /// let page = snapshot.query(filter::node_id().eq("tenant-5/edge")).page().await?;

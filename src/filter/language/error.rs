@@ -35,6 +35,14 @@ pub struct FilterError {
 }
 
 /// Something that is wrong with a filter's text.
+///
+/// ```
+/// use flowseek::Filter;
+///
+/// let error = "tcp and port 80000".parse::<Filter>().unwrap_err();
+/// assert_eq!(error.problems()[0].span, 13..18);
+/// assert!(error.problems()[0].message.ends_with("; found `80000`"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FilterProblem {

@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""The pages of `tenants`, by DuckDB: right after the benchmark has run, over the flows of its archive.
+
+    cargo bench --features sql --bench tenants
+    benches/peers/tenants.py target/tmp/tenants-11400000-16
+
+DuckDB has its own table, sorted by the node's ID and the start time, so that a tenant's flows lie together, in a file, and two threads. A page is
+asked for by a new connection (cold, but for the cache of the system), once more, and by 8 connections at once.
+"""
+
+import os
+import statistics
+import sys
+import threading
+
+import duckdb
+from systems import THREADS, timed
+
+TENANTS, RUNS = 50, 5
+ORDERS = {
+    "newest": "start_time DESC, flow_id DESC",
+    "destBytes:desc": "dst_bytes DESC NULLS LAST, start_time DESC, flow_id DESC",
+    "sourceIP:desc": "src_ip DESC NULLS LAST, start_time DESC, flow_id DESC",
+    "destPort:desc": "dst_port DESC NULLS LAST, start_time DESC, flow_id DESC",
+}
+
+
+def page(tenant, order):
+    nodes = ", ".join(f"'tenant-{tenant}/{node}'" for node in range(10))
+    return f"SELECT * FROM flows WHERE node_id IN ({nodes}) ORDER BY {order} LIMIT 1000"
+
+
+def main():
+    archive = sys.argv[1]
+    path = archive.rstrip("/") + ".duckdb"
+    if not os.path.exists(path):
+        with duckdb.connect(path, config={"threads": THREADS}) as connection:
+            files = os.path.join(archive, "data", "*.parquet")
+            connection.execute(f"CREATE TABLE flows AS SELECT * FROM read_parquet('{files}') ORDER BY node_id, start_time")
+
+    def opened():
+        return duckdb.connect(path, read_only=True, config={"threads": THREADS})
+
+    def asked(connection, tenant, order):
+        assert connection.sql(page(tenant, order)).to_arrow_table().num_rows == 1000
+
+    print(f"{'':28} {'cold':>10} {'warm':>10} {'8 at once':>16}   ms")
+    for name, order in ORDERS.items():
+        cold = []
+        for tenant in range(RUNS):
+            with opened() as connection:
+                cold.append(timed(lambda: asked(connection, tenant, order)))
+        with opened() as connection:
+            asked(connection, 7, order)
+            warm = [timed(lambda: asked(connection, 7, order)) for _ in range(RUNS)]
+            cursors = [connection.cursor() for _ in range(8)]
+
+            def together():
+                threads = [
+                    threading.Thread(target=asked, args=(cursor, number * 6 % TENANTS, order))
+                    for number, cursor in enumerate(cursors)
+                ]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+
+            eight = timed(together)
+        print(f"{name:28} {statistics.median(cold):>10.1f} {statistics.median(warm):>10.1f} {eight:>16.1f}")
+
+
+main()
