@@ -112,11 +112,10 @@ mod tests {
                     (vec![Arc::new(starts), Arc::new(ends)], rows)
                 }
                 _ => {
-                    let column = |side: fn(&(Option<u64>, Option<u64>)) -> Option<u64>| -> ArrayRef {
-                        Arc::new(sums.iter().map(side).collect::<UInt64Array>())
-                    };
                     let rows = sums.iter().map(|(one, other)| [one.map(u128::from), other.map(u128::from)]).collect();
-                    (vec![column(|sum| sum.0), column(|sum| sum.1)], rows)
+                    let one: UInt64Array = sums.iter().map(|sum| sum.0).collect();
+                    let other: UInt64Array = sums.iter().map(|sum| sum.1).collect();
+                    (vec![Arc::new(one), Arc::new(other)], rows)
                 }
             };
             let filter = Filter::Test(test);
