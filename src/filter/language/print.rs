@@ -195,7 +195,8 @@ fn times(subject: &str, ranges: &Ranges) -> (String, Tightness) {
         false => format!("{subject} <= {}", time(last)),
     };
     let part = |(first, last): &(u128, u128)| match (*first == 0, *last >= greatest) {
-        (true, true) => from(earliest),
+        // Any time there is: no bound of one side says that.
+        (true, true) => format!("{} or {subject} > {}", to(earliest), time(earliest)),
         (true, false) => to(*last),
         (false, true) => from(*first),
         (false, false) if first == last => format!("{subject} = {}", time(*first)),
@@ -205,8 +206,12 @@ fn times(subject: &str, ranges: &Ranges) -> (String, Tightness) {
     match within.as_slice() {
         [] => ("not any".to_owned(), Tightness::Not),
         [one @ (first, last)] => {
-            let is_pair = *first > 0 && *last < greatest && first != last;
-            (part(one), if is_pair { Tightness::And } else { Tightness::Not })
+            let tightness = match (*first == 0, *last >= greatest) {
+                (true, true) => Tightness::Or,
+                (false, false) if first != last => Tightness::And,
+                _ => Tightness::Not,
+            };
+            (part(one), tightness)
         }
         several => (several.iter().map(part).collect::<Vec<_>>().join(" or "), Tightness::Or),
     }
