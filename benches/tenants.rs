@@ -34,7 +34,7 @@ const CALL: usize = 250;
 
 fn main() {
     let runtime = Runtime::new().unwrap();
-    let flows = if measure::is_bench() { 11_400_000 } else { 30_000 };
+    let flows = fixture::flows_or(11_400_000);
     let archive = archive(flows);
     let mut report = Report::new();
     println!("{flows} flows of {TENANTS} tenants, pages of 1,000 of a tenant, in ms");

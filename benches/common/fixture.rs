@@ -15,8 +15,13 @@ const PROBE_FLOWS: u64 = 20_000;
 
 /// How many flows the benchmarks run over: `FLOWSEEK_BENCH_FLOWS`, else 20 million, and few where only tested.
 pub fn flows() -> u64 {
+    flows_or(20_000_000)
+}
+
+/// The same, else as many as are said.
+pub fn flows_or(usual: u64) -> u64 {
     let named = std::env::var("FLOWSEEK_BENCH_FLOWS").ok().map(|text| text.parse().expect("a number of flows"));
-    named.unwrap_or(if is_bench() { 20_000_000 } else { 30_000 })
+    named.unwrap_or(if is_bench() { usual } else { 30_000 })
 }
 
 /// The archive of so many generated flows, seed 7. It is made again where this version would write other bytes.
