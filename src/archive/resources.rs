@@ -1,6 +1,11 @@
 //! What archives may hold on to: their own, or shared by several of one process.
 
-use std::{num::NonZero, sync::Arc, thread};
+use std::{
+    collections::HashSet,
+    num::NonZero,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
 
 use quick_cache::{Equivalent, Weighter, sync::Cache};
 use serde::Serialize;
@@ -165,8 +170,16 @@ impl Readers {
         self.0.insert(SegmentKey { archive, path: path.to_owned() }, reader);
     }
 
-    /// Forgets those of an archive that `is_kept` does not say are to stay.
-    pub(super) fn retain(&self, archive: u64, is_kept: impl Fn(&str) -> bool) {
-        self.0.retain(|key, _| key.archive != archive || is_kept(&key.path));
+    /// Forgets those of an archive that `is_kept` does not say are to stay; the answer is what their parts are cached under.
+    pub(super) fn retain(&self, archive: u64, is_kept: impl Fn(&str) -> bool) -> HashSet<u64> {
+        let gone = Mutex::new(HashSet::new());
+        self.0.retain(|key, reader| {
+            let stays = key.archive != archive || is_kept(&key.path);
+            if !stays {
+                gone.lock().unwrap_or_else(PoisonError::into_inner).insert(reader.number());
+            }
+            stays
+        });
+        gone.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -112,9 +112,12 @@ impl Archive {
         *newest = Newest { manifest: Arc::clone(manifest), lease: Weak::new() };
         drop(newest);
         self.inner.versions.send_replace(manifest.version);
-        // An open file that is deleted would take its room on the disk for as long as it is cached.
+        // An open file that is deleted would take its room on the disk for as long as it is cached, and its pages the room of
+        // others.
         let named: HashSet<&str> = manifest.segments.iter().map(|segment| segment.path.as_str()).collect();
-        self.inner.resources.readers.retain(self.inner.number, |path| named.contains(path));
+        let resources = &self.inner.resources;
+        let gone = resources.readers.retain(self.inner.number, |path| named.contains(path));
+        resources.pages.forget(&gone);
         self.blooms().keep(manifest);
     }
 }

@@ -1,7 +1,7 @@
 //! What was read of segments, ready for use.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     fmt,
     num::NonZero,
     ops::Range,
@@ -132,6 +132,13 @@ impl PageCache {
     /// Bytes that it holds, and that queries hold of it.
     pub(crate) fn bytes(&self) -> u64 {
         self.held.weight() + self.memory.pinned_bytes() + self.told.pinned_bytes()
+    }
+
+    /// Forgets what was read of segments with these numbers.
+    pub(crate) fn forget(&self, segments: &HashSet<u64>) {
+        if !segments.is_empty() {
+            self.held.retain(|(segment, _), _| !segments.contains(segment));
+        }
     }
 
     /// The part of its memory that is for what was read before.

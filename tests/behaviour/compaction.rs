@@ -221,3 +221,25 @@ fn a_day_that_is_larger_than_a_segment_is_merged_in_parts_of_a_segment() {
     assert!(times.windows(2).all(|pair| pair[0].1 <= pair[1].0), "{times:?}");
     assert_eq!(all(&snapshot), before);
 }
+
+#[test]
+fn pages_of_segments_that_were_merged_make_room_at_once() {
+    let place = Place::new();
+    let archive = place.archive(1000);
+    (0..8).for_each(|commit_| commit(&archive, (0..60).map(|flow| flow * 8 + commit_)));
+    let newest = archive.snapshot().unwrap();
+    assert_eq!(all(&newest).len(), 480);
+    let before = archive.memory();
+    assert!(before.page_bytes > 0 && before.index_bytes > 0);
+    drop(newest);
+    let compactor = archive.writer().unwrap().compactor();
+    assert!(compact(&compactor, Effort::Thorough) > 0);
+    // Nothing has read what they were merged to.
+    assert_eq!(archive.memory().page_bytes, 0, "{before:?}");
+    assert_eq!(now(&archive).len(), 480);
+    drop(compactor);
+    // What was not merged keeps its pages.
+    let kept = archive.memory().page_bytes;
+    commit(&archive, [5_000]);
+    assert_eq!(archive.memory().page_bytes, kept);
+}
