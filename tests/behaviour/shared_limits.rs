@@ -86,8 +86,9 @@ fn fifty_archives() {
             descriptors = descriptors.max(numbered("/proc/self/fd"));
             assert!(archives[0].memory().open_files <= DESCRIPTORS as usize / 4);
         }
-        // Two of the test harness among them.
-        assert!(threads <= 40, "{threads} threads");
+        // 40 where there are two cores, two of the test harness among them: segments are written with the help of all cores.
+        let most = 20 + 10 * std::thread::available_parallelism().map_or(1, usize::from);
+        assert!(threads <= most, "{threads} threads");
         assert!(descriptors < DESCRIPTORS as usize, "{descriptors} descriptors");
         // Each is merged, though few threads do that for all.
         for (archive, appender) in archives.iter().zip(&appenders) {
