@@ -1,5 +1,7 @@
 //! Which flows compaction keeps apart: those of different groups of nodes.
 
+use std::fmt::{self, Display, Formatter};
+
 use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash64;
@@ -28,7 +30,7 @@ const MOST_GROUPS: u16 = 64;
 /// let partition = Partition::by_node(16).up_to("/");
 /// assert_eq!(partition.group(Some("tenant-7/edge-1")), partition.group(Some("tenant-7/edge-2")));
 /// assert!(partition.group(Some("tenant-7/edge-1")) < 16);
-/// assert_eq!(partition.groups(), 16);
+/// assert_eq!(partition.to_string(), "16 groups of nodes by their IDs up to \"/\"");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -79,6 +81,14 @@ impl Partition {
             Some(ValueRef::Number(_)) | None => self.group(None),
         };
         Ok((0..flows.num_rows()).map(group).collect())
+    }
+}
+
+/// Such as `16 groups of nodes by their IDs up to "/"`.
+impl Display for Partition {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} groups of nodes by their IDs", self.groups())?;
+        if self.up_to.is_empty() { Ok(()) } else { write!(f, " up to {:?}", self.up_to) }
     }
 }
 

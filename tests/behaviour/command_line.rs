@@ -600,6 +600,12 @@ fn compact_makes_few_segments_of_many_and_a_second_run_does_nothing() {
         "compacted=0 segments=1\n"
     );
     assert_eq!(flowseek(&["query", &archive, "--all"]).done(), before);
+    let divided = "divided into:      4 groups of nodes by their IDs up to \"/\"\n";
+    assert!(flowseek(&["stats", &archive]).done().ends_with(divided));
+    let stats: Value = serde_json::from_str(&flowseek(&["stats", &archive, "--json"]).done()).unwrap();
+    assert_eq!(stats["partition"], serde_json::json!({"groups": 4, "upTo": "/"}));
+    flowseek(&["compact", &archive, "--groups", "0"]).done();
+    assert!(!flowseek(&["stats", &archive]).done().contains("divided"));
     assert_eq!(flowseek(&["compact", &archive, "--groups", "65"]).status, 2);
     assert_eq!(flowseek(&["compact", &archive, "--tenant-up-to", "/"]).status, 2);
     let missing = flowseek(&["compact", &place.path("nothing")]);

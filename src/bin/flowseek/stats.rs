@@ -56,6 +56,7 @@ fn json(manifest: &Manifest) -> String {
         "bytesPerFlow": bytes_per_flow(manifest.bytes(), manifest.rows()),
         "oldestStartTime": oldest,
         "newestStartTime": newest,
+        "partition": manifest.partition,
     })
     .to_string()
 }
@@ -73,5 +74,8 @@ fn text(manifest: &Manifest) -> String {
         format!("oldest start time: {}", or_none(oldest)),
         format!("newest start time: {}", or_none(newest)),
     ]
+    .into_iter()
+    .chain(manifest.partition.as_ref().map(|partition| format!("divided into:      {partition}")))
+    .collect::<Vec<_>>()
     .join("\n")
 }
