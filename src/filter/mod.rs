@@ -37,7 +37,7 @@ pub use builder::{
     dst_node, dst_packets, dst_port, duration, end_time, flow_flags, flow_id, ip, node_id, packets, port, protocol,
     src_bytes, src_ip, src_node, src_packets, src_port, start_time, tcp_flags,
 };
-pub use language::{FilterError, FilterProblem, REFERENCE};
+pub use language::{Completion, FilterError, FilterProblem, REFERENCE, complete};
 pub(crate) use language::{Parsed, parse_at};
 pub use operand::Operand;
 pub use pattern::Pattern;

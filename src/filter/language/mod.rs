@@ -9,6 +9,7 @@
 //! # Ok::<(), flowseek::filter::FilterError>(())
 //! ```
 
+mod complete;
 mod error;
 mod lexer;
 mod parser;
@@ -17,8 +18,11 @@ mod values;
 
 use std::{str::FromStr, time::SystemTime};
 
-pub use self::error::{FilterError, FilterProblem};
 use self::parser::Parser;
+pub use self::{
+    complete::{Completion, complete},
+    error::{FilterError, FilterProblem},
+};
 use super::Filter;
 use crate::flow::Timestamp;
 

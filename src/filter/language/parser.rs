@@ -21,10 +21,10 @@ const MOST_TESTS: usize = 1000;
 const MOST_PATTERNS: usize = 64;
 
 /// The words that begin a test, without a direction before them.
-const SUBJECTS: [&str; 34] = [
-    "any",
+const SUBJECTS: [&str; 28] = [
+    "src",
+    "dst",
     "proto",
-    "protocol",
     "tcp",
     "udp",
     "icmp",
@@ -34,9 +34,7 @@ const SUBJECTS: [&str; 34] = [
     "port",
     "portrange",
     "ipv4",
-    "inet",
     "ipv6",
-    "inet6",
     "flags",
     "bytes",
     "packets",
@@ -44,19 +42,21 @@ const SUBJECTS: [&str; 34] = [
     "node",
     "nodeid",
     "activity",
-    "meta",
     "start",
     "end",
     "last",
-    "flowflags",
     "defunct",
+    "flowflags",
     "id",
-    "src",
-    "source",
-    "dst",
-    "dest",
-    "destination",
+    "meta",
+    "any",
 ];
+/// Other spellings of these, which are not offered.
+const SYNONYMS: [&str; 6] = ["protocol", "inet", "inet6", "source", "dest", "destination"];
+/// How values are compared.
+const COMPARISONS: [&str; 8] = ["=", "!=", "in", "not in", ">", "<", ">=", "<="];
+/// Protocols that are often asked for.
+const PROTOCOLS: [&str; 8] = ["tcp", "udp", "icmp", "icmp6", "gre", "esp", "sctp", "unknown"];
 /// Those that may have a direction before them.
 const DIRECTED: [&str; 8] = ["ip", "host", "net", "port", "portrange", "bytes", "packets", "node"];
 
@@ -96,6 +96,12 @@ pub(super) struct Parser<'t> {
     patterns: usize,
     pub(super) problems: Vec<FilterProblem>,
     pub(super) is_relative: bool,
+    /// The values of the test that is read, where they are words.
+    values: &'static [&'static str],
+    /// Whether more was expected where the text ends.
+    fails_at_end: bool,
+    /// The words that may stand where the text ends.
+    pub(super) offers: Vec<&'static str>,
 }
 
 impl<'t> Parser<'t> {
@@ -109,12 +115,16 @@ impl<'t> Parser<'t> {
             patterns: 0,
             problems: Vec::new(),
             is_relative: false,
+            values: &[],
+            fails_at_end: false,
+            offers: Vec::new(),
         }
     }
 
     /// All of the text. A text without words is every flow.
     pub(super) fn filter(&mut self) -> Filter {
         if self.kind() == Kind::End {
+            self.offer_test();
             return Filter::all();
         }
         let filter = self.or();
@@ -137,6 +147,9 @@ impl<'t> Parser<'t> {
         while self.accept(Kind::Or) {
             filter = filter.or(self.and());
         }
+        if !self.fails_at_end {
+            self.offer(&["and", "or"]);
+        }
         filter
     }
 
@@ -151,6 +164,7 @@ impl<'t> Parser<'t> {
     fn unary(&mut self) -> Filter {
         let (kind, span) = (self.kind(), self.span());
         if !matches!(kind, Kind::Not | Kind::Open) {
+            self.offer_test();
             return self.test().unwrap_or_else(|Failed| {
                 self.skip();
                 Filter::all()
@@ -171,6 +185,7 @@ impl<'t> Parser<'t> {
     /// What stands between parentheses, behind the first.
     fn parenthesis(&mut self) -> Filter {
         let filter = self.or();
+        self.offer(&[")"]);
         if !self.accept(Kind::Close) {
             self.expected("`and`, `or` or `)`");
             self.skip();
@@ -185,6 +200,9 @@ impl<'t> Parser<'t> {
             self.problem(self.span(), format!("expected at most {MOST_TESTS} tests; a list such as [80, 443] is one"));
         }
         let ends = self.ends();
+        if ends != Ends::Unsaid {
+            self.offer(&DIRECTED);
+        }
         let span = self.span();
         let Some(word) = self.word() else {
             let what = if ends == Ends::Unsaid {
@@ -239,7 +257,8 @@ impl<'t> Parser<'t> {
             "flowflags" => self.flow_flags(),
             "defunct" => Ok(filter::flow_flags().carries_any(FlowFlags::DEFUNCT.iter().copied())),
             _ => {
-                let meant = spelling::nearest(&lower, 2, SUBJECTS.map(|subject| (subject, subject)));
+                let meant =
+                    spelling::nearest(&lower, 2, SUBJECTS.iter().chain(&SYNONYMS).map(|known| (*known, *known)));
                 let meant = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
                 let message = format!("expected a test, such as `dst port 443`; found {}{meant}", found(word));
                 self.problem(span, message);
@@ -269,6 +288,13 @@ impl<'t> Parser<'t> {
     }
 
     fn protocol(&mut self) -> Parsed<Filter> {
+        self.values = &PROTOCOLS;
+        let filter = self.protocols();
+        self.values = &[];
+        filter
+    }
+
+    fn protocols(&mut self) -> Parsed<Filter> {
         let (comparison, ranges) =
             self.listed(values::PROTOCOL, |text| values::protocols(text).ok_or_else(String::new))?;
         Ok(numbers(Operand::Field(Field::Protocol), comparison, &ranges.concat()))
@@ -366,6 +392,7 @@ impl<'t> Parser<'t> {
     /// `flags SA`: all of them; `flags any SA`; `flags none SA`; `flags = SA`: these and no others.
     fn flags(&mut self) -> Parsed<Filter> {
         let bits = |mask: u8| (0..u8::BITS).map(|bit| 1u8 << bit).filter(move |bit| mask & bit != 0).map(TcpFlags::new);
+        self.offer(&["any", "none", "all"]);
         let word = self.word_at(self.at).map(str::to_ascii_lowercase);
         match word.as_deref() {
             Some("any") => {
@@ -440,6 +467,7 @@ impl<'t> Parser<'t> {
     }
 
     fn comparison(&mut self) -> Comparison {
+        self.offer(&COMPARISONS);
         let is_in = |parser: &Self, at: usize| parser.word_at(at).is_some_and(|word| word.eq_ignore_ascii_case("in"));
         match self.kind() {
             Kind::Compare(compare) => {
@@ -476,7 +504,10 @@ impl<'t> Parser<'t> {
                         self.at += 1;
                     }
                 },
-                _ => return Err(self.expected("another value, or `]`")),
+                _ => {
+                    self.offer(self.values);
+                    return Err(self.expected("another value, or `]`"));
+                }
             }
         }
         self.at += 1;
@@ -490,6 +521,7 @@ impl<'t> Parser<'t> {
 
     /// The same, where it is said why it is none.
     fn told<T>(&mut self, read: impl Fn(&str) -> Result<T, String>) -> Parsed<T> {
+        self.offer(self.values);
         let is_value = matches!(self.kind(), Kind::Word | Kind::Quoted);
         let text = self.tokens.get(self.at).filter(|_| is_value).map_or("", |token| token.text);
         match read(text) {
@@ -502,9 +534,22 @@ impl<'t> Parser<'t> {
         }
     }
 
+    /// Notes words that may stand here, where the text ends.
+    fn offer(&mut self, words: &[&'static str]) {
+        if self.kind() == Kind::End {
+            self.offers.extend(words);
+        }
+    }
+
+    fn offer_test(&mut self) {
+        self.offer(&SUBJECTS);
+        self.offer(&["not", "("]);
+    }
+
     /// Notes what was expected in place of the next word.
     fn expected(&mut self, what: &str) -> Failed {
         let Some(token) = self.tokens.get(self.at).cloned() else { return Failed };
+        self.fails_at_end |= token.kind == Kind::End;
         let found = match token.kind {
             Kind::End => "the end".to_owned(),
             Kind::Unclosed => "a quote that nothing closes".to_owned(),
