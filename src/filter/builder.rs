@@ -307,7 +307,7 @@ impl Names {
 }
 
 /// A test that a pattern matches, or that none does. A pattern without wildcards is a name.
-fn patterns_of(field: Field, patterns: &BTreeSet<Pattern>, matched: bool) -> Filter {
+pub(super) fn patterns_of(field: Field, patterns: &BTreeSet<Pattern>, matched: bool) -> Filter {
     let (names, patterns): (BTreeSet<_>, BTreeSet<_>) =
         patterns.iter().cloned().partition(|pattern| pattern.literal().is_some());
     let names: BTreeSet<String> = names.iter().filter_map(|name| name.literal().map(str::to_owned)).collect();
@@ -380,7 +380,7 @@ impl<T: FlagSet> Flags<T> {
 }
 
 /// The test on one field, or on either of two.
-fn either<T: Copy>(fields: &[T], test: impl Fn(T) -> Filter) -> Filter {
+pub(super) fn either<T: Copy>(fields: &[T], test: impl Fn(T) -> Filter) -> Filter {
     match fields {
         [field] => test(*field),
         fields => Filter::Or(fields.iter().map(|field| test(*field)).collect()),
@@ -392,7 +392,7 @@ fn either<T: Copy>(fields: &[T], test: impl Fn(T) -> Filter) -> Filter {
 ///
 /// Of the ports of either end and 443 it is `(src != 443 or dst != 443) and not (src = 443 or dst = 443)`: the first half
 /// turns away a flow without ports, the second one with 443 at either end.
-fn neither<T: Copy>(fields: &[T], test: impl Fn(T, bool) -> Filter) -> Filter {
+pub(super) fn neither<T: Copy>(fields: &[T], test: impl Fn(T, bool) -> Filter) -> Filter {
     match fields {
         [field] => test(*field, false),
         fields => either(fields, |field| test(field, false)).and(!either(fields, |field| test(field, true))),

@@ -207,6 +207,11 @@ impl<'a> Scalar<'a> {
     }
 }
 
+/// The reason why a value is refused, with the name of its field before it.
+pub(super) fn of(name: &'static str) -> impl FnOnce(String) -> String {
+    move |reason| format!("{name}: {reason}")
+}
+
 /// Numbers whose largest value a reason can name.
 trait Bounded {
     const GREATEST: u64;

@@ -7,7 +7,7 @@ use super::{
     Parsed,
     object::{self, Token},
     remarks::Remarks,
-    scalar::Scalar,
+    scalar::{Scalar, of},
 };
 use crate::flow::{Flow, TcpFlags, has_ports};
 
@@ -151,10 +151,6 @@ fn flags(flags: &Scalar<'_>) -> Result<Option<TcpFlags>, String> {
         }
         other => Err(format!("tcp_flags: {} is not one or two hexadecimal digits", other.shown())),
     }
-}
-
-fn of(name: &'static str) -> impl FnOnce(String) -> String {
-    move |reason| format!("{name}: {reason}")
 }
 
 #[cfg(test)]

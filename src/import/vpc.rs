@@ -1,7 +1,11 @@
 //! Flow logs of AWS VPC as text: fields with blanks between, in the order of a header. The mapping is in the documentation
 //! of [`import`](super).
 
-use super::{Parsed, remarks::Remarks, scalar::Scalar};
+use super::{
+    Parsed,
+    remarks::Remarks,
+    scalar::{Scalar, of},
+};
 use crate::flow::{Flow, has_ports};
 
 /// The fields of a line without a header: those of version 2.
@@ -138,10 +142,6 @@ impl Parser {
             ..Flow::starting(start.ok_or("start: it is missing, and every flow has a start")?)
         }))
     }
-}
-
-fn of(name: &'static str) -> impl FnOnce(String) -> String {
-    move |reason| format!("{name}: {reason}")
 }
 
 #[cfg(test)]

@@ -1,14 +1,17 @@
 //! From words to a filter: recursive descent, which goes on behind whatever is wrong.
 
-use std::{collections::BTreeSet, ops::Range as Span, sync::Arc};
+use std::{collections::BTreeSet, ops::Range as Span};
 
 use super::{
     error::FilterProblem,
     lexer::{Compare, Kind, Token, tokens},
-    values::{self, Name, Range},
+    values::{self, Range},
 };
 use crate::{
-    filter::{self, Filter, Operand, Ranges, Set, Test, Times},
+    filter::{
+        self, Filter, Operand, Pattern, Ranges, Set, Test, Times,
+        builder::{either, neither, patterns_of},
+    },
     flow::{Field, FlowFlags, Instant, TcpFlags, Timestamp},
     spelling,
 };
@@ -325,35 +328,14 @@ impl<'t> Parser<'t> {
 
     fn names(&mut self, ends: Ends, fields: &[Field]) -> Parsed<Filter> {
         let (comparison, names) = self.listed(values::NAME, |text| values::name(text).ok_or_else(String::new))?;
-        let (mut texts, mut patterns) = (BTreeSet::new(), BTreeSet::new());
-        for name in names {
-            match name {
-                Name::Exact(text) => drop(texts.insert(text)),
-                Name::Pattern(pattern) => drop(patterns.insert(pattern)),
-            }
-        }
-        self.patterns += patterns.len();
+        self.patterns += names.iter().filter(|name| name.literal().is_none()).count();
         if self.patterns > MOST_PATTERNS {
             let message = format!("expected at most {MOST_PATTERNS} names with * or ? in a filter");
             self.problem(self.tokens.get(self.at - 1).map_or(0..0, |token| token.span.clone()), message);
             return Err(Failed);
         }
-        let texts = Arc::new(texts);
-        // Inside of the list, or outside of it.
-        let test = |field: Field, listed: bool| {
-            let set = Set::Texts { texts: Arc::clone(&texts), listed };
-            let exact = Filter::Test(Test::new(Operand::Field(field), set));
-            if patterns.is_empty() {
-                return exact;
-            }
-            let set = Set::Patterns { patterns: patterns.clone(), matched: listed };
-            let like = Filter::Test(Test::new(Operand::Field(field), set));
-            match (texts.is_empty(), listed) {
-                (true, _) => like,
-                (false, true) => exact.or(like),
-                (false, false) => exact.and(like),
-            }
-        };
+        let names: BTreeSet<Pattern> = names.into_iter().collect();
+        let test = |field: Field, inside: bool| patterns_of(field, &names, inside);
         Ok(match fields {
             [source, destination] => joined(ends, *source, *destination, comparison, test),
             fields => {
@@ -664,8 +646,7 @@ fn of_ends(ends: Ends, source: Field, destination: Field, comparison: Comparison
     joined(ends, source, destination, comparison, test)
 }
 
-/// A test on one end, on either or on both. `test` makes the one of a field: inside of a list (`true`) or outside of it. Outside
-/// at either end is outside at both, where one at least has a value.
+/// A test on one end, on either or on both. `test` makes the one of a field: inside of a list (`true`) or outside of it.
 fn joined(
     ends: Ends,
     source: Field,
@@ -678,10 +659,7 @@ fn joined(
         Ends::Source => test(source, inside),
         Ends::Destination => test(destination, inside),
         Ends::Both => test(source, inside).and(test(destination, inside)),
-        Ends::Unsaid | Ends::Either if inside => test(source, true).or(test(destination, true)),
-        Ends::Unsaid | Ends::Either => {
-            let either = |inside| test(source, inside).or(test(destination, inside));
-            either(false).and(!either(true))
-        }
+        Ends::Unsaid | Ends::Either if inside => either(&[source, destination], |field| test(field, true)),
+        Ends::Unsaid | Ends::Either => neither(&[source, destination], test),
     }
 }

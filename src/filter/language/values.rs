@@ -183,17 +183,8 @@ pub(super) fn flags(text: &str) -> Option<u8> {
     text.chars().map(letter).try_fold(0, |sum, bit| Some(sum | bit?)).filter(|_| !text.is_empty())
 }
 
-/// A name, or a pattern of names where it has a `*` or a `?` without a backslash before it.
-pub(super) enum Name {
-    Exact(String),
-    Pattern(Pattern),
-}
-
-pub(super) fn name(text: &str) -> Option<Name> {
+/// A pattern of names, or a name where it has no `*` and no `?` without a backslash before it.
+pub(super) fn name(text: &str) -> Option<Pattern> {
     let pattern: Pattern = text.parse().ok()?;
-    match pattern.literal() {
-        Some(name) if name.len() <= MAX_TEXT_BYTES => Some(Name::Exact(name.to_owned())),
-        Some(_) => None,
-        None => Some(Name::Pattern(pattern)),
-    }
+    pattern.literal().is_none_or(|name| name.len() <= MAX_TEXT_BYTES).then_some(pattern)
 }

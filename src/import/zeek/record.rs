@@ -5,7 +5,10 @@ use std::net::IpAddr;
 
 use crate::{
     flow::{Address, Flow, Protocol, Timestamp, has_ports},
-    import::{near, scalar::Scalar},
+    import::{
+        near,
+        scalar::{Scalar, of},
+    },
 };
 
 /// ICMP for IPv6 by its IANA number.
@@ -249,8 +252,4 @@ fn port(port: &Scalar<'_>, protocol: Protocol, name: &'static str) -> Result<Opt
         }
         port => Ok(port),
     }
-}
-
-fn of(name: &'static str) -> impl FnOnce(String) -> String {
-    move |reason| format!("{name}: {reason}")
 }
