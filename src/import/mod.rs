@@ -105,7 +105,9 @@ mod parser;
 mod reader;
 mod remarks;
 mod scalar;
+mod sink;
 mod suricata;
+mod unit;
 mod vpc;
 mod zeek;
 
@@ -119,3 +121,5 @@ pub use parser::LineParser;
 pub use reader::{Item, MAX_LINE_BYTES, Reader, Rejected};
 pub use remarks::{Remarks, SkippedLog, UnknownKey};
 pub(crate) use scalar::Scalar;
+pub(crate) use sink::Sink;
+pub use unit::Unit;

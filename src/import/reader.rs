@@ -5,7 +5,7 @@ use std::{
     io::{self, BufRead, Read},
 };
 
-use super::{Format, LineParser, Parsed, Remarks};
+use super::{Format, LineParser, Parsed, Remarks, Unit};
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::Flow,
@@ -14,25 +14,27 @@ use crate::{
 /// The longest line that is read, in bytes: 1 MiB, far more than any flow takes.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
 
-/// A line that is no flow. It reads as `line 17: destPort: 70000 is not a port from 0 to 65535`.
+/// A line, row or record that is no flow. It reads as `line 17: destPort: 70000 is not a port from 0 to 65535`.
 ///
 /// ```
-/// use flowseek::import::Rejected;
+/// use flowseek::import::{Rejected, Unit};
 ///
-/// let rejected = Rejected { line: 17, reason: "not a JSON object".to_owned() };
+/// let rejected = Rejected { unit: Unit::Line, number: 17, reason: "not a JSON object".to_owned() };
 /// assert_eq!(rejected.to_string(), "line 17: not a JSON object");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejected {
-    /// Its number, from 1 on; blank lines count.
-    pub line: u64,
+    /// What it is.
+    pub unit: Unit,
+    /// Its number among all of the input, from 1 on.
+    pub number: u64,
     /// What is wrong with it: the key, what was given and what is allowed.
     pub reason: String,
 }
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.reason)
+        write!(f, "{} {}: {}", self.unit, self.number, self.reason)
     }
 }
 
@@ -43,7 +45,7 @@ impl fmt::Display for Rejected {
 ///
 /// let input = "{\"startTime\":1}\n{}\n";
 /// let items = Reader::new(Format::Json, input.as_bytes()).collect::<flowseek::Result<Vec<_>>>()?;
-/// assert!(matches!(items.as_slice(), [Item::Flow(_), Item::Rejected(rejected)] if rejected.line == 2));
+/// assert!(matches!(items.as_slice(), [Item::Flow(_), Item::Rejected(rejected)] if rejected.number == 2));
 /// # Ok::<(), flowseek::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,7 +120,7 @@ impl<R: BufRead> Reader<R> {
     }
 
     fn reject(&self, reason: String) -> Option<Result<Item>> {
-        Some(Ok(Item::Rejected(Rejected { line: self.line, reason })))
+        Some(Ok(Item::Rejected(Rejected { unit: Unit::Line, number: self.line, reason })))
     }
 
     fn fail(&mut self, error: io::Error) -> Option<Result<Item>> {
@@ -196,8 +198,8 @@ mod tests {
         let items: Vec<Item> = reader.by_ref().map(Result::unwrap).collect();
         let reason = "the line is longer than 1048576 bytes".to_owned();
         assert!(matches!(items[0], Item::Flow(_)) && matches!(items[2], Item::Flow(_)));
-        assert_eq!(items[1], Item::Rejected(Rejected { line: 2, reason: reason.clone() }));
-        assert_eq!(items[3], Item::Rejected(Rejected { line: 4, reason }));
+        assert_eq!(items[1], Item::Rejected(Rejected { unit: Unit::Line, number: 2, reason: reason.clone() }));
+        assert_eq!(items[3], Item::Rejected(Rejected { unit: Unit::Line, number: 4, reason }));
         assert_eq!(items.len(), 4);
         assert!(reader.buffer.capacity() <= 2 * MAX_LINE_BYTES + 2);
     }

@@ -4,19 +4,19 @@ use super::ImportOptions;
 use crate::{
     error::{Error, Result},
     flow::Flow,
-    import::{Rejected, Remarks},
+    import::{Rejected, Remarks, Sink, Unit},
     schema::{FlowBuilder, UnsortedFlows},
 };
 
-/// Some lines of an input, or some rows of a Parquet file, that follow on one another.
+/// Some lines, rows or records of an input that follow on one another.
 #[derive(Debug)]
 pub(super) struct Chunk {
     /// The flows among them.
     pub(super) flows: UnsortedFlows,
     /// Those that are none, numbered from 1 on within the chunk.
     pub(super) rejected: Vec<Rejected>,
-    /// How many lines or rows there are.
-    pub(super) lines: u64,
+    /// How many there are in all.
+    pub(super) read: u64,
     /// How many are records of something else.
     pub(super) skipped: u64,
     /// What is to be remarked of them.
@@ -25,59 +25,72 @@ pub(super) struct Chunk {
     pub(super) bytes: u64,
 }
 
-/// Gathers a chunk, line by line.
+/// Gathers a chunk, one record after the other.
 #[derive(Debug)]
 pub(super) struct ChunkBuilder<'o> {
     options: &'o ImportOptions,
+    unit: Unit,
     flows: FlowBuilder,
     rejected: Vec<Rejected>,
-    lines: u64,
+    read: u64,
     skipped: u64,
+    remarks: Remarks,
 }
 
 impl<'o> ChunkBuilder<'o> {
     /// An empty one, whose flows are completed by options.
-    pub(super) fn new(options: &'o ImportOptions) -> Self {
-        Self { options, flows: FlowBuilder::default(), rejected: Vec::new(), lines: 0, skipped: 0 }
-    }
-
-    /// A line that is a flow.
-    pub(super) fn flow(&mut self, mut flow: Flow) {
-        self.options.complete(&mut flow);
-        match self.flows.push(&flow) {
-            Ok(()) => self.lines += 1,
-            Err(error) => self.rejected(error.to_string()),
+    pub(super) fn new(unit: Unit, options: &'o ImportOptions) -> Self {
+        Self {
+            options,
+            unit,
+            flows: FlowBuilder::default(),
+            rejected: Vec::new(),
+            read: 0,
+            skipped: 0,
+            remarks: Remarks::default(),
         }
-    }
-
-    /// A line that is none.
-    pub(super) fn rejected(&mut self, reason: String) {
-        self.lines += 1;
-        self.rejected.push(Rejected { line: self.lines, reason });
-    }
-
-    /// A line with a record of something else.
-    pub(super) fn skipped(&mut self) {
-        self.lines += 1;
-        self.skipped += 1;
     }
 
     /// A line that says nothing.
     pub(super) fn blank(&mut self) {
-        self.lines += 1;
+        self.read += 1;
     }
 
     /// The chunk, with `bytes` of the input read.
-    pub(super) fn finish(mut self, remarks: Remarks, bytes: u64) -> Result<Chunk> {
-        let Self { rejected, lines, skipped, .. } = self;
-        Ok(Chunk { flows: self.flows.unsorted()?, rejected, lines, skipped, remarks, bytes })
+    pub(super) fn finish(mut self, bytes: u64) -> Result<Chunk> {
+        let Self { rejected, read, skipped, remarks, .. } = self;
+        Ok(Chunk { flows: self.flows.unsorted()?, rejected, read, skipped, remarks, bytes })
+    }
+}
+
+impl Sink for ChunkBuilder<'_> {
+    fn flow(&mut self, mut flow: Flow) {
+        self.options.complete(&mut flow);
+        match self.flows.push(&flow) {
+            Ok(()) => self.read += 1,
+            Err(error) => self.rejected(error.to_string()),
+        }
+    }
+
+    fn rejected(&mut self, reason: String) {
+        self.read += 1;
+        self.rejected.push(Rejected { unit: self.unit, number: self.read, reason });
+    }
+
+    fn skipped(&mut self) {
+        self.read += 1;
+        self.skipped += 1;
+    }
+
+    fn remarks(&mut self) -> &mut Remarks {
+        &mut self.remarks
     }
 }
 
 /// Why an input goes no further.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The next line cannot be read.
+    /// What comes next cannot be read.
     Unreadable(std::io::Error),
     /// Anything else.
     Other(Error),

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use crate::{
     error::{Error, ErrorKind, ParseError, Result},
-    import::{Format, detect},
+    import::{Format, Unit, detect},
     segment::PARQUET_MAGIC,
 };
 
@@ -40,6 +40,14 @@ impl ImportFormat {
         match self {
             Self::Lines(format) => format.name(),
             Self::Parquet => "parquet",
+        }
+    }
+
+    /// What a file of the format consists of.
+    pub(super) const fn unit(self) -> Unit {
+        match self {
+            Self::Lines(_) => Unit::Line,
+            Self::Parquet => Unit::Row,
         }
     }
 

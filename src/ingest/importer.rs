@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    import::decompress,
+    import::{Unit, decompress},
     resources::{SharedFile, input_error, io_error},
     segment::{FileBytes, PARQUET_MAGIC},
 };
@@ -63,7 +63,7 @@ impl Appender {
             }
             ImportFormat::Parquet => parquet::chunks(hold(input)?, options.clone())?,
         };
-        Import::new(self, options.strictness, observer).run(chunks)
+        Import::new(self, format.unit(), options.strictness, observer).run(chunks)
     }
 
     /// [`import`](Self::import) of the file at a path. Only the parts of a Parquet file that are needed are read.
@@ -83,7 +83,7 @@ impl Appender {
         }
         let file = SharedFile::alone(path.as_ref()).map_err(|error| io_error(cannot())(error))?;
         let chunks = parquet::chunks(FileBytes::new(Arc::new(file)), options.clone())?;
-        Import::new(self, options.strictness, observer).run(chunks)
+        Import::new(self, ImportFormat::Parquet.unit(), options.strictness, observer).run(chunks)
     }
 }
 
@@ -92,13 +92,19 @@ struct Import<'a> {
     appender: &'a mut Appender,
     strictness: Strictness,
     observer: &'a mut dyn FnMut(ImportEvent),
-    lines: u64,
+    unit: Unit,
+    read: u64,
     report: ImportReport,
 }
 
 impl<'a> Import<'a> {
-    fn new(appender: &'a mut Appender, strictness: Strictness, observer: &'a mut dyn FnMut(ImportEvent)) -> Self {
-        Self { appender, strictness, observer, lines: 0, report: ImportReport::default() }
+    fn new(
+        appender: &'a mut Appender,
+        unit: Unit,
+        strictness: Strictness,
+        observer: &'a mut dyn FnMut(ImportEvent),
+    ) -> Self {
+        Self { appender, strictness, observer, unit, read: 0, report: ImportReport::default() }
     }
 
     fn run(mut self, chunks: Chunks) -> Result<ImportReport> {
@@ -106,7 +112,7 @@ impl<'a> Import<'a> {
             match chunk? {
                 Ok(chunk) => self.take(chunk)?,
                 Err(Failure::Unreadable(error)) => {
-                    let message = format!("the input cannot be read at line {}", self.lines + 1);
+                    let message = format!("the input cannot be read at {} {}", self.unit, self.read + 1);
                     return Err(input_error(message)(error));
                 }
                 Err(Failure::Other(error)) => return Err(error),
@@ -117,14 +123,14 @@ impl<'a> Import<'a> {
 
     fn take(&mut self, mut chunk: Chunk) -> Result<()> {
         for mut rejected in chunk.rejected {
-            rejected.line += self.lines;
+            rejected.number += self.read;
             if self.strictness == Strictness::Strict {
                 return Err(Error::new(ErrorKind::InvalidInput, rejected.to_string()));
             }
             self.report.rejected += 1;
             (self.observer)(ImportEvent::Rejected(rejected));
         }
-        self.lines += chunk.lines;
+        self.read += chunk.read;
         self.report.skipped += chunk.skipped;
         self.report.remarks.merge(chunk.remarks);
         let flows = chunk.flows.len() as u64;

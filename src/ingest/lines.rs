@@ -12,7 +12,7 @@ use super::{
     ImportOptions,
     chunk::{Chunk, ChunkBuilder, Failure},
 };
-use crate::import::{Format, LineParser, MAX_LINE_BYTES, Parsed, Remarks};
+use crate::import::{Format, LineParser, MAX_LINE_BYTES, Parsed, Sink, Unit};
 
 /// Bytes of a chunk, at most: the longest line and its end, so that a chunk without the end of a line is part of one
 /// that is too long.
@@ -115,8 +115,7 @@ impl Iterator for Cutter {
 
 /// Reads the lines of a chunk.
 pub(super) fn parse(cut: Cut, options: &ImportOptions) -> Result<Chunk, Failure> {
-    let mut chunk = ChunkBuilder::new(options);
-    let mut remarks = Remarks::default();
+    let mut chunk = ChunkBuilder::new(Unit::Line, options);
     match cut.lines {
         Lines::Whole(text, mut parser) => {
             let mut rest = text.as_slice();
@@ -133,12 +132,12 @@ pub(super) fn parse(cut: Cut, options: &ImportOptions) -> Result<Chunk, Failure>
                     Parsed::Blank => chunk.blank(),
                 }
             }
-            remarks = parser.take_remarks();
+            chunk.remarks().merge(parser.take_remarks());
         }
         Lines::TooLong => chunk.rejected(format!("the line is longer than {MAX_LINE_BYTES} bytes")),
         Lines::Unreadable(error) => return Err(Failure::Unreadable(error)),
     }
-    Ok(chunk.finish(remarks, cut.bytes)?)
+    Ok(chunk.finish(cut.bytes)?)
 }
 
 #[cfg(test)]
@@ -163,7 +162,7 @@ mod tests {
             let chunks = cut_text(text.to_owned());
             assert!(chunks.iter().all(|chunk| chunk.rejected.is_empty()));
             assert_eq!(chunks.iter().map(|chunk| chunk.flows.len()).sum::<usize>(), 5);
-            assert_eq!(chunks.iter().map(|chunk| chunk.lines).sum::<u64>(), 5);
+            assert_eq!(chunks.iter().map(|chunk| chunk.read).sum::<u64>(), 5);
         }
     }
 
@@ -172,10 +171,11 @@ mod tests {
         let good = "{\"startTime\":1}\n";
         let long = "x".repeat(5 * MAX_LINE_BYTES / 2);
         let chunks = cut_text(format!("{good}{long}\n{good}{long}"));
-        let lines: Vec<u64> = chunks.iter().map(|chunk| chunk.lines).filter(|lines| *lines > 0).collect();
+        let lines: Vec<u64> = chunks.iter().map(|chunk| chunk.read).filter(|lines| *lines > 0).collect();
         assert_eq!(lines, [1, 1, 1, 1]);
         let rejected: Vec<&Rejected> = chunks.iter().flat_map(|chunk| &chunk.rejected).collect();
-        let expected = Rejected { line: 1, reason: "the line is longer than 1048576 bytes".to_owned() };
+        let expected =
+            Rejected { unit: Unit::Line, number: 1, reason: "the line is longer than 1048576 bytes".to_owned() };
         assert_eq!(rejected, [&expected, &expected]);
     }
 

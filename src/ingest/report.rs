@@ -109,7 +109,7 @@ pub enum ImportEvent {
     },
 }
 
-/// What became of the lines of an input, or of the rows of a Parquet file.
+/// What became of the lines, rows or records of an input.
 ///
 /// ```
 /// use flowseek::{Archive, ingest::ImportOptions};

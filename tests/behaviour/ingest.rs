@@ -197,7 +197,7 @@ fn flows_and_the_numbers_of_rejected_lines_are_right_across_chunks() {
     let scratch = Scratch::new(1000);
     let outcome = scratch.import_bytes(text.clone());
     assert_eq!(outcome.rejected, rejected);
-    assert_eq!(rejected.last().unwrap().line, 12_000 / 101 * 101);
+    assert_eq!(rejected.last().unwrap().number, 12_000 / 101 * 101);
     assert_eq!(scratch.flows(), flows);
     assert_eq!(outcome.progress.last(), Some(&(text.len() as u64, flows.len() as u64)));
     assert!(outcome.progress.is_sorted() && outcome.progress.len() > 2);
@@ -226,7 +226,7 @@ fn an_overlong_line_and_bytes_that_are_not_utf_8_cost_only_themselves() {
     let (_, rejected, _) = read(Format::Json, &text);
     let outcome = Scratch::new(1000).import_bytes(text);
     assert_eq!(outcome.rejected, rejected);
-    assert_eq!(rejected.iter().map(|rejected| rejected.line).collect::<Vec<_>>(), [3, 4, 6, 7]);
+    assert_eq!(rejected.iter().map(|rejected| rejected.number).collect::<Vec<_>>(), [3, 4, 6, 7]);
     assert_eq!(outcome.report(), ImportReport { imported: 3, rejected: 4, ..ImportReport::default() });
 }
 
@@ -427,8 +427,8 @@ fn foreign_parquet_is_read_as_the_same_values_in_json() {
     let (flows, ..) = read(Format::Json, json.as_bytes());
     let scratch = Scratch::new(1000);
     let outcome = scratch.import_bytes(bytes);
-    let protocol = "line 4: protocol: \"TPC\" is not a protocol: a name such as TCP or an IANA number from 0 to 255";
-    assert_eq!(outcome.reasons(), ["line 3: destPort: 70000 is not a port from 0 to 65535", protocol]);
+    let protocol = "row 4: protocol: \"TPC\" is not a protocol: a name such as TCP or an IANA number from 0 to 255";
+    assert_eq!(outcome.reasons(), ["row 3: destPort: 70000 is not a port from 0 to 65535", protocol]);
     assert_eq!(scratch.flows(), flows);
 }
 
@@ -438,7 +438,7 @@ fn rows_of_parquet_are_numbered_across_chunks_and_zones_do_not_matter() {
     let times = TimestampMicrosecondArray::from_iter(times).with_timezone("+02:00");
     let scratch = Scratch::new(1000);
     let outcome = scratch.import_bytes(parquet(vec![("startTime", Arc::new(times))]));
-    assert_eq!(outcome.rejected.iter().map(|rejected| rejected.line).collect::<Vec<_>>(), [1, 10_000, 19_999]);
+    assert_eq!(outcome.rejected.iter().map(|rejected| rejected.number).collect::<Vec<_>>(), [1, 10_000, 19_999]);
     assert_eq!(outcome.rejected[0].reason, "startTime: it is missing, and every flow has a start");
     let flows = scratch.flows();
     assert_eq!(flows.len(), 19_997);
@@ -503,7 +503,7 @@ fn a_run_of_nul_bytes_costs_its_row_wherever_it_is() {
         ] {
             let outcome = Scratch::new(1000).import_bytes(text);
             assert_eq!(outcome.report().imported, 2, "{length} in line {line}");
-            assert_eq!(outcome.rejected.iter().map(|rejected| rejected.line).collect::<Vec<_>>(), [line]);
+            assert_eq!(outcome.rejected.iter().map(|rejected| rejected.number).collect::<Vec<_>>(), [line]);
         }
     }
 }

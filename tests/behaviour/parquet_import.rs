@@ -71,7 +71,7 @@ fn times_of_spark_are_exact_or_their_row_is_rejected() {
         assert_eq!(stored, expected);
         let rejected: Vec<u64> =
             (1..).zip(&times).filter(|(_, (.., time))| time.is_none()).map(|(row, _)| row).collect();
-        assert_eq!(outcome.rejected.iter().map(|rejected| rejected.line).collect::<Vec<_>>(), rejected);
+        assert_eq!(outcome.rejected.iter().map(|rejected| rejected.number).collect::<Vec<_>>(), rejected);
         assert!(outcome.reasons().iter().all(|reason| reason.contains("lie outside the years 0 to 9999")));
     }
 }
@@ -89,7 +89,7 @@ fn byte_arrays_without_annotation_are_text_and_never_guessed_from_their_length()
         ("destNode", binary(&[b"db", "ü".as_bytes(), b"x", b""])),
     ]));
     let [reason] = outcome.reasons().try_into().unwrap();
-    assert!(reason.starts_with("line 3: sourceIP: 16 bytes that are not UTF-8"), "{reason}");
+    assert!(reason.starts_with("row 3: sourceIP: 16 bytes that are not UTF-8"), "{reason}");
     let flows = scratch.flows();
     let seen: Vec<_> = flows.iter().map(|flow| (flow.src_ip, flow.dst_port, flow.dst_node.as_deref())).collect();
     let address = |text: &str| text.parse::<Address>().ok();
@@ -124,7 +124,7 @@ fn a_cell_that_is_not_utf_8_costs_its_row() {
     damaged[at] = 0xff;
     let scratch = Scratch::new(1000);
     let outcome = scratch.import_bytes(damaged);
-    assert_eq!(outcome.reasons(), ["line 2: destNode: 3 bytes that are not UTF-8 at byte 1"]);
+    assert_eq!(outcome.reasons(), ["row 2: destNode: 3 bytes that are not UTF-8 at byte 1"]);
     let stored: Vec<_> = scratch.flows().into_iter().map(|flow| flow.dst_node.unwrap()).collect();
     assert_eq!(stored, ["one", "six"]);
 }
@@ -138,12 +138,12 @@ fn counts_in_floating_point_are_exact_and_nan_is_absent() {
         ("destBytes", Arc::new(Float64Array::from(counts))),
         ("destPort", Arc::new(Float64Array::from(vec![443.0, f64::NAN, f64::NAN, 0.0, 0.0, 0.0]))),
     ]));
-    assert_eq!(outcome.rejected.iter().map(|rejected| rejected.line).collect::<Vec<_>>(), [4, 5, 6]);
+    assert_eq!(outcome.rejected.iter().map(|rejected| rejected.number).collect::<Vec<_>>(), [4, 5, 6]);
     let stored: Vec<_> = scratch.flows().iter().map(|flow| (flow.dst_bytes, flow.dst_port)).collect();
     assert_eq!(stored, [(Some(1 << 53), Some(443)), (Some(1 << 60), None), (None, None)]);
     // A start that is no number is no start.
     let outcome = scratch.import_bytes(parquet(vec![("startTime", Arc::new(Float64Array::from(vec![f64::NAN])))]));
-    assert_eq!(outcome.reasons(), ["line 1: startTime: it is missing, and every flow has a start"]);
+    assert_eq!(outcome.reasons(), ["row 1: startTime: it is missing, and every flow has a start"]);
 }
 
 /// A page of 64-bit numbers, none of which is absent, with its checksum. The crate's own writer notes none.

@@ -6,7 +6,7 @@ use super::{cells::Cells, form::Form};
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::{Field, Flow, columns::Key},
-    import::{Draft, Remarks, key_names, meant},
+    import::{Draft, Remarks, Sink, Unit, key_names, meant},
     ingest::{ImportOptions, chunk::ChunkBuilder},
 };
 
@@ -124,7 +124,8 @@ impl Columns {
         let cells =
             self.known.iter().zip(rows.columns()).map(|(column, array)| Ok((column, Cells::of(array, column.form)?)));
         let cells = cells.collect::<Result<Vec<_>>>()?;
-        let mut chunk = ChunkBuilder::new(options);
+        let mut chunk = ChunkBuilder::new(Unit::Row, options);
+        chunk.remarks().merge(self.remarks(rows.num_rows() as u64));
         for row in 0..rows.num_rows() {
             match flow(&cells, row) {
                 Ok(flow) => chunk.flow(flow),

@@ -46,8 +46,7 @@ pub(super) fn chunks(
     let rows = Rows::new(input, footer, columns.places());
     InOrder::start(rows, move |rows| {
         let Read { rows, bytes } = rows?;
-        let remarks = columns.remarks(rows.num_rows() as u64);
-        Ok(columns.flows(&rows, &options)?.finish(remarks, bytes)?)
+        Ok(columns.flows(&rows, &options)?.finish(bytes)?)
     })
 }
 
