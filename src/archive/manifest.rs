@@ -209,6 +209,8 @@ pub struct Retired {
 pub(super) enum Edit {
     /// New flows: the IDs before `next_flow_id` are then taken, and so are the numbers of their sources up to these.
     Append { segments: Vec<SegmentEntry>, next_flow_id: u64, sources: Sources },
+    /// The last number of a source is not needed any more.
+    Forget(String),
     /// Segments for others, by their paths: what was merged or removed, and what has come of it.
     Replace { removed: HashSet<String>, segments: Vec<SegmentEntry> },
     /// Retention: segments that go whole and whose files stay until a time, others that were cut, and what is left of these.
@@ -327,6 +329,10 @@ impl Manifest {
                     *last = sequence.max(*last);
                 }
                 segments
+            }
+            Edit::Forget(source) => {
+                next.sources.remove(&source)?;
+                Vec::new()
             }
             Edit::Replace { removed, segments } => {
                 next.retire(&removed, None)?;

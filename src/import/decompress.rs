@@ -44,6 +44,11 @@ pub fn decompress(mut input: impl Read + Send + 'static) -> Result<Box<dyn BufRe
     })
 }
 
+/// Whether an input that begins with these four bytes is compressed.
+pub(crate) fn is_compressed(head: &[u8]) -> bool {
+    Codec::of(head).is_some()
+}
+
 #[derive(Clone, Copy)]
 enum Codec {
     Gzip,

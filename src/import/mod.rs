@@ -113,6 +113,7 @@ mod zeek;
 
 pub use body::read_json;
 pub use decompress::decompress;
+pub(crate) use decompress::is_compressed;
 pub(crate) use flow_json::{Draft, key_names};
 pub use format::{Format, detect};
 pub(crate) use near::meant;

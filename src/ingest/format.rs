@@ -43,6 +43,20 @@ impl ImportFormat {
         }
     }
 
+    /// The format, where it is one of lines.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] where it is not.
+    pub(super) fn of_lines(self) -> Result<Format> {
+        match self {
+            Self::Lines(format) => Ok(format),
+            Self::Parquet => Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!("the format {self} is not one of lines and cannot be followed: import it once it is whole"),
+            )),
+        }
+    }
+
     /// What a file of the format consists of.
     pub(super) const fn unit(self) -> Unit {
         match self {

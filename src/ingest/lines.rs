@@ -16,7 +16,7 @@ use crate::import::{Format, LineParser, MAX_LINE_BYTES, Parsed, Sink, Unit};
 
 /// Bytes of a chunk, at most: the longest line and its end, so that a chunk without the end of a line is part of one
 /// that is too long.
-const CHUNK_BYTES: usize = MAX_LINE_BYTES + 1;
+pub(super) const CHUNK_BYTES: usize = MAX_LINE_BYTES + 1;
 
 /// What the reading thread gives to the others.
 #[derive(Debug)]
@@ -117,27 +117,33 @@ impl Iterator for Cutter {
 pub(super) fn parse(cut: Cut, options: &ImportOptions) -> Result<Chunk, Failure> {
     let mut chunk = ChunkBuilder::new(Unit::Line, options);
     match cut.lines {
-        Lines::Whole(text, mut parser) => {
-            let mut rest = text.as_slice();
-            while !rest.is_empty() {
-                let line = rest;
-                // Faster than the splitting of slices, which looks at one byte after the other.
-                let length = rest.skip_until(b'\n').map_err(Failure::Unreadable)?;
-                let line = line.get(..length).unwrap_or(line);
-                // Only the last line of the input can lack its end.
-                match if line.ends_with(b"\n") { parser.parse(line) } else { parser.parse_unended(line) } {
-                    Parsed::Flow(flow) => chunk.flow(flow),
-                    Parsed::Rejected(reason) => chunk.rejected(reason),
-                    Parsed::Skipped => chunk.skipped(),
-                    Parsed::Blank => chunk.blank(),
-                }
-            }
-            chunk.remarks().merge(parser.take_remarks());
-        }
-        Lines::TooLong => chunk.rejected(format!("the line is longer than {MAX_LINE_BYTES} bytes")),
+        Lines::Whole(text, mut parser) => read(&text, &mut parser, &mut chunk),
+        Lines::TooLong => chunk.rejected(too_long()),
         Lines::Unreadable(error) => return Err(Failure::Unreadable(error)),
     }
     Ok(chunk.finish(cut.bytes)?)
+}
+
+/// Reads whole lines; the last one of an input may lack its end.
+pub(super) fn read(mut text: &[u8], parser: &mut LineParser, chunk: &mut ChunkBuilder<'_>) {
+    while !text.is_empty() {
+        let line = text;
+        // Faster than the splitting of slices, which looks at one byte after the other. A slice can always be read.
+        let Ok(length) = text.skip_until(b'\n') else { break };
+        let line = line.get(..length).unwrap_or(line);
+        match if line.ends_with(b"\n") { parser.parse(line) } else { parser.parse_unended(line) } {
+            Parsed::Flow(flow) => chunk.flow(flow),
+            Parsed::Rejected(reason) => chunk.rejected(reason),
+            Parsed::Skipped => chunk.skipped(),
+            Parsed::Blank => chunk.blank(),
+        }
+    }
+    chunk.remarks().merge(parser.take_remarks());
+}
+
+/// Why a line is rejected that is longer than lines may be.
+pub(super) fn too_long() -> String {
+    format!("the line is longer than {MAX_LINE_BYTES} bytes")
 }
 
 #[cfg(test)]

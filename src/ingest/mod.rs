@@ -1,5 +1,5 @@
-//! Flows in: one by one through [`Appender::push`], whole inputs through [`Appender::import`], or from the tasks of a
-//! server through a [`LiveAppender`].
+//! Flows in: one by one through [`Appender::push`], whole inputs through [`Appender::import`], from the tasks of a
+//! server through a [`LiveAppender`], or from [streams](LiveAppender::follow) and [files](Follower) while they are written.
 //!
 //! ```
 //! use flowseek::{Archive, ingest::ImportOptions};
@@ -38,6 +38,8 @@
 
 mod appender;
 mod chunk;
+mod files;
+mod follow;
 mod format;
 mod importer;
 mod in_order;
@@ -48,6 +50,8 @@ mod parquet;
 mod report;
 
 pub use appender::Appender;
+pub use files::files;
+pub use follow::{FollowEvent, Follower};
 pub use format::ImportFormat;
 #[cfg(feature = "http")]
 pub(crate) use live::WeakAppender;

@@ -132,6 +132,11 @@ impl UnsortedFlows {
         RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map(Self).map_err(unbuilt)
     }
 
+    /// The columns, in the order of an archive.
+    pub(crate) fn columns(&self) -> &[ArrayRef] {
+        self.0.columns()
+    }
+
     /// How many flows there are.
     pub(crate) fn len(&self) -> usize {
         self.0.num_rows()

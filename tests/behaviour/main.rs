@@ -17,6 +17,7 @@ mod descriptors;
 mod faults;
 mod filter_text;
 mod folder;
+mod follow;
 mod format;
 mod fuzz;
 mod golden_queries;

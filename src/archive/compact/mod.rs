@@ -298,6 +298,15 @@ impl Compactor {
         remove::remove(&self.exclusive, filter)
     }
 
+    /// Forgets the last number of a source of batches, where there is one.
+    ///
+    /// # Errors
+    /// As those of [`Writer::commit`](super::Writer::commit).
+    pub(crate) fn forget(&self, source: &str) -> Result<()> {
+        // That there is none is no error.
+        self.exclusive.publish(Edit::Forget(source.to_owned())).map(drop)
+    }
+
     /// What tells which flows are too old, from now on.
     pub(crate) fn aging(&self, keep: Duration, percent: u8) -> Aging {
         Aging::new(keep, percent, &self.exclusive.newest(), self.exclusive.archive().settings().clock.as_ref())

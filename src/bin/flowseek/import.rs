@@ -1,23 +1,25 @@
 //! Flows from files.
 
-use std::{fs, io, path::PathBuf, sync::Arc};
+use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{
     Args,
     builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser},
 };
 use flowseek::{
-    Archive,
+    Archive, LiveOptions,
     flow::MAX_TEXT_BYTES,
-    ingest::{Appender, ImportEvent, ImportFormat, ImportOptions, ImportReport, NodeMap, Strictness},
+    ingest::{self, Appender, ImportEvent, ImportFormat, ImportOptions, ImportReport, NodeMap, Strictness},
 };
 use indicatif::ProgressBar;
 
 use super::{
-    archive_path,
+    amount, archive_path,
     failure::{Failure, answer, say},
+    follow::{Input, follow},
     progress,
-    source::Source,
+    source::{STDIN, Source},
+    threads,
 };
 
 /// The rejected lines of a file that are reported one by one.
@@ -33,12 +35,16 @@ const AUTO: &str = "auto";
 /// has, and logs of something else. A file that cannot be read to its end, because
 /// it was cut off or is of no known format, makes the exit status 1; what was read of it is imported nevertheless.
 /// All that is imported becomes part of the archive at once; after any other failure, nothing does.
+///
+/// With `--follow` it does not end: what is written to the files, or comes on standard input, becomes part of the archive within
+/// about a second, and small segments are merged meanwhile. Files may be rotated. How far each was read is kept in the archive, so that
+/// no line is lost and none is there twice when it is started again. SIGINT and SIGTERM end it.
 #[derive(Debug, Args)]
 pub struct Import {
     /// The archive.
     #[arg(value_parser = OsStringValueParser::new().try_map(archive_path::parse))]
     archive: PathBuf,
-    /// Files, plain or compressed with gzip or zstd; `-` is standard input.
+    /// Files, plain or compressed with gzip or zstd, and directories, with all the files in them; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The format of the files; auto finds it out, file by file.
@@ -54,6 +60,15 @@ pub struct Import {
     /// Import nothing at all where a line is no flow or a file cannot be read.
     #[arg(long)]
     strict: bool,
+    /// Go on reading what is written to the files or to standard input.
+    #[arg(long, conflicts_with = "strict")]
+    follow: bool,
+    /// With `--follow`, remove flows that started longer ago: 90d, 36h.
+    #[arg(long, value_name = "DURATION", value_parser = amount::duration, requires = "follow")]
+    keep: Option<i64>,
+    /// With `--follow`, remove the oldest flows beyond so many bytes of segments: 10GB, 512MiB.
+    #[arg(long, value_name = "SIZE", value_parser = amount::size, requires = "follow")]
+    max_bytes: Option<u64>,
 }
 
 fn formats() -> PossibleValuesParser {
@@ -61,9 +76,13 @@ fn formats() -> PossibleValuesParser {
 }
 
 impl Import {
-    /// Imports file after file, and commits them all at once.
+    /// Imports file after file, and commits them all at once; or follows them.
     pub fn run(&self) -> Result<(), Failure> {
-        let sources: Vec<Source<'_>> = self.files.iter().map(|path| Source::new(path)).collect();
+        if self.follow {
+            return self.run_on();
+        }
+        let files = self.all_files()?;
+        let sources: Vec<Source<'_>> = files.iter().map(|path| Source::new(path)).collect();
         // A name that is wrong is found before anything is done.
         let sizes: Result<Vec<Option<u64>>, String> = sources.iter().map(Source::check).collect();
         let sizes = sizes.map_err(Failure::Failed)?;
@@ -99,6 +118,41 @@ impl Import {
             0 => answered,
             _ => Err(Failure::Failed(format!("{unread} of {} files could not be read to the end", sources.len()))),
         }
+    }
+
+    /// Follows the files, or standard input.
+    fn run_on(&self) -> Result<(), Failure> {
+        let has_stdin = self.files.iter().any(|path| path.as_os_str() == STDIN);
+        let input = match self.files.as_slice() {
+            [_] if has_stdin => Input::Stdin,
+            _ if has_stdin => {
+                return Err(Failure::Usage("--follow: `-`, standard input, is followed alone".to_owned()));
+            }
+            files => {
+                for path in files {
+                    fs::metadata(path).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))?;
+                }
+                Input::Files(files.to_vec())
+            }
+        };
+        let options = self.options()?;
+        let archive = Archive::open_or_create(&self.archive)?;
+        let live = LiveOptions::default()
+            .keep(self.keep.map(|millis| Duration::from_millis(millis.unsigned_abs())))
+            .max_bytes(self.max_bytes);
+        threads::runtime()?.block_on(follow(&archive, input, options, live))
+    }
+
+    /// The files, with those of directories.
+    fn all_files(&self) -> Result<Vec<PathBuf>, Failure> {
+        let mut all = Vec::new();
+        for path in &self.files {
+            match path.is_dir() {
+                true => all.extend(ingest::files(path)?),
+                false => all.push(path.clone()),
+            }
+        }
+        Ok(all)
     }
 
     fn options(&self) -> Result<ImportOptions, Failure> {

@@ -7,6 +7,9 @@ use std::{
     path::Path,
 };
 
+/// The argument that is standard input.
+pub const STDIN: &str = "-";
+
 /// A file, or standard input.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
@@ -19,7 +22,7 @@ pub enum Source<'a> {
 impl<'a> Source<'a> {
     /// What an argument names: `-` is standard input.
     pub fn new(argument: &'a Path) -> Self {
-        if argument.as_os_str() == "-" { Self::Stdin } else { Self::File(argument) }
+        if argument.as_os_str() == STDIN { Self::Stdin } else { Self::File(argument) }
     }
 
     /// Makes sure that it can be opened; its size in bytes, where that is known before it is read.
@@ -30,9 +33,6 @@ impl<'a> Source<'a> {
         let Self::File(path) = self else { return Ok(None) };
         let failed = |error: io::Error| format!("{self}: {error}");
         let metadata = fs::metadata(path).map_err(failed)?;
-        if metadata.is_dir() {
-            return Err(format!("{self}: it is a directory; name the files in it"));
-        }
         // Opening a pipe and closing it again would end its writer.
         if !metadata.is_file() {
             return Ok(None);

@@ -54,6 +54,11 @@ impl Batches {
         self.archive.known().sources.get(source).copied()
     }
 
+    /// Forgets what was put in of a source.
+    pub(super) fn forget(&self, source: &str) {
+        self.open().remove(source);
+    }
+
     /// The place of a batch that was put in before, as far as that is not durable already: its flows are its own where there
     /// are any.
     pub(super) fn place(&self, batch: Batch<'_>, progress: &Progress) -> Option<Place> {

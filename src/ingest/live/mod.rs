@@ -16,7 +16,11 @@ mod status;
 mod upkeep;
 mod worker;
 
-use std::{borrow::Borrow, sync::Arc, time::Duration};
+use std::{
+    borrow::Borrow,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use arrow::array::RecordBatch;
 
@@ -34,6 +38,7 @@ use crate::{
     flow::Flow,
     import::Remarks,
     resources::Deadline,
+    schema::UnsortedFlows,
 };
 
 /// How often it is looked whether another writer is gone.
@@ -274,6 +279,51 @@ impl LiveAppender {
     /// type, a start is missing, or a time lies outside the years 0 to 9999.
     pub async fn append_batch(&self, batch: &RecordBatch) -> Result<Receipt> {
         self.put(batch::rows(batch)?, None).await
+    }
+
+    /// Appends flows in columns, as a batch of a source where one is given.
+    pub(in crate::ingest) async fn append_unsorted(
+        &self,
+        flows: UnsortedFlows,
+        batch: Option<Batch<'_>>,
+    ) -> Result<()> {
+        let is_known = batch.map(|batch| self.repeated(batch)).transpose()?.flatten().is_some();
+        if !is_known {
+            self.put(Rows::of_unsorted(flows)?, batch).await?;
+        }
+        Ok(())
+    }
+
+    /// The time by the archive's clock.
+    pub(in crate::ingest) fn now(&self) -> Instant {
+        self.shared.now()
+    }
+
+    /// Makes the archive forget the last number of a source that sends nothing more, with the next commit. What is appended of
+    /// it all the same later counts as of a new one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] where the name of the source is empty or too long, and [`ErrorKind::Closed`] once the appender
+    /// is [shut down](Self::shutdown).
+    ///
+    /// ```
+    /// use flowseek::{Archive, Flow, LiveOptions};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let archive = Archive::open_or_create(directory.path().join("flows"))?;
+    /// let appender = archive.live_appender(LiveOptions::default())?;
+    /// let _ = appender.append_once("agent-7", 9, [Flow::starting("2022-11-01T22:46:01Z".parse()?)]).await?;
+    /// appender.commit().await?;
+    /// appender.forget("agent-7")?;
+    /// appender.commit().await?;
+    /// assert_eq!(appender.last("agent-7"), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn forget(&self, source: &str) -> Result<()> {
+        self.shared.forget(source)
     }
 
     async fn put(&self, rows: Rows, batch: Option<Batch<'_>>) -> Result<Receipt> {

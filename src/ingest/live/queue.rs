@@ -46,6 +46,8 @@ pub(super) struct Jobs {
     pub(super) sources: Sources,
     /// How many of those were put in since the beginning.
     pub(super) batches: u64,
+    /// Sources whose numbers are not needed any more. They wait for a commit.
+    pub(super) forgotten: Vec<String>,
     /// Who waits for a commit of all that was put in.
     pub(super) callers: Vec<Caller>,
 }
@@ -90,6 +92,19 @@ impl Queue {
         state.jobs.sources.extend(batch.map(|(source, sequence)| (source.to_owned(), sequence)));
         self.changed.notify_one();
         Ok(place)
+    }
+
+    /// Forgets the number of a source with the next commit.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub(super) fn forget(&self, source: &str) -> Result<()> {
+        let mut state = self.lock();
+        if !state.takes || !state.open {
+            return Err(closed());
+        }
+        state.jobs.forgotten.push(source.to_owned());
+        Ok(())
     }
 
     /// Takes no flows any more. What is in it is still to be taken out.

@@ -38,9 +38,13 @@ impl Rows {
 
     /// Flows in the columns of an archive, without that of the IDs. Their values can be stored.
     pub(super) fn of_columns(columns: Vec<ArrayRef>) -> Result<Self> {
-        let texts = columns.iter().filter_map(|column| column.as_string_opt::<i32>());
+        Self::of_unsorted(UnsortedFlows::of(columns)?)
+    }
+
+    /// Flows in columns.
+    pub(super) fn of_unsorted(flows: UnsortedFlows) -> Result<Self> {
+        let texts = flows.columns().iter().filter_map(|column| column.as_string_opt::<i32>());
         let texts: usize = texts.map(|texts| texts.offsets().lengths().sum::<usize>()).sum();
-        let flows = UnsortedFlows::of(columns)?;
         let count = flows.len() as u64;
         let bytes = count.saturating_mul(FLOW_BYTES).saturating_add(texts as u64);
         // Slices keep all the memory of what they are slices of.

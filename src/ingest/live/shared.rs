@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::future::{Either, select};
@@ -88,6 +88,18 @@ impl Shared {
     /// The number of the last batch of a source that is part of the archive.
     pub(super) fn last(&self, source: &str) -> Option<u64> {
         self.batches.last(source)
+    }
+
+    /// Makes the archive forget the last number of a source with the next commit.
+    pub(super) fn forget(&self, source: &str) -> Result<()> {
+        Batches::check((source, 0))?;
+        self.queue.forget(source)?;
+        self.batches.forget(source);
+        Ok(())
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.queue.now()
     }
 
     /// Puts flows into the queue, as soon as there is room; the answer is their place among all, and whether they were put

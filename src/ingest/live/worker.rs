@@ -63,6 +63,8 @@ pub(super) struct Worker {
     waiting: Backlog,
     /// The batches that have numbers among what is not committed: of each source the last.
     sources: Sources,
+    /// Sources that are forgotten once that is committed.
+    forgotten: Vec<String>,
     /// How many batches were taken out that have numbers.
     batches: u64,
     /// How much is not committed.
@@ -97,6 +99,7 @@ impl Worker {
             appender,
             waiting: Backlog::default(),
             sources: Sources::new(),
+            forgotten: Vec::new(),
             batches: 0,
             uncommitted: Amount::default(),
             retry: None,
@@ -110,10 +113,11 @@ impl Worker {
     /// Works until the queue is closed.
     pub(super) async fn run(mut self) {
         while let Some(jobs) = self.queue.take(self.deadline()).await {
-            let Jobs { backlog, amount, sources, batches, callers } = jobs;
+            let Jobs { backlog, amount, sources, batches, forgotten, callers } = jobs;
             self.batches = batches;
             self.uncommitted.add(amount);
             self.sources.extend(sources);
+            self.forgotten.extend(forgotten);
             // That would be a mistake of this program: rather none than some of what was appended.
             let Ok(()) = self.waiting.append(backlog) else { break };
             let now = self.queue.now();
@@ -156,6 +160,9 @@ impl Worker {
         }
         self.appender.add_sources(std::mem::take(&mut self.sources));
         let commit = self.appender.commit()?;
+        // What fails is tried again with the next commit.
+        let compactor = self.appender.compactor();
+        self.forgotten.retain(|source| compactor.forget(source).is_err());
         self.uncommitted = Amount::default();
         self.queue.committed();
         if let Some(upkeep) = self.upkeep.as_ref().filter(|_| commit.flows > 0) {

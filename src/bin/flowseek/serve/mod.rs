@@ -21,10 +21,7 @@ use flowseek::{
     Archive,
     http::{Authorizer, FlowLogs, not_found},
 };
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
-};
+use tokio::sync::watch;
 
 use self::{
     authorization::Authorization,
@@ -35,6 +32,7 @@ use self::{
 use super::{
     archive_path,
     failure::{Failure, say},
+    signals::Signals,
     threads::runtime,
 };
 
@@ -163,27 +161,6 @@ impl Serve {
             }
         }
         Ok(())
-    }
-}
-
-/// What asks the process to stop.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Failure> {
-        let listen =
-            |kind| signal(kind).map_err(|error| Failure::Failed(format!("signals cannot be listened for: {error}")));
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }
 
