@@ -25,7 +25,7 @@ use tokio::runtime::Runtime;
 
 const TENANTS: u64 = 50;
 const NODES: u64 = 10;
-const GROUPS: u16 = 16;
+const GROUPS: u16 = 64;
 /// A file that says that the archive is complete.
 const DIVIDED: &str = "bench-divided";
 /// Flows that come in a second, in calls of 250.

@@ -22,15 +22,15 @@ const MOST_GROUPS: u16 = 64;
 /// The tenant of a flow is its node ID up to a separator, or all of it; tenants are dealt to groups by a hash. A segment
 /// that compaction has divided has flows of one group, in the order of time, and the manifest says which: a query whose
 /// filter names nodes opens no segment of another group. The price is that a query that names none reads the segments of all
-/// groups beside one another; 16 groups are a good number for 50 tenants.
+/// groups beside one another. More groups than tenants are best: the fewer tenants share one, the less is read in vain.
 ///
 /// ```
 /// use flowseek::archive::Partition;
 ///
-/// let partition = Partition::by_node(16).up_to("/");
+/// let partition = Partition::by_node(64).up_to("/");
 /// assert_eq!(partition.group(Some("tenant-7/edge-1")), partition.group(Some("tenant-7/edge-2")));
-/// assert!(partition.group(Some("tenant-7/edge-1")) < 16);
-/// assert_eq!(partition.to_string(), "16 groups of nodes by their IDs up to \"/\"");
+/// assert!(partition.group(Some("tenant-7/edge-1")) < 64);
+/// assert_eq!(partition.to_string(), "64 groups of nodes by their IDs up to \"/\"");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -84,7 +84,7 @@ impl Partition {
     }
 }
 
-/// Such as `16 groups of nodes by their IDs up to "/"`.
+/// Such as `64 groups of nodes by their IDs up to "/"`.
 impl Display for Partition {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{} groups of nodes by their IDs", self.groups())?;
