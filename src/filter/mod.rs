@@ -38,7 +38,7 @@ pub use builder::{
     src_bytes, src_ip, src_node, src_packets, src_port, start_time, tcp_flags,
 };
 pub use language::{Completion, FilterError, FilterProblem, REFERENCE, complete};
-pub(crate) use language::{Parsed, parse_at};
+pub(crate) use language::{Parsed, parse_at, word};
 pub use operand::Operand;
 pub use pattern::Pattern;
 pub(crate) use prune::{Bounds, Verdict};

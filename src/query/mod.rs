@@ -43,6 +43,7 @@ mod block_reader;
 mod budget;
 mod builder;
 mod checkpoint;
+mod complete;
 mod condition;
 mod count;
 mod date_trunc;

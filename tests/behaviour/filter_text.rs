@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flowseek::{
-    Filter, Flow, Order, Timestamp,
+    Archive, Filter, Flow, Order, Timestamp,
     archive::SegmentOptions,
     filter::{
         any_node, bytes, dst_bytes, dst_ip, dst_node, dst_port, duration, end_time, flow_flags, ip, node_id, packets,
@@ -14,7 +14,11 @@ use flowseek::{
     wire::Request,
 };
 
-use crate::{kept::Place, support::block_on};
+use crate::{
+    folder::Folder,
+    kept::Place,
+    support::{append, block_on},
+};
 
 fn net(text: &str) -> AddressRange {
     text.parse().unwrap()
@@ -325,4 +329,45 @@ fn a_window_takes_flows_by_their_start_by_any_moment_or_whole() {
         ["`sTimeOp`: with `during` it is a bound of the window; allowed: gt, gte"]
     );
     assert_eq!(problems("during=touches").len(), 1);
+}
+
+#[test]
+fn values_that_occur_complete_a_filter_the_most_frequent_first() {
+    let folder = Folder::new();
+    let archive = Archive::open_or_create(folder.path().join("flows")).unwrap();
+    let flow = |node: &str, port: u16, address: &str| Flow {
+        src_node: Some(node.to_owned()),
+        dst_port: Some(port),
+        dst_ip: address.parse().ok(),
+        ..Flow::starting(Timestamp::from_millis(1_600_000_000_000).unwrap())
+    };
+    let flows = [
+        flow("edge 7", 443, "10.2.0.1"),
+        flow("edge-8", 443, "10.2.0.1"),
+        flow("edge-8", 4430, "2001:db8::1"),
+        flow("*", 80, "10.20.0.1"),
+    ];
+    append(&archive, &[flows[..2].to_vec(), flows[2..].to_vec()]);
+    let snapshot = archive.snapshot().unwrap();
+    for (text, values) in [
+        ("src node ", vec!["edge-8", "\"edge 7\"", "\\*"]),
+        ("node ed", vec!["edge-8", "\"edge 7\""]),
+        ("node \"ed", vec!["edge-8", "\"edge 7\""]),
+        ("node ed*", vec![]),
+        ("tcp or dst port in [80, 44", vec!["443", "4430"]),
+        ("dst ip 10.2", vec!["10.2.0.1", "10.20.0.1"]),
+        ("dst ip 10.2.", vec!["10.2.0.1"]),
+        ("dst ip 2001:DB8", vec!["2001:db8::1"]),
+        ("dst ip 7", vec![]),
+        ("dst ip 10.2.0.1 and ", vec![]),
+    ] {
+        let completion = block_on(snapshot.complete(text, text.len())).unwrap();
+        assert_eq!(completion.values, values, "{text}");
+        // Each of them is a value where it stands.
+        for value in &completion.values {
+            let list = if text.contains('[') { "]" } else { "" };
+            let whole = format!("{}{value}{list}", &text[..completion.span.start]);
+            assert!(whole.parse::<Filter>().is_ok(), "{whole}");
+        }
+    }
 }

@@ -2,33 +2,44 @@
 
 use std::ops::Range;
 
-use super::parser::Parser;
-use crate::flow::Timestamp;
+use super::{
+    lexer::{Kind, tokens},
+    parser::Parser,
+};
+use crate::flow::{Field, Timestamp};
 
-/// The words that may stand at a place of a filter's text.
+/// The words that may stand at a place of a filter's text, and of which fields values may.
 ///
 /// ```
 /// use flowseek::filter::complete;
 ///
 /// let completion = complete("tcp and dst po", 14);
 /// assert_eq!((completion.span, completion.words), (12..14, vec!["port", "portrange"]));
+/// assert_eq!(complete("dst port 4", 10).fields, [flowseek::Field::DstPort]);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Completion {
-    /// What a word takes the place of: the letters before the place, in bytes of the text.
+    /// What a word or value takes the place of: the beginning of one before the place, in bytes of the text.
     pub span: Range<usize>,
-    /// Words and signs. Values that are not words of the language, such as ports, are not among
-    /// them.
+    /// Words and signs of the language.
     pub words: Vec<&'static str>,
+    /// The fields of which a value may stand there: ports, addresses, nodes, or activity IDs, of one end or of either.
+    pub fields: Vec<Field>,
+    /// Values of these fields that occur in an archive, as they are written here, those first that most flows have. Only
+    /// [`Snapshot::complete`](crate::Snapshot::complete) knows them.
+    pub values: Vec<String>,
 }
 
 /// The words that may stand at `position`, in bytes of the text, and that begin with the letters before it. What follows it is not
 /// looked at; nor is what is wrong before it. A position that is none of the text is its end.
 pub fn complete(text: &str, position: usize) -> Completion {
     let before = text.get(..position).unwrap_or(text);
-    let begun = before.trim_end_matches(|char: char| char.is_ascii_alphanumeric());
-    let typed = before.get(begun.len()..).unwrap_or_default();
+    let begin = match tokens(before).iter().rev().nth(1) {
+        Some(last) if last.span.end == before.len() && may_go_on(last.kind, last.text) => last.span.start,
+        _ => before.len(),
+    };
+    let (begun, typed) = before.split_at_checked(begin).unwrap_or((before, ""));
     let mut parser = Parser::new(begun, Timestamp::MIN);
     let _ = parser.filter();
     let mut words: Vec<&'static str> = Vec::new();
@@ -38,7 +49,12 @@ pub fn complete(text: &str, position: usize) -> Completion {
             words.push(word);
         }
     }
-    Completion { span: begun.len()..before.len(), words }
+    Completion { span: begin..before.len(), words, fields: parser.wanted, values: Vec::new() }
+}
+
+/// Whether a word may be the beginning of a longer one: `an` or `and`, also where that is a sign.
+fn may_go_on(kind: Kind, text: &str) -> bool {
+    matches!(kind, Kind::Word | Kind::Unclosed) || text.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
 #[cfg(test)]
@@ -70,7 +86,20 @@ mod tests {
         assert!(complete("", 0).words.len() > 20);
         assert_eq!(complete("dst po and tcp", 6), complete("dst po", 6));
         assert_eq!(complete("dst port ", 9).words[..3], ["=", "!=", "in"]);
+        for (text, fields) in [
+            ("port ", vec![Field::SrcPort, Field::DstPort]),
+            ("src port 4", vec![Field::SrcPort]),
+            ("dst ip in [10.0.0.1, 10.", vec![Field::DstIp]),
+            ("not net 10.0", vec![Field::SrcIp, Field::DstIp]),
+            ("node \"tenant 7/", vec![Field::SrcNode, Field::DstNode]),
+            ("nodeid edge-7/a", vec![Field::NodeId]),
+            ("port 443 and ", vec![]),
+            ("proto ", vec![]),
+        ] {
+            assert_eq!(complete(text, text.len()).fields, fields, "{text}");
+        }
+        assert_eq!(complete("nodeid edge-7/a", 15).span, 7..15);
         // A place within a letter of several bytes is none of the text.
-        assert_eq!(complete("ü", 1).span, 2..2);
+        assert_eq!(complete("ü", 1).span, 0..2);
     }
 }

@@ -19,6 +19,7 @@ mod values;
 use std::{str::FromStr, time::SystemTime};
 
 use self::parser::Parser;
+pub(crate) use self::print::word;
 pub use self::{
     complete::{Completion, complete},
     error::{FilterError, FilterProblem},

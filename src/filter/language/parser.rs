@@ -101,10 +101,14 @@ pub(super) struct Parser<'t> {
     pub(super) is_relative: bool,
     /// The values of the test that is read, where they are words.
     values: &'static [&'static str],
+    /// The fields that the test that is read compares its values with, where values of an archive may help.
+    fields: Vec<Field>,
     /// Whether more was expected where the text ends.
     fails_at_end: bool,
     /// The words that may stand where the text ends.
     pub(super) offers: Vec<&'static str>,
+    /// The fields of whose values one may stand there.
+    pub(super) wanted: Vec<Field>,
 }
 
 impl<'t> Parser<'t> {
@@ -119,8 +123,10 @@ impl<'t> Parser<'t> {
             problems: Vec::new(),
             is_relative: false,
             values: &[],
+            fields: Vec::new(),
             fails_at_end: false,
             offers: Vec::new(),
+            wanted: Vec::new(),
         }
     }
 
@@ -198,6 +204,12 @@ impl<'t> Parser<'t> {
     }
 
     fn test(&mut self) -> Parsed<Filter> {
+        let test = self.any_test();
+        self.fields.clear();
+        test
+    }
+
+    fn any_test(&mut self) -> Parsed<Filter> {
         self.tests += 1;
         if self.tests == MOST_TESTS + 1 {
             self.problem(self.span(), format!("expected at most {MOST_TESTS} tests; a list such as [80, 443] is one"));
@@ -227,6 +239,7 @@ impl<'t> Parser<'t> {
             "ip" | "host" => self.addresses(ends),
             "net" => self.net(ends),
             "port" => {
+                self.fields = fields_of(ends, Field::SrcPort, Field::DstPort);
                 let (comparison, ranges) = self.compared(values::PORT, values::ports)?;
                 Ok(of_ends(ends, Field::SrcPort, Field::DstPort, comparison, &ranges))
             }
@@ -304,6 +317,7 @@ impl<'t> Parser<'t> {
     }
 
     fn addresses(&mut self, ends: Ends) -> Parsed<Filter> {
+        self.fields = fields_of(ends, Field::SrcIp, Field::DstIp);
         let (comparison, ranges) = self.listed(values::ADDRESS, values::addresses)?;
         Ok(of_ends(ends, Field::SrcIp, Field::DstIp, comparison, &ranges))
     }
@@ -327,6 +341,10 @@ impl<'t> Parser<'t> {
     }
 
     fn names(&mut self, ends: Ends, fields: &[Field]) -> Parsed<Filter> {
+        self.fields = match fields {
+            [source, destination] => fields_of(ends, *source, *destination),
+            fields => fields.to_vec(),
+        };
         let (comparison, names) = self.listed(values::NAME, |text| values::name(text).ok_or_else(String::new))?;
         self.patterns += names.iter().filter(|name| name.literal().is_none()).count();
         if self.patterns > MOST_PATTERNS {
@@ -487,7 +505,7 @@ impl<'t> Parser<'t> {
                     }
                 },
                 _ => {
-                    self.offer(self.values);
+                    self.offer_value();
                     return Err(self.expected("another value, or `]`"));
                 }
             }
@@ -503,7 +521,7 @@ impl<'t> Parser<'t> {
 
     /// The same, where it is said why it is none.
     fn told<T>(&mut self, read: impl Fn(&str) -> Result<T, String>) -> Parsed<T> {
-        self.offer(self.values);
+        self.offer_value();
         let is_value = matches!(self.kind(), Kind::Word | Kind::Quoted);
         let text = self.tokens.get(self.at).filter(|_| is_value).map_or("", |token| token.text);
         match read(text) {
@@ -520,6 +538,14 @@ impl<'t> Parser<'t> {
     fn offer(&mut self, words: &[&'static str]) {
         if self.kind() == Kind::End {
             self.offers.extend(words);
+        }
+    }
+
+    /// Notes the values of the test that may stand here.
+    fn offer_value(&mut self) {
+        self.offer(self.values);
+        if self.kind() == Kind::End {
+            self.wanted.clone_from(&self.fields);
         }
     }
 
@@ -631,6 +657,15 @@ fn numbers(operand: Operand, comparison: Comparison, ranges: &[Range]) -> Filter
         Comparison::By(Compare::Eq | Compare::Ne) => Ranges::default(),
     };
     Filter::Test(Test::new(operand, Set::Numbers(ranges)))
+}
+
+/// The fields of the ends that are named.
+fn fields_of(ends: Ends, source: Field, destination: Field) -> Vec<Field> {
+    match ends {
+        Ends::Source => vec![source],
+        Ends::Destination => vec![destination],
+        Ends::Unsaid | Ends::Either | Ends::Both => vec![source, destination],
+    }
 }
 
 /// A test on numbers of one end, of either or of both.

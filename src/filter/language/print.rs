@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
+use super::lexer::{self, tokens};
 use crate::{
     filter::{Filter, Operand, Pattern, Ranges, Set, Test},
     flow::{Address, Field, Kind, TcpFlags, Timestamp},
@@ -224,6 +225,15 @@ fn flags(operand: Operand, mask: u64) -> String {
     };
     let names = TcpFlags::NAMES.iter().enumerate().filter(|(bit, _)| mask >> bit & 1 != 0);
     names.map(|(_, name)| *name).collect::<Vec<_>>().join("+")
+}
+
+/// A name as a word of the language, in quotes where it has to be.
+pub(crate) fn word(name: &str) -> String {
+    let escaped = escaped(name);
+    match tokens(&escaped).as_slice() {
+        [one, _] if one.kind == lexer::Kind::Word && one.span == (0..escaped.len()) => escaped,
+        _ => quoted(&escaped),
+    }
 }
 
 /// A name of which no character is a wildcard.
