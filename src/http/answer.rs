@@ -391,7 +391,7 @@ mod tests {
         Generator::new(7).flows(3000).for_each(|flow| appender.push(&flow).unwrap());
         let _ = appender.commit().unwrap();
         let budget = Budget { rows: 100, ..Budget::default() };
-        let limits = Limits { largest: 300, ..Limits::default() };
+        let limits = Limits::default().largest_rows(300);
         let settings = EndpointSettings { exports: 1, budget, limits, ..EndpointSettings::default() };
         let open = |_: &Parts| -> Result<Grant, Refusal> { Ok(Grant::new([PERMISSION])) };
         let logs = FlowLogs::with_settings(archive.unwrap(), open, settings);

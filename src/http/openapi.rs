@@ -151,7 +151,7 @@ fn schema(name: &str, kind: ParameterKind, limits: &Limits) -> Value {
             json!({"type": "string", "pattern": format!("^(?:\\*|{})$", names.join("|")), "examples": ["destPort"]})
         }
         ParameterKind::Limit => {
-            let number = json!({"type": "integer", "minimum": 0, "maximum": limits.largest, "default": limits.default});
+            let number = json!({"type": "integer", "minimum": 0, "maximum": limits.largest_rows, "default": limits.default_rows});
             match limits.exports {
                 Exports::Allowed => json!({"anyOf": [number, {"const": "all"}]}),
                 Exports::Refused => number,

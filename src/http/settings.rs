@@ -13,8 +13,8 @@ use crate::{
 /// ```
 /// use flowseek::{http::EndpointSettings, wire::Limits};
 ///
-/// let settings = EndpointSettings::default().limits(Limits { default: 100, ..Limits::default() }).exports(2);
-/// assert_eq!(settings.limits.largest, 10_000);
+/// let settings = EndpointSettings::default().limits(Limits::default().default_rows(100)).exports(2);
+/// assert_eq!(settings.limits.largest_rows, 10_000);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

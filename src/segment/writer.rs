@@ -33,6 +33,7 @@ use crate::{
     filter::Bounds as _,
     flow::{Field, FlowId, Timestamp, ValueRef, columns::Encoding as ColumnEncoding},
     schema::Values,
+    setters::setters,
 };
 
 /// The key of the file metadata that says where the index lies: `OFFSET:LENGTH`, in bytes.
@@ -54,16 +55,22 @@ const LEAST_ROWS_BYTES: usize = 16_384;
 /// ```
 /// use flowseek::{Settings, archive::SegmentOptions};
 ///
-/// let options = SegmentOptions { block_rows: 1024, ..SegmentOptions::default() };
+/// let options = SegmentOptions::default().block_rows(1024);
 /// let settings = Settings::default().segment(options);
 /// assert_eq!((settings.segment.block_rows, settings.segment.row_group_blocks), (1024, 8));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SegmentOptions {
     /// Rows of a block: what is read at the least.
     pub block_rows: usize,
     /// Blocks of a Parquet row group.
     pub row_group_blocks: usize,
+}
+
+setters! {
+    SegmentOptions { block_rows: usize, row_group_blocks: usize }
+    optional {}
 }
 
 impl Default for SegmentOptions {

@@ -1,12 +1,14 @@
 //! How many rows an answer may have.
 
+use crate::setters::setters;
+
 /// Whether `limit=all` is a limit.
 ///
 /// ```
 /// use flowseek::wire::{Exports, Limits, Request};
 ///
-/// let limits = Limits { exports: Exports::Allowed, ..Limits::default() };
-/// assert_eq!(Request::parse_with("limit=all", &limits)?.limit, limits.largest);
+/// let limits = Limits::default().exports(Exports::Allowed);
+/// assert_eq!(Request::parse_with("limit=all", &limits)?.limit, limits.largest_rows);
 /// assert!(Request::parse_with("limit=all", &Limits::default()).is_err());
 /// # Ok::<(), flowseek::Error>(())
 /// ```
@@ -25,7 +27,7 @@ pub enum Exports {
 /// ```
 /// use flowseek::wire::{Exports, Limits, Request, Wanted};
 ///
-/// let limits = Limits { exports: Exports::Allowed, ..Limits::default() };
+/// let limits = Limits::default().exports(Exports::Allowed);
 /// assert_eq!(Request::parse_with("limit=all", &limits)?.wanted, Wanted::All);
 /// assert_eq!(Request::parse_with("limit=5", &limits)?.wanted, Wanted::Page);
 /// # Ok::<(), flowseek::Error>(())
@@ -45,24 +47,30 @@ pub enum Wanted {
 /// ```
 /// use flowseek::wire::{Limits, Request};
 ///
-/// let limits = Limits { default: 50, largest: 200, ..Limits::default() };
+/// let limits = Limits::default().default_rows(50).largest_rows(200);
 /// assert_eq!(Request::parse_with("", &limits)?.limit, 50);
 /// assert!(Request::parse_with("limit=201", &limits).is_err());
 /// # Ok::<(), flowseek::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Limits {
     /// Where the query names no limit.
-    pub default: usize,
+    pub default_rows: usize,
     /// At most: a query that names more is wrong.
-    pub largest: usize,
+    pub largest_rows: usize,
     /// Whether a query may ask for all rows at once.
     pub exports: Exports,
+}
+
+setters! {
+    Limits { default_rows: usize, largest_rows: usize, exports: Exports }
+    optional {}
 }
 
 impl Default for Limits {
     /// 1,000 rows, and at most 10,000.
     fn default() -> Self {
-        Self { default: 1000, largest: 10_000, exports: Exports::Refused }
+        Self { default_rows: 1000, largest_rows: 10_000, exports: Exports::Refused }
     }
 }

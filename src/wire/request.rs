@@ -101,7 +101,7 @@ impl Request {
         let mut reader = Reader::new(query, PARAMETERS.iter().collect());
         let Filters { all: filter, moving } = filters::read(&mut reader);
         let rows = reader.one("limit", |text| limit(text, limits));
-        let (limit, wanted) = rows.unwrap_or((limits.default, Wanted::Page));
+        let (limit, wanted) = rows.unwrap_or((limits.default_rows, Wanted::Page));
         if reader.is_given("page") && reader.is_given("cursor") {
             reader.refuse("cursor", &Wrong::because("it is another name of `page`").allowed("one of the two"));
         }
@@ -127,12 +127,12 @@ fn limit(text: &str, limits: &Limits) -> Result<(usize, Wanted), Wrong> {
     let all = limits.exports == Exports::Allowed;
     if all && text == "all" {
         // Pages without rows would never come to an end.
-        return Ok((limits.largest.max(1), Wanted::All));
+        return Ok((limits.largest_rows.max(1), Wanted::All));
     }
     let limit = whole_number(text).and_then(|number| usize::try_from(number).ok());
-    let limit = limit.filter(|limit| *limit <= limits.largest).map(|limit| (limit, Wanted::Page));
+    let limit = limit.filter(|limit| *limit <= limits.largest_rows).map(|limit| (limit, Wanted::Page));
     let or_all = if all { ", and all" } else { "" };
-    limit.ok_or_else(|| Wrong::value(text, "is not a limit").allowed(format!("0 to {}{or_all}", limits.largest)))
+    limit.ok_or_else(|| Wrong::value(text, "is not a limit").allowed(format!("0 to {}{or_all}", limits.largest_rows)))
 }
 
 /// Reads a page number or a cursor; what is wrong with a cursor is an error of its own kind.
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_limits_are_the_callers() {
-        let limits = Limits { default: 5, largest: 7, ..Limits::default() };
+        let limits = Limits::default().default_rows(5).largest_rows(7);
         assert_eq!(Request::parse_with("", &limits).unwrap().limit, 5);
         assert_eq!(Request::parse_with("limit=7.0", &limits).unwrap().limit, 7);
         let error = Request::parse_with("limit=8", &limits).unwrap_err();
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn all_rows_are_a_limit_where_exports_are_allowed() {
         assert_eq!(problems("limit=all"), [r#"`limit`: "all" is not a limit; allowed: 0 to 10000"#]);
-        let limits = Limits { exports: Exports::Allowed, ..Limits::default() };
+        let limits = Limits::default().exports(Exports::Allowed);
         let request = Request::parse_with("limit=all", &limits).unwrap();
         assert_eq!((request.limit, request.wanted), (10_000, Wanted::All));
         assert_eq!(Request::parse_with("limit=5", &limits).unwrap().wanted, Wanted::Page);

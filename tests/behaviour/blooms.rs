@@ -45,7 +45,7 @@ fn source(address: Address) -> Filter {
 
 /// Sixty segments: the addresses of each are scattered between the same two, and so are the names.
 fn scattered(path: &Path) -> Archive {
-    let segment = SegmentOptions { block_rows: 64, row_group_blocks: 2 };
+    let segment = SegmentOptions::default().block_rows(64).row_group_blocks(2);
     let archive = Archive::open_or_create_with(path, Settings::default().segment(segment)).unwrap();
     let flow = |segment: u64, row: u64| {
         // Even numbers, of which each segment has others, each about six times.

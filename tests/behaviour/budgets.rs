@@ -60,7 +60,7 @@ pub fn flow(n: u64) -> Flow {
 /// An archive of such flows, in segments of so many.
 fn archive(segment_rows: usize) -> (Folder, Archive, Vec<StoredFlow>) {
     let directory = Folder::new();
-    let segment = SegmentOptions { block_rows: BLOCK_ROWS, row_group_blocks: 8 };
+    let segment = SegmentOptions::default().block_rows(BLOCK_ROWS).row_group_blocks(8);
     let settings = Settings::default().segment(segment).segment_rows(segment_rows);
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
     let stored = append(&archive, &[(0..FLOWS).map(flow).collect()]);
@@ -286,7 +286,7 @@ fn the_time_is_looked_at_before_each_step_and_a_page_ends_with_the_step_that_it_
     let directory = Folder::new();
     let clock = Ticking { started: Instant::now(), looks: AtomicU32::new(0) };
     let settings = Settings::default()
-        .segment(SegmentOptions { block_rows: 10, row_group_blocks: 4 })
+        .segment(SegmentOptions::default().block_rows(10).row_group_blocks(4))
         .segment_rows(40)
         .clock(Arc::new(clock));
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();

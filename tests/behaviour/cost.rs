@@ -38,7 +38,7 @@ use crate::{
 /// 4 segments of 250 flows, in blocks of 10: flow n starts at second n, port n % 1000, and one node in the midst.
 fn with_archive(test: impl Fn(&Archive)) {
     let directory = Folder::new();
-    let segment = SegmentOptions { block_rows: 10, row_group_blocks: 5 };
+    let segment = SegmentOptions::default().block_rows(10).row_group_blocks(5);
     let settings = Settings::default().segment(segment).segment_rows(250);
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
     let flow = |n: u16| Flow {
@@ -134,7 +134,7 @@ fn another_sort_key_reads_the_blocks_that_can_hold_its_best() {
 #[test]
 fn a_page_by_a_port_reads_the_pages_that_hold_the_first_ports() {
     let directory = Folder::new();
-    let segment = SegmentOptions { block_rows: 1000, row_group_blocks: 4 };
+    let segment = SegmentOptions::default().block_rows(1000).row_group_blocks(4);
     let settings = Settings::default().segment(segment).segment_rows(5000);
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
     // Of each block one flow has the greatest port: bounds do not tell blocks apart, nor pages.
@@ -232,7 +232,7 @@ fn a_count_beyond_the_budget_is_an_error_not_a_guess() {
 #[test]
 fn of_a_block_only_the_flows_are_read_that_a_list_names_or_the_pages_of_a_time() {
     let directory = Folder::new();
-    let segment = SegmentOptions { block_rows: 40, row_group_blocks: 2 };
+    let segment = SegmentOptions::default().block_rows(40).row_group_blocks(2);
     let settings = Settings::default().segment(segment);
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
     let flow = |n: u16| Flow {
@@ -253,7 +253,7 @@ fn of_a_block_only_the_flows_are_read_that_a_list_names_or_the_pages_of_a_time()
 /// 20,000 flows in blocks of 1,000: flow n has one of 37 nodes, 29 ports and 4 protocols.
 fn with_mixed_archive(test: impl Fn(&Archive)) {
     let directory = Folder::new();
-    let segment = SegmentOptions { block_rows: 1000, row_group_blocks: 4 };
+    let segment = SegmentOptions::default().block_rows(1000).row_group_blocks(4);
     let settings = Settings::default().segment(segment).segment_rows(5000);
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
     let flow = |n: u16| Flow {
@@ -270,7 +270,7 @@ fn with_mixed_archive(test: impl Fn(&Archive)) {
 #[test]
 fn flows_of_more_blocks_than_are_remembered_are_all_found() {
     let directory = Folder::new();
-    let segment = SegmentOptions { block_rows: 2, row_group_blocks: 1 << 14 };
+    let segment = SegmentOptions::default().block_rows(2).row_group_blocks(1 << 14);
     let settings = Settings::default().segment(segment);
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
     // A flow of each of 70,000 blocks has the port.

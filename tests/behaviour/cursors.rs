@@ -255,7 +255,7 @@ fn an_archive_from_before_identities_gets_the_one_that_its_readers_have_derived(
 #[test]
 fn a_cursor_where_a_budget_ended_tells_nothing_of_flows_that_its_holder_may_not_see() {
     let directory = Folder::new();
-    let segment = SegmentOptions { block_rows: 4, row_group_blocks: 4 };
+    let segment = SegmentOptions::default().block_rows(4).row_group_blocks(4);
     let archive = Archive::open_or_create_with(directory.path(), Settings::default().segment(segment)).unwrap();
     // Every block has one flow of the reader, and three of others whose values come first.
     let flow = |n: u64| {

@@ -54,7 +54,7 @@ fn limited() -> Option<Archive> {
     let task = child::task()?;
     setrlimit(Resource::Nofile, Rlimit { current: Some(DESCRIPTORS), maximum: Some(DESCRIPTORS) }).unwrap();
     let settings =
-        Settings::default().segment(SegmentOptions { block_rows: 16, row_group_blocks: 1 }).segment_rows(100);
+        Settings::default().segment(SegmentOptions::default().block_rows(16).row_group_blocks(1)).segment_rows(100);
     Some(Archive::open_with(&task[0], settings).unwrap())
 }
 

@@ -194,7 +194,7 @@ proptest::proptest! {
 #[test]
 fn the_parameter_is_joined_to_the_others_and_is_part_of_what_cursors_are_bound_to() {
     let place = Place::new();
-    let settings = place.settings(200).segment(SegmentOptions { block_rows: 16, row_group_blocks: 1 });
+    let settings = place.settings(200).segment(SegmentOptions::default().block_rows(16).row_group_blocks(1));
     let archive = flowseek::Archive::open_or_create_with(&place.path, settings).unwrap();
     crate::kept::commit(&archive, 0..300);
     let snapshot = archive.snapshot().unwrap();

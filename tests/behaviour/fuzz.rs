@@ -180,7 +180,7 @@ struct Scratch {
 impl Scratch {
     fn empty() -> Self {
         let directory = Folder::new();
-        let segment = SegmentOptions { block_rows: 32, row_group_blocks: 2 };
+        let segment = SegmentOptions::default().block_rows(32).row_group_blocks(2);
         let settings = Settings::default().segment(segment).segment_rows(130);
         let archive = Archive::open_or_create_with(directory.path().join("flows"), settings).unwrap();
         Self { archive, directory }

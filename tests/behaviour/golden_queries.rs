@@ -103,7 +103,7 @@ fn an_archive_gives_the_golden_answers_however_it_is_cut() {
     let flows: Vec<Flow> = flows().into_iter().map(|flow| flow.flow).collect();
     for (segment_rows, block_rows) in [(100, 100), (7, 3), (1, 1)] {
         let directory = Folder::new();
-        let segment = SegmentOptions { block_rows, row_group_blocks: 2 };
+        let segment = SegmentOptions::default().block_rows(block_rows).row_group_blocks(2);
         let settings = Settings::default().segment(segment).segment_rows(segment_rows);
         let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
         append(&archive, std::slice::from_ref(&flows));

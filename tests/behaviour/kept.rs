@@ -46,7 +46,7 @@ impl Place {
 
     pub fn settings(&self, segment_rows: usize) -> Settings {
         Settings::default()
-            .segment(SegmentOptions { block_rows: 16, row_group_blocks: 1 })
+            .segment(SegmentOptions::default().block_rows(16).row_group_blocks(1))
             .segment_rows(segment_rows)
             .page_cache_bytes(1 << 20)
             .storage(Arc::new(self.storage.clone()))

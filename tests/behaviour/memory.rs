@@ -32,7 +32,7 @@ const CLIENTS: i64 = 64;
 fn settings(place: &Place) -> Settings {
     place
         .settings(2)
-        .segment(SegmentOptions { block_rows: 8, row_group_blocks: 1 })
+        .segment(SegmentOptions::default().block_rows(8).row_group_blocks(1))
         .segment_rows(2)
         .index_cache_bytes(2 << 20)
         .page_cache_bytes(1 << 20)

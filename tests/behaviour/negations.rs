@@ -258,7 +258,7 @@ proptest! {
     #[test]
     fn an_archive_answers_every_parameter_and_operator_so(flows in vec(flow(), 60)) {
         let directory = Folder::new();
-        let segment = SegmentOptions { block_rows: 4, row_group_blocks: 2 };
+        let segment = SegmentOptions::default().block_rows(4).row_group_blocks(2);
         let settings = Settings::default().segment(segment).segment_rows(24);
         let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
         let stored = append(&archive, std::slice::from_ref(&flows));

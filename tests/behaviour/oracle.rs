@@ -196,7 +196,7 @@ proptest! {
         order in order(),
     ) {
         let directory = Folder::new();
-        let segment = SegmentOptions { block_rows, row_group_blocks: 3 };
+        let segment = SegmentOptions::default().block_rows(block_rows).row_group_blocks(3);
         let settings = Settings::default().segment(segment).segment_rows(1500);
         let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
         let flows: Vec<_> = Generator::new(seed).flows(3000).collect();

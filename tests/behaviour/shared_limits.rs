@@ -44,7 +44,7 @@ fn fifty_archives() {
     let Some(task) = child::task() else { return };
     setrlimit(Resource::Nofile, Rlimit { current: Some(DESCRIPTORS), maximum: Some(DESCRIPTORS) }).unwrap();
     let settings = Settings::default()
-        .segment(SegmentOptions { block_rows: 16, row_group_blocks: 1 })
+        .segment(SegmentOptions::default().block_rows(16).row_group_blocks(1))
         .segment_rows(100)
         .page_cache_bytes(8 << 20)
         .shared();

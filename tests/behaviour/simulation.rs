@@ -116,7 +116,7 @@ fn a_day_of_flows_leaves_few_segments_and_pages_that_cost_the_same_at_its_end() 
     let directory = Folder::new();
     let written = Arc::new(AtomicU64::new(0));
     let settings = Settings::default()
-        .segment(SegmentOptions { block_rows: 64, row_group_blocks: 8 })
+        .segment(SegmentOptions::default().block_rows(64).row_group_blocks(8))
         .segment_rows(SEGMENT_ROWS)
         .storage(Arc::new(counting(&written)))
         .index_cache_bytes(1 << 20)

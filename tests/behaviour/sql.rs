@@ -896,7 +896,7 @@ fn cause(error: &DataFusionError) -> &flowseek::Error {
 
 /// An archive of one segment with all columns, several pages, row groups, dictionaries and plain names.
 fn varied(path: &Path) -> Archive {
-    let segment = SegmentOptions { block_rows: 16, row_group_blocks: 2 };
+    let segment = SegmentOptions::default().block_rows(16).row_group_blocks(2);
     let archive = Archive::open_or_create_with(path, Settings::default().segment(segment)).unwrap();
     let flow = |n: u16| Flow {
         end_time: (!n.is_multiple_of(3)).then(|| Timestamp::from_millis(i64::from(n) * 1100).unwrap()),

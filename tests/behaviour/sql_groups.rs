@@ -263,7 +263,7 @@ fn buckets_of_all_years_are_those_of_rows() {
         })
         .collect();
     for block_rows in [3, 8192] {
-        let segment = SegmentOptions { block_rows, row_group_blocks: 1 };
+        let segment = SegmentOptions::default().block_rows(block_rows).row_group_blocks(1);
         let settings = || Settings::default().segment(segment);
         same_as_rows(std::slice::from_ref(&flows), &[], settings(), (2, 8192), &queries).unwrap();
         let (_directory, archive, _) = summaries::archive(std::slice::from_ref(&flows), settings());
@@ -282,7 +282,7 @@ fn buckets_are_the_same_where_pages_are_decoded_together() {
     // A scan of these columns is more than the smaller cache may keep, and several pages are read at a time.
     let caches = [64 << 10, Settings::default().page_cache_bytes];
     let answers = caches.map(|page_cache_bytes| {
-        let segment = SegmentOptions { block_rows: 16, row_group_blocks: 4 };
+        let segment = SegmentOptions::default().block_rows(16).row_group_blocks(4);
         let settings = Settings::default().segment(segment).page_cache_bytes(page_cache_bytes);
         let (_directory, archive, _) = summaries::archive(std::slice::from_ref(&flows), settings);
         ["true", "dst_port = 443"].map(|condition| {

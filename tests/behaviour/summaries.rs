@@ -200,7 +200,7 @@ proptest! {
 
 /// So many flows, in segments of 30,000 and blocks of 1,000.
 pub(crate) fn generated(flows: usize) -> (Folder, Archive, Vec<StoredFlow>) {
-    let segment = SegmentOptions { block_rows: 1000, row_group_blocks: 4 };
+    let segment = SegmentOptions::default().block_rows(1000).row_group_blocks(4);
     let settings = Settings::default().segment(segment).segment_rows(30_000);
     archive(&[Generator::new(7).flows(flows as u64).collect()], settings)
 }
@@ -343,7 +343,7 @@ fn bytes_by_time_are_added_up_with_memory_for_one_page() {
         src_bytes: Some(second.unsigned_abs()),
         ..Flow::starting(Timestamp::from_millis(second * 1000).unwrap())
     };
-    let segment = SegmentOptions { block_rows: 8, row_group_blocks: 2 };
+    let segment = SegmentOptions::default().block_rows(8).row_group_blocks(2);
     let settings = Settings::default().segment(segment).page_cache_bytes(1 << 10);
     let (_directory, archive, flows) = archive(&[(0..100).map(at).collect()], settings);
     let every = Some(Every::Length(Duration::from_secs(3)));

@@ -190,7 +190,7 @@ pub fn order() -> impl Strategy<Value = Order> {
 pub fn settings() -> impl Strategy<Value = Settings> {
     (1usize..25, 1usize..10, 1usize..4).prop_map(|(segment_rows, block_rows, row_group_blocks)| {
         Settings::default()
-            .segment(SegmentOptions { block_rows, row_group_blocks })
+            .segment(SegmentOptions::default().block_rows(block_rows).row_group_blocks(row_group_blocks))
             .segment_rows(segment_rows)
             .page_cache_bytes(if segment_rows % 3 == 0 { 16 << 10 } else { Settings::default().page_cache_bytes })
     })

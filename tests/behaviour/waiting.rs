@@ -94,7 +94,7 @@ impl Place {
         let directory = Folder::new();
         let (clock, thread) = (ManualClock::new(), Arc::new(Thread::default()));
         let settings = Settings::default()
-            .segment(SegmentOptions { block_rows, row_group_blocks: 2 })
+            .segment(SegmentOptions::default().block_rows(block_rows).row_group_blocks(2))
             .segment_rows(flows / 2)
             .index_cache_bytes(index_cache_bytes)
             .page_cache_bytes(page_cache_bytes)

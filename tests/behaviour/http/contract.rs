@@ -156,9 +156,8 @@ fn a_cursor_that_is_damaged_or_of_another_query_is_one_problem() {
 
 #[test]
 fn limits_and_flags_are_settings() {
-    let settings = EndpointSettings::default()
-        .limits(Limits { default: 2, largest: 3, ..Limits::default() })
-        .flags(FlagsFormat::Hex);
+    let settings =
+        EndpointSettings::default().limits(Limits::default().default_rows(2).largest_rows(3)).flags(FlagsFormat::Hex);
     let running = Running::with(golden_archive(), open, settings);
     assert_eq!(running.ask("").flows().len(), 2);
     assert_eq!(running.ask("limit=3").flows().len(), 3);

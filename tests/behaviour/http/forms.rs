@@ -110,7 +110,7 @@ fn an_answer_is_compressed_where_that_is_asked_for() {
 }
 
 fn exporting(exports: usize) -> EndpointSettings {
-    EndpointSettings::default().exports(exports).limits(Limits { largest: 7, default: 7, ..Limits::default() })
+    EndpointSettings::default().exports(exports).limits(Limits::default().largest_rows(7).default_rows(7))
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn begin(running: &Running) -> TcpStream {
 #[test]
 fn exports_are_few_and_a_client_that_leaves_gives_its_place_up() {
     // More than the buffers of a socket hold.
-    let limits = Limits { largest: 1000, ..Limits::default() };
+    let limits = Limits::default().largest_rows(1000);
     let settings = EndpointSettings::default().exports(1).limits(limits);
     let running = Running::with(archive_of(&many(60_000)), open, settings);
     let unread = begin(&running);
@@ -189,7 +189,7 @@ fn exports_are_few_and_a_client_that_leaves_gives_its_place_up() {
 
 #[test]
 fn an_export_that_cannot_be_finished_does_not_look_whole() {
-    let limits = Limits { largest: 10, ..Limits::default() };
+    let limits = Limits::default().largest_rows(10);
     let settings = EndpointSettings::default().exports(1).limits(limits).export_time(Duration::from_millis(200));
     let running = Running::with(archive_of(&many(20_000)), open, settings);
     let mut stream = begin(&running);
@@ -216,7 +216,7 @@ fn an_export_waits_for_what_the_system_lacks_for_a_while_and_is_whole() {
     };
     let settings = ArchiveSettings::default().storage(Arc::new(Hooked::new(hook)));
     let archive = Archive::open_with(directory.path(), settings).unwrap();
-    let limits = Limits { largest: 100, ..Limits::default() };
+    let limits = Limits::default().largest_rows(100);
     let settings = EndpointSettings::default().exports(1).limits(limits);
     let running = Running::with((directory, archive), open, settings);
     let mut stream = begin(&running);

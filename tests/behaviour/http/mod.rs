@@ -59,7 +59,7 @@ pub fn archive_of(flows: &[Flow]) -> (Folder, Archive) {
 /// An archive of some flows, in small segments and blocks of so many rows.
 pub fn archive_in_blocks(flows: &[Flow], block_rows: usize) -> (Folder, Archive) {
     let directory = Folder::new();
-    let segment = SegmentOptions { block_rows, row_group_blocks: 2 };
+    let segment = SegmentOptions::default().block_rows(block_rows).row_group_blocks(2);
     let settings = ArchiveSettings::default().segment(segment).segment_rows(10_000);
     let archive = Archive::open_or_create_with(directory.path(), settings).unwrap();
     append(&archive, &[flows.to_vec()]);

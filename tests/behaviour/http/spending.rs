@@ -42,7 +42,7 @@ fn unread(running: &Running, request: &str) -> TcpStream {
 #[test]
 fn answers_that_nobody_reads_are_bounded_in_memory() {
     // An answer is larger than what may be held, and than what the sockets take.
-    let limits = Limits { largest: 60_000, ..Limits::default() };
+    let limits = Limits::default().largest_rows(60_000);
     let settings = EndpointSettings::default().answer_bytes(1 << 20).patience(Duration::ZERO).limits(limits);
     let running = Running::with(archive_of(&many(60_000)), open, settings);
     let unread = unread(&running, "/v2/audit/flow-logs?limit=60000");

@@ -22,10 +22,10 @@ const MOST_CONNECTIONS: usize = 4096;
 #[derive(Debug, Args)]
 pub struct Spending {
     /// Rows of a page where a request names no limit.
-    #[arg(long, value_name = "ROWS", default_value_t = Limits::default().default)]
+    #[arg(long, value_name = "ROWS", default_value_t = Limits::default().default_rows)]
     default_limit: usize,
     /// The largest limit that a request may name.
-    #[arg(long, value_name = "ROWS", default_value_t = Limits::default().largest)]
+    #[arg(long, value_name = "ROWS", default_value_t = Limits::default().largest_rows)]
     max_limit: usize,
     /// Which fields a page shows that is not asked for certain ones.
     #[arg(long, value_enum, default_value_t = Shown::Seed)]
@@ -84,7 +84,7 @@ impl Spending {
     pub fn settings(&self) -> EndpointSettings {
         let default = self.default_limit.min(self.max_limit);
         EndpointSettings::default()
-            .limits(Limits { default, largest: self.max_limit, ..Limits::default() })
+            .limits(Limits::default().default_rows(default).largest_rows(self.max_limit))
             .profile(match self.profile {
                 Shown::Seed => Profile::Seed,
                 Shown::Current => Profile::Current,
