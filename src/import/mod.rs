@@ -99,6 +99,8 @@ mod flow_json;
 mod format;
 mod head;
 mod near;
+pub(crate) mod netflow;
+mod notes;
 mod object;
 mod parsed;
 mod parser;
