@@ -106,13 +106,20 @@ mod tests {
 
     #[test]
     fn the_head_tells_the_format() {
-        for (head, name) in
-            [("PAR1\x15", "parquet"), ("\n\r\r\n\0", "netflow"), ("{\"ts\":1}", "zeek"), ("{\"startTime\":1}", "json"), (" \n", "json")]
-        {
+        for (head, name) in [
+            ("PAR1\x15", "parquet"),
+            ("\n\r\r\n\0", "netflow"),
+            ("{\"ts\":1}", "zeek"),
+            ("{\"startTime\":1}", "json"),
+            (" \n", "json"),
+        ] {
             assert_eq!(ImportFormat::detect(head.as_bytes()).unwrap().name(), name);
         }
         let error = ImportFormat::detect(b"a,b,c").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
-        assert_eq!(error.to_string(), "the input is in none of the formats json, suricata, vpc, zeek, netflow, parquet");
+        assert_eq!(
+            error.to_string(),
+            "the input is in none of the formats json, suricata, vpc, zeek, netflow, parquet"
+        );
     }
 }

@@ -38,6 +38,7 @@ pub(super) struct Packet<'a> {
 pub(super) struct Capture {
     input: Source,
     form: Form,
+    /// Of packets that were read.
     number: u64,
     buffer: Vec<u8>,
 }
@@ -70,11 +71,6 @@ impl Capture {
         let [.., a, b, c, d] = input.array::<20>()?;
         let link = (order.u32([a, b, c, d]) & 0xffff) as u16;
         Ok(Self { input, form: Form::Pcap { order, link }, number: 0, buffer: Vec::new() })
-    }
-
-    /// The number of the last packet, from 1 on.
-    pub(super) fn number(&self) -> u64 {
-        self.number
     }
 
     /// The next packet; `None` at the end.

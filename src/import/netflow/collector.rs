@@ -19,7 +19,7 @@ use super::{
     template::{Purpose, Template, read_templates},
     values::Values,
 };
-use crate::import::{notes::Note, remarks::Remarks};
+use crate::import::notes::Note;
 
 /// How much a batch holds before it is given, in bytes: some thousand records.
 const BATCH_BYTES: usize = 1 << 18;

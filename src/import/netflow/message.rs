@@ -7,6 +7,9 @@ const V5_RECORD_BYTES: usize = 48;
 /// The most records of a message of NetFlow v5.
 const V5_MOST_RECORDS: u16 = 30;
 
+const V9_HEADER_BYTES: usize = 20;
+const IPFIX_HEADER_BYTES: usize = 16;
+
 /// A version of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Version {
@@ -79,7 +82,7 @@ impl<'a> Message<'a> {
         if is_whole && length > payload.len() {
             return None;
         }
-        let body = header.take(length.checked_sub(16)?.min(header.len()))?;
+        let body = header.take(length.checked_sub(IPFIX_HEADER_BYTES)?.min(header.len()))?;
         Some(Self { version: Version::Ipfix, clock, sequence, domain, rate: Rate::ALL, count: 0, body, is_whole })
     }
 
@@ -116,14 +119,16 @@ impl<'a> Message<'a> {
 
     /// The sets of v9 and IPFIX.
     pub(super) fn sets(&self) -> Sets<'a> {
-        Sets { rest: Bytes::new(self.body), length: self.body.len(), is_whole: self.is_whole }
+        let header = if self.version == Version::Ipfix { IPFIX_HEADER_BYTES } else { V9_HEADER_BYTES };
+        Sets { rest: Bytes::new(self.body), end: header + self.body.len(), is_whole: self.is_whole }
     }
 }
 
 /// The number of each set and what it holds. An error is the last.
 pub(super) struct Sets<'a> {
     rest: Bytes<'a>,
-    length: usize,
+    /// The length of the message.
+    end: usize,
     is_whole: bool,
 }
 
@@ -131,7 +136,7 @@ impl<'a> Iterator for Sets<'a> {
     type Item = Result<(u16, &'a [u8]), String>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let at = self.length - self.rest.len();
+        let at = self.end - self.rest.len();
         let mut set = self.rest;
         let (id, length) = (set.u16()?, set.u16()?);
         if id == 0 && length == 0 {
@@ -142,7 +147,9 @@ impl<'a> Iterator for Sets<'a> {
         let Some(there) = there else {
             let room = self.rest.len();
             self.rest = Bytes::new(&[]);
-            return Some(Err(format!("set {id} at byte {at} says that it has {length} bytes: 4 to {room} are allowed")));
+            return Some(Err(format!(
+                "set {id} at byte {at} says that it has {length} bytes: 4 to {room} are allowed"
+            )));
         };
         let bytes = set.take(there.min(set.len()))?;
         self.rest = set;

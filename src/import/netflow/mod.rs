@@ -27,6 +27,5 @@ mod source;
 mod template;
 mod values;
 
-pub(crate) use batch::Batch;
 pub(crate) use capture::is_capture;
 pub(crate) use collector::Collector;

@@ -72,12 +72,7 @@ fn flow(values: &Values, clock: Clock, context: &Context, rate: Rate) -> Result<
             Number::Layer2Bytes,
         ]),
         dst_bytes: scaled(&[Number::ReverseBytes, Number::ReverseTotalBytes, Number::ResponderBytes]),
-        src_packets: scaled(&[
-            Number::Packets,
-            Number::TotalPackets,
-            Number::InitiatorPackets,
-            Number::PostPackets,
-        ]),
+        src_packets: scaled(&[Number::Packets, Number::TotalPackets, Number::InitiatorPackets, Number::PostPackets]),
         dst_packets: scaled(&[Number::ReversePackets, Number::ReverseTotalPackets, Number::ResponderPackets]),
         tcp_flags: tcp_flags(values, protocol),
         node_id: Some(node(values, context)),

@@ -56,7 +56,9 @@ pub(super) enum Told {
     /// The template is not used any more (RFC 7011, section 8.1).
     Withdrawn(u16),
     /// All templates of data, or all of options, are not used any more.
-    AllWithdrawn { options: bool },
+    AllWithdrawn {
+        options: bool,
+    },
     /// A template that describes no record.
     Refused(u16),
 }
