@@ -1,5 +1,6 @@
 //! Other formats, read as flows: newline-delimited JSON, Zeek's `conn.log`, Suricata's EVE and flow logs of AWS VPC, plain or
-//! compressed.
+//! compressed. Captures of NetFlow, which an [`Appender`](crate::ingest::Appender::import) imports, are [described](#netflow)
+//! here, too.
 //!
 //! [`decompress`] opens what was handed in, [`detect`] names its [`Format`], and a [`Reader`] gives the flows and,
 //! with its number and a reason, every line that is none. A bad line costs nothing but itself. [`LineParser`] is the
@@ -66,6 +67,45 @@
 //! | `tcp_flags` | `tcp-flags` | for TCP only |
 //! | `node_id` | `interface-id` | |
 //!
+//! # NetFlow
+//! NetFlow v5, v9 and IPFIX as their exporters send them to a collector, in a capture of these datagrams: pcap of both byte
+//! orders, with microseconds or nanoseconds, and pcapng. Links may be Ethernet with VLAN tags, Linux cooked captures of both
+//! versions, loopback, or IP without a link; exporters have IPv4 or IPv6 addresses. Messages are told by what they hold, at
+//! any UDP port. What is none is skipped, and the remarks say how many packets that were.
+//!
+//! | flow | information elements (IANA's names; v9 has the same numbers) | |
+//! |---|---|---|
+//! | `start_time` | the first that is there and not 0 of `flowStartMilliseconds`, `flowStartMicroseconds`, `flowStartNanoseconds`, `flowStartSeconds`; then `flowStartDeltaMicroseconds`, `flowStartSysUpTime` | cut to milliseconds; else the end less the duration |
+//! | `end_time` | likewise `flowEnd...` | else the start and `flowDurationMilliseconds`, `flowDurationMicroseconds` |
+//! | `protocol` | `protocolIdentifier` | |
+//! | `src_ip`, `dst_ip` | `sourceIPv4Address`, `destinationIPv4Address`, and those of IPv6 | of both, the one that is not 0 |
+//! | `src_port`, `dst_port` | `sourceTransportPort`, `destinationTransportPort`, and those of UDP and TCP | absent for protocols without ports |
+//! | `src_bytes` | the first that is there of `octetDeltaCount`, `octetTotalCount`, `initiatorOctets`, `postOctetDeltaCount`, `layer2OctetDeltaCount` | times the sampling |
+//! | `src_packets` | `packetDeltaCount`, `packetTotalCount`, `initiatorPackets`, `postPacketDeltaCount` | times the sampling |
+//! | `dst_bytes`, `dst_packets` | the reverse elements (RFC 5103) of the first two, or `responderOctets`, `responderPackets` | absent in records of one direction |
+//! | `tcp_flags` | `tcpControlBits`, with its reverse element | for TCP; the lowest 8 bits |
+//! | `node_id` | `exporterIPv4Address`, `exporterIPv6Address` | else the address that the message came from |
+//!
+//! The source of a record is the source of the flow: where an exporter tells of each direction by a record of its own, there are
+//! two flows. Records of v5 have the same fields. Bytes are those of IP packets.
+//!
+//! Uptimes are told by the clock in the header of the message (v5, v9) or by `systemInitTimeMilliseconds` of the record or of
+//! options (IPFIX); a counter of uptime that has gone through 0 is noticed. A record without a start is rejected. A template
+//! without any time describes no flows, and its records are skipped, as are options, NAT events, and the events of firewalls
+//! that tell of a flow's begin, of its denial, or of an alert.
+//!
+//! Bytes and packets are multiplied by the sampling that holds for the record: what it says itself, that of the sampler that it
+//! names (`samplerId`, `selectorId`), that of all flows of its exporter, or that of the header of v5. Options may say
+//! it as `samplingInterval`, `samplerRandomInterval`, `samplingPacketInterval` and `samplingPacketSpace`, `samplingSize` and
+//! `samplingPopulation`, or `samplingProbability`. The remarks say how many flows were multiplied, and by what.
+//!
+//! Templates and options hold for one exporter: its address and port, those of the collector, the version, and the
+//! observation domain, source ID or engine. Data that comes before its template waits for it, up to 1 MiB of each exporter. At
+//! most 4,096 exporters are remembered, which together hold at most 64 MiB; where there are more, those give way first
+//! whose data no template has ever explained, and then those that were silent for longest. The remarks tell what was
+//! never explained, what the sequence numbers of the messages say is lost, and which exporters have started anew.
+//! Datagrams in fragments are put together, up to 256 at a time.
+//!
 //! # Zeek
 //! `conn.log` as tab-separated text with its header lines, or as JSON lines, also flattened (`id_orig_h`) or nested
 //! (`"id":{"orig_h":...}`). `conn_long` and other logs whose name begins with `conn_` or `conn-` are logs of connections
@@ -99,6 +139,8 @@ mod flow_json;
 mod format;
 mod head;
 mod near;
+pub(crate) mod netflow;
+mod notes;
 mod object;
 mod parsed;
 mod parser;

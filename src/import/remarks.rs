@@ -4,6 +4,8 @@ use std::{collections::HashMap, fmt};
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
+use super::notes::{Note, Notes};
+
 /// The most names that are counted one by one.
 const MOST_NAMES: usize = 64;
 /// The most characters of a name that are kept.
@@ -25,6 +27,7 @@ pub struct Remarks {
     pub(crate) unknown: Tally,
     pub(crate) skipped: Tally,
     pub(crate) unended: bool,
+    pub(crate) notes: Notes,
 }
 
 /// A key of an object, or a column, that is none of a flow.
@@ -71,10 +74,11 @@ pub struct SkippedLog {
 
 impl Serialize for Remarks {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut remarks = serializer.serialize_struct("Remarks", 3)?;
+        let mut remarks = serializer.serialize_struct("Remarks", 4)?;
         remarks.serialize_field("unknownKeys", &self.unknown_keys())?;
         remarks.serialize_field("skippedLogs", &self.skipped_logs())?;
         remarks.serialize_field("lastLineUnended", &self.unended)?;
+        remarks.serialize_field("notes", &self.notes())?;
         remarks.end()
     }
 }
@@ -99,6 +103,17 @@ impl Remarks {
         self.unended
     }
 
+    /// What else there is to say of the input, one sentence each: what was lost on the way to it, what was skipped, and what
+    /// its flows were multiplied by.
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.sentences()
+    }
+
+    /// Something was noticed `count` times of what it is about, such as an exporter.
+    pub(crate) fn note(&mut self, note: Note, about: &str, count: u64) {
+        self.notes.add(note, about, count);
+    }
+
     /// A key or column that no flow has was ignored in so many records.
     pub(crate) fn ignored(&mut self, name: &str, count: u64, meant: Option<&'static str>) {
         self.unknown.add(name, count, || meant);
@@ -109,6 +124,7 @@ impl Remarks {
         self.unknown.merge(later.unknown);
         self.skipped.merge(later.skipped);
         self.unended |= later.unended;
+        self.notes.merge(later.notes);
     }
 }
 
@@ -136,6 +152,7 @@ impl fmt::Display for Remarks {
         if self.unended {
             sentences.push("the last line has no end: the input may have been cut off there".to_owned());
         }
+        sentences.extend(self.notes());
         f.write_str(&sentences.join("\n"))
     }
 }

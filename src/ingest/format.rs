@@ -1,10 +1,10 @@
-//! The formats of an import: those of lines, and Parquet.
+//! The formats of an import: those of lines, captures of NetFlow, and Parquet.
 
 use std::{fmt, str::FromStr};
 
 use crate::{
     error::{Error, ErrorKind, ParseError, Result},
-    import::{Format, Unit, detect},
+    import::{Format, Unit, detect, netflow::is_capture},
     segment::PARQUET_MAGIC,
 };
 
@@ -21,17 +21,20 @@ use crate::{
 pub enum ImportFormat {
     /// A format of lines, plain or compressed.
     Lines(Format),
+    /// NetFlow v5, v9 and IPFIX, as captured on their way to a collector: pcap or pcapng, plain or compressed.
+    NetFlow,
     /// Parquet.
     Parquet,
 }
 
 impl ImportFormat {
     /// Every format.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Lines(Format::Json),
         Self::Lines(Format::Suricata),
         Self::Lines(Format::Vpc),
         Self::Lines(Format::Zeek),
+        Self::NetFlow,
         Self::Parquet,
     ];
 
@@ -39,6 +42,7 @@ impl ImportFormat {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Lines(format) => format.name(),
+            Self::NetFlow => "netflow",
             Self::Parquet => "parquet",
         }
     }
@@ -61,6 +65,7 @@ impl ImportFormat {
     pub(super) const fn unit(self) -> Unit {
         match self {
             Self::Lines(_) => Unit::Line,
+            Self::NetFlow => Unit::Record,
             Self::Parquet => Unit::Row,
         }
     }
@@ -69,6 +74,10 @@ impl ImportFormat {
     pub(super) fn detect(head: &[u8]) -> Result<Self> {
         if head.starts_with(PARQUET_MAGIC) {
             return Ok(Self::Parquet);
+        }
+        // The first bytes of a pcapng capture are white space.
+        if is_capture(head) {
+            return Ok(Self::NetFlow);
         }
         let lines = if head.trim_ascii().is_empty() { Some(Format::Json) } else { detect(head) };
         lines.map(Self::Lines).ok_or_else(|| {
@@ -105,19 +114,26 @@ mod tests {
         for format in ImportFormat::ALL {
             assert_eq!(format.to_string().parse(), Ok(format));
         }
-        let error = "\"csv\" is not a format: allowed are json, suricata, vpc, zeek, parquet";
+        let error = "\"csv\" is not a format: allowed are json, suricata, vpc, zeek, netflow, parquet";
         assert_eq!("csv".parse::<ImportFormat>().unwrap_err().to_string(), error);
     }
 
     #[test]
     fn the_head_tells_the_format() {
-        for (head, name) in
-            [("PAR1\x15", "parquet"), ("{\"ts\":1}", "zeek"), ("{\"startTime\":1}", "json"), (" \n", "json")]
-        {
+        for (head, name) in [
+            ("PAR1\x15", "parquet"),
+            ("\n\r\r\n\0", "netflow"),
+            ("{\"ts\":1}", "zeek"),
+            ("{\"startTime\":1}", "json"),
+            (" \n", "json"),
+        ] {
             assert_eq!(ImportFormat::detect(head.as_bytes()).unwrap().name(), name);
         }
         let error = ImportFormat::detect(b"a,b,c").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
-        assert_eq!(error.to_string(), "the input is in none of the formats json, suricata, vpc, zeek, parquet");
+        assert_eq!(
+            error.to_string(),
+            "the input is in none of the formats json, suricata, vpc, zeek, netflow, parquet"
+        );
     }
 }

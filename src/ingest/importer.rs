@@ -18,7 +18,7 @@ use super::{
     chunk::{Chunk, Failure},
     in_order::InOrder,
     lines::{self, Cutter},
-    parquet,
+    netflow, parquet,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -61,6 +61,7 @@ impl Appender {
                 let completed = options.clone();
                 InOrder::start(Cutter::new(input, format, bytes), move |cut| lines::parse(cut, &completed))?
             }
+            ImportFormat::NetFlow => netflow::chunks(input, bytes, options.clone())?,
             ImportFormat::Parquet => parquet::chunks(hold(input)?, options.clone())?,
         };
         Import::new(self, format.unit(), options.strictness, observer).run(chunks)

@@ -45,6 +45,7 @@ mod importer;
 mod in_order;
 mod lines;
 mod live;
+mod netflow;
 mod nodes;
 mod parquet;
 mod report;

@@ -35,7 +35,7 @@ use crate::{
     folder::Folder,
     golden_queries::{cases, flows},
     mutate::Mutator,
-    support::{SAMPLES, append, block_on},
+    support::{CAPTURES, SAMPLES, append, block_on},
 };
 
 /// Kilobytes of address space of a process that damages: room for its threads, and for no length that damage has made.
@@ -72,6 +72,7 @@ fn fuzzing_process() {
     let mut run: Box<dyn FnMut(&mut Mutator)> = match task[0].as_str() {
         "lines" => lines(),
         "compressed" => compressed(),
+        "captures" => captures(),
         "parquet" => foreign_parquet(),
         "cursors" => cursors(),
         "queries" => queries(),
@@ -119,6 +120,11 @@ fn damaged_lines_are_imported_as_a_reader_reads_them() {
 #[test]
 fn damaged_compressed_inputs_are_an_error_or_lines() {
     fuzz("compressed", 150);
+}
+
+#[test]
+fn damaged_captures_are_an_error_or_flows() {
+    fuzz("captures", 1000);
 }
 
 #[test]
@@ -384,6 +390,16 @@ fn compressed() -> Box<dyn FnMut(&mut Mutator)> {
     Box::new(move |mutator| {
         let input = Bytes::new(mutator.damaged(&inputs));
         let _ = imports.run(|appender, observer| appender.import(input, ImportOptions::default(), observer));
+    })
+}
+
+fn captures() -> Box<dyn FnMut(&mut Mutator)> {
+    let inputs = CAPTURES.map(text);
+    let mut imports = Imports::new();
+    Box::new(move |mutator| {
+        let input = Bytes::new(mutator.damaged(&inputs));
+        let options = ImportOptions::default().format(ImportFormat::NetFlow);
+        let _ = imports.run(|appender, observer| appender.import(input, options, observer));
     })
 }
 

@@ -33,6 +33,7 @@ mod live_memory;
 mod memory;
 mod mutate;
 mod negations;
+mod netflow;
 mod once;
 mod oracle;
 mod parquet_import;

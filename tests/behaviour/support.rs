@@ -48,6 +48,10 @@ pub const SAMPLES: [(&str, Format); 7] = [
     ("vpc.log", Format::Vpc),
 ];
 
+/// The samples of `testdata/import` that are captures of NetFlow.
+pub const CAPTURES: [&str; 5] =
+    ["netflow-v5.pcap", "netflow-v9.pcap.gz", "netflow-v9-sampled.pcapng", "ipfix-biflow.pcap", "ipfix.pcapng"];
+
 /// What older segments have no columns for: most flows have none of it, so that segments with and without lie side by side.
 fn more() -> impl Strategy<Value = (Option<u64>, Option<u64>, Option<FlowFlags>, Option<Meta>)> {
     let flags = of(select(FLOW_FLAGS.to_vec()).prop_map(FlowFlags::new));
