@@ -54,7 +54,7 @@ impl ImportFormat {
     pub(super) fn of_lines(self) -> Result<Format> {
         match self {
             Self::Lines(format) => Ok(format),
-            Self::Parquet => Err(Error::new(
+            Self::NetFlow | Self::Parquet => Err(Error::new(
                 ErrorKind::InvalidInput,
                 format!("the format {self} is not one of lines and cannot be followed: import it once it is whole"),
             )),
