@@ -17,6 +17,11 @@ use crate::{
 };
 
 pub(super) const MANIFESTS: &str = "manifests";
+
+/// Whether a directory looks like an archive.
+pub(crate) fn is_at(directory: &Path) -> bool {
+    directory.join(MANIFESTS).is_dir()
+}
 pub(super) const DATA: &str = "data";
 pub(super) const RETIRED: &str = "retired";
 /// Damaged files, and files that were none of the archive's, where a repair has put them.

@@ -150,6 +150,7 @@ pub(crate) use aging::Aging;
 pub use commit::{Commit, Writer};
 pub use compact::{Compaction, Compactor, Effort, Job, JobOutcome};
 pub(crate) use counts::{Counted, Counts};
+pub(crate) use files::is_at;
 pub(crate) use known::Known;
 pub(crate) use manifest::Sources;
 pub use manifest::{Manifest, Retired, SegmentEntry};

@@ -5,10 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{error::Result, resources::io_error};
+use crate::{archive, error::Result, resources::io_error};
 
 /// The files that a path stands for: itself, or where it is a directory those in it and below, in the order of their
-/// paths. Those whose names begin with a dot are left out, and so are directories that are links. This blocks on the file system.
+/// paths. Those whose names begin with a dot are left out, and so are archives and directories that are links. This blocks on the
+/// file system.
 ///
 /// # Errors
 /// [`ErrorKind::Io`](crate::ErrorKind::Io) where something cannot be read; what vanishes meanwhile is left out.
@@ -44,7 +45,7 @@ pub fn files(path: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
                 continue;
             }
             match entry.file_type() {
-                Ok(kind) if kind.is_dir() => directories.push(entry.path()),
+                Ok(kind) if kind.is_dir() && !archive::is_at(&entry.path()) => directories.push(entry.path()),
                 // A link may lead to a file.
                 Ok(_) if fs::metadata(entry.path()).is_ok_and(|metadata| metadata.is_file()) => {
                     files.push(entry.path())

@@ -249,11 +249,29 @@ fn strict_import_takes_all_or_nothing() {
 fn a_missing_file_fails_before_anything_is_imported() {
     let place = Place::new();
     let good = place.file("good", GOOD);
-    for wrong in [place.path("missing"), place.path("")] {
-        let said = flowseek(&["import", &place.path("flows"), &good, &wrong]);
+    let wrong = place.path("missing");
+    for options in [&[][..], &["--follow"]] {
+        let said = flowseek(&[&["import", &place.path("flows"), &good, &wrong], options].concat());
         assert_eq!((said.status, said.out.as_str()), (1, ""));
         assert!(said.err.starts_with(&format!("flowseek: {wrong}: ")), "{}", said.err);
         assert!(!Path::new(&place.path("flows")).exists());
+    }
+}
+
+#[test]
+fn a_directory_stands_for_the_files_in_it_but_for_archives() {
+    let place = Place::new();
+    let logs = Path::new(&place.path("logs")).to_owned();
+    fs::create_dir_all(logs.join("2022")).unwrap();
+    for name in ["a.log", "2022/b.log", ".c.log"] {
+        fs::write(logs.join(name), GOOD).unwrap();
+    }
+    let logs = logs.to_str().unwrap();
+    let archive = format!("{logs}/flows");
+    for round in 1..=2 {
+        let said = flowseek(&["import", &archive, logs]);
+        assert_eq!((said.status, said.out), (0, "imported=2 rejected=0\n".to_owned()), "{}", said.err);
+        assert_eq!(flows(&archive), round * 2);
     }
 }
 
