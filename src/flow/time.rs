@@ -6,11 +6,13 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 
 use crate::{decimal::Decimal, error::ParseError};
 
+/// The number of 1970-01-01 among the days from 0001-01-01 on, which is 1.
+const UNIX_EPOCH_DAY: i32 = 719_163;
 /// A number of Unix seconds from here on is refused: the year 5138. It is the year 1973 in milliseconds.
 const TOO_LARGE: i64 = 100_000_000_000;
 
@@ -142,8 +144,39 @@ impl FromStr for Instant {
 
     /// Reads a number of Unix seconds (fractions and exponents allowed, nothing is rounded) or RFC 3339.
     fn from_str(text: &str) -> Result<Self, ParseError> {
+        if let Some(instant) = parse_usual(text) {
+            return Ok(instant);
+        }
         parse_seconds(text).unwrap_or_else(|| parse_rfc3339(text)).map_err(ParseError::new)
     }
+}
+
+/// RFC 3339 as nearly all programs write it, in UTC: `2022-11-01T22:46:01.765Z`, with any number of digits behind the point or
+/// none. `None` of all else, and of what is no time. An import reads most times here, in a fifth of the instructions.
+fn parse_usual(text: &str) -> Option<Instant> {
+    let (time, fraction) = text.as_bytes().split_first_chunk::<19>()?;
+    let number = |digits: &[u8]| {
+        digits
+            .iter()
+            .try_fold(0u32, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0')))
+    };
+    let [year @ .., b'-', m, o, b'-', d, a, b'T', h, u, b':', i, n, b':', s, e] = time else { return None };
+    let date = NaiveDate::from_ymd_opt(number(year)?.try_into().ok()?, number(&[*m, *o])?, number(&[*d, *a])?)?;
+    let (hour, minute, second) = (number(&[*h, *u])?, number(&[*i, *n])?, number(&[*s, *e])?);
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let digits = match fraction {
+        b"Z" => &[],
+        [b'.', digits @ .., b'Z'] if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => digits,
+        _ => return None,
+    };
+    let thousandths =
+        (0..3).fold(0, |sum, place| sum * 10 + digits.get(place).map_or(0, |digit| i64::from(digit - b'0')));
+    let days = i64::from(date.num_days_from_ce() - UNIX_EPOCH_DAY);
+    let millis = ((days * 24 + i64::from(hour)) * 60 + i64::from(minute)) * 60 + i64::from(second);
+    let floor = Timestamp::from_millis(millis * 1000 + thousandths)?;
+    Some(Instant { floor, exact: digits.iter().skip(3).all(|digit| *digit == b'0') })
 }
 
 fn parse_rfc3339(text: &str) -> Result<Instant, String> {
@@ -191,6 +224,29 @@ mod tests {
     fn millis(text: &str) -> (i64, bool) {
         let instant: Instant = text.parse().unwrap();
         (instant.floor().as_millis(), instant.is_exact())
+    }
+
+    #[test]
+    fn what_is_usual_is_read_as_all_else_is() {
+        let times = ["2022-11-01T22:46:01", "0000-01-01T00:00:00", "9999-12-31T23:59:59", "1969-12-31T23:59:59"];
+        let wrong = [
+            "2022-02-29T00:00:00",
+            "2022-13-01T00:00:00",
+            "2022-11-01T24:00:00",
+            "2022-11-01T22:60:01",
+            "2o22-11-01T22:46:01",
+        ];
+        for time in times.iter().chain(&wrong) {
+            for fraction in ["", ".7", ".76", ".765", ".7650", ".7651", ".000000000000000000001", ".", ".x"] {
+                let text = format!("{time}{fraction}Z");
+                assert_eq!(parse_usual(&text).is_some(), parse_rfc3339(&text).is_ok(), "{text}");
+                assert_eq!(parse_usual(&text), parse_rfc3339(&text).ok(), "{text}");
+            }
+        }
+        for other in ["2022-11-01T22:46:01+00:00", "2022-11-01 22:46:01Z", "2022-11-01T23:59:60Z", "2022-11-01", "1.5"]
+        {
+            assert_eq!(parse_usual(other), None, "{other}");
+        }
     }
 
     #[test]

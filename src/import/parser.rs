@@ -70,19 +70,24 @@ impl LineParser {
         if line.trim_ascii().is_empty() {
             return Parsed::Blank;
         }
-        // A disk leaves them where a program was writing when the power failed, or a file was cut behind its back.
-        if line.contains(&0) {
-            let at = line.iter().take_while(|byte| **byte != 0).count();
-            return Parsed::Rejected(format!("the line holds NUL bytes, the first at byte {}", at + 1));
+        // No JSON has any: of what is refused it is looked up why.
+        let has_nul = || holds_nul(line);
+        if !matches!(self.form, Form::Json)
+            && let Some(reason) = has_nul()
+        {
+            return Parsed::Rejected(reason);
         }
         let text = match std::str::from_utf8(line) {
             Ok(text) => text,
-            Err(error) => return Parsed::Rejected(format!("not UTF-8 at byte {}", error.valid_up_to() + 1)),
+            Err(error) => {
+                let reason = || format!("not UTF-8 at byte {}", error.valid_up_to() + 1);
+                return Parsed::Rejected(has_nul().unwrap_or_else(reason));
+            }
         };
         match &mut self.form {
             Form::Json => match flow_json::parse(text, &mut self.remarks.unknown) {
                 Ok(flow) => Parsed::Flow(flow),
-                Err(reason) => Parsed::Rejected(reason),
+                Err(reason) => Parsed::Rejected(has_nul().unwrap_or(reason)),
             },
             Form::Suricata => suricata::parse(text, &mut self.remarks),
             Form::Vpc(parser) => parser.parse(text, ended, &mut self.remarks),
@@ -105,6 +110,13 @@ impl LineParser {
             }
         }
     }
+}
+
+/// Why a line is rejected that holds NUL bytes, where it does: a disk leaves them where a program was writing when the power
+/// failed, or a file was cut behind its back.
+fn holds_nul(line: &[u8]) -> Option<String> {
+    let at = line.iter().position(|byte| *byte == 0)?;
+    Some(format!("the line holds NUL bytes, the first at byte {}", at + 1))
 }
 
 #[cfg(test)]
