@@ -124,7 +124,7 @@ fn damaged_compressed_inputs_are_an_error_or_lines() {
 
 #[test]
 fn damaged_captures_are_an_error_or_flows() {
-    fuzz("captures", 1000);
+    fuzz("captures", 300);
 }
 
 #[test]

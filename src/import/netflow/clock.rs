@@ -121,7 +121,7 @@ fn at_uptime(millis: i64, now: u32, then: u32) -> i64 {
 fn of_ntp(time: u64) -> i64 {
     let (seconds, fraction) = ((time >> 32) as i64, time & u64::from(u32::MAX));
     let era = if seconds & (1 << 31) == 0 { 1 << 32 } else { 0 };
-    (seconds + era - NTP_TO_UNIX) * 1000 + (fraction * 1000 >> 32) as i64
+    (seconds + era - NTP_TO_UNIX) * 1000 + ((fraction * 1000) >> 32) as i64
 }
 
 #[cfg(test)]
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn times_of_ntp_are_those_of_unix_before_and_after_2036() {
-        let ntp = |seconds: u64, fraction: u64| seconds << 32 | fraction;
+        let ntp = |seconds: u64, fraction: u64| (seconds << 32) | fraction;
         assert_eq!(of_ntp(ntp(2_208_988_800, 0)), 0);
         assert_eq!(of_ntp(ntp(3_908_988_800, 1 << 31)), 1_700_000_000_500);
         assert_eq!(of_ntp(ntp(u32::MAX.into(), u32::MAX.into())), 2_085_978_495_999);

@@ -3,7 +3,7 @@
 //!
 //! A [`Collector`] reads packets (`capture`, `link`, `ip`, `fragments`) and the messages in them (`message`), and keeps what
 //! messages say that holds for later ones (`sessions`, `session`, `template`, `context`, `sequence`). That goes on one
-//! thread. It gives each [`Batch`] of data sets with what explains them, so that their records become flows (`record`) on
+//! thread. It gives batches of data sets (`batch`) with what explains them, so that their records become flows (`record`) on
 //! any other thread.
 
 mod batch;

@@ -47,7 +47,8 @@ impl Section {
             other => return Err(damaged(format!("a section of the capture has the byte order {other:02x?}"))),
         };
         let length = order.u32(length);
-        let rest = length.checked_sub(FRAME_BYTES + 4).filter(|_| length % 4 == 0).ok_or_else(|| wrong(length))?;
+        let rest =
+            length.checked_sub(FRAME_BYTES + 4).filter(|_| length.is_multiple_of(4)).ok_or_else(|| wrong(length))?;
         input.skip(rest.into())?;
         end(input, order, length)?;
         Ok(Self { order, interfaces: Vec::new() })
@@ -67,7 +68,7 @@ impl Section {
             return Ok(Block::Other);
         }
         let length = self.order.u32(input.array()?);
-        let body = length.checked_sub(FRAME_BYTES).filter(|_| length % 4 == 0).ok_or_else(|| wrong(length))?;
+        let body = length.checked_sub(FRAME_BYTES).filter(|_| length.is_multiple_of(4)).ok_or_else(|| wrong(length))?;
         let header = match kind {
             INTERFACE => 8,
             SIMPLE_PACKET => 4,

@@ -49,7 +49,7 @@ impl Values {
             && bytes.len() <= 8
             && let Some(place) = self.numbers.get_mut(number as usize)
         {
-            *place = bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
+            *place = bytes.iter().fold(0, |value, byte| (value << 8) | u64::from(*byte));
             self.has |= bit;
         }
     }
