@@ -99,6 +99,7 @@ mod flow_json;
 mod format;
 mod head;
 mod near;
+pub(crate) mod nfcapd;
 mod object;
 mod parsed;
 mod parser;

@@ -1,10 +1,10 @@
-//! The formats of an import: those of lines, and Parquet.
+//! The formats of an import: those of lines, nfdump's files, and Parquet.
 
 use std::{fmt, str::FromStr};
 
 use crate::{
     error::{Error, ErrorKind, ParseError, Result},
-    import::{Format, Unit, detect},
+    import::{Format, Unit, detect, nfcapd::is_nfcapd},
     segment::PARQUET_MAGIC,
 };
 
@@ -21,17 +21,20 @@ use crate::{
 pub enum ImportFormat {
     /// A format of lines, plain or compressed.
     Lines(Format),
+    /// The files of nfdump 1.6 and 1.7, plain or compressed.
+    Nfcapd,
     /// Parquet.
     Parquet,
 }
 
 impl ImportFormat {
     /// Every format.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Lines(Format::Json),
         Self::Lines(Format::Suricata),
         Self::Lines(Format::Vpc),
         Self::Lines(Format::Zeek),
+        Self::Nfcapd,
         Self::Parquet,
     ];
 
@@ -39,6 +42,7 @@ impl ImportFormat {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Lines(format) => format.name(),
+            Self::Nfcapd => "nfcapd",
             Self::Parquet => "parquet",
         }
     }
@@ -47,6 +51,7 @@ impl ImportFormat {
     pub(super) const fn unit(self) -> Unit {
         match self {
             Self::Lines(_) => Unit::Line,
+            Self::Nfcapd => Unit::Record,
             Self::Parquet => Unit::Row,
         }
     }
@@ -55,6 +60,9 @@ impl ImportFormat {
     pub(super) fn detect(head: &[u8]) -> Result<Self> {
         if head.starts_with(PARQUET_MAGIC) {
             return Ok(Self::Parquet);
+        }
+        if is_nfcapd(head) {
+            return Ok(Self::Nfcapd);
         }
         let lines = if head.trim_ascii().is_empty() { Some(Format::Json) } else { detect(head) };
         lines.map(Self::Lines).ok_or_else(|| {
@@ -91,7 +99,7 @@ mod tests {
         for format in ImportFormat::ALL {
             assert_eq!(format.to_string().parse(), Ok(format));
         }
-        let error = "\"csv\" is not a format: allowed are json, suricata, vpc, zeek, parquet";
+        let error = "\"csv\" is not a format: allowed are json, suricata, vpc, zeek, nfcapd, parquet";
         assert_eq!("csv".parse::<ImportFormat>().unwrap_err().to_string(), error);
     }
 
@@ -102,8 +110,11 @@ mod tests {
         {
             assert_eq!(ImportFormat::detect(head.as_bytes()).unwrap().name(), name);
         }
+        for head in [b"\x0c\xa5\x02\0", b"\x0c\xa5\x07\0", b"\xa5\x0c\0\x01"] {
+            assert_eq!(ImportFormat::detect(head).unwrap(), ImportFormat::Nfcapd);
+        }
         let error = ImportFormat::detect(b"a,b,c").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
-        assert_eq!(error.to_string(), "the input is in none of the formats json, suricata, vpc, zeek, parquet");
+        assert_eq!(error.to_string(), "the input is in none of the formats json, suricata, vpc, zeek, nfcapd, parquet");
     }
 }

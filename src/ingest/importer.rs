@@ -18,7 +18,7 @@ use super::{
     chunk::{Chunk, Failure},
     in_order::InOrder,
     lines::{self, Cutter},
-    parquet,
+    nfcapd, parquet,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -60,6 +60,10 @@ impl Appender {
             ImportFormat::Lines(format) => {
                 let completed = options.clone();
                 InOrder::start(Cutter::new(input, format, bytes), move |cut| lines::parse(cut, &completed))?
+            }
+            ImportFormat::Nfcapd => {
+                let completed = options.clone();
+                InOrder::start(nfcapd::Cutter::new(input, bytes), move |cut| nfcapd::parse(cut, &completed))?
             }
             ImportFormat::Parquet => parquet::chunks(hold(input)?, options.clone())?,
         };

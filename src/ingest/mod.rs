@@ -43,6 +43,7 @@ mod importer;
 mod in_order;
 mod lines;
 mod live;
+mod nfcapd;
 mod nodes;
 mod parquet;
 mod report;
