@@ -32,6 +32,8 @@ mod live_memory;
 mod memory;
 mod mutate;
 mod negations;
+mod nfcapd;
+mod nfdump_filters;
 mod once;
 mod oracle;
 mod parquet_import;

@@ -18,7 +18,8 @@ const GENERIC: u16 = 1;
 
 /// Reads what a record says of a flow.
 pub(super) fn read(record: &[u8]) -> Result<Draft, String> {
-    let (Some(count), Some(exporter), Some(mut rest)) = (u16_at(record, 4), u16_at(record, 8), record.get(RECORD_BYTES..))
+    let (Some(count), Some(exporter), Some(mut rest)) =
+        (u16_at(record, 4), u16_at(record, 8), record.get(RECORD_BYTES..))
     else {
         return Err(format!("the record has {} bytes; allowed are {RECORD_BYTES} or more", record.len()));
     };
@@ -45,7 +46,9 @@ fn split(rest: &[u8]) -> Result<(u16, &[u8], &[u8]), String> {
     };
     let extension = rest.split_at_checked(length.into());
     extension.and_then(|(extension, others)| Some((kind, extension.get(EXTENSION_BYTES..)?, others))).ok_or_else(|| {
-        format!("extension {kind} has a length of {length} bytes; allowed are {EXTENSION_BYTES} to the {left} that are left")
+        format!(
+            "extension {kind} has a length of {length} bytes; allowed are {EXTENSION_BYTES} to the {left} that are left"
+        )
     })
 }
 

@@ -62,7 +62,8 @@ impl Records {
                 Ok(record) => record.read(&mut definitions, &mut routers, sink),
                 Err(problem) => {
                     let rest = count.saturating_sub(found);
-                    return sink.rejected(format!("block {block}: {problem}; the {rest} records from there on are lost"));
+                    return sink
+                        .rejected(format!("block {block}: {problem}; the {rest} records from there on are lost"));
                 }
             }
             found = found.saturating_add(1);
@@ -126,7 +127,9 @@ impl<'a> Iterator for Split<'a> {
             }
             None => {
                 let left = rest.len();
-                Some(Err(format!("a record has a size of {size} bytes; allowed are {HEAD_BYTES} to the {left} that are left")))
+                Some(Err(format!(
+                    "a record has a size of {size} bytes; allowed are {HEAD_BYTES} to the {left} that are left"
+                )))
             }
         }
     }
