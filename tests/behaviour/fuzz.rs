@@ -401,6 +401,7 @@ fn nfcapd_files() -> Box<dyn FnMut(&mut Mutator)> {
         names.iter().map(|name| fs::read(sample(name)).unwrap()).chain([nfcapd::plain()]).collect();
     let scratch = Scratch::empty();
     Box::new(move |mutator| {
+        let scratch = &scratch;
         for whole in &samples {
             let input = match mutator.below(3) {
                 0 => mutator.damaged_lengths(whole),

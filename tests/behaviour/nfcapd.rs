@@ -123,7 +123,7 @@ fn nfdump_prints_the_flows_that_are_imported() {
 
 #[test]
 fn counts_of_the_way_back_are_absent_where_a_record_has_none() {
-    for (name, without) in [("nfcapd-1", 13), ("nfcapd-2-bzip2", 181), ("nfcapd-2-lz4", 40)] {
+    for (name, without) in [("nfcapd-1", 14), ("nfcapd-2-bzip2", 181), ("nfcapd-2-lz4", 40)] {
         let (flows, _) = imported(bytes(name));
         assert!(flows.iter().all(|flow| flow.dst_bytes.is_some() == flow.dst_packets.is_some()));
         assert_eq!(flows.iter().filter(|flow| flow.dst_bytes.is_none()).count(), without, "{name}");
@@ -172,14 +172,21 @@ fn block(kind: u16, count: usize, records: &[u8]) -> Vec<u8> {
     block
 }
 
-/// The records of a block.
-fn records(block: &[u8]) -> Vec<&[u8]> {
-    let mut rest = &block[BLOCK..];
+/// The records of blocks that are not compressed.
+fn records(mut blocks: &[u8]) -> Vec<&[u8]> {
     let mut records = Vec::new();
-    while !rest.is_empty() {
-        let (record, others) = rest.split_at(u16::from_le_bytes([rest[2], rest[3]]).into());
-        records.push(record);
-        rest = others;
+    while !blocks.is_empty() {
+        let size = u32::from_le_bytes(blocks[4..8].try_into().unwrap()) as usize;
+        let (block, others) = blocks.split_at(BLOCK + size);
+        let mut rest = &block[BLOCK..];
+        while !rest.is_empty() {
+            let size = u16::from_le_bytes([rest[2], rest[3]]).into();
+            assert_ne!(size, 0);
+            let (record, others) = rest.split_at(size);
+            records.push(record);
+            rest = others;
+        }
+        blocks = others;
     }
     records
 }
@@ -260,7 +267,8 @@ fn a_damaged_block_costs_itself() {
     let size = |at: usize| u32::from_le_bytes(plain[at + 4..at + 8].try_into().unwrap()) as usize;
     let second = 40 + BLOCK + size(40);
     let whole = imported(plain.clone()).0;
-    let blocks = [0..17, 17..34, 34..whole.len()];
+    // The first record is that of the exporter.
+    let blocks = [0..16, 16..33, 33..whole.len()];
 
     // The size of the third record of the second block: what is before it is good.
     let mut damaged = plain.clone();
@@ -274,22 +282,21 @@ fn a_damaged_block_costs_itself() {
         "{rejected:?}"
     );
     assert!(rejected[0].ends_with("; the 15 records from there on are lost"), "{rejected:?}");
-    assert_eq!(flows.len(), whole.len() - 15);
-    assert_eq!(flows[17..], [&whole[17..19], &whole[34..]].concat());
+    assert_eq!(flows, [&whole[..18], &whole[33..]].concat());
 
     // A length of an extension within a record: only that one is lost.
     let mut damaged = plain.clone();
     damaged[record + 14] = 3;
     let (flows, outcome) = imported(damaged);
-    let reason = "record 20: extension 1 has a length of 3 bytes; allowed are 4 to the 156 that are left";
+    let reason = "record 19: extension 1 has a length of 3 bytes; allowed are 4 to the 156 that are left";
     assert_eq!(outcome.reasons(), [reason]);
-    assert_eq!(flows, [&whole[..19], &whole[20..]].concat());
+    assert_eq!(flows, [&whole[..18], &whole[19..]].concat());
 
     // A block of a type that there is not.
     let mut damaged = plain;
     damaged[second + 8] = 9;
     let (flows, outcome) = imported(damaged);
-    assert_eq!(outcome.reasons(), ["record 18: block 2, of 17 records: it is of type 9; allowed are types 2 to 4"]);
+    assert_eq!(outcome.reasons(), ["record 17: block 2, of 17 records: it is of type 9; allowed are types 2 to 4"]);
     assert_eq!(flows, [&whole[blocks[0].clone()], &whole[blocks[2].clone()]].concat());
 }
 
@@ -314,18 +321,18 @@ fn what_cannot_be_read_is_an_error_that_says_so_after_what_was_good() {
         changed
     };
     for (input, flows, told) in [
-        (plain[..second + 100].to_vec(), 17, "record 18: the nfcapd file is cut off in block 2, after 88 of its "),
-        (plain[..second + 4].to_vec(), 17, "record 18: the nfcapd file is cut off in the header of block 2"),
+        (plain[..second + 100].to_vec(), 16, "record 17: the nfcapd file is cut off in block 2, after 88 of its "),
+        (plain[..second + 4].to_vec(), 16, "record 17: the nfcapd file is cut off in the header of block 2"),
         (
             plain[..second].to_vec(),
-            17,
-            "record 18: the nfcapd file ends after 1 of the 3 blocks that its header counts",
+            16,
+            "record 17: the nfcapd file ends after 1 of the 3 blocks that its header counts",
         ),
         (plain[..20].to_vec(), 0, "record 1: the nfcapd file is cut off in its header"),
         (
             changed(second + 4, &u32::MAX.to_le_bytes()),
-            17,
-            "record 18: the nfcapd file has a block 2 of 4294967295 bytes; allowed are 1 to 5242880",
+            16,
+            "record 17: the nfcapd file has a block 2 of 4294967295 bytes; allowed are 1 to 5242880",
         ),
         (
             changed(2, &[3]),
@@ -361,4 +368,56 @@ fn a_file_that_its_collector_has_not_closed_is_read_to_its_end() {
     let mut padded = plain();
     padded.extend([0; 5000]);
     assert_eq!(imported(padded).1.report().imported, 40);
+}
+
+#[test]
+fn records_of_the_first_versions_of_nfdump_1_6_are_read() {
+    let whole = bytes("nfcapd-1");
+    let old = |record: &[u8]| match record[0] {
+        // Flags and the exporter had 8 bits each, beside one another.
+        10 => {
+            let size = (record.len() as u16 - 4).to_le_bytes();
+            [&[1, 0, size[0], size[1], record[4], record[28]], &record[6..28], &record[32..]].concat()
+        }
+        _ => record.to_vec(),
+    };
+    let blocks: Vec<Vec<u8>> =
+        records(&whole[HEADER_1..]).into_iter().map(|record| block(2, 1, &old(record))).collect();
+    assert_eq!(imported(file(&whole[..HEADER_1], &blocks)).0, imported(whole).0);
+}
+
+#[test]
+fn a_record_without_a_start_begins_with_its_event_or_when_it_was_received() {
+    let whole = plain();
+    let flow = records(&whole[40..]).into_iter().find(|record| record[0] == 11).unwrap().to_vec();
+    // The generic extension begins at 12: the first packet is at 16, the last one at 24, the receipt at 32.
+    let mut received = flow.clone();
+    received[16..32].fill(0);
+    let mut event = received.clone();
+    event.extend([19, 0, 20, 0]);
+    event.extend(1_700_000_000_123u64.to_le_bytes());
+    event.extend([0; 8]);
+    event[4] += 1;
+    let size = event.len() as u16;
+    event[2..4].copy_from_slice(&size.to_le_bytes());
+    let blocks = [block(3, 3, &[flow, received, event].concat())];
+    let (flows, outcome) = imported(file(&whole[..40], &blocks));
+    assert_eq!(outcome.rejected, []);
+    let times: Vec<_> =
+        flows.iter().map(|flow| (flow.start_time.to_string(), flow.end_time.map(|end| end.to_string()))).collect();
+    let [_, received, event] = times.as_slice() else { panic!("{times:?}") };
+    assert_eq!(*received, ("2023-01-25T18:36:00.039Z".to_owned(), None));
+    assert_eq!(*event, ("2023-11-14T22:13:20.123Z".to_owned(), None));
+}
+
+#[test]
+fn records_of_unknown_types_are_skipped_and_wrong_counts_are_told() {
+    let whole = plain();
+    let unknown = [99, 0, 8, 0, 1, 2, 3, 4];
+    let blocks = [block(3, 2, &unknown.repeat(2)), block(3, 5, &unknown), block(4, 1, &[1, 2, 3])];
+    let (flows, outcome) = imported(file(&whole[..40], &blocks));
+    assert_eq!(flows, []);
+    assert_eq!(outcome.reasons(), ["record 4: block 2: it has 1 records, and its header counts 5"]);
+    assert_eq!(outcome.report().skipped, 3);
+    assert_eq!(outcome.remarks(), ["3 records of the log \"record type 99\" were skipped"]);
 }
