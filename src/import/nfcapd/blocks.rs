@@ -3,14 +3,11 @@
 use std::io::{self, BufRead, Read};
 
 use super::{
-    codec::Codec,
+    codec::{Codec, MAX_BLOCK_BYTES},
     fields::{u16_at, u32_at},
     header::{Header, begins_file, invalid},
     records::Records,
 };
-
-/// The most bytes of a block, compressed or not: as many as nfdump itself has room for.
-pub(super) const MAX_BLOCK_BYTES: usize = 5 << 20;
 
 /// Bytes of the header of a block.
 const HEAD_BYTES: usize = 12;

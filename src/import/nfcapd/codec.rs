@@ -4,7 +4,8 @@ use std::io::Read;
 
 use bzip2::read::BzDecoder;
 
-use super::blocks::MAX_BLOCK_BYTES;
+/// The most bytes of a block, compressed or not: as many as nfdump itself has room for.
+pub(super) const MAX_BLOCK_BYTES: usize = 5 << 20;
 
 /// A compression of blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
+    extension_map::ExtensionMap,
     fields::{ipv4_at, ipv6_at, u16_at},
-    mapped::ExtensionMap,
 };
 use crate::flow::Address;
 

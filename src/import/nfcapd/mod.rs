@@ -15,6 +15,7 @@ mod codec;
 mod definitions;
 mod draft;
 mod extended;
+mod extension_map;
 mod fields;
 mod header;
 mod mapped;
