@@ -1,6 +1,6 @@
 //! Other formats, read as flows: newline-delimited JSON, Zeek's `conn.log`, Suricata's EVE and flow logs of AWS VPC, plain or
-//! compressed. Captures of NetFlow, which an [`Appender`](crate::ingest::Appender::import) imports, are [described](#netflow)
-//! here, too.
+//! compressed. Captures of NetFlow and nfdump's files, which have no lines and which an
+//! [`Appender`](crate::ingest::Appender::import) imports, are described here, too.
 //!
 //! [`decompress`] opens what was handed in, [`detect`] names its [`Format`], and a [`Reader`] gives the flows and,
 //! with its number and a reason, every line that is none. A bad line costs nothing but itself. [`LineParser`] is the
@@ -36,6 +36,33 @@
 //! - `protocol` is a name of the IANA registry in any case or a number; absent and `UNKNOWN` are 255.
 //! - `meta` is an object, or the text of one; it is kept as it is written, but for white space.
 //! - `tcpFlags` is 8 binary digits, `0x` and hexadecimal digits, or a decimal number.
+//!
+//! # nfdump
+//! The files `nfcapd.*` of the collectors of nfdump 1.6 and 1.7 (file layouts 1 and 2) and of `nfdump -w`, whose blocks are plain
+//! or compressed with LZO, bzip2, LZ4 or zstd. Files may be concatenated. Those of nfdump 1.8 (layout 3), encrypted ones and those of
+//! big-endian machines are refused, and the error says what to do with them.
+//!
+//! | flow | nfdump | |
+//! |---|---|---|
+//! | `start_time`, `end_time` | first and last packet | where a record lacks the first, the time of its event, or that of its receipt |
+//! | `protocol` | protocol | |
+//! | `src_ip`, `dst_ip` | addresses | absent where there are none |
+//! | `src_port`, `dst_port` | ports | absent for protocols without ports; of ICMP, type and code are there |
+//! | `src_bytes`, `src_packets` | input bytes and packets | scaled by nfdump where packets were sampled |
+//! | `dst_bytes`, `dst_packets` | output bytes and packets | absent where a record does not have them |
+//! | `tcp_flags` | TCP flags | for TCP only |
+//! | `node_id` | router IP (`%ra`), else the address of the exporter with the number of the record | see below |
+//!
+//! The router IP is the address that the packets of the exporter came from. Most records have it; for others there is the list
+//! of exporters (`nfdump -E`), whose numbers `nfdump -w` may mix up where it joins files. An address 0.0.0.0 is none.
+//!
+//! Of a record, all else is left out: interfaces, autonomous systems, next hops, VLANs, MAC addresses, MPLS labels,
+//! types of service, translated and tunnelled addresses, latencies, payloads, names. An aggregated record (`nfdump -a`) is one flow,
+//! and of how many is left out. Events of firewalls (NSEL) and of address translation (NEL) are flows, as nfdump prints them.
+//!
+//! A record that is damaged costs itself, a block its records. Where the length of a block is damaged or a file is cut off, the
+//! import ends with an error after the records before. A record of layout 1 whose extension map is lost is a flow without what
+//! the map lists (output counts, router IP), and the remarks count such records.
 //!
 //! # Suricata
 //! EVE, as JSON lines: the events `flow`, which have both directions, and `netflow`, which have one and leave the bytes and packets of
@@ -140,6 +167,7 @@ mod format;
 mod head;
 mod near;
 pub(crate) mod netflow;
+pub(crate) mod nfcapd;
 mod notes;
 mod object;
 mod parsed;

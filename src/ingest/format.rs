@@ -1,10 +1,10 @@
-//! The formats of an import: those of lines, captures of NetFlow, and Parquet.
+//! The formats of an import: those of lines, captures of NetFlow, nfdump's files, and Parquet.
 
 use std::{fmt, str::FromStr};
 
 use crate::{
     error::{Error, ErrorKind, ParseError, Result},
-    import::{Format, Unit, detect, netflow::is_capture},
+    import::{Format, Unit, detect, netflow::is_capture, nfcapd::is_nfcapd},
     segment::PARQUET_MAGIC,
 };
 
@@ -23,18 +23,21 @@ pub enum ImportFormat {
     Lines(Format),
     /// NetFlow v5, v9 and IPFIX, as captured on their way to a collector: pcap or pcapng, plain or compressed.
     NetFlow,
+    /// The files of nfdump 1.6 and 1.7, plain or compressed.
+    Nfcapd,
     /// Parquet.
     Parquet,
 }
 
 impl ImportFormat {
     /// Every format.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Lines(Format::Json),
         Self::Lines(Format::Suricata),
         Self::Lines(Format::Vpc),
         Self::Lines(Format::Zeek),
         Self::NetFlow,
+        Self::Nfcapd,
         Self::Parquet,
     ];
 
@@ -43,6 +46,7 @@ impl ImportFormat {
         match self {
             Self::Lines(format) => format.name(),
             Self::NetFlow => "netflow",
+            Self::Nfcapd => "nfcapd",
             Self::Parquet => "parquet",
         }
     }
@@ -54,7 +58,7 @@ impl ImportFormat {
     pub(super) fn of_lines(self) -> Result<Format> {
         match self {
             Self::Lines(format) => Ok(format),
-            Self::NetFlow | Self::Parquet => Err(Error::new(
+            Self::NetFlow | Self::Nfcapd | Self::Parquet => Err(Error::new(
                 ErrorKind::InvalidInput,
                 format!("the format {self} is not one of lines and cannot be followed: import it once it is whole"),
             )),
@@ -65,7 +69,7 @@ impl ImportFormat {
     pub(super) const fn unit(self) -> Unit {
         match self {
             Self::Lines(_) => Unit::Line,
-            Self::NetFlow => Unit::Record,
+            Self::NetFlow | Self::Nfcapd => Unit::Record,
             Self::Parquet => Unit::Row,
         }
     }
@@ -78,6 +82,9 @@ impl ImportFormat {
         // The first bytes of a pcapng capture are white space.
         if is_capture(head) {
             return Ok(Self::NetFlow);
+        }
+        if is_nfcapd(head) {
+            return Ok(Self::Nfcapd);
         }
         let lines = if head.trim_ascii().is_empty() { Some(Format::Json) } else { detect(head) };
         lines.map(Self::Lines).ok_or_else(|| {
@@ -114,7 +121,7 @@ mod tests {
         for format in ImportFormat::ALL {
             assert_eq!(format.to_string().parse(), Ok(format));
         }
-        let error = "\"csv\" is not a format: allowed are json, suricata, vpc, zeek, netflow, parquet";
+        let error = "\"csv\" is not a format: allowed are json, suricata, vpc, zeek, netflow, nfcapd, parquet";
         assert_eq!("csv".parse::<ImportFormat>().unwrap_err().to_string(), error);
     }
 
@@ -129,11 +136,14 @@ mod tests {
         ] {
             assert_eq!(ImportFormat::detect(head.as_bytes()).unwrap().name(), name);
         }
+        for head in [b"\x0c\xa5\x02\0", b"\x0c\xa5\x07\0", b"\xa5\x0c\0\x01"] {
+            assert_eq!(ImportFormat::detect(head).unwrap(), ImportFormat::Nfcapd);
+        }
         let error = ImportFormat::detect(b"a,b,c").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert_eq!(
             error.to_string(),
-            "the input is in none of the formats json, suricata, vpc, zeek, netflow, parquet"
+            "the input is in none of the formats json, suricata, vpc, zeek, netflow, nfcapd, parquet"
         );
     }
 }

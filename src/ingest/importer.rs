@@ -18,7 +18,7 @@ use super::{
     chunk::{Chunk, Failure},
     in_order::InOrder,
     lines::{self, Cutter},
-    netflow, parquet,
+    netflow, nfcapd, parquet,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -62,6 +62,10 @@ impl Appender {
                 InOrder::start(Cutter::new(input, format, bytes), move |cut| lines::parse(cut, &completed))?
             }
             ImportFormat::NetFlow => netflow::chunks(input, bytes, options.clone())?,
+            ImportFormat::Nfcapd => {
+                let completed = options.clone();
+                InOrder::start(nfcapd::Cutter::new(input, bytes), move |cut| nfcapd::parse(cut, &completed))?
+            }
             ImportFormat::Parquet => parquet::chunks(hold(input)?, options.clone())?,
         };
         Import::new(self, format.unit(), options.strictness, observer).run(chunks)

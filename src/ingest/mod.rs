@@ -46,6 +46,7 @@ mod in_order;
 mod lines;
 mod live;
 mod netflow;
+mod nfcapd;
 mod nodes;
 mod parquet;
 mod report;

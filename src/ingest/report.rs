@@ -98,7 +98,7 @@ pub enum Strictness {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ImportEvent {
-    /// A line, or a row of a Parquet file, is no flow. Its number counts from 1.
+    /// A line, a row or a record is no flow. Its number counts from 1.
     Rejected(Rejected),
     /// About every megabyte, and with the last flow.
     Progress {
@@ -128,7 +128,7 @@ pub enum ImportEvent {
 pub struct ImportReport {
     /// Flows that were appended.
     pub imported: u64,
-    /// Lines that are no flow though they should be one.
+    /// Lines, rows or records that are no flow though they should be one.
     pub rejected: u64,
     /// Records of something else than a flow, such as the lines of another log in a mixed stream.
     pub skipped: u64,

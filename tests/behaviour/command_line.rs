@@ -230,7 +230,8 @@ fn a_file_of_another_format_is_told_from_a_file_with_bad_lines() {
     let good = place.file("good", GOOD);
     let said = flowseek(&["import", &place.path("flows"), &csv, &good]);
     assert_eq!((said.status, said.out.as_str()), (1, "imported=1 rejected=0\n"));
-    assert!(said.err.contains("in none of the formats json, suricata, vpc, zeek, netflow, parquet"), "{}", said.err);
+    let formats = "in none of the formats json, suricata, vpc, zeek, netflow, nfcapd, parquet";
+    assert!(said.err.contains(formats), "{}", said.err);
 }
 
 #[test]

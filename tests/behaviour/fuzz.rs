@@ -35,6 +35,7 @@ use crate::{
     folder::Folder,
     golden_queries::{cases, flows},
     mutate::Mutator,
+    nfcapd,
     support::{CAPTURES, SAMPLES, append, block_on},
 };
 
@@ -73,6 +74,7 @@ fn fuzzing_process() {
         "lines" => lines(),
         "compressed" => compressed(),
         "captures" => captures(),
+        "nfcapd" => nfcapd_files(),
         "parquet" => foreign_parquet(),
         "cursors" => cursors(),
         "queries" => queries(),
@@ -125,6 +127,11 @@ fn damaged_compressed_inputs_are_an_error_or_lines() {
 #[test]
 fn damaged_captures_are_an_error_or_flows() {
     fuzz("captures", 300);
+}
+
+#[test]
+fn damaged_files_of_nfdump_are_an_error_or_records() {
+    fuzz("nfcapd", 1000);
 }
 
 #[test]
@@ -400,6 +407,38 @@ fn captures() -> Box<dyn FnMut(&mut Mutator)> {
         let input = Bytes::new(mutator.damaged(&inputs));
         let options = ImportOptions::default().format(ImportFormat::NetFlow);
         let _ = imports.run(|appender, observer| appender.import(input, options, observer));
+    })
+}
+
+/// Each of nfdump's files, damaged, in every case. What is imported is dropped: a thousand commits would be slow.
+fn nfcapd_files() -> Box<dyn FnMut(&mut Mutator)> {
+    let names = ["nfcapd-1", "nfcapd-1-lzo", "nfcapd-1-empty", "nfcapd-2-bzip2", "nfcapd-2-lz4", "nfcapd-2-lzo"];
+    let samples: Vec<Vec<u8>> =
+        names.iter().map(|name| fs::read(sample(name)).unwrap()).chain([nfcapd::plain()]).collect();
+    let scratch = Scratch::empty();
+    Box::new(move |mutator| {
+        let scratch = &scratch;
+        for whole in &samples {
+            let input = match mutator.below(3) {
+                0 => mutator.damaged_lengths(whole),
+                _ => mutator.damaged(std::slice::from_ref(whole)),
+            };
+            let mut appender = scratch.archive.appender().unwrap();
+            let options = ImportOptions::default().format(ImportFormat::Nfcapd);
+            let (mut rejected, mut flows) = (0, 0);
+            let report = appender.import(Bytes::new(input), options, &mut |event| match event {
+                ImportEvent::Rejected(record) => {
+                    assert!(record.reason.len() < 1000);
+                    rejected += 1;
+                }
+                ImportEvent::Progress { flows: so_far, .. } => flows = so_far,
+                other => panic!("{other:?}"),
+            });
+            match report {
+                Ok(report) => assert_eq!((report.imported, report.rejected), (flows, rejected)),
+                Err(error) => expect(&error, &[ErrorKind::InvalidInput]),
+            }
+        }
     })
 }
 

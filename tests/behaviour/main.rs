@@ -34,6 +34,8 @@ mod memory;
 mod mutate;
 mod negations;
 mod netflow;
+mod nfcapd;
+mod nfdump_filters;
 mod once;
 mod oracle;
 mod parquet_import;

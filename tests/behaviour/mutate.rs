@@ -61,6 +61,19 @@ impl Mutator {
         [head, &tail].concat()
     }
 
+    /// A file of which numbers of 2 or 4 bytes, at even places, are inflated: most lengths and counts are such.
+    pub fn damaged_lengths(&mut self, whole: &[u8]) -> Vec<u8> {
+        let mut bytes = whole.to_vec();
+        for _ in 0..1 + self.below(4) {
+            let most = [64, 512, bytes.len()][self.below(3)].min(bytes.len());
+            let at = self.below(most) & !1;
+            let number = [0x7f, 0x1000, 0xffff, 5 << 20, 0x7fff_ffff, u32::MAX][self.below(6)].to_le_bytes();
+            let width = [2, 4][self.below(2)];
+            bytes.iter_mut().skip(at).zip(&number[..width]).for_each(|(byte, new)| *byte = *new);
+        }
+        bytes
+    }
+
     /// One of the texts, damaged in a few places, mostly in its numbers.
     pub fn damaged_text(&mut self, texts: &[Vec<u8>]) -> Vec<u8> {
         let mut text = texts[self.below(texts.len())].clone();

@@ -9,6 +9,7 @@ use clap::{
 use flowseek::{
     Archive, LiveOptions,
     flow::MAX_TEXT_BYTES,
+    import::Unit,
     ingest::{self, Appender, ImportEvent, ImportFormat, ImportOptions, ImportReport, NodeMap, Strictness},
 };
 use indicatif::ProgressBar;
@@ -93,7 +94,7 @@ impl Import {
         let (mut rejected, mut skipped, mut unread) = (0, 0, 0);
         for (source, size) in sources.iter().zip(sizes) {
             let begin = bar.position();
-            let mut watch = Watch { source, bar: &bar, begin, rejected: 0 };
+            let mut watch = Watch { source, bar: &bar, begin, rejected: 0, unit: Unit::Line };
             match import(&mut appender, options.clone(), &mut watch) {
                 Ok(report) => {
                     watch.finish(&report);
@@ -189,6 +190,8 @@ struct Watch<'a> {
     /// Where the bar stood before this file.
     begin: u64,
     rejected: u64,
+    /// What the file consists of, as what was rejected of it says.
+    unit: Unit,
 }
 
 impl Watch<'_> {
@@ -196,6 +199,7 @@ impl Watch<'_> {
         match event {
             ImportEvent::Rejected(rejected) => {
                 self.rejected += 1;
+                self.unit = rejected.unit;
                 if self.rejected <= MAX_REPORTED {
                     self.bar.suspend(|| say(format_args!("{}: {rejected}", self.source)));
                 }
@@ -208,13 +212,13 @@ impl Watch<'_> {
     /// Says how many rejected lines were not reported, what it may mean that all were rejected, and what is to be said once
     /// of the whole file.
     fn finish(&self, report: &ImportReport) {
-        let Self { source, .. } = self;
+        let Self { source, unit, .. } = self;
         if self.rejected > MAX_REPORTED {
             let more = self.rejected - MAX_REPORTED;
-            self.bar.suspend(|| say(format_args!("{source}: {more} more lines were rejected")));
+            self.bar.suspend(|| say(format_args!("{source}: {more} more {unit}s were rejected")));
         }
         if self.rejected > 0 && report.imported + report.skipped == 0 {
-            let hint = "every line was rejected; it may be of another format (see --format)";
+            let hint = format_args!("every {unit} was rejected; it may be of another format (see --format)");
             self.bar.suspend(|| say(format_args!("{source}: {hint}")));
         }
         let remarks = report.remarks.to_string();
