@@ -93,16 +93,19 @@
 //! The flags are what the letters of the history prove, of either side: `s` SYN, `h` SYN and ACK, `a` and `d` ACK,
 //! `f` FIN, `r` RST. Data does not prove PSH. A history with none of these letters leaves the flags absent.
 
+mod azure;
 mod body;
 mod decompress;
 mod flow_json;
 mod format;
 mod head;
+mod mapping;
 mod near;
 mod object;
 mod parsed;
 mod parser;
 mod reader;
+mod records;
 mod remarks;
 mod scalar;
 mod sink;
@@ -115,10 +118,13 @@ pub use body::read_json;
 pub use decompress::decompress;
 pub(crate) use flow_json::{Draft, key_names};
 pub use format::{Format, detect};
+pub use mapping::Mapping;
+pub(crate) use mapping::{Slots, built_in::parquet as parquet_mappings};
 pub(crate) use near::meant;
 pub use parsed::Parsed;
 pub use parser::LineParser;
 pub use reader::{Item, MAX_LINE_BYTES, Reader, Rejected};
+pub(crate) use records::Records;
 pub use remarks::{Remarks, SkippedLog, UnknownKey};
 pub(crate) use scalar::Scalar;
 pub(crate) use sink::Sink;

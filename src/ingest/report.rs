@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{ImportFormat, nodes::NodeMap};
 use crate::{
     flow::Flow,
-    import::{Rejected, Remarks},
+    import::{Mapping, Rejected, Remarks},
     setters::setters,
 };
 
@@ -25,6 +25,8 @@ use crate::{
 pub struct ImportOptions {
     /// The format; `None` to tell it from the first bytes.
     pub format: Option<ImportFormat>,
+    /// The mapping that describes the format, in place of one that is known.
+    pub mapping: Option<Mapping>,
     /// What a bad line does.
     pub strictness: Strictness,
     /// The ID of the node that has logged the flows whose records name none.
@@ -47,7 +49,7 @@ impl ImportOptions {
 
 setters! {
     ImportOptions { strictness: Strictness }
-    optional { format: ImportFormat, node_id: String, nodes: Arc<NodeMap> }
+    optional { format: ImportFormat, mapping: Mapping, node_id: String, nodes: Arc<NodeMap> }
 }
 
 /// What a line that is no flow does to an import.

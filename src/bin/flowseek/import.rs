@@ -4,11 +4,12 @@ use std::{fs, io, path::PathBuf, sync::Arc};
 
 use clap::{
     Args,
-    builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser},
+    builder::{NonEmptyStringValueParser, OsStringValueParser, TypedValueParser},
 };
 use flowseek::{
     Archive,
     flow::MAX_TEXT_BYTES,
+    import::Mapping,
     ingest::{Appender, ImportEvent, ImportFormat, ImportOptions, ImportReport, NodeMap, Strictness},
 };
 use indicatif::ProgressBar;
@@ -26,6 +27,8 @@ const MAX_REPORTED: u64 = 20;
 const MAX_REMARKS: usize = 20;
 /// The name of no format: it is found out.
 const AUTO: &str = "auto";
+/// What stands before the path of a mapping file.
+const MAPPED: &str = "map:";
 
 /// Appends the flows of files to an archive, which is created where there is none.
 ///
@@ -41,9 +44,9 @@ pub struct Import {
     /// Files, plain or compressed with gzip or zstd; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The format of the files; auto finds it out, file by file.
-    #[arg(long, default_value = AUTO, value_parser = formats())]
-    format: String,
+    /// The format of the files; auto finds it out, file by file, and map:FILE is one that a mapping file describes.
+    #[arg(long, default_value = AUTO, value_parser = NonEmptyStringValueParser::new().try_map(format))]
+    format: Chosen,
     /// The ID of the node that has logged the flows whose records name none.
     #[arg(long, value_name = "ID")]
     node_id: Option<String>,
@@ -56,8 +59,25 @@ pub struct Import {
     strict: bool,
 }
 
-fn formats() -> PossibleValuesParser {
-    PossibleValuesParser::new([AUTO].into_iter().chain(ImportFormat::ALL.map(ImportFormat::name)))
+/// What `--format` chooses.
+#[derive(Clone, Debug)]
+enum Chosen {
+    Auto,
+    Known(ImportFormat),
+    Mapped(Mapping),
+}
+
+fn format(text: String) -> Result<Chosen, String> {
+    if text == AUTO {
+        return Ok(Chosen::Auto);
+    }
+    let Some(path) = text.strip_prefix(MAPPED) else {
+        let more = format!("; or {AUTO}, or {MAPPED}FILE");
+        return text.parse().map(Chosen::Known).map_err(|reason| format!("{reason}{more}"));
+    };
+    let mapping = fs::read_to_string(path).map_err(|error| error.to_string());
+    let mapping = mapping.and_then(|text| text.parse::<Mapping>().map_err(|reason| reason.to_string()));
+    mapping.map(Chosen::Mapped).map_err(|reason| format!("{path}: {reason}"))
 }
 
 impl Import {
@@ -112,7 +132,8 @@ impl Import {
             return Err(Failure::Usage(format!("--node-id: allowed are 1 to {MAX_TEXT_BYTES} bytes")));
         }
         Ok(ImportOptions::default()
-            .format(ImportFormat::ALL.into_iter().find(|format| format.name() == self.format))
+            .format(if let Chosen::Known(format) = self.format { Some(format) } else { None })
+            .mapping(if let Chosen::Mapped(mapping) = &self.format { Some(mapping.clone()) } else { None })
             .strictness(if self.strict { Strictness::Strict } else { Strictness::Lenient })
             .node_id(self.node_id.clone())
             .nodes(nodes.transpose()?))
