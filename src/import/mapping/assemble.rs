@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     flow::{Address, Flow, Meta, Protocol, Timestamp, has_ports},
-    import::scalar::Scalar,
+    import::scalar::{Scalar, is_number},
 };
 
 /// Whether a record is a flow.
@@ -71,14 +71,14 @@ impl Plan {
         };
         let protocol = of(&fields.protocol, slots, convert::protocol)?.unwrap_or(Protocol::UNKNOWN);
         let sampling = of(&fields.sampling, slots, |value, _| value.packets())?.flatten().unwrap_or(1).max(1);
-        let mut source = side(&fields.source, slots, sampling)?;
-        let mut dest = side(&fields.dest, slots, sampling)?;
+        let has_ports = protocol == Protocol::UNKNOWN || has_ports(protocol);
+        let mut source = side(&fields.source, slots, has_ports, sampling)?;
+        let mut dest = side(&fields.dest, slots, has_ports, sampling)?;
         if self.swap.as_ref().is_some_and(|swap| swap.holds(slots)) {
             std::mem::swap(&mut source, &mut dest);
         }
-        if protocol != Protocol::UNKNOWN && !has_ports(protocol) {
-            (source.port, dest.port) = (None, None);
-        }
+        let has_flags = matches!(protocol, Protocol::UNKNOWN | Protocol::TCP);
+        let tcp_flags = if has_flags { of(&fields.tcp_flags, slots, convert::tcp_flags)?.flatten() } else { None };
         Ok(Flow {
             end_time: end,
             protocol,
@@ -92,7 +92,7 @@ impl Plan {
             dst_packets: dest.packets,
             src_node: source.node,
             dst_node: dest.node,
-            tcp_flags: of(&fields.tcp_flags, slots, convert::tcp_flags)?.flatten(),
+            tcp_flags,
             node_id: name(&fields.node_id, slots)?,
             activity_id: name(&fields.activity_id, slots)?,
             flow_flags: of(&fields.flow_flags, slots, |value, _| value.flow_flags())?.flatten(),
@@ -126,6 +126,8 @@ impl Plan {
                 Scalar::Other(json) => text.push_str(json),
                 Scalar::Integer(number) => text.push_str(&number.to_string()),
                 Scalar::Float(number) => push_json(&mut text, number),
+                // A number in separated text is a number still.
+                Scalar::Text(value) if self.separated.is_some() && is_number(value) => text.push_str(value),
                 Scalar::Text(value) => push_json(&mut text, value),
                 Scalar::Time(time) => push_json(&mut text, time),
                 Scalar::Address(address) => push_json(&mut text, &address.to_string()),
@@ -170,13 +172,15 @@ fn name(alternatives: &[Alternative], slots: &Slots<'_>) -> Result<Option<String
     .flatten())
 }
 
-fn side(end: &End, slots: &Slots<'_>, sampling: u64) -> Result<Side, String> {
+fn side(end: &End, slots: &Slots<'_>, has_ports: bool, sampling: u64) -> Result<Side, String> {
     let both = of(&end.both, slots, |value, _| convert::endpoint(value))?.flatten();
-    let mut side = Side { address: both.map(|both| both.0), port: both.and_then(|both| both.1), ..Side::default() };
+    let port = both.and_then(|both| both.1).filter(|_| has_ports);
+    let mut side = Side { address: both.map(|both| both.0), port, ..Side::default() };
     if side.address.is_none() {
         side.address = of(&end.address, slots, |value, _| value.address())?.flatten();
     }
-    if side.port.is_none() {
+    // What stands for ports of protocols without them is something else, such as type and code of ICMP.
+    if side.port.is_none() && has_ports {
         side.port = of(&end.port, slots, |value, _| value.port())?.flatten();
     }
     side.node = name(&end.node, slots)?;
