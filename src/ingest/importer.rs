@@ -34,7 +34,7 @@ const MAX_STREAMED_BYTES: u64 = 1 << 30;
 type Chunks = InOrder<Result<Chunk, Failure>>;
 
 impl Appender {
-    /// Appends the flows of an input, plain or compressed with gzip or zstd, in their order. `observer` hears of the
+    /// Appends the flows of an input, plain or compressed as [`decompress`] reads it, in their order. `observer` hears of the
     /// lines that are none, and of the progress.
     ///
     /// The input is read on a thread of its own, and its lines on all cores. As Parquet is read from its end, it is

@@ -241,6 +241,31 @@ fn a_file_describes_the_export_of_a_notebook() {
     assert!(flows.iter().all(|flow| flow.node_id.as_deref() == Some("msticalertswin1") && flow.src_ip.is_some()));
 }
 
+#[test]
+fn the_example_of_the_readme_is_a_mapping_and_a_record_of_it() {
+    let readme = include_str!("../../README.md");
+    let block = |begin: &str| {
+        let (_, block) = readme.split_once(begin).unwrap();
+        block.split_once("```").unwrap().0
+    };
+    let record = format!("{{\"event\"{}", block("```json\n{\"event\""));
+    let (flows, rejected) = mapped(block("```toml\n# firewall.toml\n"), &record);
+    let expected = Flow {
+        end_time: "2023-01-02T10:00:01.623Z".parse().ok(),
+        protocol: Protocol::TCP,
+        src_ip: "10.0.0.1".parse().ok(),
+        dst_ip: "2001:db8::7".parse().ok(),
+        src_port: Some(50_123),
+        dst_port: Some(443),
+        src_bytes: Some(2310),
+        dst_bytes: Some(81_022),
+        tcp_flags: Some(TcpFlags::new(0x1b)),
+        node_id: Some("fw-1".to_owned()),
+        ..starting("2023-01-02T10:00:00.123Z")
+    };
+    assert_eq!((flows, rejected), (vec![expected], vec![]));
+}
+
 const JSON: &str = r#"
     input = "json"
     absent = ["N/A"]
@@ -303,7 +328,7 @@ fn a_bad_record_is_named_by_its_own_path() {
             r#"{"t":1,"flags":{"SYN":1}}"#,
             "flags: an object does not give TCP flags: letters such as .A..S. or names such as SYN, a number from 0 to 255, 8 binary digits, or 0x and hexadecimal digits",
         ),
-        (r#"[1]"#, "not a JSON object"),
+        ("7", "not a JSON object"),
         (r#"{"t":1 "a":2}"#, "not JSON at byte 8: expected `,` or `}`"),
     ] {
         assert_eq!(mapped(JSON, &format!("\n{line}\n")).1, [format!("line 2: {reason}")]);

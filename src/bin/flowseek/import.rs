@@ -41,7 +41,7 @@ pub struct Import {
     /// The archive.
     #[arg(value_parser = OsStringValueParser::new().try_map(archive_path::parse))]
     archive: PathBuf,
-    /// Files, plain or compressed with gzip or zstd; `-` is standard input.
+    /// Files, plain or compressed with gzip, zstd, bzip2, xz or lz4; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The format of the files; auto finds it out, file by file, and map:FILE is one that a mapping file describes.
