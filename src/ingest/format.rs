@@ -19,7 +19,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ImportFormat {
-    /// A format of lines, plain or compressed.
+    /// A format of lines, plain or compressed. Some of them come as Parquet too.
     Lines(Format),
     /// Parquet.
     Parquet,
@@ -27,15 +27,23 @@ pub enum ImportFormat {
 
 impl ImportFormat {
     /// Every format.
-    pub const ALL: [Self; Format::ALL.len() + 1] = {
-        let mut all = [Self::Parquet; Format::ALL.len() + 1];
-        let mut place = 0;
-        while place < Format::ALL.len() {
-            all[place] = Self::Lines(Format::ALL[place]);
-            place += 1;
-        }
-        all
-    };
+    pub const ALL: [Self; 15] = [
+        Self::Lines(Format::Azure),
+        Self::Lines(Format::Binetflow),
+        Self::Lines(Format::Gcp),
+        Self::Lines(Format::Goflow2),
+        Self::Lines(Format::Hubble),
+        Self::Lines(Format::Json),
+        Self::Lines(Format::NfdumpCsv),
+        Self::Lines(Format::Ocsf),
+        Self::Lines(Format::Pmacct),
+        Self::Lines(Format::Rwcut),
+        Self::Lines(Format::Suricata),
+        Self::Lines(Format::Tailscale),
+        Self::Lines(Format::Vpc),
+        Self::Lines(Format::Zeek),
+        Self::Parquet,
+    ];
 
     /// The name of the format on the command line.
     pub const fn name(self) -> &'static str {
@@ -88,6 +96,12 @@ mod tests {
         let error = "\"csv\" is not a format: allowed are azure, binetflow, gcp, goflow2, hubble, json, nfdump-csv, ocsf, pmacct, \
                      rwcut, suricata, tailscale, vpc, zeek, parquet";
         assert_eq!("csv".parse::<ImportFormat>().unwrap_err().to_string(), error);
+    }
+
+    #[test]
+    fn every_format_of_lines_is_an_import_format() {
+        let (lines, parquet) = ImportFormat::ALL.split_at(Format::ALL.len());
+        assert_eq!((lines, parquet), (&Format::ALL.map(ImportFormat::Lines)[..], &[ImportFormat::Parquet][..]));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Flows from files.
 
-use std::{fs, io, path::PathBuf, sync::Arc};
+use std::{ffi::OsStr, fs, io, path::PathBuf, sync::Arc};
 
 use clap::{
-    Args,
-    builder::{NonEmptyStringValueParser, OsStringValueParser, TypedValueParser},
+    Arg, Args, Command,
+    builder::{NonEmptyStringValueParser, OsStringValueParser, PossibleValue, TypedValueParser},
 };
 use flowseek::{
     Archive,
@@ -45,7 +45,7 @@ pub struct Import {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The format of the files; auto finds it out, file by file, and map:FILE is one that a mapping file describes.
-    #[arg(long, default_value = AUTO, value_parser = NonEmptyStringValueParser::new().try_map(format))]
+    #[arg(long, default_value = AUTO, value_parser = Formats)]
     format: Chosen,
     /// The ID of the node that has logged the flows whose records name none.
     #[arg(long, value_name = "ID")]
@@ -65,6 +65,23 @@ enum Chosen {
     Auto,
     Known(ImportFormat),
     Mapped(Mapping),
+}
+
+/// Reads what `--format` is given, and tells the names of the formats to help and to shells.
+#[derive(Clone)]
+struct Formats;
+
+impl TypedValueParser for Formats {
+    type Value = Chosen;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<Chosen, clap::Error> {
+        NonEmptyStringValueParser::new().try_map(format).parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let names = ImportFormat::ALL.map(ImportFormat::name);
+        Some(Box::new([AUTO].into_iter().chain(names).map(PossibleValue::new)))
+    }
 }
 
 fn format(text: String) -> Result<Chosen, String> {

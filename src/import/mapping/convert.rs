@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     flow::{Address, Protocol, TcpFlags, Timestamp},
-    import::scalar::Scalar,
+    import::{object, scalar::Scalar},
 };
 
 /// The value that comes from an origin.
@@ -108,14 +108,18 @@ pub(super) fn tcp_flags(value: &Scalar<'_>, form: &Form) -> Result<Option<TcpFla
             Ok(flags) => Ok(flags),
             Err(_) => letters(text).map_or_else(refused, |flags| Ok(Some(flags))),
         },
-        (Scalar::Object(text), _) => match serde_json::from_str::<std::collections::HashMap<&str, bool>>(text) {
-            Ok(members) => {
-                let set = members.iter().filter(|(_, is)| **is);
-                let bits = set.map(|(name, _)| word(name)).try_fold(0, |bits, flag| flag.map(|flag| bits | flag));
-                bits.map_or_else(refused, |bits| Ok(Some(TcpFlags::new(bits))))
-            }
-            Err(_) => refused(),
-        },
+        (Scalar::Object(text), _) => {
+            let mut bits = 0;
+            let read = object::read(text, |name, token| {
+                match (word(&name), token.scalar()?) {
+                    (Some(flag), Scalar::Other("true")) => bits |= flag,
+                    (Some(_), Scalar::Other("false")) => {}
+                    _ => return Err(String::new()),
+                }
+                Ok::<(), String>(())
+            });
+            read.map_or_else(|_| refused(), |()| Ok(Some(TcpFlags::new(bits))))
+        }
         _ => value.tcp_flags(),
     }
 }
