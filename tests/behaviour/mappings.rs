@@ -310,6 +310,17 @@ fn a_mapping_of_json_takes_what_it_names() {
 }
 
 #[test]
+fn an_object_may_be_taken_whole_and_in_parts() {
+    let file = "input = \"json\"\n[flow]\nstartTime = \"a.t\"\nmeta = \"a\"\nnodeId = \"a.n\"\n";
+    let (flows, rejected) = mapped(file, "{\"a\":{\"t\":1,\"n\":\"x\"}}\n{\"a\":7}\n");
+    assert_eq!(rejected, ["line 2: a.t: it is missing, and every flow has a start"]);
+    assert_eq!(
+        (flows[0].meta.as_ref().unwrap().as_str(), flows[0].node_id.as_deref()),
+        (r#"{"t":1,"n":"x"}"#, Some("x"))
+    );
+}
+
+#[test]
 fn a_bad_record_is_named_by_its_own_path() {
     for (line, reason) in [
         (r#"{"a":1}"#, "t: it is missing, and every flow has a start"),

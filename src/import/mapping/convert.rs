@@ -34,7 +34,7 @@ pub(super) fn value<'a, 'p: 'a>(origin: &'p Origin, slots: &Slots<'a>) -> Scalar
 /// A value as text; `None` where it is absent, or no text, number, `true` or `false`.
 pub(super) fn text<'s>(value: &'s Scalar<'_>) -> Option<Cow<'s, str>> {
     match value {
-        Scalar::Other(word) => Some(Cow::Borrowed(word)),
+        Scalar::Other(word @ ("true" | "false")) => Some(Cow::Borrowed(word)),
         other => other.digits(),
     }
 }

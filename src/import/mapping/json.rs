@@ -47,21 +47,20 @@ impl<'t, 'a> Inner<'t, '_, 'a> {
     fn member<A: MapAccess<'a>>(&mut self, node: usize, members: &mut A) -> Result<(), A::Error> {
         let trie: &'t Trie = self.trie;
         let (slot, is_inner) = trie.node(node).map_or((None, false), |node| (node.slot, node.is_inner()));
-        if is_inner {
-            if let Some(slot) = slot {
-                self.slots.set(slot, Scalar::Other("an object"));
-            }
+        let Some(slot) = slot else {
             return members.next_value_seed(Inner { trie, node, slots: self.slots, refused: self.refused });
-        }
-        if let Some(slot) = slot {
-            // It is there, even where its value is cut off.
-            self.slots.note(slot);
-            let value: &RawValue = members.next_value()?;
-            let value = object::Token::of(value.get()).scalar().map_err(|reason| {
-                *self.refused = Some(reason);
-                A::Error::custom("a member is refused")
-            })?;
-            self.slots.set(slot, value);
+        };
+        // It is there, even where its value is cut off.
+        self.slots.note(slot);
+        let value: &RawValue = members.next_value()?;
+        let scalar = object::Token::of(value.get()).scalar().map_err(|reason| {
+            *self.refused = Some(reason);
+            A::Error::custom("a member is refused")
+        })?;
+        self.slots.set(slot, scalar);
+        if is_inner {
+            let inner = Inner { trie, node, slots: self.slots, refused: self.refused };
+            inner.deserialize(&mut serde_json::Deserializer::from_str(value.get())).map_err(A::Error::custom)?;
         }
         Ok(())
     }
