@@ -129,4 +129,34 @@ mod tests {
             assert!(!built_in.mapping().plan().detect.is_empty(), "{} cannot be told", built_in.name);
         }
     }
+
+    #[test]
+    fn a_damaged_file_is_a_mapping_or_an_error_with_its_line() {
+        for built_in in all() {
+            for (at, _) in built_in.text.char_indices().step_by(17) {
+                let (before, after) = built_in.text.split_at(at);
+                let damaged = ["\"", "[", "}"].map(|letter| format!("{before}{letter}{}", &after[1..]));
+                for text in damaged.iter().map(String::as_str).chain([before]) {
+                    if let Err(error) = read::read(text) {
+                        assert!(error.to_string().starts_with("line "), "{error}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_bytes_of_a_record_tell_its_mapping() {
+        for (text, name) in [
+            (r#"{"start":"x","virtualTraffic":["#, Some("tailscale")),
+            (r#"{"flow":{"time":"x","uuid":"y","verd"#, Some("hubble")),
+            (r#"{"flow":{"pkts_toserver":1}}"#, None),
+            (r#"{"class_uid":4001"#, Some("ocsf")),
+            ("{", None),
+        ] {
+            assert_eq!(of_record(text), name, "{text}");
+        }
+        assert_eq!(of_header(" sIP| dIP|sTime|"), Some("rwcut"));
+        assert_eq!(of_header("a,b,c"), None);
+    }
 }
