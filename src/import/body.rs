@@ -8,13 +8,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{
-    flow_json,
-    format::{BYTE_ORDER_MARK, Format},
-    parsed::Parsed,
-    parser::LineParser,
-    remarks::Remarks,
-};
+use super::{flow_json, format::Format, head::BYTE_ORDER_MARK, parsed::Parsed, parser::LineParser, remarks::Remarks};
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::Flow,
@@ -57,7 +51,7 @@ pub fn read_json(body: &[u8], mut each: impl FnMut(u64, Result<Flow, String>)) -
         match parsed {
             Parsed::Flow(flow) => each(number, Ok(flow)),
             Parsed::Rejected(reason) => each(number, Err(reason)),
-            Parsed::Blank | Parsed::Skipped => {}
+            Parsed::Blank | Parsed::Skipped | Parsed::Several(_) => {}
         }
     }
     Ok(parser.take_remarks())

@@ -1,12 +1,16 @@
 //! The formats, and how to tell them apart.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, io::BufRead, str::FromStr};
 
-use super::{head::is_mute, object, vpc};
+use super::{
+    azure,
+    head::{BYTE_ORDER_MARK, is_mute},
+    mapping::{Mapping, built_in},
+    object,
+    records::{self, Records, Rule},
+    vpc,
+};
 use crate::error::ParseError;
-
-/// U+FEFF in UTF-8, which some programs put in front of a text.
-pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A format that flows come in.
 ///
@@ -20,10 +24,30 @@ pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
+    /// Flow logs of Azure: those of virtual networks, version 4, and of network security groups, versions 1 and 2.
+    Azure,
+    /// Flows of Argus as separated text, such as the `binetflow` files of CTU.
+    Binetflow,
+    /// Flow logs of Google Cloud VPC, as entries of Cloud Logging.
+    Gcp,
+    /// The JSON of GoFlow2.
+    Goflow2,
+    /// The flows of Cilium as Hubble exports them.
+    Hubble,
     /// One JSON object a line, with the keys of the endpoint's response.
     Json,
+    /// The output `csv` of nfdump, versions 1.6 and 1.7.
+    NfdumpCsv,
+    /// Network activity of the Open Cybersecurity Schema Framework, class 4001.
+    Ocsf,
+    /// The JSON of pmacct.
+    Pmacct,
+    /// The text of SiLK's `rwcut`.
+    Rwcut,
     /// Suricata's EVE: the events `flow` and `netflow` of its JSON lines.
     Suricata,
+    /// Network flow logs of Tailscale.
+    Tailscale,
     /// Flow logs of AWS VPC as text, with or without a header.
     Vpc,
     /// Zeek's `conn.log`: tab-separated text with its header lines, or JSON lines.
@@ -32,16 +56,65 @@ pub enum Format {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 4] = [Self::Json, Self::Suricata, Self::Vpc, Self::Zeek];
+    pub const ALL: [Self; 14] = [
+        Self::Azure,
+        Self::Binetflow,
+        Self::Gcp,
+        Self::Goflow2,
+        Self::Hubble,
+        Self::Json,
+        Self::NfdumpCsv,
+        Self::Ocsf,
+        Self::Pmacct,
+        Self::Rwcut,
+        Self::Suricata,
+        Self::Tailscale,
+        Self::Vpc,
+        Self::Zeek,
+    ];
 
     /// The name of the format on the command line.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Azure => "azure",
+            Self::Binetflow => "binetflow",
+            Self::Gcp => "gcp",
+            Self::Goflow2 => "goflow2",
+            Self::Hubble => "hubble",
             Self::Json => "json",
+            Self::NfdumpCsv => "nfdump-csv",
+            Self::Ocsf => "ocsf",
+            Self::Pmacct => "pmacct",
+            Self::Rwcut => "rwcut",
             Self::Suricata => "suricata",
+            Self::Tailscale => "tailscale",
             Self::Vpc => "vpc",
             Self::Zeek => "zeek",
         }
+    }
+
+    /// The mapping that reads its lines, where it has no parser of its own.
+    pub(super) fn mapping(self) -> Option<&'static Mapping> {
+        built_in::named(self.name())
+    }
+
+    /// The mapping that reads its Parquet files.
+    pub(crate) fn parquet_mapping(self) -> Option<&'static Mapping> {
+        match self {
+            Self::Vpc => built_in::named("vpc-parquet"),
+            other => other.mapping().filter(|mapping| mapping.reads_parquet()),
+        }
+    }
+
+    /// The records of an input.
+    pub(crate) fn records<R: BufRead>(self, input: R) -> Records<R> {
+        Records::new(
+            input,
+            match self {
+                Self::Azure => Rule::Array(Some(azure::RECORDS.to_owned())),
+                other => Rule::of(other.mapping()),
+            },
+        )
     }
 }
 
@@ -63,28 +136,52 @@ impl FromStr for Format {
 
 /// The format of an input that begins with these bytes, decompressed; `None` where it is none of them.
 ///
-/// The first line that says anything decides, so the first kilobytes are enough, also when they end in the middle of
-/// a line. Lines that are damaged say nothing: they hold NUL bytes, or bytes that are not UTF-8.
+/// The first line that says anything decides, or the first record of an array of JSON, so the first kilobytes are enough, also
+/// when they end in the middle of one. Lines that are damaged say nothing: they hold NUL bytes, or bytes that are not UTF-8.
 pub fn detect(head: &[u8]) -> Option<Format> {
     let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
     let mut fallback = None;
-    for line in head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
+    let mut rest = head;
+    while !rest.is_empty() {
+        let here = rest;
+        let line = here.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+        rest = here.get(line.len()..).unwrap_or_default();
+        let line = line.trim_ascii();
         match line.first() {
+            None => {}
             Some(b'#') if is_zeek_header(line) => return Some(Format::Zeek),
-            Some(b'{') => match detect_object(line) {
+            Some(b'[') if fallback.is_none() => return records::first(here, None).and_then(of_element),
+            Some(b'{') => match detect_object(line).or_else(|| of_document(here)) {
                 Some(format) => return Some(format),
                 None => fallback = Some(Format::Json),
             },
             _ if is_mute(line) => {}
-            _ if fallback.is_none() && str::from_utf8(line).is_ok_and(is_vpc) => return Some(Format::Vpc),
+            _ if fallback.is_none() => return str::from_utf8(line).ok().and_then(of_text),
             _ => return fallback,
         }
     }
     fallback
 }
 
-fn is_vpc(line: &str) -> bool {
-    vpc::is_header(line) || vpc::is_record(line)
+/// The format of a line that is no JSON.
+fn of_text(line: &str) -> Option<Format> {
+    if vpc::is_header(line) || vpc::is_record(line) {
+        return Some(Format::Vpc);
+    }
+    built_in::of_header(line).and_then(|name| name.parse().ok())
+}
+
+/// The format of an element of an array.
+fn of_element(element: &[u8]) -> Option<Format> {
+    let valid = element.utf8_chunks().next()?.valid();
+    if azure::is_record(valid) { Some(Format::Azure) } else { built_in::of_record(valid)?.parse().ok() }
+}
+
+/// The format of an object whose records are in an array.
+fn of_document(text: &[u8]) -> Option<Format> {
+    let format = |key: &str| records::first(text, Some(key)).and_then(of_element);
+    let keys = built_in::all().filter_map(|built_in| built_in.mapping().array()?);
+    [azure::RECORDS].into_iter().chain(keys).find_map(format)
 }
 
 fn is_zeek_header(line: &[u8]) -> bool {
@@ -102,11 +199,8 @@ fn detect_object(line: &[u8]) -> Option<Format> {
         zeek |= ["ts", "_path", "@path", "@stream", "id.orig_h", "id_orig_h"].contains(&key.as_ref());
         Ok(())
     });
-    match (json, suricata, zeek) {
-        (true, _, _) => Some(Format::Json),
-        (_, true, _) => Some(Format::Suricata),
-        (_, _, zeek) => zeek.then_some(Format::Zeek),
-    }
+    let own = || if suricata { Some(Format::Suricata) } else { zeek.then_some(Format::Zeek) };
+    if json { Some(Format::Json) } else { of_element(line).or_else(own) }
 }
 
 #[cfg(test)]
@@ -133,6 +227,11 @@ mod tests {
             ("ts,uid\n1,2\n", None),
             ("[{\"startTime\":1}]", None),
             ("PAR1", None),
+            ("[\n  {\"start\":\"x\",\n \"virtualTraffic\": [", Some(Format::Tailscale)),
+            ("{\n  \"logs\": [\n {\"virtualTraffic\"", Some(Format::Tailscale)),
+            ("{\"records\":[{\"time\":1,\"flowLogVersion\":4", Some(Format::Azure)),
+            (r#"{"event_type":"purge","ip_src":"10.0.0.1","ip_dst":"10.0.0.2""#, Some(Format::Pmacct)),
+            ("StartTime,Dur,Proto,SrcAddr,Sport,Dir,DstAddr\n", Some(Format::Binetflow)),
             (r#"{"timestamp":"2011-08-12T14:52:57.716360+0200","event_type":"dns"}"#, Some(Format::Suricata)),
             ("version account-id interface-id srcaddr dstaddr\n", Some(Format::Vpc)),
             ("3 vpc-1 start pkt-srcaddr\n", Some(Format::Vpc)),
@@ -152,7 +251,8 @@ mod tests {
         }
         assert_eq!(
             "csv".parse::<Format>().unwrap_err().to_string(),
-            "\"csv\" is not a format: allowed are json, suricata, vpc, zeek"
+            "\"csv\" is not a format: allowed are azure, binetflow, gcp, goflow2, hubble, json, nfdump-csv, ocsf, pmacct, rwcut, \
+             suricata, tailscale, vpc, zeek"
         );
     }
 }

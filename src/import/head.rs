@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, Read};
 
+/// U+FEFF in UTF-8, which some programs put in front of a text.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// How much of the input is read ahead where its first line has no end.
 const HEAD_BYTES: usize = 1 << 16;
 

@@ -1,6 +1,7 @@
-//! Other formats, read as flows: newline-delimited JSON, Zeek's `conn.log`, Suricata's EVE and flow logs of AWS VPC, plain or
-//! compressed. Captures of NetFlow and nfdump's files, which have no lines and which an
-//! [`Appender`](crate::ingest::Appender::import) imports, are described here, too.
+//! Other formats, read as flows: newline-delimited JSON, Zeek's `conn.log`, Suricata's EVE, flow logs of AWS VPC and Azure, formats
+//! that a [`Mapping`] describes, of which the crate has some, and those that a file of yours describes. All of them may be compressed.
+//! Captures of NetFlow and nfdump's files, which have no lines and which an [`Appender`](crate::ingest::Appender::import) imports, are
+//! described here, too.
 //!
 //! [`decompress`] opens what was handed in, [`detect`] names its [`Format`], and a [`Reader`] gives the flows and,
 //! with its number and a reason, every line that is none. A bad line costs nothing but itself. [`LineParser`] is the
@@ -79,6 +80,65 @@
 //! | `tcp_flags` | `tcp_flags` of `tcp` | two hexadecimal digits, of both directions |
 //! | `node_id` | `host` | |
 //!
+//! # Formats that are mappings
+//! Each of these is a file in `src/import/mappings`, as [`Mapping`] describes them. JSON may be lines, an array, or an object with an
+//! array of records.
+//!
+//! | flow | `tailscale` | `hubble` | `gcp` |
+//! |---|---|---|---|
+//! | one record | each connection of `virtualTraffic`, `subnetTraffic`, `exitTraffic`, `physicalTraffic` | an event of one packet, of `flow.Type` `L3_L4` or `SOCK` | one direction of a connection, as one end reports it |
+//! | `start_time`, `end_time` | `start`, `end` of the message | `flow.time`; no end | `start_time`, `end_time` |
+//! | `protocol` | `proto`; unknown for physical traffic | the key in `flow.l4` | `connection.protocol` |
+//! | source | `src`, address and port | `flow.IP.source`, who sent the packet | `connection.src_ip`, `src_port` |
+//! | `src_bytes`, `src_packets` | `txBytes`, `txPkts`, of IP packets | | `bytes_sent`, `packets_sent`, estimated by Google from samples |
+//! | `dst_bytes`, `dst_packets` | `rxBytes`, `rxPkts`; absent where they are | | |
+//! | `tcp_flags` | | `flow.l4.TCP.flags` | |
+//! | `src_node`, `dst_node` | | namespace and name of the pods, with a slash | `vm_name`, else the pod of `gke_details` |
+//! | `node_id` | `nodeId` | `node_name` | the instance that reports, else `reporter` |
+//! | `meta` | | `verdict`, `drop_reason_desc` | |
+//! | lost | which list it was | events of layer 7, labels, policies | countries, latency, GKE services; both ends may report a flow |
+//!
+//! | flow | `ocsf` (4001, JSON and Parquet) | `goflow2` | `pmacct` |
+//! |---|---|---|---|
+//! | `start_time` | `start_time`, else `time`, in ms | `time_flow_start_ns`, `_ms` or seconds, else `time_received` | `timestamp_start`, `timestamp_min`, else `stamp_inserted`: Unix, RFC 3339, or UTC |
+//! | `end_time` | `end_time`, or `duration` in ms | `time_flow_end` likewise | `timestamp_end`, `timestamp_max`, else `stamp_updated` |
+//! | `protocol` | `connection_info.protocol_num`, else `protocol_name` | `proto`, name or number | `ip_proto` |
+//! | source | `src_endpoint` | `src_addr`, `src_port` | `ip_src`, `port_src` |
+//! | `src_bytes`, `src_packets` | `traffic.bytes_out`, `packets_out` | `bytes`, `packets`, times `sampling_rate` | `bytes`, `packets` |
+//! | `dst_bytes`, `dst_packets` | `traffic.bytes_in`, `packets_in` | | |
+//! | `tcp_flags` | `connection_info.tcp_flags` | `tcp_flags` | `tcp_flags` |
+//! | `src_node`, `dst_node` | `instance_uid`, `hostname` or `name` of the endpoint | | |
+//! | `node_id` | `device`, else the source's interface, else the product | `sampler_address` | `peer_ip_src`, `label` or `tag` |
+//! | `activity_id` | `connection_info.uid` | | |
+//! | skipped | other classes | | records that are not `purge` |
+//!
+//! | flow | `nfdump-csv` (1.6, 1.7, `csv-fast`) | `rwcut` (SiLK) | `binetflow` (Argus, CTU) |
+//! |---|---|---|---|
+//! | `start_time`, `end_time` | `ts`, `te`, or `firstSeen`, and `lastSeen` or `duration`; UTC | `sTime`, `eTime` or `duration`; UTC | `StartTime`, and `Dur` in seconds; UTC |
+//! | `protocol` | `pr` or `proto` | `pro` | `Proto`; names that have no IANA number are unknown |
+//! | source | `sa`, `sp` or `srcAddr`, `srcPort` | `sIP`, `sPort` | `SrcAddr`, `Sport`; `DstAddr` where `Dir` is `<-` or `<?` |
+//! | `src_bytes`, `src_packets` | `ibyt`, `ipkt` or `bytes`, `packets` | `bytes`, `packets` | `SrcBytes`, `SrcPkts`, else the totals of a flow whose state is `INT` or `REQ` |
+//! | `dst_bytes`, `dst_packets` | `obyt`, `opkt`; 0 is absent | | `DstBytes`, or `TotBytes` less `SrcBytes` |
+//! | `tcp_flags` | `flg` or `flags` | `flags` | letters in `State`, of both directions |
+//! | `node_id` | `ra`, or the exporter | `sen` | |
+//! | `meta` | | | totals that cannot be divided |
+//! | skipped | sums at the end | | ARP, LLDP and other frames without IP |
+//!
+//! # Azure
+//! Flow logs of virtual networks, version 4, and of network security groups, versions 1 and 2: records with lists of tuples. Tuples of
+//! one flow within a record are one flow, from the first to the last of them, whose counts are added up. A flow that only begins in a
+//! record is skipped and counted, as its counts come with a later record. What is denied has no counts.
+//!
+//! | flow | tuple | |
+//! |---|---|---|
+//! | `start_time`, `end_time` | time of the first and of the last tuple | milliseconds; seconds of security groups |
+//! | `protocol` | protocol | a number, or `T` and `U` |
+//! | `src_ip`, `dst_ip`, `src_port`, `dst_port` | as they are | the source has opened the flow |
+//! | `src_bytes`, `src_packets` | sent from source to destination | |
+//! | `dst_bytes`, `dst_packets` | sent back | |
+//! | `node_id` | the MAC address of the interface | |
+//! | `meta` | `rule`, `direction` (`I`, `O`), `decision` (`A`, `D`) | |
+//!
 //! # AWS VPC
 //! Flow logs as text: fields with blanks between, in the order that a line of their names says, or without such a line in that of
 //! version 2. A hyphen is an absent value. Records that say `NODATA` or `SKIPDATA` are skipped and counted apart. A record is of one
@@ -132,6 +192,7 @@
 //! whose data no template has ever explained, and then those that were silent for longest. The remarks tell what was
 //! never explained, what the sequence numbers of the messages say is lost, and which exporters have started anew.
 //! Datagrams in fragments are put together, up to 256 at a time.
+//! Parquet has the same fields with underscores in their names.
 //!
 //! # Zeek
 //! `conn.log` as tab-separated text with its header lines, or as JSON lines, also flattened (`id_orig_h`) or nested
@@ -160,11 +221,13 @@
 //! The flags are what the letters of the history prove, of either side: `s` SYN, `h` SYN and ACK, `a` and `d` ACK,
 //! `f` FIN, `r` RST. Data does not prove PSH. A history with none of these letters leaves the flags absent.
 
+mod azure;
 mod body;
 mod decompress;
 mod flow_json;
 mod format;
 mod head;
+mod mapping;
 mod near;
 pub(crate) mod netflow;
 pub(crate) mod nfcapd;
@@ -173,6 +236,7 @@ mod object;
 mod parsed;
 mod parser;
 mod reader;
+mod records;
 mod remarks;
 mod scalar;
 mod sink;
@@ -186,10 +250,13 @@ pub use decompress::decompress;
 pub(crate) use decompress::is_compressed;
 pub(crate) use flow_json::{Draft, key_names};
 pub use format::{Format, detect};
+pub use mapping::Mapping;
+pub(crate) use mapping::{Slots, built_in::parquet as parquet_mappings};
 pub(crate) use near::meant;
 pub use parsed::Parsed;
 pub use parser::LineParser;
 pub use reader::{Item, MAX_LINE_BYTES, Reader, Rejected};
+pub(crate) use records::Records;
 pub use remarks::{Remarks, SkippedLog, UnknownKey};
 pub(crate) use scalar::Scalar;
 pub(crate) use sink::Sink;

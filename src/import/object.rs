@@ -39,7 +39,7 @@ pub(super) fn read<'a, E: From<String>>(
 }
 
 /// What is wrong, and where.
-fn fault(error: &serde_json::Error) -> String {
+pub(super) fn fault(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
     format!("not JSON at byte {}: {what}", error.column())
@@ -74,6 +74,11 @@ impl<'de, F: FnMut(Cow<'de, str>, Token<'de>) -> Result<(), E>, E> Visitor<'de> 
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'a> Token<'a> {
+    /// The value with this text, which is JSON.
+    pub(super) fn of(text: &'a str) -> Self {
+        Self(text)
+    }
+
     /// The object that it is.
     pub(super) fn object(self) -> Option<&'a str> {
         Some(self.0).filter(|text| text.starts_with('{'))
@@ -84,7 +89,7 @@ impl<'a> Token<'a> {
         Ok(match self.0.as_bytes() {
             [b'"', .., b'"'] => Scalar::text(self.unescaped()?),
             [b'{', ..] => Scalar::Object(self.0),
-            [b'[', ..] => Scalar::Other("an array"),
+            [b'[', ..] => Scalar::List(self.0),
             b"null" => Scalar::Absent,
             b"true" => Scalar::Other("true"),
             b"false" => Scalar::Other("false"),

@@ -26,4 +26,6 @@ pub enum Parsed {
     Rejected(String),
     /// Nothing to count: a blank line or a header.
     Blank,
+    /// A line with several records, each of which is a flow or rejected.
+    Several(Vec<Parsed>),
 }

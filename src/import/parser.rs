@@ -1,8 +1,10 @@
 //! Lines to flows, one at a time.
 
 use super::{
-    Parsed, Remarks, flow_json,
-    format::{BYTE_ORDER_MARK, Format},
+    Parsed, Remarks, azure, flow_json,
+    format::Format,
+    head::BYTE_ORDER_MARK,
+    mapping::{self, Mapping},
     suricata, vpc, zeek,
 };
 
@@ -28,7 +30,9 @@ pub struct LineParser {
 
 #[derive(Clone, Debug)]
 enum Form {
+    Azure,
     Json,
+    Mapped(mapping::Parser),
     Suricata,
     Vpc(vpc::Parser),
     Zeek(zeek::Parser),
@@ -38,12 +42,19 @@ impl LineParser {
     /// A parser that has seen no line yet.
     pub fn new(format: Format) -> Self {
         let form = match format {
-            Format::Json => Form::Json,
+            Format::Azure => Form::Azure,
             Format::Suricata => Form::Suricata,
             Format::Vpc => Form::Vpc(vpc::Parser::default()),
             Format::Zeek => Form::Zeek(zeek::Parser::default()),
+            other => other.mapping().map_or(Form::Json, |mapping| Form::Mapped(mapping::Parser::new(mapping.clone()))),
         };
         Self { form, remarks: Remarks::default() }
+    }
+
+    /// A parser of the lines that a mapping describes: of JSON or separated text. The elements of an array of JSON are lines
+    /// for it.
+    pub fn mapped(mapping: &Mapping) -> Self {
+        Self { form: Form::Mapped(mapping::Parser::new(mapping.clone())), remarks: Remarks::default() }
     }
 
     /// Reads a line, with or without its end. A byte order mark before it is ignored.
@@ -85,6 +96,8 @@ impl LineParser {
             }
         };
         match &mut self.form {
+            Form::Azure => azure::parse(text, &mut self.remarks),
+            Form::Mapped(parser) => parser.parse(text, ended, &mut self.remarks),
             Form::Json => match flow_json::parse(text, &mut self.remarks.unknown) {
                 Ok(flow) => Parsed::Flow(flow),
                 Err(reason) => Parsed::Rejected(has_nul().unwrap_or(reason)),
@@ -97,8 +110,16 @@ impl LineParser {
 
     /// Takes note of the header lines among these lines, which somebody else parses.
     pub fn observe(&mut self, lines: &[u8]) {
+        if let Form::Mapped(parser) = &mut self.form {
+            if parser.has_headers() {
+                for line in lines.split(|byte| *byte == b'\n').filter_map(|line| str::from_utf8(line).ok()) {
+                    parser.observe(line.trim_start_matches('\u{feff}').trim_end_matches('\r'));
+                }
+            }
+            return;
+        }
         let is_header = match self.form {
-            Form::Json | Form::Suricata => return,
+            Form::Azure | Form::Json | Form::Mapped(_) | Form::Suricata => return,
             Form::Vpc(_) => |line: &[u8]| {
                 !line.first().is_some_and(u8::is_ascii_digit) && str::from_utf8(line).is_ok_and(vpc::is_header)
             },

@@ -1,11 +1,12 @@
 //! An input as flows and rejected lines.
 
 use std::{
+    collections::VecDeque,
     fmt,
     io::{self, BufRead, Read},
 };
 
-use super::{Format, LineParser, Parsed, Remarks, Unit};
+use super::{Format, LineParser, Mapping, Parsed, Remarks, Unit, records::Records};
 use crate::{
     error::{Error, ErrorKind, Result},
     flow::Flow,
@@ -75,10 +76,13 @@ pub enum Item {
 /// ```
 #[derive(Debug)]
 pub struct Reader<R> {
-    input: R,
+    input: Records<R>,
     parser: LineParser,
     buffer: Vec<u8>,
     line: u64,
+    unit: Unit,
+    /// What else the last line holds.
+    more: VecDeque<Parsed>,
     skipped: u64,
     ended: bool,
 }
@@ -92,7 +96,17 @@ enum Line {
 impl<R: BufRead> Reader<R> {
     /// A reader of an input, decompressed, of this format.
     pub fn new(format: Format, input: R) -> Self {
-        Self { input, parser: LineParser::new(format), buffer: Vec::new(), line: 0, skipped: 0, ended: false }
+        Self::of(format.records(input), LineParser::new(format))
+    }
+
+    /// A reader of an input, decompressed, that a mapping describes: of JSON or separated text.
+    pub fn mapped(mapping: &Mapping, input: R) -> Self {
+        Self::of(Records::of_mapping(mapping, input), LineParser::mapped(mapping))
+    }
+
+    fn of(input: Records<R>, parser: LineParser) -> Self {
+        let (buffer, more) = (Vec::new(), VecDeque::new());
+        Self { input, parser, buffer, line: 0, unit: Unit::Line, more, skipped: 0, ended: false }
     }
 
     /// How many lines so far were records of something else than a flow.
@@ -107,6 +121,7 @@ impl<R: BufRead> Reader<R> {
 
     fn read_line(&mut self) -> io::Result<Line> {
         self.buffer.clear();
+        self.unit = self.input.unit()?;
         let limit = MAX_LINE_BYTES as u64 + 1;
         self.input.by_ref().take(limit).read_until(b'\n', &mut self.buffer)?;
         if self.buffer.is_empty() {
@@ -120,7 +135,7 @@ impl<R: BufRead> Reader<R> {
     }
 
     fn reject(&self, reason: String) -> Option<Result<Item>> {
-        Some(Ok(Item::Rejected(Rejected { unit: Unit::Line, number: self.line, reason })))
+        Some(Ok(Item::Rejected(Rejected { unit: self.unit, number: self.line, reason })))
     }
 
     fn fail(&mut self, error: io::Error) -> Option<Result<Item>> {
@@ -129,7 +144,7 @@ impl<R: BufRead> Reader<R> {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => ErrorKind::InvalidInput,
             _ => ErrorKind::Io,
         };
-        Some(Err(Error::with(kind, format!("the input cannot be read at line {}", self.line))(error)))
+        Some(Err(Error::with(kind, format!("the input cannot be read at {} {}", self.unit, self.line))(error)))
     }
 }
 
@@ -137,7 +152,20 @@ impl<R: BufRead> Iterator for Reader<R> {
     type Item = Result<Item>;
 
     fn next(&mut self) -> Option<Result<Item>> {
-        while !self.ended {
+        loop {
+            if let Some(parsed) = self.more.pop_front() {
+                match parsed {
+                    Parsed::Flow(flow) => return Some(Ok(Item::Flow(flow))),
+                    Parsed::Rejected(reason) => return self.reject(reason),
+                    Parsed::Skipped => self.skipped += 1,
+                    Parsed::Blank => {}
+                    Parsed::Several(parts) => self.more.extend(parts),
+                }
+                continue;
+            }
+            if self.ended {
+                return None;
+            }
             self.line += 1;
             match self.read_line() {
                 Ok(Line::Whole) => {}
@@ -150,14 +178,8 @@ impl<R: BufRead> Iterator for Reader<R> {
             } else {
                 self.parser.parse_unended(&self.buffer)
             };
-            match parsed {
-                Parsed::Flow(flow) => return Some(Ok(Item::Flow(flow))),
-                Parsed::Rejected(reason) => return self.reject(reason),
-                Parsed::Skipped => self.skipped += 1,
-                Parsed::Blank => {}
-            }
+            self.more.push_back(parsed);
         }
-        None
     }
 }
 

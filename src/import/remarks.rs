@@ -4,7 +4,10 @@ use std::{collections::HashMap, fmt};
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use super::notes::{Note, Notes};
+use super::{
+    mapping::Mapping,
+    notes::{Note, Notes},
+};
 
 /// The most names that are counted one by one.
 const MOST_NAMES: usize = 64;
@@ -28,6 +31,8 @@ pub struct Remarks {
     pub(crate) skipped: Tally,
     pub(crate) unended: bool,
     pub(crate) notes: Notes,
+    /// The mapping of a file, and one bit for each of its paths that occurs.
+    paths: Option<(Mapping, u128)>,
 }
 
 /// A key of an object, or a column, that is none of a flow.
@@ -74,9 +79,10 @@ pub struct SkippedLog {
 
 impl Serialize for Remarks {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut remarks = serializer.serialize_struct("Remarks", 4)?;
+        let mut remarks = serializer.serialize_struct("Remarks", 5)?;
         remarks.serialize_field("unknownKeys", &self.unknown_keys())?;
         remarks.serialize_field("skippedLogs", &self.skipped_logs())?;
+        remarks.serialize_field("absentPaths", &self.absent_paths())?;
         remarks.serialize_field("lastLineUnended", &self.unended)?;
         remarks.serialize_field("notes", &self.notes())?;
         remarks.end()
@@ -96,6 +102,11 @@ impl Remarks {
     pub fn skipped_logs(&self) -> Vec<SkippedLog> {
         let log = |(name, (count, _)): (&String, &Count)| SkippedLog { name: name.clone(), count: *count };
         sorted(self.skipped.names.iter().map(log).collect(), |log| (log.count, log.name.clone()))
+    }
+
+    /// The paths or columns of a mapping that occur in no record.
+    pub fn absent_paths(&self) -> Vec<&str> {
+        self.paths.iter().flat_map(|(mapping, seen)| mapping.absent_paths(*seen)).collect()
     }
 
     /// Whether the last line lacks its end, so that the input may have been cut off in it.
@@ -119,12 +130,24 @@ impl Remarks {
         self.unknown.add(name, count, || meant);
     }
 
+    /// The paths of a mapping with these bits occur. Those of a mapping that comes with the crate need not all occur.
+    pub(super) fn occurred(&mut self, mapping: &Mapping, seen: u128) {
+        match &mut self.paths {
+            Some((_, known)) => *known |= seen,
+            None if mapping.is_built_in() => {}
+            None => self.paths = Some((mapping.clone(), seen)),
+        }
+    }
+
     /// Adds what was noticed of the lines that follow.
     pub(crate) fn merge(&mut self, later: Self) {
         self.unknown.merge(later.unknown);
         self.skipped.merge(later.skipped);
         self.unended |= later.unended;
         self.notes.merge(later.notes);
+        if let Some((mapping, seen)) = later.paths {
+            self.occurred(&mapping, seen);
+        }
     }
 }
 
@@ -148,6 +171,9 @@ impl fmt::Display for Remarks {
         }
         if self.skipped.more > 0 {
             sentences.push(format!("{} of other logs were skipped", records(self.skipped.more)));
+        }
+        for path in self.absent_paths() {
+            sentences.push(format!("{path:?} of the mapping occurs in no record"));
         }
         if self.unended {
             sentences.push("the last line has no end: the input may have been cut off there".to_owned());

@@ -30,6 +30,8 @@ pub(crate) enum Scalar<'a> {
     Address(Address),
     /// A JSON object, as it is written.
     Object(&'a str),
+    /// A JSON array, as it is written.
+    List(&'a str),
     /// What no field takes, described.
     Other(&'static str),
 }
@@ -62,6 +64,7 @@ impl<'a> Scalar<'a> {
             Self::Time(time) => time.to_string(),
             Self::Address(address) => address.to_string(),
             Self::Object(_) => "an object".to_owned(),
+            Self::List(_) => "an array".to_owned(),
             Self::Other(what) => (*what).to_owned(),
         }
     }
@@ -73,13 +76,13 @@ impl<'a> Scalar<'a> {
 
     /// The digits, where the value may be a number. Those of a floating-point number are the fewest that tell it from
     /// its neighbours: 0.1 is meant by 0.1, though the nearest number in binary is a little more.
-    fn digits(&self) -> Option<Cow<'_, str>> {
+    pub(super) fn digits(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::Number(text) => Some(Cow::Borrowed(text)),
             Self::Text(text) => Some(Cow::Borrowed(text)),
             Self::Integer(number) => Some(Cow::Owned(number.to_string())),
             Self::Float(number) => Some(Cow::Owned(number.to_string())),
-            Self::Absent | Self::Time(_) | Self::Address(_) | Self::Object(_) | Self::Other(_) => None,
+            Self::Absent | Self::Time(_) | Self::Address(_) | Self::Object(_) | Self::List(_) | Self::Other(_) => None,
         }
     }
 
@@ -90,7 +93,7 @@ impl<'a> Scalar<'a> {
             Self::Text(text) => integer(text),
             Self::Integer(number) => u64::try_from(*number).ok(),
             Self::Float(number) => whole_float(*number),
-            Self::Absent | Self::Time(_) | Self::Address(_) | Self::Object(_) | Self::Other(_) => None,
+            Self::Absent | Self::Time(_) | Self::Address(_) | Self::Object(_) | Self::List(_) | Self::Other(_) => None,
         }
     }
 

@@ -155,7 +155,7 @@ mod tests {
             Parsed::Flow(flow) => Ok(flow),
             Parsed::Rejected(reason) => Err(reason),
             Parsed::Skipped => Err(remarks.to_string()),
-            Parsed::Blank => Err("blank".to_owned()),
+            Parsed::Blank | Parsed::Several(_) => Err("blank".to_owned()),
         }
     }
 

@@ -4,7 +4,7 @@ use super::ImportOptions;
 use crate::{
     error::{Error, Result},
     flow::Flow,
-    import::{Rejected, Remarks, Sink, Unit},
+    import::{Parsed, Rejected, Remarks, Sink, Unit},
     schema::{FlowBuilder, UnsortedFlows},
 };
 
@@ -51,9 +51,28 @@ impl<'o> ChunkBuilder<'o> {
         }
     }
 
-    /// A line that says nothing.
-    pub(super) fn blank(&mut self) {
+    /// A line.
+    pub(super) fn line(&mut self, parsed: Parsed) {
         self.read += 1;
+        self.part(parsed);
+    }
+
+    /// What a line is, or a part of it, that is counted already.
+    fn part(&mut self, parsed: Parsed) {
+        match parsed {
+            Parsed::Flow(mut flow) => {
+                self.options.complete(&mut flow);
+                if let Err(error) = self.flows.push(&flow) {
+                    self.part(Parsed::Rejected(error.to_string()));
+                }
+            }
+            Parsed::Rejected(reason) => {
+                self.rejected.push(Rejected { unit: self.unit, number: self.read, reason });
+            }
+            Parsed::Skipped => self.skipped += 1,
+            Parsed::Blank => {}
+            Parsed::Several(parts) => parts.into_iter().for_each(|part| self.part(part)),
+        }
     }
 
     /// The chunk, with `bytes` of the input read.
@@ -64,22 +83,16 @@ impl<'o> ChunkBuilder<'o> {
 }
 
 impl Sink for ChunkBuilder<'_> {
-    fn flow(&mut self, mut flow: Flow) {
-        self.options.complete(&mut flow);
-        match self.flows.push(&flow) {
-            Ok(()) => self.read += 1,
-            Err(error) => self.rejected(error.to_string()),
-        }
+    fn flow(&mut self, flow: Flow) {
+        self.line(Parsed::Flow(flow));
     }
 
     fn rejected(&mut self, reason: String) {
-        self.read += 1;
-        self.rejected.push(Rejected { unit: self.unit, number: self.read, reason });
+        self.line(Parsed::Rejected(reason));
     }
 
     fn skipped(&mut self) {
-        self.read += 1;
-        self.skipped += 1;
+        self.line(Parsed::Skipped);
     }
 
     fn remarks(&mut self) -> &mut Remarks {

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use crate::{
     error::{Error, ErrorKind, ParseError, Result},
-    import::{Format, Unit, detect, netflow::is_capture, nfcapd::is_nfcapd},
+    import::{Format, detect, netflow::is_capture, nfcapd::is_nfcapd},
     segment::PARQUET_MAGIC,
 };
 
@@ -19,7 +19,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ImportFormat {
-    /// A format of lines, plain or compressed.
+    /// A format of lines, plain or compressed. Some of them come as Parquet too.
     Lines(Format),
     /// NetFlow v5, v9 and IPFIX, as captured on their way to a collector: pcap or pcapng, plain or compressed.
     NetFlow,
@@ -31,9 +31,19 @@ pub enum ImportFormat {
 
 impl ImportFormat {
     /// Every format.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 17] = [
+        Self::Lines(Format::Azure),
+        Self::Lines(Format::Binetflow),
+        Self::Lines(Format::Gcp),
+        Self::Lines(Format::Goflow2),
+        Self::Lines(Format::Hubble),
         Self::Lines(Format::Json),
+        Self::Lines(Format::NfdumpCsv),
+        Self::Lines(Format::Ocsf),
+        Self::Lines(Format::Pmacct),
+        Self::Lines(Format::Rwcut),
         Self::Lines(Format::Suricata),
+        Self::Lines(Format::Tailscale),
         Self::Lines(Format::Vpc),
         Self::Lines(Format::Zeek),
         Self::NetFlow,
@@ -62,15 +72,6 @@ impl ImportFormat {
                 ErrorKind::InvalidInput,
                 format!("the format {self} is not one of lines and cannot be followed: import it once it is whole"),
             )),
-        }
-    }
-
-    /// What a file of the format consists of.
-    pub(super) const fn unit(self) -> Unit {
-        match self {
-            Self::Lines(_) => Unit::Line,
-            Self::NetFlow | Self::Nfcapd => Unit::Record,
-            Self::Parquet => Unit::Row,
         }
     }
 
@@ -121,8 +122,16 @@ mod tests {
         for format in ImportFormat::ALL {
             assert_eq!(format.to_string().parse(), Ok(format));
         }
-        let error = "\"csv\" is not a format: allowed are json, suricata, vpc, zeek, netflow, nfcapd, parquet";
+        let error = "\"csv\" is not a format: allowed are azure, binetflow, gcp, goflow2, hubble, json, nfdump-csv, ocsf, pmacct, \
+                     rwcut, suricata, tailscale, vpc, zeek, netflow, nfcapd, parquet";
         assert_eq!("csv".parse::<ImportFormat>().unwrap_err().to_string(), error);
+    }
+
+    #[test]
+    fn every_format_of_lines_is_an_import_format() {
+        let (lines, others) = ImportFormat::ALL.split_at(Format::ALL.len());
+        assert_eq!(lines, Format::ALL.map(ImportFormat::Lines));
+        assert_eq!(others, [ImportFormat::NetFlow, ImportFormat::Nfcapd, ImportFormat::Parquet]);
     }
 
     #[test]
@@ -141,9 +150,6 @@ mod tests {
         }
         let error = ImportFormat::detect(b"a,b,c").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
-        assert_eq!(
-            error.to_string(),
-            "the input is in none of the formats json, suricata, vpc, zeek, netflow, nfcapd, parquet"
-        );
+        assert!(error.to_string().starts_with("the input is in none of the formats azure, "), "{error}");
     }
 }

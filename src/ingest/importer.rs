@@ -11,6 +11,7 @@ use std::{
     },
 };
 
+use ::parquet::file::reader::ChunkReader;
 use bytes::Bytes;
 
 use super::{
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    import::{Unit, decompress},
+    import::{LineParser, Mapping, Records, Unit, decompress},
     resources::{SharedFile, input_error, io_error},
     segment::{FileBytes, PARQUET_MAGIC},
 };
@@ -33,7 +34,7 @@ const MAX_STREAMED_BYTES: u64 = 1 << 30;
 type Chunks = InOrder<Result<Chunk, Failure>>;
 
 impl Appender {
-    /// Appends the flows of an input, plain or compressed with gzip or zstd, in their order. `observer` hears of the
+    /// Appends the flows of an input, plain or compressed as [`decompress`] reads it, in their order. `observer` hears of the
     /// lines that are none, and of the progress.
     ///
     /// The input is read on a thread of its own, and its lines on all cores. As Parquet is read from its end, it is
@@ -52,23 +53,78 @@ impl Appender {
     ) -> Result<ImportReport> {
         let bytes = Arc::new(AtomicU64::new(0));
         let mut input = decompress(Counted { input, bytes: Arc::clone(&bytes) })?;
-        let format = match options.format {
-            Some(format) => format,
-            None => ImportFormat::detect(input.fill_buf().map_err(input_error("the input cannot be read"))?)?,
-        };
-        let chunks = match format {
-            ImportFormat::Lines(format) => {
-                let completed = options.clone();
-                InOrder::start(Cutter::new(input, format, bytes), move |cut| lines::parse(cut, &completed))?
+        let head = input.fill_buf().map_err(input_error("the input cannot be read"))?;
+        let is_parquet = head.starts_with(PARQUET_MAGIC);
+        let format = match (&options.mapping, options.format) {
+            (Some(mapping), _) => {
+                return self.import_mapped(mapping.clone(), is_parquet, input, bytes, options, observer);
             }
-            ImportFormat::NetFlow => netflow::chunks(input, bytes, options.clone())?,
+            (None, Some(format)) => format,
+            (None, None) => ImportFormat::detect(head)?,
+        };
+        match format {
+            ImportFormat::Lines(format) => match format.parquet_mapping().filter(|_| is_parquet) {
+                Some(mapping) => self.import_mapped(mapping.clone(), is_parquet, input, bytes, options, observer),
+                None => self.import_lines(format.records(input), LineParser::new(format), bytes, options, observer),
+            },
+            ImportFormat::NetFlow => {
+                let strictness = options.strictness;
+                let chunks = netflow::chunks(input, bytes, options)?;
+                Import::new(self, Unit::Record, strictness, observer).run(chunks)
+            }
             ImportFormat::Nfcapd => {
-                let completed = options.clone();
-                InOrder::start(nfcapd::Cutter::new(input, bytes), move |cut| nfcapd::parse(cut, &completed))?
+                let strictness = options.strictness;
+                let cutter = nfcapd::Cutter::new(input, bytes);
+                let chunks = InOrder::start(cutter, move |cut| nfcapd::parse(cut, &options))?;
+                Import::new(self, Unit::Record, strictness, observer).run(chunks)
             }
-            ImportFormat::Parquet => parquet::chunks(hold(input)?, options.clone())?,
-        };
-        Import::new(self, format.unit(), options.strictness, observer).run(chunks)
+            ImportFormat::Parquet => self.import_parquet(hold(input)?, None, options, observer),
+        }
+    }
+
+    fn import_mapped(
+        &mut self,
+        mapping: Mapping,
+        is_parquet: bool,
+        input: Box<dyn BufRead + Send>,
+        bytes: Arc<AtomicU64>,
+        options: ImportOptions,
+        observer: &mut dyn FnMut(ImportEvent),
+    ) -> Result<ImportReport> {
+        if is_parquet && mapping.reads_parquet() {
+            return self.import_parquet(hold(input)?, Some(mapping), options, observer);
+        }
+        if !mapping.reads_lines() {
+            return Err(Error::new(ErrorKind::InvalidInput, "the mapping is of Parquet, and the input is none"));
+        }
+        let parser = LineParser::mapped(&mapping);
+        self.import_lines(Records::of_mapping(&mapping, input), parser, bytes, options, observer)
+    }
+
+    fn import_lines(
+        &mut self,
+        records: Records<Box<dyn BufRead + Send>>,
+        parser: LineParser,
+        bytes: Arc<AtomicU64>,
+        options: ImportOptions,
+        observer: &mut dyn FnMut(ImportEvent),
+    ) -> Result<ImportReport> {
+        let cutter = Cutter::new(records, parser, bytes).map_err(input_error("the input cannot be read"))?;
+        let (unit, strictness) = (cutter.unit(), options.strictness);
+        let chunks = InOrder::start(cutter, move |cut| lines::parse(cut, &options))?;
+        Import::new(self, unit, strictness, observer).run(chunks)
+    }
+
+    fn import_parquet(
+        &mut self,
+        input: impl ChunkReader + Clone + 'static,
+        mapping: Option<Mapping>,
+        options: ImportOptions,
+        observer: &mut dyn FnMut(ImportEvent),
+    ) -> Result<ImportReport> {
+        let strictness = options.strictness;
+        let chunks = parquet::chunks(input, mapping, options)?;
+        Import::new(self, Unit::Row, strictness, observer).run(chunks)
     }
 
     /// [`import`](Self::import) of the file at a path. Only the parts of a Parquet file that are needed are read.
@@ -83,12 +139,18 @@ impl Appender {
     ) -> Result<ImportReport> {
         let cannot = || format!("{} cannot be opened", path.as_ref().display());
         let file = File::open(&path).map_err(|error| io_error(cannot())(error))?;
-        if !matches!(options.format, None | Some(ImportFormat::Parquet)) || !begins_as_parquet(&file) {
+        let mapping = match (&options.mapping, options.format) {
+            (Some(mapping), _) => Some(mapping.clone()).filter(Mapping::reads_parquet),
+            (None, Some(ImportFormat::Lines(format))) => format.parquet_mapping().cloned(),
+            (None, _) => None,
+        };
+        let may_be = mapping.is_some()
+            || options.mapping.is_none() && matches!(options.format, None | Some(ImportFormat::Parquet));
+        if !may_be || !begins_as_parquet(&file) {
             return self.import(file, options, observer);
         }
         let file = SharedFile::alone(path.as_ref()).map_err(|error| io_error(cannot())(error))?;
-        let chunks = parquet::chunks(FileBytes::new(Arc::new(file)), options.clone())?;
-        Import::new(self, ImportFormat::Parquet.unit(), options.strictness, observer).run(chunks)
+        self.import_parquet(FileBytes::new(Arc::new(file)), mapping, options, observer)
     }
 }
 

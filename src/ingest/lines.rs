@@ -12,7 +12,7 @@ use super::{
     ImportOptions,
     chunk::{Chunk, ChunkBuilder, Failure},
 };
-use crate::import::{Format, LineParser, MAX_LINE_BYTES, Parsed, Sink, Unit};
+use crate::import::{LineParser, MAX_LINE_BYTES, Records, Sink, Unit};
 
 /// Bytes of a chunk, at most: the longest line and its end, so that a chunk without the end of a line is part of one
 /// that is too long.
@@ -22,6 +22,8 @@ pub(super) const CHUNK_BYTES: usize = MAX_LINE_BYTES + 1;
 #[derive(Debug)]
 pub(super) struct Cut {
     lines: Lines,
+    /// What a line is called.
+    unit: Unit,
     /// Bytes of the input that were read.
     bytes: u64,
 }
@@ -38,7 +40,8 @@ enum Lines {
 
 /// Cuts an input into chunks of whole lines.
 pub(super) struct Cutter {
-    input: Box<dyn BufRead + Send>,
+    input: Records<Box<dyn BufRead + Send>>,
+    unit: Unit,
     parser: LineParser,
     /// The beginning of a line.
     rest: Vec<u8>,
@@ -53,9 +56,20 @@ enum State {
 }
 
 impl Cutter {
-    /// A cutter of an input, decompressed, of which `bytes` tells how much has been read.
-    pub(super) fn new(input: Box<dyn BufRead + Send>, format: Format, bytes: Arc<AtomicU64>) -> Self {
-        Self { input, parser: LineParser::new(format), rest: Vec::new(), bytes, state: State::Reading }
+    /// A cutter of an input, decompressed, of which `bytes` tells how much has been read, with a parser that has seen none of its
+    /// lines.
+    pub(super) fn new(
+        mut input: Records<Box<dyn BufRead + Send>>,
+        parser: LineParser,
+        bytes: Arc<AtomicU64>,
+    ) -> io::Result<Self> {
+        let unit = input.unit()?;
+        Ok(Self { input, unit, parser, rest: Vec::new(), bytes, state: State::Reading })
+    }
+
+    /// What its lines are called.
+    pub(super) fn unit(&self) -> Unit {
+        self.unit
     }
 
     /// The next lines; none of them where the input ends or fails before one is whole.
@@ -109,13 +123,13 @@ impl Iterator for Cutter {
                 return None;
             }
         };
-        Some(Cut { lines, bytes: self.bytes.load(Ordering::Relaxed) })
+        Some(Cut { lines, unit: self.unit, bytes: self.bytes.load(Ordering::Relaxed) })
     }
 }
 
 /// Reads the lines of a chunk.
 pub(super) fn parse(cut: Cut, options: &ImportOptions) -> Result<Chunk, Failure> {
-    let mut chunk = ChunkBuilder::new(Unit::Line, options);
+    let mut chunk = ChunkBuilder::new(cut.unit, options);
     match cut.lines {
         Lines::Whole(text, mut parser) => read(&text, &mut parser, &mut chunk),
         Lines::TooLong => chunk.rejected(too_long()),
@@ -131,12 +145,7 @@ pub(super) fn read(mut text: &[u8], parser: &mut LineParser, chunk: &mut ChunkBu
         // Faster than the splitting of slices, which looks at one byte after the other. A slice can always be read.
         let Ok(length) = text.skip_until(b'\n') else { break };
         let line = line.get(..length).unwrap_or(line);
-        match if line.ends_with(b"\n") { parser.parse(line) } else { parser.parse_unended(line) } {
-            Parsed::Flow(flow) => chunk.flow(flow),
-            Parsed::Rejected(reason) => chunk.rejected(reason),
-            Parsed::Skipped => chunk.skipped(),
-            Parsed::Blank => chunk.blank(),
-        }
+        chunk.line(if line.ends_with(b"\n") { parser.parse(line) } else { parser.parse_unended(line) });
     }
     chunk.remarks().merge(parser.take_remarks());
 }
@@ -149,11 +158,13 @@ pub(super) fn too_long() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::import::Rejected;
+    use crate::import::{Format, Rejected};
 
     fn cut(input: impl Read + Send + 'static) -> Vec<Result<Chunk, Failure>> {
-        let input = Box::new(io::BufReader::new(input));
-        Cutter::new(input, Format::Json, Arc::default()).map(|cut| parse(cut, &ImportOptions::default())).collect()
+        let input: Box<dyn BufRead + Send> = Box::new(io::BufReader::new(input));
+        let input = Format::Json.records(input);
+        let cutter = Cutter::new(input, LineParser::new(Format::Json), Arc::default()).unwrap();
+        cutter.map(|cut| parse(cut, &ImportOptions::default())).collect()
     }
 
     fn cut_text(text: String) -> Vec<Chunk> {

@@ -31,6 +31,9 @@
 //! exactly, whatever its type, and refused where a flow cannot have it; NaN is an absent value. A value that is refused, or
 //! text that is not UTF-8, costs its row and nothing else.
 //!
+//! A file that has neither start is read by the [mapping](crate::import::Mapping) of the crate whose columns it has: flow logs of AWS
+//! VPC, and network activity of OCSF, whose columns lie in structs.
+//!
 //! Where the writer has noted the checksums of its pages, they are compared before a row group is read. What is damaged
 //! ends the import with an error, after the row groups before it. Some damage that no checksum covers makes the Parquet
 //! reader panic: the panic becomes that error too, and the panic hook of the process hears of it:

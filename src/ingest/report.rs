@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::{ImportFormat, nodes::NodeMap};
 use crate::{
+    error::Result,
     flow::Flow,
-    import::{Rejected, Remarks},
+    import::{LineParser, Mapping, Rejected, Remarks},
     setters::setters,
 };
 
@@ -25,6 +26,8 @@ use crate::{
 pub struct ImportOptions {
     /// The format; `None` to tell it from the first bytes.
     pub format: Option<ImportFormat>,
+    /// The mapping that describes the format, in place of one that is known.
+    pub mapping: Option<Mapping>,
     /// What a bad line does.
     pub strictness: Strictness,
     /// The ID of the node that has logged the flows whose records name none.
@@ -34,6 +37,18 @@ pub struct ImportOptions {
 }
 
 impl ImportOptions {
+    /// What reads the lines of an input that begins with these bytes, decompressed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) where the format cannot be told, or is none of lines.
+    pub(super) fn line_parser(&self, head: &[u8]) -> Result<LineParser> {
+        if let Some(mapping) = self.mapping.as_ref().filter(|mapping| mapping.reads_lines()) {
+            return Ok(LineParser::mapped(mapping));
+        }
+        let format = self.format.map_or_else(|| ImportFormat::detect(head), Ok)?;
+        Ok(LineParser::new(format.of_lines()?))
+    }
+
     /// Says of a flow what its record does not.
     pub(super) fn complete(&self, flow: &mut Flow) {
         if flow.node_id.is_none() {
@@ -47,7 +62,7 @@ impl ImportOptions {
 
 setters! {
     ImportOptions { strictness: Strictness }
-    optional { format: ImportFormat, node_id: String, nodes: Arc<NodeMap> }
+    optional { format: ImportFormat, mapping: Mapping, node_id: String, nodes: Arc<NodeMap> }
 }
 
 /// What a line that is no flow does to an import.

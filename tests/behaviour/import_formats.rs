@@ -94,6 +94,19 @@ fn samples_are_read_whole_and_add_up() {
         ),
         ("m57-eve.ndjson", Totals { flows: 2, skipped: 5, src_bytes: 972, ..all() }),
         ("vpc.log", Totals { flows: 8, skipped: 2, src_bytes: 23_440, ..all() }),
+        (
+            "azure.ndjson",
+            Totals { flows: 6, skipped: 1, src_bytes: 591_243, dst_bytes: 4_620_620, without_end: 3, ..all() },
+        ),
+        ("m57-argus.csv", Totals { flows: 66, skipped: 54, src_bytes: 10_441, ..all() }),
+        ("gcp.ndjson", Totals { flows: 3, src_bytes: 2104, ..all() }),
+        ("goflow2.ndjson", Totals { flows: 3, src_bytes: 158_084, ..all() }),
+        ("hubble.ndjson", Totals { flows: 4, skipped: 2, without_end: 4, ..all() }),
+        ("nfdump.csv", Totals { flows: 40, src_bytes: 79_086, ..all() }),
+        ("ocsf.ndjson", Totals { flows: 2, skipped: 1, src_bytes: 2048, dst_bytes: 90_112, without_end: 1, ..all() }),
+        ("pmacct.ndjson", Totals { flows: 3, skipped: 2, src_bytes: 9408, ..all() }),
+        ("rwcut.txt", Totals { flows: 3, src_bytes: 9400, ..all() }),
+        ("tailscale.ndjson", Totals { flows: 6, skipped: 1, src_bytes: 19_738, dst_bytes: 17_249, ..all() }),
     ] {
         assert_eq!(totals(name), expected, "{name}");
     }
@@ -222,10 +235,10 @@ fn threads_over_chunks_of_lines_read_what_one_reader_reads() {
                 .collect();
             chunks.into_iter().flat_map(|chunk| chunk.join().unwrap()).collect()
         });
-        let threaded: Vec<Flow> = parsed
-            .into_iter()
-            .filter_map(|line| if let Parsed::Flow(flow) = line { Some(flow) } else { None })
-            .collect();
+        let parts =
+            parsed.into_iter().flat_map(|line| if let Parsed::Several(parts) = line { parts } else { vec![line] });
+        let threaded: Vec<Flow> =
+            parts.filter_map(|part| if let Parsed::Flow(flow) = part { Some(flow) } else { None }).collect();
         assert_eq!(threaded, flows(name, format), "{name}");
     }
 }

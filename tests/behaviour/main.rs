@@ -30,6 +30,7 @@ mod large_filters;
 mod layers;
 mod live;
 mod live_memory;
+mod mappings;
 mod memory;
 mod mutate;
 mod negations;

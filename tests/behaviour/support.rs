@@ -38,7 +38,7 @@ pub const FLOW_FLAGS: [u64; 5] = [0, 1, 1 << 16, 1 << 16 | 1, 1 << 29 | 1 << 16]
 const METAS: [&str; 3] = ["{}", r#"{"rule":17,"cost":0.10}"#, r#"{"rule":18}"#];
 
 /// The samples of `testdata/import` that are lines, and their formats.
-pub const SAMPLES: [(&str, Format); 7] = [
+pub const SAMPLES: [(&str, Format); 17] = [
     ("westermo.ndjson", Format::Json),
     ("argus-zeek.ndjson", Format::Json),
     ("m57-conn.log.gz", Format::Zeek),
@@ -46,6 +46,16 @@ pub const SAMPLES: [(&str, Format); 7] = [
     ("apt29-zeek.log.gz", Format::Zeek),
     ("m57-eve.ndjson", Format::Suricata),
     ("vpc.log", Format::Vpc),
+    ("azure.ndjson", Format::Azure),
+    ("m57-argus.csv", Format::Binetflow),
+    ("gcp.ndjson", Format::Gcp),
+    ("goflow2.ndjson", Format::Goflow2),
+    ("hubble.ndjson", Format::Hubble),
+    ("nfdump.csv", Format::NfdumpCsv),
+    ("ocsf.ndjson", Format::Ocsf),
+    ("pmacct.ndjson", Format::Pmacct),
+    ("rwcut.txt", Format::Rwcut),
+    ("tailscale.ndjson", Format::Tailscale),
 ];
 
 /// The samples of `testdata/import` that are captures of NetFlow.

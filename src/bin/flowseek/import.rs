@@ -1,15 +1,15 @@
 //! Flows from files.
 
-use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{ffi::OsStr, fs, io, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{
-    Args,
-    builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser},
+    Arg, Args, Command,
+    builder::{NonEmptyStringValueParser, OsStringValueParser, PossibleValue, TypedValueParser},
 };
 use flowseek::{
     Archive, LiveOptions,
     flow::MAX_TEXT_BYTES,
-    import::Unit,
+    import::{Mapping, Unit},
     ingest::{self, Appender, ImportEvent, ImportFormat, ImportOptions, ImportReport, NodeMap, Strictness},
 };
 use indicatif::ProgressBar;
@@ -29,6 +29,8 @@ const MAX_REPORTED: u64 = 20;
 const MAX_REMARKS: usize = 20;
 /// The name of no format: it is found out.
 const AUTO: &str = "auto";
+/// What stands before the path of a mapping file.
+const MAPPED: &str = "map:";
 
 /// Appends the flows of files to an archive, which is created where there is none.
 ///
@@ -45,12 +47,12 @@ pub struct Import {
     /// The archive.
     #[arg(value_parser = OsStringValueParser::new().try_map(archive_path::parse))]
     archive: PathBuf,
-    /// Files, plain or compressed with gzip or zstd, and directories, with all the files in them; `-` is standard input.
+    /// Files, plain or compressed with gzip, zstd, bzip2, xz or lz4, and directories, with all the files in them; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The format of the files; auto finds it out, file by file.
-    #[arg(long, default_value = AUTO, value_parser = formats())]
-    format: String,
+    /// The format of the files; auto finds it out, file by file, and map:FILE is one that a mapping file describes.
+    #[arg(long, default_value = AUTO, value_parser = Formats)]
+    format: Chosen,
     /// The ID of the node that has logged the flows whose records name none.
     #[arg(long, value_name = "ID")]
     node_id: Option<String>,
@@ -72,8 +74,42 @@ pub struct Import {
     max_bytes: Option<u64>,
 }
 
-fn formats() -> PossibleValuesParser {
-    PossibleValuesParser::new([AUTO].into_iter().chain(ImportFormat::ALL.map(ImportFormat::name)))
+/// What `--format` chooses.
+#[derive(Clone, Debug)]
+enum Chosen {
+    Auto,
+    Known(ImportFormat),
+    Mapped(Mapping),
+}
+
+/// Reads what `--format` is given, and tells the names of the formats to help and to shells.
+#[derive(Clone)]
+struct Formats;
+
+impl TypedValueParser for Formats {
+    type Value = Chosen;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<Chosen, clap::Error> {
+        NonEmptyStringValueParser::new().try_map(format).parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let names = ImportFormat::ALL.map(ImportFormat::name);
+        Some(Box::new([AUTO].into_iter().chain(names).map(PossibleValue::new)))
+    }
+}
+
+fn format(text: String) -> Result<Chosen, String> {
+    if text == AUTO {
+        return Ok(Chosen::Auto);
+    }
+    let Some(path) = text.strip_prefix(MAPPED) else {
+        let more = format!("; or {AUTO}, or {MAPPED}FILE");
+        return text.parse().map(Chosen::Known).map_err(|reason| format!("{reason}{more}"));
+    };
+    let mapping = fs::read_to_string(path).map_err(|error| error.to_string());
+    let mapping = mapping.and_then(|text| text.parse::<Mapping>().map_err(|reason| reason.to_string()));
+    mapping.map(Chosen::Mapped).map_err(|reason| format!("{path}: {reason}"))
 }
 
 impl Import {
@@ -167,7 +203,8 @@ impl Import {
             return Err(Failure::Usage(format!("--node-id: allowed are 1 to {MAX_TEXT_BYTES} bytes")));
         }
         Ok(ImportOptions::default()
-            .format(ImportFormat::ALL.into_iter().find(|format| format.name() == self.format))
+            .format(if let Chosen::Known(format) = self.format { Some(format) } else { None })
+            .mapping(if let Chosen::Mapped(mapping) = &self.format { Some(mapping.clone()) } else { None })
             .strictness(if self.strict { Strictness::Strict } else { Strictness::Lenient })
             .node_id(self.node_id.clone())
             .nodes(nodes.transpose()?))

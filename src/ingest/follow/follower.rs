@@ -243,7 +243,7 @@ impl Follower {
         };
         let head = match known {
             Some(head) => head,
-            None => match Head::read(&file, self.options.format)? {
+            None => match Head::read(&file, &self.options)? {
                 Some(head) => head,
                 None => return Ok(false),
             },

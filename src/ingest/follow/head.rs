@@ -11,8 +11,8 @@ use orion::hazardous::hash::blake2::blake2b::Hasher;
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    import::{Format, LineParser, Parsed, decompress, is_compressed},
-    ingest::ImportFormat,
+    import::{LineParser, Parsed, decompress, is_compressed},
+    ingest::ImportOptions,
     resources::io_error,
 };
 
@@ -22,9 +22,10 @@ const HEAD_BYTES: usize = 1 << 16;
 const DIGEST_BYTES: usize = 16;
 
 /// What the beginning of a file tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Head {
-    pub(super) format: Format,
+    /// A parser that has seen none of its lines.
+    pub(super) parser: LineParser,
     pub(super) is_compressed: bool,
     /// The name of the text as a source of batches: a digest of its first record and the headers before it. A log that is
     /// renamed, compressed or copied keeps it, and the next one gets another, as its first record is another.
@@ -39,7 +40,7 @@ impl Head {
     /// # Errors
     /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) where the format cannot be told, or is none of lines;
     /// [`ErrorKind::Io`](crate::ErrorKind::Io).
-    pub(super) fn read(file: &Arc<File>, format: Option<ImportFormat>) -> Result<Option<Self>> {
+    pub(super) fn read(file: &Arc<File>, options: &ImportOptions) -> Result<Option<Self>> {
         let mut magic = [0; 4];
         let length = file.read_at(&mut magic, 0).map_err(unreadable)?;
         let is_compressed = is_compressed(magic.get(..length).unwrap_or_default());
@@ -54,13 +55,13 @@ impl Head {
             return Ok(None);
         }
         let has_line = text.trim_ascii_start().contains(&b'\n') || text.len() == HEAD_BYTES || is_whole;
-        let format = match format.map_or_else(|| ImportFormat::detect(&text), Ok) {
-            Err(_) if !has_line => return Ok(None),
-            format => format?.of_lines()?,
+        let parser = match options.line_parser(&text) {
+            Err(_) if !has_line && options.format.is_none() => return Ok(None),
+            parser => parser?,
         };
-        let Some(length) = first_record(&text, format, is_whole) else { return Ok(None) };
+        let Some(length) = first_record(&text, parser.clone(), is_whole) else { return Ok(None) };
         let source = name(text.get(..length).unwrap_or_default())?;
-        Ok(Some(Self { format, is_compressed, source, length }))
+        Ok(Some(Self { parser, is_compressed, source, length }))
     }
 
     /// Whether a file that is not compressed still begins in the same way.
@@ -75,8 +76,7 @@ impl Head {
 }
 
 /// Bytes up to the end of the first record; `None` where the text goes on before it has one.
-fn first_record(text: &[u8], format: Format, is_whole: bool) -> Option<usize> {
-    let mut parser = LineParser::new(format);
+fn first_record(text: &[u8], mut parser: LineParser, is_whole: bool) -> Option<usize> {
     let mut length = 0;
     for line in text.split_inclusive(|byte| *byte == b'\n') {
         if !line.ends_with(b"\n") && !is_whole {
@@ -135,7 +135,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content).unwrap();
         file.rewind().unwrap();
-        Head::read(&Arc::new(file), None)
+        Head::read(&Arc::new(file), &ImportOptions::default())
     }
 
     fn source(content: &[u8]) -> Option<String> {

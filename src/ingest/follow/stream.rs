@@ -5,8 +5,8 @@ use std::io::{self, BufRead, Read};
 use super::{FollowEvent, delivery::Delivery, feed::Feed};
 use crate::{
     error::Result,
-    import::{LineParser, decompress},
-    ingest::{ImportFormat, ImportOptions, ImportReport, LiveAppender, lines::CHUNK_BYTES},
+    import::decompress,
+    ingest::{ImportOptions, ImportReport, LiveAppender, lines::CHUNK_BYTES},
     resources::input_error,
 };
 
@@ -46,11 +46,7 @@ impl LiveAppender {
     ) -> Result<ImportReport> {
         let unreadable = |error| input_error("the stream cannot be read")(error);
         let mut input = decompress(input)?;
-        let format = match options.format {
-            Some(format) => format,
-            None => ImportFormat::detect(input.fill_buf().map_err(unreadable)?)?,
-        };
-        let mut feed = Feed::new(LineParser::new(format.of_lines()?));
+        let mut feed = Feed::new(options.line_parser(input.fill_buf().map_err(unreadable)?)?);
         let mut report = ImportReport::default();
         let mut delivery = Delivery { appender: self, report: &mut report, observer };
         let mut piece = Vec::with_capacity(CHUNK_BYTES);

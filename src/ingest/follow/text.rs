@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    import::{LineParser, decompress},
+    import::decompress,
     ingest::{ImportOptions, LiveAppender, lines::CHUNK_BYTES},
     resources::input_error,
 };
@@ -123,7 +123,7 @@ impl Text {
 
 /// What reads on from a place, and knows the headers before it.
 fn feed_from(file: &Arc<File>, head: &Head, place: u64) -> Result<Feed> {
-    let mut feed = Feed::new(LineParser::new(head.format));
+    let mut feed = Feed::new(head.parser.clone());
     let mut before = decompress(FileFrom::new(file, 0))?.take(place);
     let mut lines = Vec::with_capacity(CHUNK_BYTES);
     loop {

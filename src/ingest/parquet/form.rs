@@ -28,17 +28,7 @@ pub(super) enum Form {
 impl Form {
     /// What the values of a column of this type are; `None` where the field does not take them.
     pub(super) fn of(field: Field, column: &DataType) -> Option<Self> {
-        let form = match column {
-            DataType::Null => Self::Nothing,
-            DataType::Utf8 | DataType::Binary => Self::Text,
-            DataType::Timestamp(unit, _) => Self::Time(*unit),
-            DataType::FixedSizeBinary(16) => Self::Address,
-            decimal if decimal.is_decimal() => Self::Decimal,
-            float if float.is_floating() => Self::Float,
-            unsigned if unsigned.is_unsigned_integer() => Self::Unsigned,
-            signed if signed.is_signed_integer() => Self::Signed,
-            _ => return None,
-        };
+        let form = Self::of_type(column)?;
         let taken = match form {
             Self::Nothing | Self::Text => true,
             Self::Time(_) => field.kind() == Kind::Time,
@@ -48,6 +38,21 @@ impl Form {
             Self::Address => field.kind() == Kind::Address,
         };
         taken.then_some(form)
+    }
+
+    /// What the values of a column of this type are; `None` where no field takes them.
+    pub(super) fn of_type(column: &DataType) -> Option<Self> {
+        Some(match column {
+            DataType::Null => Self::Nothing,
+            DataType::Utf8 | DataType::Binary => Self::Text,
+            DataType::Timestamp(unit, _) => Self::Time(*unit),
+            DataType::FixedSizeBinary(16) => Self::Address,
+            decimal if decimal.is_decimal() => Self::Decimal,
+            float if float.is_floating() => Self::Float,
+            unsigned if unsigned.is_unsigned_integer() => Self::Unsigned,
+            signed if signed.is_signed_integer() => Self::Signed,
+            _ => return None,
+        })
     }
 
     /// The types of columns that a field takes.

@@ -4,6 +4,7 @@ mod cells;
 mod columns;
 mod footer;
 mod form;
+mod mapped;
 mod pages;
 
 use std::error::Error as StdError;
@@ -18,7 +19,7 @@ use parquet::{
     file::reader::ChunkReader,
 };
 
-use self::columns::Columns;
+use self::{columns::Columns, mapped::Mapped};
 use super::{
     ImportOptions,
     chunk::{Chunk, Failure},
@@ -26,22 +27,33 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    import::Mapping,
     resources::{guarded, input_error},
 };
 
 /// Rows of a chunk.
 const CHUNK_ROWS: usize = 8192;
 
-/// The rows of a file, in their order.
+/// The rows of a file, in their order, by a mapping or as the names of its columns say.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidInput`] where it is no Parquet file, a column has the wrong type, or the start is missing;
 /// [`ErrorKind::Busy`] and [`ErrorKind::Io`] where the system cannot read it.
 pub(super) fn chunks(
     input: impl ChunkReader + Clone + 'static,
+    mapping: Option<Mapping>,
     options: ImportOptions,
 ) -> Result<InOrder<Result<Chunk, Failure>>> {
     let footer = decode(|| footer::read(&input), "the input is not Parquet, or it is damaged")?;
+    let mapping = mapping.or_else(|| mapped::of(footer.schema()).cloned());
+    if let Some(mapping) = mapping {
+        let mapped = Mapped::of(mapping, footer.schema())?;
+        let rows = Rows::new(input, footer, mapped.places());
+        return InOrder::start(rows, move |rows| {
+            let Read { rows, bytes } = rows?;
+            Ok(mapped.flows(&rows, &options)?.finish(bytes)?)
+        });
+    }
     let columns = Columns::of(footer.schema())?;
     let rows = Rows::new(input, footer, columns.places());
     InOrder::start(rows, move |rows| {
