@@ -194,7 +194,7 @@ impl<R: BufRead> Decoded<R> {
         match error.kind() {
             _ if error.raw_os_error().is_some() => error,
             UnexpectedEof => io::Error::new(InvalidData, format!("the {codec} data is cut off ({error})")),
-            OutOfMemory => {
+            OutOfMemory if matches!(self.codec, Codec::Xz) => {
                 let most = XZ_KIBIBYTES >> 10;
                 io::Error::new(InvalidData, format!("the {codec} data asks for more memory than {most} MiB"))
             }

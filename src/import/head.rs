@@ -53,10 +53,11 @@ impl<R: BufRead> WithHead<R> {
     }
 }
 
-/// Whether one of the whole lines is text.
+/// Whether one of the whole lines is text. A bracket alone begins an array or object of JSON that may be anything.
 fn has_text(head: &[u8]) -> bool {
     let Some(end) = head.iter().rposition(|byte| *byte == b'\n') else { return false };
-    head.get(..end).unwrap_or_default().split(|byte| *byte == b'\n').any(|line| !is_mute(line))
+    let is_text = |line: &[u8]| !is_mute(line) && !matches!(line.trim_ascii(), b"[" | b"{");
+    head.get(..end).unwrap_or_default().split(|byte| *byte == b'\n').any(is_text)
 }
 
 impl<R: BufRead> BufRead for WithHead<R> {
@@ -101,6 +102,14 @@ mod tests {
         let mut whole = String::new();
         input.read_to_string(&mut whole).unwrap();
         assert_eq!(whole, text);
+    }
+
+    #[test]
+    fn a_bracket_alone_is_not_the_first_line() {
+        for text in ["[\n  {}\n]\n", "{\n\"a\":[\n"] {
+            let mut input = WithHead::new(BufReader::with_capacity(1, text.as_bytes()));
+            assert!(input.fill_buf().unwrap().len() > 3, "{text}");
+        }
     }
 
     #[test]
