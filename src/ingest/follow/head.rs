@@ -12,7 +12,7 @@ use orion::hazardous::hash::blake2::blake2b::Hasher;
 use crate::{
     error::{Error, ErrorKind, Result},
     import::{LineParser, Parsed, decompress, is_compressed},
-    ingest::ImportOptions,
+    ingest::{ImportFormat, ImportOptions},
     resources::io_error,
 };
 
@@ -55,10 +55,11 @@ impl Head {
             return Ok(None);
         }
         let has_line = text.trim_ascii_start().contains(&b'\n') || text.len() == HEAD_BYTES || is_whole;
-        let parser = match options.line_parser(&text) {
-            Err(_) if !has_line && options.format.is_none() => return Ok(None),
-            parser => parser?,
-        };
+        let is_told = options.mapping.is_some() || options.format.is_some() || ImportFormat::detect(&text).is_ok();
+        if !has_line && !is_told {
+            return Ok(None);
+        }
+        let parser = options.line_parser(&text)?;
         let Some(length) = first_record(&text, parser.clone(), is_whole) else { return Ok(None) };
         let source = name(text.get(..length).unwrap_or_default())?;
         Ok(Some(Self { parser, is_compressed, source, length }))
