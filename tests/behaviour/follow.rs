@@ -274,6 +274,12 @@ fn a_compressed_file_is_read_once_it_is_whole() {
     assert!(numbers.len() > 1100 && numbers.len() < 9000, "{}", numbers.len());
     assert_eq!(numbers, all(0..numbers.len() as u64));
     assert!(followed.told[0].starts_with("b.gz: the file cannot be read: "), "{:?}", followed.told);
+    // As long as it is there, it is known how far it was read.
+    followed.clock.advance(Duration::from_secs(7200));
+    followed.settle();
+    followed.restart();
+    followed.settle();
+    assert_eq!(followed.numbers(), all(0..numbers.len() as u64));
 }
 
 #[test]

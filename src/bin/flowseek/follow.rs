@@ -104,12 +104,13 @@ struct Watch {
     said: HashSet<String>,
     /// Since when lines are counted that were rejected, and how many were.
     minute: (Instant, u64),
-    is_delayed: bool,
+    /// Why flows are not appended at the moment.
+    delayed: Option<String>,
 }
 
 impl Watch {
     fn new(report: &Arc<Mutex<ImportReport>>) -> Self {
-        Self { report: Arc::clone(report), said: HashSet::new(), minute: (Instant::now(), 0), is_delayed: false }
+        Self { report: Arc::clone(report), said: HashSet::new(), minute: (Instant::now(), 0), delayed: None }
     }
 
     fn observe(&mut self, event: FollowEvent<'_>) {
@@ -117,12 +118,14 @@ impl Watch {
             FollowEvent::Rejected { path, rejected } => self.rejected(path, &rejected),
             FollowEvent::Unreadable { path, error } => self.once(format!("flowseek: {}: {error}", path.display())),
             FollowEvent::Delayed(error) => {
-                if !std::mem::replace(&mut self.is_delayed, true) {
-                    say(format_args!("flowseek: {error}; it is tried again every second"));
+                let message = format!("flowseek: {error}; it is tried again every second");
+                if self.delayed.as_ref() != Some(&message) {
+                    say(format_args!("{message}"));
+                    self.delayed = Some(message);
                 }
             }
             FollowEvent::Progress(report) => {
-                if std::mem::take(&mut self.is_delayed) {
+                if self.delayed.take().is_some() {
                     say(format_args!("flowseek: flows are appended again"));
                 }
                 self.note(report);

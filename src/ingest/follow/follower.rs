@@ -88,6 +88,8 @@ struct Followed {
     stamp: Stamp,
     /// Since when it is as it is.
     since: Instant,
+    /// The text that it has, where that is known, as the name of a source.
+    source: Option<String>,
     state: State,
 }
 
@@ -97,8 +99,22 @@ enum State {
     Idle,
     /// It is to be read once it has settled.
     Settling,
-    /// It is a text; it is open while it is written.
-    Text { head: Head, file: Option<Arc<File>> },
+    /// It is a text.
+    Text(Box<Known>),
+}
+
+/// A file whose text is known.
+#[derive(Debug)]
+struct Known {
+    head: Head,
+    /// It is open while it is written.
+    file: Option<Arc<File>>,
+}
+
+impl State {
+    fn text(head: Head, file: Option<Arc<File>>) -> Self {
+        Self::Text(Box::new(Known { head, file }))
+    }
 }
 
 impl Follower {
@@ -156,7 +172,7 @@ impl Follower {
         let now = self.appender.now();
         let Some(followed) = self.files.get_mut(&listed.key) else {
             let Listed { path, key, stamp } = listed;
-            let followed = Followed { path: path.clone(), stamp: *stamp, since: now, state: State::Idle };
+            let followed = Followed { path: path.clone(), stamp: *stamp, since: now, source: None, state: State::Idle };
             self.files.insert(*key, followed);
             return self.read_or_tell(listed.key, End::Open, observer);
         };
@@ -169,8 +185,9 @@ impl Follower {
         let age = now.saturating_duration_since(followed.since);
         match &mut followed.state {
             State::Settling if age >= SETTLED => self.read_or_tell(listed.key, End::Open, observer),
-            State::Text { head, file } if age >= OPEN && file.is_some() => {
+            State::Text(known) if age >= OPEN && known.file.is_some() => {
                 // A line that has no end yet may get none before the file is gone.
+                let Known { head, file } = known.as_mut();
                 let text = self.texts.get(&head.source);
                 if text.is_none_or(|text| head.is_compressed || text.is_read_to(followed.stamp.length)) {
                     *file = None;
@@ -185,7 +202,11 @@ impl Follower {
     fn look_after(&mut self, key: Key, observer: &mut dyn FnMut(FollowEvent<'_>)) -> Result<bool> {
         let now = self.appender.now();
         let Some(followed) = self.files.get_mut(&key) else { return Ok(false) };
-        let State::Text { file: Some(file), .. } = &followed.state else {
+        let file = match &followed.state {
+            State::Text(known) => known.file.as_ref(),
+            State::Idle | State::Settling => None,
+        };
+        let Some(file) = file else {
             self.files.remove(&key);
             return Ok(false);
         };
@@ -224,7 +245,7 @@ impl Follower {
         let Some(followed) = self.files.get_mut(&key) else { return Ok(false) };
         let (path, length) = (followed.path.clone(), followed.stamp.length);
         let (known, open) = match std::mem::replace(&mut followed.state, State::Idle) {
-            State::Text { head, file } => (Some(head), file),
+            State::Text(known) => (Some(known.head), known.file),
             State::Idle | State::Settling => (None, None),
         };
         let file = match open {
@@ -248,6 +269,7 @@ impl Follower {
                 None => return Ok(false),
             },
         };
+        followed.source = Some(head.source.clone());
         let text = self.texts.entry(head.source.clone()).or_insert_with(|| Text::new(head.clone(), &self.appender));
         let note = text.note(length);
         if head.is_compressed {
@@ -256,7 +278,7 @@ impl Follower {
                 return Ok(false);
             }
             if self.appender.last(&note).is_some() {
-                followed.state = State::Text { head, file: None };
+                followed.state = State::text(head, None);
                 return Ok(false);
             }
         }
@@ -268,7 +290,7 @@ impl Follower {
         }
         let file = (!head.is_compressed).then_some(file);
         if let Some(followed) = self.files.get_mut(&key) {
-            followed.state = State::Text { head, file };
+            followed.state = State::text(head, file);
         }
         Ok(has_read)
     }
@@ -276,15 +298,9 @@ impl Follower {
     /// Forgets the texts that were in none of the files for long.
     fn forget(&mut self) -> Result<()> {
         let now = self.appender.now();
-        let held: HashSet<&str> = self
-            .files
-            .values()
-            .filter_map(
-                |followed| if let State::Text { head, .. } = &followed.state { Some(&*head.source) } else { None },
-            )
-            .collect();
-        self.gone.retain(|source, _| !held.contains(&**source));
-        for source in self.texts.keys().filter(|source| !held.contains(&***source)) {
+        let held: HashSet<&str> = self.files.values().filter_map(|followed| followed.source.as_deref()).collect();
+        self.gone.retain(|source, _| !held.contains(source.as_str()));
+        for source in self.texts.keys().filter(|source| !held.contains(source.as_str())) {
             self.gone.entry(source.clone()).or_insert(now);
         }
         let old = |since: &Instant| now.saturating_duration_since(*since) >= FORGOTTEN;
