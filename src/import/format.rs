@@ -112,6 +112,7 @@ impl Format {
             input,
             match self {
                 Self::Azure => Rule::Array(Some(azure::RECORDS.to_owned())),
+                Self::Json => Rule::Array(None),
                 other => Rule::of(other.mapping()),
             },
         )
@@ -150,7 +151,13 @@ pub fn detect(head: &[u8]) -> Option<Format> {
         match line.first() {
             None => {}
             Some(b'#') if is_zeek_header(line) => return Some(Format::Zeek),
-            Some(b'[') if fallback.is_none() => return records::first(here, None).and_then(of_element),
+            // The endpoint answers that where nothing matches.
+            Some(b'[') if fallback.is_none() && here.trim_ascii() == b"[]" => return Some(Format::Json),
+            Some(b'[') if fallback.is_none() => {
+                let is_own = |format: &Format| matches!(format, Format::Json);
+                let of_any = |element| of_element(element).or_else(|| detect_object(element).filter(is_own));
+                return records::first(here, None).and_then(of_any);
+            }
             Some(b'{') => match detect_object(line).or_else(|| of_document(here)) {
                 Some(format) => return Some(format),
                 None => fallback = Some(Format::Json),
@@ -174,7 +181,10 @@ fn of_text(line: &str) -> Option<Format> {
 /// The format of an element of an array.
 fn of_element(element: &[u8]) -> Option<Format> {
     let valid = element.utf8_chunks().next()?.valid();
-    if azure::is_record(valid) { Some(Format::Azure) } else { built_in::of_record(valid)?.parse().ok() }
+    if azure::is_record(valid) {
+        return Some(Format::Azure);
+    }
+    built_in::of_record(valid)?.parse().ok()
 }
 
 /// The format of an object whose records are in an array.
@@ -225,7 +235,7 @@ mod tests {
             ("\0\0\0{\"ts\":1}\n#fields\tts\n", Some(Format::Zeek)),
             ("\0\0\0", None),
             ("ts,uid\n1,2\n", None),
-            ("[{\"startTime\":1}]", None),
+            ("[{\"startTime\":1}]", Some(Format::Json)),
             ("PAR1", None),
             ("[\n  {\"start\":\"x\",\n \"virtualTraffic\": [", Some(Format::Tailscale)),
             ("{\n  \"logs\": [\n {\"virtualTraffic\"", Some(Format::Tailscale)),

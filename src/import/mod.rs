@@ -22,7 +22,7 @@
 //! ```
 //!
 //! # JSON
-//! One object a line, with the keys of the endpoint's response (`activityID`, `destBytes`, `destIP`, `destNode`,
+//! One object a line, or the objects of one array, with the keys of the endpoint's response (`activityID`, `destBytes`, `destIP`, `destNode`,
 //! `destPort`, `endTime`, `protocol`, `sourceBytes`, `sourceIP`, `sourceNode`, `sourcePort`, `startTime`, `tcpFlags`)
 //! `nodeId` or `node`, the node that logged the flow, and what else it may say: `sourcePackets`, `destPackets`, `flags`
 //! (flow flags) and `meta`, an object. Only `startTime` is required.

@@ -204,7 +204,7 @@ mod tests {
                 Err(io::Error::other("the disk is gone"))
             }
         }
-        for (text, flows) in [("{\"startTime\":1}\n{\"startTime\":2}", 1), ("{\"start", 0), ("", 0)] {
+        for (text, flows) in [("{\"startTime\":1}\n{\"startTime\":2}", 1), ("{\"start", 0)] {
             let mut chunks = cut(io::Cursor::new(text).chain(Failing));
             assert!(matches!(chunks.pop(), Some(Err(Failure::Unreadable(_)))));
             let counts: Vec<_> = chunks.into_iter().map(|chunk| chunk.unwrap().flows.len()).collect();

@@ -290,7 +290,7 @@ fn an_input_that_the_system_cannot_read_is_not_called_damaged() {
 #[test]
 fn an_input_of_no_known_format_is_refused_and_an_empty_one_has_no_flows() {
     let scratch = Scratch::new(1000);
-    for text in ["start,end\n1,2\n", "PAR2", "[{\"startTime\":1}]"] {
+    for text in ["start,end\n1,2\n", "PAR2", "[{\"start\":1}]"] {
         let outcome = scratch.import_bytes(text);
         assert_eq!(outcome.error().kind(), ErrorKind::InvalidInput);
         assert_eq!(
@@ -298,9 +298,13 @@ fn an_input_of_no_known_format_is_refused_and_an_empty_one_has_no_flows() {
             "the input is in none of the formats azure, binetflow, gcp, goflow2, hubble, json, nfdump-csv, ocsf, pmacct, rwcut, suricata, tailscale, vpc, zeek, netflow, nfcapd, parquet"
         );
     }
-    for text in ["", "\n \r\n"] {
+    for text in ["", "\n \r\n", "[]"] {
         assert_eq!(scratch.import_bytes(text).report(), ImportReport::default());
     }
+    // What the endpoint answers.
+    let outcome = scratch.import_bytes("[{\"startTime\":1},\n{\"startTime\":\"soon\"}, {\"startTime\":2}]");
+    assert_eq!((outcome.report().imported, outcome.rejected.len()), (2, 1));
+    assert!(outcome.reasons()[0].starts_with("record 2: startTime: "), "{:?}", outcome.reasons());
     let missing = scratch.import_file("no such file");
     assert_eq!(missing.error().kind(), ErrorKind::Io);
     assert!(missing.error().to_string().starts_with("no such file cannot be opened"));
