@@ -57,7 +57,7 @@ fn import(input: Vec<u8>, options: ImportOptions) -> (ImportReport, Vec<String>,
         }
     };
     let report = appender.import(std::io::Cursor::new(input), options, &mut observe).unwrap();
-    appender.commit().unwrap();
+    let _ = appender.commit().unwrap();
     let query = archive.snapshot().unwrap().query(flowseek::Filter::all()).limit(1000);
     let mut flows = block_on(query.page()).unwrap().flows().unwrap();
     flows.sort_by_key(|stored| stored.id);

@@ -12,7 +12,7 @@ use super::{
     slots::Slots,
     trie::{Node, Trie},
 };
-use crate::import::{object, scalar::Scalar};
+use crate::import::object;
 
 /// Puts the values of a record into their slots.
 ///
