@@ -295,7 +295,7 @@ fn an_input_of_no_known_format_is_refused_and_an_empty_one_has_no_flows() {
         assert_eq!(outcome.error().kind(), ErrorKind::InvalidInput);
         assert_eq!(
             outcome.error().to_string(),
-            "the input is in none of the formats json, suricata, vpc, zeek, parquet"
+            "the input is in none of the formats azure, binetflow, gcp, goflow2, hubble, json, nfdump-csv, ocsf, pmacct, rwcut, suricata, tailscale, vpc, zeek, parquet"
         );
     }
     for text in ["", "\n \r\n"] {
