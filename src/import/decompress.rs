@@ -18,8 +18,8 @@ const XZ_KIBIBYTES: u32 = 80 << 10;
 /// Its first bytes tell, never its name; everything else is read as it is. NUL bytes after a member or frame, with which
 /// tapes and block devices fill up, are passed over.
 ///
-/// The first [`BufRead::fill_buf`] gives at least the first line that is not blank, up to 64 KiB of it, so that
-/// [`detect`](super::detect) has enough.
+/// The first [`BufRead::fill_buf`] gives at least the first line that is not blank, or more of an array of JSON, up to 64 KiB of it,
+/// so that [`detect`](super::detect) has enough.
 ///
 /// Data that is damaged or cut off shows while reading, as an [`io::ErrorKind::InvalidData`] after what was good of it.
 ///
@@ -49,7 +49,7 @@ pub fn decompress(mut input: impl Read + Send + 'static) -> Result<Box<dyn BufRe
     })
 }
 
-/// Whether an input that begins with these four bytes is compressed.
+/// Whether an input that begins with these bytes is compressed.
 pub(crate) fn is_compressed(head: &[u8]) -> bool {
     Codec::of(head).is_some()
 }
@@ -194,7 +194,8 @@ impl<R: BufRead> Decoded<R> {
         match error.kind() {
             _ if error.raw_os_error().is_some() => error,
             UnexpectedEof => io::Error::new(InvalidData, format!("the {codec} data is cut off ({error})")),
-            OutOfMemory if matches!(self.codec, Codec::Xz) => {
+            // The decoder says more than the kind; a system that has no memory does not.
+            OutOfMemory if matches!(self.codec, Codec::Xz) && error.get_ref().is_some() => {
                 let most = XZ_KIBIBYTES >> 10;
                 io::Error::new(InvalidData, format!("the {codec} data asks for more memory than {most} MiB"))
             }

@@ -23,7 +23,7 @@ pub(super) struct WithHead<R> {
 
 impl<R: BufRead> WithHead<R> {
     /// Reads ahead to the end of the first line that is neither blank nor damaged, and no further than a buffer goes: the
-    /// next line of a pipe may be long in coming.
+    /// next line of a pipe may be long in coming. Where that line only begins an array, more of the array is read.
     ///
     /// A file that was truncated while a program wrote on begins with NUL bytes, perhaps gigabytes of them: one stands for
     /// all.
@@ -53,11 +53,17 @@ impl<R: BufRead> WithHead<R> {
     }
 }
 
-/// Whether one of the whole lines is text. A bracket alone begins an array or object of JSON that may be anything.
+/// Whether one of the whole lines is text, and says what comes after it.
 fn has_text(head: &[u8]) -> bool {
     let Some(end) = head.iter().rposition(|byte| *byte == b'\n') else { return false };
-    let is_text = |line: &[u8]| !is_mute(line) && !matches!(line.trim_ascii(), b"[" | b"{");
-    head.get(..end).unwrap_or_default().split(|byte| *byte == b'\n').any(is_text)
+    let mut lines = head.get(..end).unwrap_or_default().split(|byte| *byte == b'\n');
+    lines.find(|line| !is_mute(line)).is_some_and(|line| !begins_array(line))
+}
+
+/// Whether a line begins JSON that goes beyond it, such as an array: what its records are shows further on.
+fn begins_array(line: &[u8]) -> bool {
+    let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).trim_ascii();
+    line.starts_with(b"[") || line == b"{"
 }
 
 impl<R: BufRead> BufRead for WithHead<R> {
@@ -105,10 +111,10 @@ mod tests {
     }
 
     #[test]
-    fn a_bracket_alone_is_not_the_first_line() {
-        for text in ["[\n  {}\n]\n", "{\n\"a\":[\n"] {
+    fn a_line_that_begins_an_array_is_not_enough() {
+        for text in ["[\n{\"a\":1},\n{\"b\":2}]\n", "\u{feff}{\n\"records\": [\n{}]}\n"] {
             let mut input = WithHead::new(BufReader::with_capacity(1, text.as_bytes()));
-            assert!(input.fill_buf().unwrap().len() > 3, "{text}");
+            assert_eq!(input.fill_buf().unwrap(), text.as_bytes());
         }
     }
 

@@ -467,3 +467,30 @@ fn an_error_in_a_file_names_its_line_its_key_and_what_is_allowed() {
     let error = archive.appender().unwrap().import(&b"{}\n"[..], parquet, &mut |_| {}).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }
+
+#[test]
+fn records_of_other_versions_and_with_fewer_fields_are_flows_too() {
+    let imported = |text: &str| {
+        let (report, rejected, flows) = import(text.as_bytes().to_vec(), ImportOptions::default());
+        assert_eq!((report.imported, report.skipped, rejected), (1, 0, Vec::new()), "{text}");
+        flows.into_iter().next().unwrap()
+    };
+    // The first version of GoFlow2.
+    let flow = imported(concat!(
+        r#"{"Type":"SFLOW_5","TimeReceived":1700000001,"TimeFlowStart":1700000000,"Bytes":70,"SamplingRate":100,"#,
+        r#""SamplerAddress":"192.0.2.9","SrcAddr":"192.0.2.1","DstAddr":"10.0.0.1","Proto":6,"SrcPort":443}"#
+    ));
+    assert_eq!((flow.src_bytes, flow.src_port, flow.node_id.as_deref()), (Some(7000), Some(443), Some("192.0.2.9")));
+    // Hubble's exporter with a field mask that leaves the type out.
+    let flow = imported(concat!(
+        r#"{"flow":{"time":"2023-11-14T22:13:20Z","verdict":"DROPPED","IP":{"source":"10.0.0.1","destination":"10.0.0.2"},"#,
+        r#""l4":{"TCP":{"source_port":4000,"destination_port":80}},"node_name":"w1"},"time":"2023-11-14T22:13:20Z"}"#
+    ));
+    assert_eq!((flow.dst_port, flow.node_id.as_deref()), (Some(80), Some("w1")));
+    // pmacct without the times of flows.
+    let flow = imported(concat!(
+        r#"{"event_type":"purge","ip_src":"192.0.2.1","ip_dst":"10.0.0.1","ip_proto":"tcp","#,
+        r#""stamp_inserted":"2023-11-14 22:10:00","stamp_updated":"2023-11-14 22:13:20","packets":2,"bytes":100}"#
+    ));
+    assert_eq!(flow.start_time, "2023-11-14T22:10:00Z".parse().unwrap());
+}
