@@ -321,6 +321,22 @@ fn the_archive_forgets_a_log_an_hour_after_it_is_gone() {
 }
 
 #[test]
+fn a_directory_may_have_more_files_than_a_process_may_open() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path().join("logs")).unwrap();
+    for number in 0..300 {
+        fs::write(folder.path().join(format!("logs/{number}.log")), line(number)).unwrap();
+    }
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 128 && exec \"$0\" import flows logs --follow", env!("CARGO_BIN_EXE_flowseek")]);
+    let program = command.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let flows = folder.path().join("flows");
+    wait_for(&flows, 300);
+    assert_eq!(Program(program).stop(), "imported=300 rejected=0\n");
+    assert_eq!(numbers(&Archive::open(&flows).unwrap()), all(0..300));
+}
+
+#[test]
 fn a_follower_ends_with_its_appender() {
     let mut followed = Followed::new();
     fs::write(followed.log("a.log"), lines(0..2)).unwrap();

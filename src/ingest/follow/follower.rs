@@ -1,7 +1,7 @@
 //! Files that are written while they are read.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     fs::File,
     path::PathBuf,
     sync::Arc,
@@ -21,6 +21,8 @@ use crate::{
     resources::io_error,
 };
 
+/// How many files stay open, at most: those that were read last.
+const MOST_OPEN: usize = 64;
 /// How long a file stays open that nothing is written to.
 const OPEN: Duration = Duration::from_secs(60);
 /// How long nothing was written to a file that is gone from its path until it is taken to be at its end, or to a compressed file
@@ -36,7 +38,8 @@ const FORGOTTEN: Duration = Duration::from_secs(3600);
 /// since the last one. A log may be rotated: renamed, compressed, moved away, cut off, copied, and begun anew. It is known by its first
 /// record and the headers before it, and how far it was read is part of the archive, in the commit that holds the flows: the
 /// number of the last byte, as the [last](LiveAppender::last) number of a source whose name begins with `file:`. Two logs with the
-/// same first record are taken for the same. A file that is gone was read to its end, if that had been begun.
+/// same first record are taken for the same. Of the
+/// files that are gone, the 64 that were read last were read to their ends.
 ///
 /// A line counts once its end is there. Lines that are no flows are reported and left out, whatever the options say of the
 /// strictness. A compressed file is read once nothing was written to it for five seconds. Of files with several formats
@@ -78,6 +81,8 @@ pub struct Follower {
     texts: HashMap<String, Text>,
     /// Since when texts are in none of the files.
     gone: HashMap<String, Instant>,
+    /// The files that may be open, those last that were read last.
+    open: VecDeque<Key>,
     report: ImportReport,
 }
 
@@ -131,6 +136,7 @@ impl Follower {
             files: HashMap::new(),
             texts: HashMap::new(),
             gone: HashMap::new(),
+            open: VecDeque::new(),
             report: ImportReport::default(),
         }
     }
@@ -235,7 +241,25 @@ impl Follower {
                 observer(FollowEvent::Unreadable { path: &followed.path, error });
                 Ok(false)
             }
+            Err(error) if error.kind() == ErrorKind::Busy => {
+                // Too many files are open, say: it is looked at anew with the next call.
+                let Some(followed) = self.files.remove(&key) else { return Ok(false) };
+                observer(FollowEvent::Unreadable { path: &followed.path, error });
+                Ok(false)
+            }
             other => other,
+        }
+    }
+
+    /// Lets a file stay open, and closes the one that was read longest ago where there are too many.
+    fn stays_open(&mut self, key: Key) {
+        self.open.retain(|other| *other != key);
+        self.open.push_back(key);
+        if self.open.len() > MOST_OPEN
+            && let Some(oldest) = self.open.pop_front()
+            && let Some(Followed { state: State::Text(known), .. }) = self.files.get_mut(&oldest)
+        {
+            known.file = None;
         }
     }
 
@@ -292,6 +316,7 @@ impl Follower {
         if let Some(followed) = self.files.get_mut(&key) {
             followed.state = State::text(head, file);
         }
+        self.stays_open(key);
         Ok(has_read)
     }
 
